@@ -1,0 +1,163 @@
+"""One task's LoRA: PEFT's folder format, folded into the weights of the network that runs it.
+
+Folding (W + sum of strength * scaling * B A) makes an adapted network as fast as the plain one, lets several
+adapters share one pass, and undoes exactly: `detach` puts the original tensors back, bit for bit.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+PEFT_PREFIX = "base_model.model."
+WEIGHTS = "adapter_model.safetensors"
+FACTS = "adapter.json"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class AdapterFacts:
+    """What an adapter is for; checked before it is attached."""
+
+    task: str
+    prior: str  # id of the prior that it was trained on
+    prior_revision: str
+    rank: int
+    alpha: float
+    version: str = "0.1.0"
+    sha256: str = ""  # of the weights file
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def scaling(self) -> float:
+        """PEFT's alpha / rank."""
+        return self.alpha / self.rank
+
+
+class AdapterError(ValueError):
+    """An adapter that is missing, damaged, or made for something else; one sentence with what to do."""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """Facts and LoRA pairs: `pairs[module name] = (A, B)`."""
+
+    facts: AdapterFacts
+    pairs: Mapping[str, tuple[torch.Tensor, torch.Tensor]]
+
+    def deltas(self) -> dict[str, torch.Tensor]:
+        """Weight name -> scaling * B A, in the weight's own shape."""
+        return {f"{name}.weight": self.facts.scaling * product(a, b) for name, (a, b) in self.pairs.items()}
+
+
+def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """B A for a linear layer (r,in), (out,r) or a convolution (r,in,k,k), (out,r,1,1); differentiable."""
+    return (b.flatten(1) @ a.flatten(1)).view(b.shape[0], *a.shape[1:])
+
+
+def target_modules(network: nn.Module, prefixes: Sequence[str]) -> dict[str, nn.Conv2d | nn.Linear]:
+    """Every ungrouped convolution and linear layer under the named parts of the network."""
+    return {
+        name: module
+        for name, module in network.named_modules()
+        if name.startswith(tuple(f"{prefix}." for prefix in prefixes))
+        and (isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1))
+    }
+
+
+def new_pair(module: nn.Conv2d | nn.Linear, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A random and B zero, as in Hu et al. 2021: a new adapter changes nothing."""
+    weight = module.weight
+    a = torch.empty(rank, *weight.shape[1:])
+    nn.init.kaiming_uniform_(a, a=5**0.5)
+    return a, torch.zeros(weight.shape[0], rank, *([1] * (weight.dim() - 2)))
+
+
+def save_adapter(adapter: Adapter, folder: Path) -> Path:
+    """Write PEFT's adapter_config.json and adapter_model.safetensors (half precision) plus adapter.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {}
+    for name, (a, b) in adapter.pairs.items():
+        tensors[f"{PEFT_PREFIX}{name}.lora_A.weight"] = a.half().contiguous()
+        tensors[f"{PEFT_PREFIX}{name}.lora_B.weight"] = b.half().contiguous()
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    facts = {**asdict(adapter.facts), "sha256": _sha256(folder / WEIGHTS)}
+    (folder / FACTS).write_text(json.dumps(facts, indent=2) + "\n")
+    config = {
+        "peft_type": "LORA",
+        "r": adapter.facts.rank,
+        "lora_alpha": adapter.facts.alpha,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "base_model_name_or_path": adapter.facts.prior,
+        "revision": adapter.facts.prior_revision,
+        "target_modules": sorted(adapter.pairs),
+        "inference_mode": True,
+    }
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    return folder
+
+
+def load_adapter(folder: Path, task: str, prior: str) -> Adapter:
+    """Read and verify one adapter folder; AdapterError says what is wrong."""
+    for name in (FACTS, WEIGHTS):
+        if not (folder / name).exists():
+            raise AdapterError(f"The adapter for {task!r} is not complete: {folder / name} is missing.")
+    facts = AdapterFacts(**json.loads((folder / FACTS).read_text()))
+    if facts.task != task or facts.prior != prior:
+        raise AdapterError(
+            f"{folder} is an adapter for task {facts.task!r} on prior {facts.prior!r}, not for {task!r} on {prior!r}."
+        )
+    if facts.sha256 != _sha256(folder / WEIGHTS):
+        raise AdapterError(f"{folder / WEIGHTS} is damaged (its hash differs from {FACTS}): fetch it again.")
+    tensors = load_file(folder / WEIGHTS)
+    names = {key.removeprefix(PEFT_PREFIX).rsplit(".lora_", 1)[0] for key in tensors}
+    pairs = {
+        name: tuple(tensors[f"{PEFT_PREFIX}{name}.lora_{side}.weight"].float() for side in "AB")
+        for name in sorted(names)
+    }
+    return Adapter(facts, pairs)
+
+
+class Attachment:
+    """Adapters folded into a network; remembers the original tensors so that `detach` is exact."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self.originals: dict[str, torch.Tensor] = {}
+
+    @torch.no_grad()
+    def attach(self, adapters: Sequence[Adapter], strengths: Sequence[float]) -> None:
+        """Make the network W + sum_i strength_i * delta_i; replaces what was attached before."""
+        self.detach()
+        parameters = dict(self.network.named_parameters())
+        totals: dict[str, torch.Tensor] = {}
+        for adapter, strength in zip(adapters, strengths, strict=True):
+            for name, delta in adapter.deltas().items():
+                if name not in parameters or parameters[name].shape != delta.shape:
+                    raise AdapterError(
+                        f"The adapter for {adapter.facts.task!r} does not fit this network at {name}: "
+                        f"it was made for another version of the prior {adapter.facts.prior!r}."
+                    )
+                totals[name] = totals[name] + strength * delta if name in totals else strength * delta
+        for name, delta in totals.items():
+            parameter = parameters[name]
+            self.originals[name] = parameter.data
+            parameter.data = parameter.data + delta.to(parameter.device, parameter.dtype)
+
+    @torch.no_grad()
+    def detach(self) -> None:
+        """Put every original tensor back, bit for bit."""
+        parameters = dict(self.network.named_parameters())
+        for name, original in self.originals.items():
+            parameters[name].data = original
+        self.originals = {}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,1 @@
+"""Batched, seeded image degradation operators in plain torch."""

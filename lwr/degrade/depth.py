@@ -1,0 +1,111 @@
+"""Depth for haze and focus without a network. 0 is near, 1 is far.
+
+A provider is any `Depth`: `random_depth` here; one that runs a learned model has the same signature and
+returns what it drew, or empty dicts.
+"""
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from lwr.degrade.draw import per_photo, photo_streams
+from lwr.degrade.filtering import guided_filter
+from lwr.degrade.light import luminance
+
+# (clean (B,3,H,W) in [0,1], generator)
+# -> (depth (B,1,H,W) in [0,1], one JSON-able dict of drawn parameters per photo)
+Depth = Callable[[torch.Tensor, torch.Generator], tuple[torch.Tensor, list[dict[str, Any]]]]
+
+_CELLS = (2, 4, 8, 16, 32)  # of the short side, per octave of noise
+_EPSILON = 1e-3  # variance of luminance that counts as an edge
+
+
+@dataclass(frozen=True)
+class DepthMix:
+    """One photo's depth as a weighted sum of sources, stretched to [0,1]; weight 0 = not used."""
+
+    plane: float  # weight of a tilted plane
+    noise: float  # weight of fractal noise
+    prior: (
+        float  # weight of brightness minus saturation: haze and distance wash colours out (Zhu et al. 2015)
+    )
+    tilt: float  # radians; 0 = the plane recedes straight upwards
+    horizon: float  # height, as a share of the photo from its top, above which the plane is all far
+    bend: float  # exponent of the plane's growth towards the horizon
+    persistence: float  # amplitude of an octave of noise relative to the coarser one
+    veil: float  # share of the depth that is constant
+
+
+def random_depth(
+    clean: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+    """A `Depth`: 2 or 3 random sources, aligned to the photo's edges, with the parameters of `DepthMix`."""
+    mixes = [sample_mix(stream) for stream in photo_streams(generator, len(clean))]
+    noise = fractal_noise(clean, [mix.persistence for mix in mixes], generator)
+    depth = per_photo([mix.plane for mix in mixes], clean) * tilted_planes(clean, mixes)
+    depth = depth + per_photo([mix.noise for mix in mixes], clean) * noise
+    depth = depth + per_photo([mix.prior for mix in mixes], clean) * washed_out(clean)
+    radius = max(min(clean.shape[-2:]) // 20, 1)
+    depth = _stretched(guided_filter(luminance(clean), depth, radius, _EPSILON))
+    veil = per_photo([mix.veil for mix in mixes], clean)
+    return depth * (1 - veil) + veil, [asdict(mix) for mix in mixes]
+
+
+def sample_mix(stream: random.Random) -> DepthMix:
+    """Two sources or all three, of weights 0.2 to 1; mostly with a plane, as most photos show ground."""
+    weights = {name: stream.uniform(0.2, 1.0) for name in ("plane", "noise", "prior")}
+    left_out = stream.choices(("plane", "noise", "prior", None), (0.15, 0.25, 0.2, 0.4))[0]
+    if left_out is not None:
+        weights[left_out] = 0.0
+    # Detail of the noise is not depth: beside other sources it stays the lesser one.
+    weights["noise"] *= 0.6
+    return DepthMix(
+        **weights,
+        tilt=stream.gauss(0, 0.35),
+        horizon=stream.uniform(0.0, 0.5),
+        bend=stream.uniform(0.7, 2.0),
+        persistence=stream.uniform(0.3, 0.7),
+        veil=stream.uniform(0.1, 0.7) if stream.random() < 0.4 else 0.0,
+    )
+
+
+def tilted_planes(clean: torch.Tensor, mixes: list[DepthMix]) -> torch.Tensor:
+    """(B,1,H,W) in [0,1]: near at the bottom, far at and above the horizon, both turned by the tilt."""
+    height, width = clean.shape[-2:]
+    y = torch.linspace(0, 1, height, device=clean.device).view(1, 1, -1, 1)
+    x = torch.linspace(-0.5, 0.5, width, device=clean.device).view(1, 1, 1, -1)
+    tilts = per_photo([math.tan(max(min(mix.tilt, 1.2), -1.2)) for mix in mixes], clean)
+    horizons = per_photo([mix.horizon for mix in mixes], clean)
+    rise = ((1 - y - tilts * x) / (1 - horizons)).clamp(0, 1)
+    return rise.pow(per_photo([mix.bend for mix in mixes], clean))
+
+
+def fractal_noise(clean: torch.Tensor, persistence: list[float], generator: torch.Generator) -> torch.Tensor:
+    """(B,1,H,W) stretched to [0,1]: five octaves of smooth noise of 2 to 32 cells along the short side."""
+    size = clean.shape[-2:]
+    decay = per_photo(persistence, clean)
+    total = clean.new_zeros(len(clean), 1, *size)
+    for octave, cells in enumerate(_CELLS):
+        grid = [round(cells * side / min(size)) + 1 for side in size]
+        values = torch.rand(len(clean), 1, *grid, generator=generator, device=clean.device)
+        total = total + decay**octave * F.interpolate(values, size, mode="bicubic", align_corners=True)
+    return _stretched(total)
+
+
+def washed_out(clean: torch.Tensor) -> torch.Tensor:
+    """(B,1,H,W) stretched to [0,1]: brightness minus saturation, smoothed within edges."""
+    brightest, darkest = clean.amax(1, keepdim=True), clean.amin(1, keepdim=True)
+    saturation = (brightest - darkest) / brightest.clamp(min=1e-3)
+    radius = max(min(clean.shape[-2:]) // 10, 1)
+    return _stretched(guided_filter(luminance(clean), brightest - saturation, radius, 10 * _EPSILON))
+
+
+def _stretched(maps: torch.Tensor) -> torch.Tensor:
+    """Each map of (B,1,H,W) to the full [0,1]; a flat one becomes 0."""
+    low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
+    return ((maps - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)

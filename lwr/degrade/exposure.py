@@ -1,0 +1,85 @@
+"""Blur as it happens in a camera: light is spread by shake or defocus, saturates, gets noise, is encoded."""
+
+import random
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from lwr.degrade.defocus import Aperture, blend_planes, draw_apertures, focal_planes, sample_aperture
+from lwr.degrade.depth import Depth, random_depth
+from lwr.degrade.draw import per_photo, photo_streams
+from lwr.degrade.filtering import filter_each
+from lwr.degrade.light import round_to_8_bit, to_display, to_linear
+from lwr.degrade.motion import Shake, draw_shakes, sample_shake
+from lwr.degrade.noise import Noise, add_noise
+
+_MOTION_CHANCE = 0.6  # else defocus
+_MID_GREY = 0.218  # linear light of display value 0.5
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """How one photo was spoilt while it was taken."""
+
+    kind: str  # "motion" or "defocus"
+    blur: Shake | Aperture
+    highlight_gain: float  # how much brighter than white the clipped highlights are taken to be, >= 1
+    noise: Noise  # in linear light, after the blur
+
+
+def sample_exposure(stream: random.Random) -> Exposure:
+    """Shake (6 of 10) or defocus, with noise of 0 to 4/255 at mid-grey."""
+    moving = stream.random() < _MOTION_CHANCE
+    blur = sample_shake(stream) if moving else sample_aperture(stream)
+    level = stream.uniform(0, 4) / 255
+    return Exposure(
+        kind="motion" if moving else "defocus",
+        blur=blur,
+        highlight_gain=stream.uniform(1, 3) if stream.random() < 0.5 else 1.0,
+        # Shot noise at the level of mid-grey: after the gamma it shows about equally at every brightness.
+        noise=Noise(read=level * stream.uniform(0, 0.15), shot=level / _MID_GREY**0.5),
+    )
+
+
+def expose(
+    clean: torch.Tensor, generator: torch.Generator, depth: Depth = random_depth
+) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+    """`clean` (B,3,H,W) in [0,1] shaken or out of focus, 8-bit; the parameters are those of `Exposure`."""
+    exposures = [sample_exposure(stream) for stream in photo_streams(generator, len(clean))]
+    light = brighten_highlights(to_linear(clean), [exposure.highlight_gain for exposure in exposures])
+    params = [asdict(exposure) for exposure in exposures]
+    blurred = torch.empty_like(light)
+    for indices in _grouped(exposures):
+        kind = [exposures[i].blur for i in indices]
+        draw = draw_shakes if isinstance(kind[0], Shake) else draw_apertures
+        blurred[indices] = filter_each(light[indices], draw(kind, clean.device))
+    for i, exposure in enumerate(exposures):
+        if isinstance(exposure.blur, Aperture) and exposure.blur.focus is not None:
+            depths, drawn = depth(clean[i : i + 1], generator)
+            blurred[i : i + 1] = blur_by_depth(light[i : i + 1], depths, exposure.blur)
+            params[i]["depth"] = drawn[0]
+    noisy = add_noise(blurred.clamp(0, 1), [exposure.noise for exposure in exposures], generator)
+    return round_to_8_bit(to_display(noisy)), params
+
+
+def brighten_highlights(light: torch.Tensor, gains: list[float]) -> torch.Tensor:
+    """Undo the clipping of white in (B,3,H,W) linear light: `gain` times at 1, unchanged up to 0.8.
+
+    Lamps and reflections were brighter than the photo can say, and blur into streaks and bright spots.
+    """
+    near_white = ((light.amax(1, keepdim=True) - 0.8) / 0.2).clamp(0, 1).square()
+    return light * (1 + (per_photo(gains, light) - 1) * near_white)
+
+
+def blur_by_depth(light: torch.Tensor, depth: torch.Tensor, aperture: Aperture) -> torch.Tensor:
+    """One photo (1,3,H,W), blurred by how far `depth` (1,1,H,W) in [0,1] is from the focus of `aperture`."""
+    psfs = draw_apertures(focal_planes(aperture), light.device)
+    return blend_planes(filter_each(light.expand(3, -1, -1, -1), psfs), depth)
+
+
+def _grouped(exposures: list[Exposure]) -> list[list[int]]:
+    """Indices of photos that one call can blur: the shaken ones, and those out of focus all over."""
+    shaken = [i for i, e in enumerate(exposures) if isinstance(e.blur, Shake)]
+    flat = [i for i, e in enumerate(exposures) if isinstance(e.blur, Aperture) and e.blur.focus is None]
+    return [group for group in (shaken, flat) if group]

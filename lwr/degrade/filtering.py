@@ -1,0 +1,83 @@
+"""Convolution of each photo of a batch with its own kernel, and the box and guided filters."""
+
+import torch
+import torch.nn.functional as F
+
+
+def filter_each(images: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
+    """Convolve (B,C,H,W) with one odd, square kernel per photo, (B,K,K); same shape, borders reflected.
+
+    By the Fourier transform: its cost hardly grows with K. Raises ValueError for a kernel of even size.
+    """
+    size = kernels.shape[-1]
+    if size % 2 == 0 or kernels.shape[-2] != size:
+        raise ValueError(
+            f"kernels have shape {tuple(kernels.shape)}; give odd, square ones, e.g. (B, 21, 21)"
+        )
+    height, width = images.shape[-2:]
+    shape = (fast_size(height + size - 1), fast_size(width + size - 1))
+    padded = reflect_pad(images, size // 2, shape)
+    spectrum = torch.fft.rfft2(padded) * torch.fft.rfft2(kernels, s=shape).unsqueeze(1)
+    # Circular wrap-around spoils only the first K-1 rows and columns, which are cropped.
+    return torch.fft.irfft2(spectrum, s=shape)[..., size - 1 : size - 1 + height, size - 1 : size - 1 + width]
+
+
+def reflect_pad(images: torch.Tensor, margin: int, shape: tuple[int, int]) -> torch.Tensor:
+    """Mirror (...,H,W) to `shape`, `margin` pixels above and left; it may exceed the image."""
+    rows = _mirrored(images.shape[-2], margin, shape[0], images.device)
+    columns = _mirrored(images.shape[-1], margin, shape[1], images.device)
+    return images.index_select(-2, rows).index_select(-1, columns)
+
+
+def fast_size(least: int) -> int:
+    """The smallest even number >= `least` without a prime factor above 5, quick to Fourier transform."""
+    size = least + least % 2
+    while not _smooth(size):
+        size += 2
+    return size
+
+
+def box_filter(images: torch.Tensor, radius: int) -> torch.Tensor:
+    """Mean of (B,C,H,W) over a (2 radius + 1)-square window, cut at the borders; same shape."""
+    down = F.avg_pool2d(images, (2 * radius + 1, 1), 1, (radius, 0), count_include_pad=False)
+    return F.avg_pool2d(down, (1, 2 * radius + 1), 1, (0, radius), count_include_pad=False)
+
+
+def guided_filter(guide: torch.Tensor, values: torch.Tensor, radius: int, epsilon: float) -> torch.Tensor:
+    """Smooth `values` (B,1,H,W) but keep the edges of `guide` (B,1,H,W) in [0,1] (He et al. 2010).
+
+    `epsilon` is the variance of the guide below which a window counts as flat. Large windows are fitted on a
+    smaller photo (the fast guided filter, He and Sun 2015): else it would take most of the time of haze.
+    """
+    step = min(max(radius // 3, 1), 4)
+    size = guide.shape[-2:]
+    small = F.interpolate(torch.cat([guide, values], 1), [side // step for side in size], mode="area")
+    slope, offset = _local_line(*small.split(1, 1), radius // step, epsilon)
+    line = F.interpolate(torch.cat([slope, offset], 1), size, mode="bilinear", align_corners=False)
+    return line[:, :1] * guide + line[:, 1:]
+
+
+def _local_line(
+    guide: torch.Tensor, values: torch.Tensor, radius: int, epsilon: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Slope and offset (B,1,H,W) of the line through (guide, values) in each window, averaged."""
+    stacked = torch.cat([guide, values, guide * guide, guide * values], 1)
+    mean_guide, mean_values, square, product = box_filter(stacked, radius).split(1, 1)
+    slope = (product - mean_guide * mean_values) / (square - mean_guide * mean_guide + epsilon)
+    offset = mean_values - slope * mean_guide
+    slope, offset = box_filter(torch.cat([slope, offset], 1), radius).split(1, 1)
+    return slope, offset
+
+
+def _mirrored(size: int, margin: int, total: int, device: torch.device) -> torch.Tensor:
+    """Source index of each of `total` positions, the first `margin` before the image; edges not repeated."""
+    period = max(2 * (size - 1), 1)
+    position = (torch.arange(total, device=device) - margin) % period
+    return torch.where(position < size, position, period - position)
+
+
+def _smooth(number: int) -> bool:
+    for prime in (2, 3, 5):
+        while number % prime == 0:
+            number //= prime
+    return number == 1

@@ -1,0 +1,79 @@
+"""Haze by Koschmieder's law: I = J t + A (1 - t), t = exp(-beta d) (ranges after RESIDE, Li et al. 2019)."""
+
+import random
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from lwr.degrade.depth import Depth, random_depth
+from lwr.degrade.draw import per_photo, photo_streams
+from lwr.degrade.light import round_to_8_bit, to_display, to_linear
+from lwr.degrade.noise import Noise, add_noise
+
+
+@dataclass(frozen=True)
+class Haze:
+    """One photo's haze, apart from its depth."""
+
+    beta: float  # optical thickness at depth 1
+    airlight: tuple[float, float, float]  # display RGB in [0,1]
+    tint: str  # "none", "blue" or "yellow"
+    patchy: bool  # beta varies by a factor 0.5..1.5 over the photo
+    linear: bool  # mixed in linear light, else in display values as RESIDE does
+    noise: Noise  # after the haze
+
+
+def sample_haze(stream: random.Random) -> Haze:
+    """Mostly beta 0.6 to 2.2, some heavier; an airlight of 0.7 to 1, nearly grey or slightly tinted."""
+    beta = stream.uniform(2.2, 3.2) if stream.random() < 0.12 else stream.uniform(0.6, 2.2)
+    tint = stream.choices(("none", "blue", "yellow"), (0.8, 0.1, 0.1))[0]
+    level, strength = stream.uniform(0.7, 1.0), stream.uniform(0.04, 0.12)
+    shift = {
+        "none": (0, 0, 0),
+        "blue": (-strength, -strength / 3, 0),
+        "yellow": (0, -strength / 4, -strength),
+    }[tint]
+    jitter = 0.04 if tint == "none" else 0.015  # so that a tint stays the colour it is called
+    return Haze(
+        beta=beta,
+        airlight=tuple(min(max(level + part + stream.uniform(-jitter, jitter), 0.0), 1.0) for part in shift),
+        tint=tint,
+        patchy=stream.random() < 0.3,
+        linear=stream.random() < 0.3,
+        noise=Noise(read=stream.uniform(0, 2) / 255, shot=stream.uniform(0, 2) / 255),
+    )
+
+
+def apply_haze(clean: torch.Tensor, transmission: torch.Tensor, airlight: torch.Tensor) -> torch.Tensor:
+    """I = J t + A (1 - t) for J (B,3,H,W), t (B,1,H,W) and A (B,3,1,1), all in [0,1]; (B,3,H,W) in [0,1]."""
+    return clean * transmission + airlight * (1 - transmission)
+
+
+def haze_photos(
+    clean: torch.Tensor, generator: torch.Generator, depth: Depth = random_depth
+) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+    """`clean` (B,3,H,W) in [0,1] with haze, 8-bit; the parameters are those of `Haze` and of the depth."""
+    hazes = [sample_haze(stream) for stream in photo_streams(generator, len(clean))]
+    depths, depth_params = depth(clean, generator)
+    transmission = transmissions(depths, hazes, generator)
+    airlight = torch.tensor([haze.airlight for haze in hazes], device=clean.device)[..., None, None]
+    hazy = apply_haze(clean, transmission, airlight)
+    if any(haze.linear for haze in hazes):
+        in_light = to_display(apply_haze(to_linear(clean), transmission, to_linear(airlight)))
+        hazy = torch.where(per_photo([haze.linear for haze in hazes], clean) > 0, in_light, hazy)
+    hazy = round_to_8_bit(add_noise(hazy, [haze.noise for haze in hazes], generator))
+    mean = transmission.mean((1, 2, 3)).tolist()
+    return hazy, [
+        {**asdict(haze), "depth": depth_of, "mean_transmission": mean_of}
+        for haze, depth_of, mean_of in zip(hazes, depth_params, mean, strict=True)
+    ]
+
+
+def transmissions(depth: torch.Tensor, hazes: list[Haze], generator: torch.Generator) -> torch.Tensor:
+    """t = exp(-beta d) as (B,1,H,W) in (0,1] for `depth` (B,1,H,W); the beta of patchy haze varies slowly."""
+    coarse = torch.rand(len(depth), 1, 5, 5, generator=generator, device=depth.device) + 0.5
+    patches = F.interpolate(coarse, depth.shape[-2:], mode="bicubic", align_corners=True).clamp(0.5, 1.5)
+    patches = torch.where(per_photo([haze.patchy for haze in hazes], depth) > 0, patches, 1.0)
+    return torch.exp(-per_photo([haze.beta for haze in hazes], depth) * patches * depth)

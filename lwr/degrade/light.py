@@ -1,0 +1,26 @@
+"""Light and numbers: display values <-> linear light, and the rounding of every stored photo."""
+
+import torch
+
+GAMMA = 2.2
+
+
+def to_linear(display: torch.Tensor) -> torch.Tensor:
+    """Display values in [0,1], any shape, to linear light in [0,1] by the power law 2.2."""
+    return display.clamp(0, 1).pow(GAMMA)
+
+
+def to_display(linear: torch.Tensor) -> torch.Tensor:
+    """Linear light, any shape, to display values in [0,1]; light above 1 saturates, as in a sensor."""
+    return linear.clamp(0, 1).pow(1 / GAMMA)
+
+
+def round_to_8_bit(images: torch.Tensor) -> torch.Tensor:
+    """Clamp to [0,1] and round to multiples of 1/255, any shape."""
+    return images.clamp(0, 1).mul(255).round().div(255)
+
+
+def luminance(images: torch.Tensor) -> torch.Tensor:
+    """(B,3,H,W) to (B,1,H,W) with the BT.601 weights, the same range."""
+    weights = torch.tensor([0.299, 0.587, 0.114], device=images.device, dtype=images.dtype)
+    return (images * weights.view(1, 3, 1, 1)).sum(1, keepdim=True)

@@ -1,0 +1,152 @@
+"""Second-order degradation of Real-ESRGAN (Wang et al. 2021): blur, resize, noise, JPEG, twice, then sinc.
+
+Two presets: `FULL` as published there, `LIGHT` with the milder ranges of StableSR (Wang et al. 2023).
+Whether the clean photo is sharpened first, as Real-ESRGAN does with its targets, is the caller's choice.
+"""
+
+import math
+import random
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from lwr.degrade.blur import Kernel, KernelRanges, draw_kernels, sample_kernel, sample_sinc
+from lwr.degrade.draw import photo_streams
+from lwr.degrade.filtering import filter_each
+from lwr.degrade.jpeg import jpeg
+from lwr.degrade.light import round_to_8_bit
+from lwr.degrade.noise import Noise, NoiseRanges, add_noise, sample_noise
+from lwr.degrade.resize import MODES, ResizeRanges, resize, sample_resize, scaled_size
+
+_PUBLISHED_SCALE = 4.0  # the resize ranges are meant for this scale
+
+
+@dataclass(frozen=True)
+class SecondOrder:
+    """Every range and probability of the recipe."""
+
+    blur1: KernelRanges
+    resize1: ResizeRanges
+    noise1: NoiseRanges
+    jpeg1: tuple[int, int]  # quality
+    blur2: KernelRanges
+    blur2_chance: float
+    resize2: ResizeRanges  # relative to the final small size
+    noise2: NoiseRanges
+    jpeg2: tuple[int, int]
+    sinc_chance: float = 0.8  # of the last sinc filter
+
+
+LIGHT = SecondOrder(
+    blur1=KernelRanges(sigma=(0.2, 1.5), generalized_beta=(0.5, 2.0), plateau_beta=(1.0, 1.5)),
+    resize1=ResizeRanges(chances=(0.2, 0.7, 0.1), factor=(0.3, 1.5)),
+    noise1=NoiseRanges(gaussian=0.5, sigma=(1, 15), poisson=(0.05, 2.0)),
+    jpeg1=(60, 95),
+    blur2=KernelRanges(
+        sigma=(0.2, 1.0), generalized_beta=(0.5, 2.0), plateau_beta=(1.0, 1.5), sizes=(11, 11)
+    ),
+    blur2_chance=0.5,
+    resize2=ResizeRanges(chances=(0.3, 0.4, 0.3), factor=(0.6, 1.2)),
+    noise2=NoiseRanges(gaussian=0.5, sigma=(1, 12), poisson=(0.05, 1.0)),
+    jpeg2=(60, 100),
+)
+FULL = SecondOrder(
+    blur1=KernelRanges(sigma=(0.2, 3.0)),
+    resize1=ResizeRanges(chances=(0.2, 0.7, 0.1), factor=(0.15, 1.5)),
+    noise1=NoiseRanges(gaussian=0.5, sigma=(1, 30), poisson=(0.05, 3.0)),
+    jpeg1=(30, 95),
+    blur2=KernelRanges(sigma=(0.2, 1.5)),
+    blur2_chance=0.8,
+    resize2=ResizeRanges(chances=(0.3, 0.4, 0.3), factor=(0.3, 1.2)),
+    noise2=NoiseRanges(gaussian=0.5, sigma=(1, 25), poisson=(0.05, 2.5)),
+    jpeg2=(30, 95),
+)
+
+
+@dataclass(frozen=True)
+class SmallPhoto:
+    """How one photo became small and poor: the parameters in the order in which they act."""
+
+    scale: float  # clean side / small side
+    blur1: Kernel
+    resize1: tuple[float, str]  # factor on the clean size, mode
+    noise1: Noise
+    jpeg1: int
+    blur2: Kernel | None  # None = skipped
+    resize2: tuple[float, str]  # factor on the final small size, mode
+    noise2: Noise
+    sinc_first: bool  # {resize to the final size, sinc} before the JPEG, else after it
+    resize3: str  # mode of that last resize
+    sinc: Kernel | None
+    jpeg2: int
+
+
+def degrade_small(
+    clean: torch.Tensor, generator: torch.Generator, preset: SecondOrder = LIGHT, scale: float = 4.0
+) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+    """`clean` (B,3,H,W) in [0,1] made `scale` times smaller and poor, then enlarged back to (B,3,H,W), 8-bit.
+
+    The parameters of each photo are the fields of `SmallPhoto`. `scale` is 1 to 4; below 4 the resize ranges
+    narrow in proportion, so that a photo that keeps its size also keeps most of its detail.
+    Raises ValueError for another scale.
+    """
+    if not 1 <= scale <= 4:
+        raise ValueError(f"scale is {scale}; give a number from 1 to 4")
+    photos = [sample_photo(stream, preset, scale) for stream in photo_streams(generator, len(clean))]
+    blurred = filter_each(clean, draw_kernels([photo.blur1 for photo in photos], clean.device))
+    # Each photo has its own size between the first and the last resize, hence one at a time.
+    small = torch.cat([_shrink(blurred[i : i + 1], photo, generator) for i, photo in enumerate(photos)])
+    large = F.interpolate(small, clean.shape[-2:], mode="bicubic", align_corners=False)
+    return round_to_8_bit(large), [asdict(photo) for photo in photos]
+
+
+def sample_photo(stream: random.Random, preset: SecondOrder, scale: float) -> SmallPhoto:
+    """Draw all parameters of one photo."""
+    return SmallPhoto(
+        scale=scale,
+        blur1=sample_kernel(stream, preset.blur1),
+        resize1=sample_resize(stream, _narrowed(preset.resize1, scale)),
+        noise1=sample_noise(stream, preset.noise1),
+        jpeg1=stream.randint(*preset.jpeg1),
+        blur2=sample_kernel(stream, preset.blur2) if stream.random() < preset.blur2_chance else None,
+        resize2=sample_resize(stream, _narrowed(preset.resize2, scale)),
+        noise2=sample_noise(stream, preset.noise2),
+        sinc_first=stream.random() < 0.5,
+        resize3=stream.choice(MODES),
+        sinc=sample_sinc(stream) if stream.random() < preset.sinc_chance else None,
+        jpeg2=stream.randint(*preset.jpeg2),
+    )
+
+
+def _shrink(blurred: torch.Tensor, photo: SmallPhoto, generator: torch.Generator) -> torch.Tensor:
+    """One blurred photo (1,3,H,W) to (1,3,H/scale,W/scale) in [0,1]."""
+    height, width = blurred.shape[-2:]
+    final = scaled_size(height, width, 1 / photo.scale)
+
+    factor, mode = photo.resize1
+    image = resize(blurred, scaled_size(height, width, factor), mode)
+    image = jpeg(add_noise(image, [photo.noise1], generator), [photo.jpeg1])
+
+    image = _blurred(image, photo.blur2)
+    factor, mode = photo.resize2
+    image = resize(image, scaled_size(height, width, factor / photo.scale), mode)
+    image = add_noise(image, [photo.noise2], generator).clamp(0, 1)
+
+    if photo.sinc_first:
+        return jpeg(_blurred(resize(image, final, photo.resize3), photo.sinc), [photo.jpeg2])
+    image = jpeg(image, [photo.jpeg2])
+    return round_to_8_bit(_blurred(resize(image, final, photo.resize3), photo.sinc))
+
+
+def _blurred(image: torch.Tensor, kernel: Kernel | None) -> torch.Tensor:
+    if kernel is None:
+        return image
+    return filter_each(image, draw_kernels([kernel], image.device))
+
+
+def _narrowed(ranges: ResizeRanges, scale: float) -> ResizeRanges:
+    low, high = ranges.factor
+    share = math.log(scale) / math.log(_PUBLISHED_SCALE)
+    return ResizeRanges(ranges.chances, (low**share, high**share))

@@ -1,0 +1,69 @@
+"""Few-step and many-step sampling from the noised latent of the degraded photo, over diffusers' schedulers."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from diffusers import DDIMScheduler
+
+# (latent (B,C,h,w), timestep) -> the UNet's raw output (B,C,h,w)
+Predictor = Callable[[torch.Tensor, int], torch.Tensor]
+
+
+def timesteps(start: int, steps: int) -> list[int]:
+    """`steps` timesteps from `start` downwards, evenly spaced: start 400, steps 4 -> [400, 300, 200, 100]."""
+    if not 1 <= steps <= start:
+        raise ValueError(f"steps must be 1 to {start}, got {steps}.")
+    return [round(start * (steps - i) / steps) for i in range(steps)]
+
+
+def sample(
+    predict: Predictor,
+    lq_latent: torch.Tensor,
+    scheduler: DDIMScheduler,
+    schedule: Sequence[int],
+    noise: torch.Tensor,
+    on_step: Callable[[int], None] | None = None,
+) -> torch.Tensor:
+    """Deterministic DDIM (Song et al. 2021, eq. 12 with eta 0) from the noised LQ latent to a clean latent.
+
+    `lq_latent`, `noise`: (B,C,h,w). `schedule`: falling timesteps; the last step lands on the clean latent.
+    `on_step(i)` is called after step i and may raise to stop.
+    """
+    latent = add_noise(scheduler, lq_latent, noise, schedule[0])
+    for index, (now, after) in enumerate(zip(schedule, [*schedule[1:], None], strict=True)):
+        clean, epsilon = split(scheduler, latent, predict(latent, now), now)
+        if after is None:
+            latent = clean
+        else:
+            signal, sigma = levels(scheduler, after)
+            latent = signal * clean + sigma * epsilon
+        if on_step is not None:
+            on_step(index)
+    return latent
+
+
+def levels(scheduler: DDIMScheduler, timestep: int) -> tuple[float, float]:
+    """(sqrt(alpha_bar), sqrt(1 - alpha_bar)) at a timestep."""
+    alpha_bar = float(scheduler.alphas_cumprod[timestep])
+    return alpha_bar**0.5, (1 - alpha_bar) ** 0.5
+
+
+def add_noise(scheduler: DDIMScheduler, clean: torch.Tensor, noise: torch.Tensor, timestep: int) -> torch.Tensor:
+    """Forward process q(x_t | x_0); (B,C,h,w)."""
+    signal, sigma = levels(scheduler, timestep)
+    return signal * clean + sigma * noise
+
+
+def split(
+    scheduler: DDIMScheduler, latent: torch.Tensor, output: torch.Tensor, timestep: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """UNet output -> (clean latent, noise), for the scheduler's prediction type."""
+    signal, sigma = levels(scheduler, timestep)
+    kind = scheduler.config.prediction_type
+    if kind == "epsilon":
+        return (latent - sigma * output) / signal, output
+    if kind == "v_prediction":  # Salimans and Ho 2022
+        return signal * latent - sigma * output, sigma * latent + signal * output
+    if kind == "sample":
+        return output, (latent - signal * output) / sigma
+    raise ValueError(f"Prediction type {kind!r} is not known: use epsilon, v_prediction or sample.")

@@ -1,0 +1,44 @@
+"""What a task is: one frozen record that says how a photo goes bad, how people say so, and which adapter mends it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+# (B,3,H,W) in [0,1], generator -> (degraded (B,3,H,W) in [0,1], one JSON-able dict of sampled parameters per photo)
+Degradation = Callable[[torch.Tensor, torch.Generator], tuple[torch.Tensor, list[dict[str, Any]]]]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words and phrases by which `lwr.prompt.route` recognises a task.
+
+    All lower case, in full forms ("is not", "can not"), hyphens as spaces; typos need no entry.
+    """
+
+    defects: tuple[str, ...]  # what is wrong: "haze", "out of focus"; asks for the task unless denied
+    actions: tuple[str, ...]  # what to do, verbs in their base form: "dehaze", "sharper"; asks by itself
+    qualities: tuple[str, ...] = ()  # what should be: "sharp", "resolution"; asks when wanted or missing
+    measures: tuple[str, ...] = ()  # what "2x" multiplies: "size", "big"; only one task has measures
+    idioms: tuple[str, ...] = ()  # phrases that hold such words and mean something else: "focus on"
+
+
+def phrases(text: str) -> tuple[str, ...]:
+    """The phrases of a comma-separated list, white space made single."""
+    return tuple(" ".join(phrase.split()) for phrase in text.split(",") if phrase.strip())
+
+
+@dataclass(frozen=True)
+class Task:
+    """One restoration task. A new task is one new file in this folder holding one constant of this class."""
+
+    name: str  # as in the command line, the API and the dataset: "dehaze"
+    title: str  # as a person reads it: "Remove haze"
+    instruction: str  # the one sentence that conditions the prior's text encoder for this task
+    examples: tuple[str, ...]  # prompts shown to people
+    vocabulary: Vocabulary
+    degrade: Degradation
+    default_scale: float  # output side / input side when the user names none
+    color_fix: Literal["wavelet", "none"]  # "none" where the input's colours are the defect (haze, low light)
+    adapter: str = "embedded"  # "embedded", or "REPO@REVISION" on the Hub

@@ -1,0 +1,48 @@
+"""Task "deblur"."""
+
+from typing import Any
+
+import torch
+
+from lwr.degrade.exposure import expose
+from lwr.tasks.base import Task, Vocabulary, phrases
+
+
+def degrade(clean: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+    """Blur `clean` (B,3,H,W) in [0,1] by camera shake (6 of 10) or defocus, with sensor noise; same shape."""
+    return expose(clean, generator)
+
+
+TASK = Task(
+    name="deblur",
+    title="Fix blur",
+    instruction="remove the blur",
+    examples=("remove the blur", "my hands were shaking", "make it slightly sharper"),
+    vocabulary=Vocabulary(
+        defects=phrases(
+            """blur, blurs, blurry, blurred, blurriness, blurring, motion blur, camera shake, lens blur,
+            out of focus, unsharp, unsharpness, unfocused, defocus, defocused, misfocused, fuzzy, fuzziness,
+            soft, softness, smeared, smeary, smudged, smudgy, shaky, shaken, shake, shakes, shakiness,
+            hands were shaking, hand was shaking, hands shook, hand shook, shaking hands, shaky hands,
+            shaking, hands shake, hands trembled, hands were trembling, trembling, wobbly, wobbled,
+            camera moved, moved the camera, camera was moving, shook the camera, shook it, camera shook,
+            i shook, shook when, i moved, he moved, she moved, they moved, kid moved, child moved,
+            moved too fast, moving too fast, was moving, were moving, subject moved, indistinct, jittery,
+            missed the focus, missed focus, focus missed, autofocus missed, autofocus failed, wrong focus,
+            soft focus, lost focus"""
+        ),
+        actions=phrases(
+            """deblur, unblur, sharpen, sharper, crisper, crispen, refocus, sharpen up, into focus,
+            in better focus, more focused, shake reduction, stabilise, stabilize, desmear"""
+        ),
+        qualities=phrases("sharp, sharpness, crisp, crispness, focus, in focus, focused, well focused"),
+        idioms=phrases(
+            """focus on, focuses on, focusing on, focus only on, soft light, soft colours, soft colors,
+            soft tones, soft glow, soft pastel, soft shadows, soft lighting, background blur, sharp contrast,
+            shake hands, milk shake"""
+        ),
+    ),
+    degrade=degrade,
+    default_scale=1.0,
+    color_fix="wavelet",
+)

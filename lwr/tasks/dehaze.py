@@ -1,0 +1,42 @@
+"""Task "dehaze"."""
+
+from typing import Any
+
+import torch
+
+from lwr.degrade.haze import haze_photos
+from lwr.tasks.base import Task, Vocabulary, phrases
+
+
+def degrade(clean: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+    """Veil `clean` (B,3,H,W) in [0,1] by haze of random depth, density and colour; 8-bit, same shape."""
+    return haze_photos(clean, generator)
+
+
+TASK = Task(
+    name="dehaze",
+    title="Remove haze",
+    instruction="remove the haze",
+    examples=("remove the haze", "the mountains vanish behind a white veil", "lift the fog a little"),
+    vocabulary=Vocabulary(
+        defects=phrases(
+            """haze, hazy, hazed, haziness, fog, foggy, fogged, fogginess, mist, misty, mistiness, smog,
+            smoggy, smoke, smoky, air pollution, polluted air, white veil, grey veil, gray veil, milky veil,
+            whitish veil, thin veil, veil over, milky, milkiness, veiled, can not see the mountains,
+            can not see far, can barely see the mountains, mountains are hidden, mountains are invisible,
+            air is not clear, sky is not clear, view is not clear, air is thick, air is dirty, dirty air,
+            faded in the distance, distance is faded, distance is washed out"""
+        ),
+        actions=phrases(
+            """dehaze, defog, demist, dehazing, unhaze, unfog, desmog, clear the air, clear up the air,
+            clean the air, clean up the air, clear the view, clear up the view, clear the sky,
+            clear up the sky, clearer view, clearer sky, clearer air, make the view clear,
+            make the sky clear, make the air clear"""
+        ),
+        qualities=phrases("visibility, clear view, clear air, clean air"),
+        idioms=phrases("smoke detector, hazy memory, haze of glory, foggy idea, foggiest"),
+    ),
+    degrade=degrade,
+    default_scale=1.0,
+    color_fix="none",
+)

@@ -1,0 +1,63 @@
+"""Task "super-resolution"."""
+
+from typing import Any
+
+import torch
+
+from lwr.degrade.second_order import FULL, LIGHT, degrade_small
+from lwr.tasks.base import Task, Vocabulary, phrases
+
+
+def degrade(clean: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+    """Degrade `clean` (B,3,H,W) in [0,1] to a mildly poor photo of a quarter the side, enlarged back."""
+    return degrade_small(clean, generator, LIGHT, scale=4.0)
+
+
+def degrade_full(
+    clean: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+    """As `degrade`, with the full, much harsher ranges of Real-ESRGAN."""
+    return degrade_small(clean, generator, FULL, scale=4.0)
+
+
+TASK = Task(
+    name="super-resolution",
+    title="Enlarge",
+    instruction="enlarge the photo and restore its detail",
+    examples=("enlarge it 2x", "it is too small to print", "more detail please"),
+    vocabulary=Vocabulary(
+        defects=phrases(
+            """pixelated, pixelation, pixellated, pixelly, see the pixels, see pixels, see every pixel,
+            single pixel, single pixels, individual pixels, big pixels, visible pixels, low resolution,
+            low res, lowres, low definition, poor resolution, bad resolution, too small, so small,
+            very small, quite small, really small, is small, small photo, small picture, small image,
+            small file, looks small, is tiny, too tiny, so tiny, very tiny, tiny photo, tiny picture,
+            tiny image, tiny file, thumbnail, few pixels, not enough pixels, jagged, jaggies, too few pixels,
+            undersized, low pixel"""
+        ),
+        actions=phrases(
+            """super resolution, superresolution, super resolve, super res, superres, sr, enlarge,
+            enlargement, upscale, upscaler, upsample, upsize, upres, scale up, scaling up, size up, blow up,
+            blowing up, blown up, blow it up, blow this up, blow that up, magnify, magnification, enlarging,
+            resize, rescale, bigger, larger, higher resolution, higher res, high res, hi res,
+            high resolution, full hd, hd, uhd, 4k, 8k, 1080p, 2160p, more pixels, more detail, more details,
+            more detailed, add detail, add details, restore detail, restore details, restore the detail,
+            restore the details, its detail, bring out the detail, bring out the details, bring out detail,
+            readable at poster size, poster print, make it big, make it large, make this big,
+            make this large, zoom in, expand, increase the size, increase its size, increase size, grow"""
+        ),
+        qualities=phrases(
+            """resolution, detail, details, detailed, big enough, large enough, enough pixels, enough detail,
+            print it, print this, to print, for print, for printing, large print, big print, poster size,
+            poster sized, a poster, billboard, wall size"""
+        ),
+        measures=phrases(
+            """size, sizes, sized, resolution, big, bigger, large, larger, wide, wider, width, height,
+            pixels, dimensions, scale, zoom, magnification, original"""
+        ),
+        idioms=phrases("same resolution, same size, keep the size, original size, big deal, in detail"),
+    ),
+    degrade=degrade,
+    default_scale=4.0,
+    color_fix="wavelet",
+)

@@ -1,0 +1,295 @@
+"""The degradations: what they promise to training (seeded, shaped, recorded) and the maths behind them."""
+
+import io
+import json
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from lwr.degrade.blur import KIND_CHANCES, Kernel, KernelRanges, draw_kernels, sample_kernel, sample_sinc
+from lwr.degrade.defocus import Aperture, blend_planes, draw_apertures, focal_planes, sample_aperture
+from lwr.degrade.depth import random_depth
+from lwr.degrade.exposure import brighten_highlights
+from lwr.degrade.filtering import box_filter, filter_each, guided_filter
+from lwr.degrade.haze import apply_haze, haze_photos, sample_haze, transmissions
+from lwr.degrade.jpeg import jpeg
+from lwr.degrade.light import to_display, to_linear
+from lwr.degrade.motion import draw_shakes, sample_shake
+from lwr.degrade.noise import Noise, add_noise
+from lwr.degrade.second_order import FULL, LIGHT, degrade_small
+from lwr.tasks import TASKS
+from lwr.tasks.super_resolution import degrade_full
+
+DEGRADATIONS = {name: TASKS[name].degrade for name in ("super-resolution", "deblur", "dehaze")}
+DEGRADATIONS["super-resolution, full"] = degrade_full
+every_degradation = pytest.mark.parametrize("degrade", DEGRADATIONS.values(), ids=DEGRADATIONS)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def photo(batch: int = 1, height: int = 64, width: int = 64) -> torch.Tensor:
+    """Smooth colours, hard edges and a little texture, (B,3,H,W) in [0,1], 8-bit."""
+    y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
+    image = torch.stack([0.2 + 0.6 * x, 0.5 + 0.3 * torch.sin(9 * y + 4 * x), 0.8 - 0.6 * y])
+    image[:, height // 4 : height // 2, width // 4 : width // 2] *= 0.3
+    image = image + 0.03 * torch.randn(1, height, width, generator=seeded(1))
+    return image.clamp(0, 1).mul(255).round().div(255).expand(batch, -1, -1, -1).clone()
+
+
+def psnr(first: torch.Tensor, second: torch.Tensor) -> float:
+    return -10 * torch.log10((first - second).square().mean()).item()
+
+
+# ---- the contract of every degradation ----
+
+
+@every_degradation
+def test_same_seed_same_pixels_and_global_randomness_untouched(degrade):
+    clean = photo(3)
+    before = torch.random.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
+    first, first_params = degrade(clean, seeded(5))
+    second, second_params = degrade(clean, seeded(5))
+    other, _ = degrade(clean, seeded(6))
+    assert torch.equal(first, second) and first_params == second_params
+    assert not torch.equal(first, other)
+    assert torch.equal(before[0], torch.random.get_rng_state()) and before[1] == random.getstate()
+    assert (before[2] == np.random.get_state()[1]).all()
+
+
+@every_degradation
+@pytest.mark.parametrize("size", [(16, 16), (17, 40), (130, 61)])
+def test_any_size_keeps_shape_range_and_8_bit(degrade, size):
+    clean = photo(4, *size)
+    untouched = clean.clone()
+    for seed in range(3):
+        degraded, _ = degrade(clean, seeded(seed))
+        assert degraded.shape == clean.shape and degraded.dtype == torch.float32
+        assert degraded.isfinite().all() and degraded.min() >= 0 and degraded.max() <= 1
+        assert torch.allclose(degraded * 255, (degraded * 255).round(), atol=1e-3)
+    assert torch.equal(clean, untouched)
+
+
+@every_degradation
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_flat_photos_give_no_nan(degrade, value):
+    degraded, _ = degrade(torch.full((4, 3, 32, 32), value), seeded())
+    assert degraded.isfinite().all()
+
+
+@every_degradation
+def test_params_are_json_and_differ_between_photos(degrade):
+    degraded, params = degrade(photo(6), seeded())
+    written = [json.dumps(entry, allow_nan=False, sort_keys=True) for entry in params]
+    assert len(set(written)) == 6
+    assert len({image.numpy().tobytes() for image in degraded}) == 6
+
+
+@every_degradation
+def test_it_does_harm(degrade):
+    clean = photo(8, 96, 96)
+    degraded, _ = degrade(clean, seeded(2))
+    assert all(8 < psnr(bad, good) < 45 for bad, good in zip(degraded, clean, strict=True))
+
+
+# ---- kernels and filters ----
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32))
+def test_every_psf_sums_to_one_and_is_centred(seed):
+    stream = random.Random(seed)
+    ranges = KernelRanges(sigma=(0.2, 3.0))
+    stacks = [
+        draw_kernels([sample_kernel(stream, ranges) for _ in range(6)] + [sample_sinc(stream)], "cpu"),
+        draw_shakes([sample_shake(stream) for _ in range(2)], "cpu"),
+        draw_apertures([Aperture(stream.uniform(0, 12), 0, 0.0, 1.5, None), sample_aperture(stream)], "cpu"),
+    ]
+    for psfs, tolerance in zip(stacks, (0.01, 0.01, 0.35), strict=True):  # a polygon of 5 or 7 is lopsided
+        axis = torch.arange(psfs.shape[-1], dtype=torch.float32) - psfs.shape[-1] // 2
+        assert torch.allclose(psfs.sum((1, 2)), torch.ones(len(psfs)), atol=1e-4)
+        assert (psfs.sum(1) @ axis).abs().max() < tolerance and (psfs.sum(2) @ axis).abs().max() < tolerance
+
+
+@pytest.mark.parametrize("kind", KIND_CHANCES)
+def test_kernel_of_no_width_changes_nothing(kind):
+    kernels = draw_kernels([Kernel(kind, 21, 0.0, 0.0, 0.3, 1.5)], "cpu")
+    assert torch.allclose(filter_each(photo(), kernels), photo(), atol=1e-5)
+
+
+def test_aperture_of_no_radius_and_shake_of_no_extent_change_nothing():
+    stream = random.Random(0)
+    disk = draw_apertures([Aperture(0.0, 0, 0.0, 1.0, None)], "cpu")
+    still = draw_shakes([sample_shake(stream, (1e-6, 1e-6))], "cpu")
+    for psf in (disk, still):
+        assert torch.allclose(filter_each(photo(), psf), photo(), atol=1e-4)
+
+
+def test_shake_has_the_extent_asked_for():
+    shakes = [sample_shake(random.Random(seed), (20.0, 20.0)) for seed in range(12)]
+    for psf in draw_shakes(shakes, "cpu"):
+        rows, columns = (psf > 0).any(1).nonzero(), (psf > 0).any(0).nonzero()
+        diagonal = torch.hypot((rows.max() - rows.min()).float(), (columns.max() - columns.min()).float())
+        assert 18 <= diagonal <= 24
+
+
+def test_too_large_a_blur_is_refused_in_words():
+    with pytest.raises(ValueError, match="40.0 px"):
+        draw_shakes([sample_shake(random.Random(0), (40.0, 40.0))], "cpu")
+    with pytest.raises(ValueError, match="20.0 px"):
+        draw_apertures([Aperture(20.0, 0, 0.0, 1.0, None)], "cpu")
+
+
+def test_disk_covers_its_area_and_polygon_has_its_symmetry():
+    disk, square = draw_apertures([Aperture(6.0, 0, 0.0, 1.0, None), Aperture(6.0, 4, 0.0, 1.0, None)], "cpu")
+    assert 1 / disk.max().item() == pytest.approx(np.pi * 36, rel=0.03)
+    assert torch.allclose(square, square.rot90(), atol=1e-5) and not torch.allclose(square, disk, atol=1e-3)
+
+
+def test_filter_equals_direct_convolution_and_takes_one_kernel_per_photo():
+    images = torch.rand(2, 3, 20, 31, generator=seeded())
+    kernels = torch.rand(2, 7, 7, generator=seeded(1))
+    filtered = filter_each(images, kernels)
+    padded = torch.nn.functional.pad(images, (3, 3, 3, 3), mode="reflect")
+    for i in range(2):
+        weight = kernels[i].flip(0, 1).expand(3, 1, 7, 7)
+        direct = torch.nn.functional.conv2d(padded[i : i + 1], weight, groups=3)
+        assert torch.allclose(filtered[i : i + 1], direct, atol=1e-4)
+    with pytest.raises(ValueError, match="odd"):
+        filter_each(images, torch.ones(2, 4, 4))
+
+
+def test_blur_keeps_flat_areas_flat_to_the_border():
+    flat = torch.full((1, 3, 24, 24), 0.4)
+    psf = draw_shakes([sample_shake(random.Random(3))], "cpu")
+    assert torch.allclose(filter_each(flat, psf), flat, atol=1e-4)
+
+
+@pytest.mark.parametrize("radius", [1, 4, 13])  # the last is fitted on a smaller photo
+def test_box_filter_averages_and_guided_filter_keeps_edges(radius):
+    step = torch.zeros(1, 1, 48, 33)
+    step[..., 16:] = 1
+    noisy = step + 0.1 * torch.randn(step.shape, generator=seeded())
+    smooth = guided_filter(step, noisy, radius, 1e-3)
+    assert (smooth - step).abs().mean() < (0.5 if radius == 1 else 0.3) * (noisy - step).abs().mean()
+    assert box_filter(step, 1)[0, 0, 0, 15].item() == pytest.approx(1 / 3)
+
+
+def test_sharp_depth_stays_sharp_while_the_far_blurs():
+    aperture = Aperture(6.0, 0, 0.0, 1.0, focus=0.0)
+    radii = [plane.radius for plane in focal_planes(aperture)]
+    assert radii == [0.0, 3.0, 6.0]
+    planes = torch.tensor([0.0, 1.0, 2.0]).view(3, 1, 1, 1).expand(3, 3, 2, 2)
+    depth = torch.tensor([[0.0, 0.25], [0.5, 1.0]]).view(1, 1, 2, 2)
+    assert torch.allclose(blend_planes(planes, depth)[0, 0], torch.tensor([[0.0, 0.5], [1.0, 2.0]]))
+
+
+# ---- light and noise ----
+
+
+def test_linear_light_and_back():
+    values = torch.linspace(0, 1, 256)
+    assert torch.allclose(to_display(to_linear(values)), values, atol=1e-5)
+    light = to_linear(photo())
+    assert torch.equal(brighten_highlights(light, [1.0]), light)
+
+
+def test_noise_is_off_at_zero_and_has_the_stated_deviation():
+    grey = torch.full((3, 3, 128, 128), 0.25)
+    noisy = add_noise(grey, [Noise(), Noise(read=0.02), Noise(shot=0.1, grey=True)], seeded())
+    assert torch.equal(noisy[0], grey[0])
+    assert (noisy[1] - grey[1]).std().item() == pytest.approx(0.02, rel=0.05)
+    assert (noisy[2] - grey[2]).std().item() == pytest.approx(0.05, rel=0.05)
+    assert torch.allclose(noisy[2, 0], noisy[2, 1]) and not torch.allclose(noisy[1, 0], noisy[1, 1])
+
+
+# ---- JPEG ----
+
+
+@pytest.mark.parametrize("quality", [10, 30, 50, 75, 90, 95, 100])
+@pytest.mark.parametrize("size", [(64, 64), (45, 71)])
+def test_jpeg_is_pillows_jpeg(quality, size):
+    clean = photo(1, *size)
+    file = io.BytesIO()
+    pixels = clean[0].permute(1, 2, 0).mul(255).round().byte().numpy()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling="4:2:0")
+    real = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1).float().div(255)
+    assert psnr(jpeg(clean, [quality])[0], real) >= 38
+
+
+def test_jpeg_takes_one_quality_per_photo_and_refuses_nonsense():
+    clean = photo(2)
+    both = jpeg(clean, [10, 95])
+    assert torch.equal(both[1:], jpeg(clean[1:], [95]))
+    assert psnr(both[0], clean[0]) + 3 < psnr(both[1], clean[1])
+    for qualities in ([0, 50], [50], [50, 101]):
+        with pytest.raises(ValueError, match="1 to 100"):
+            jpeg(clean, qualities)
+
+
+# ---- super-resolution ----
+
+
+def test_a_smaller_scale_harms_less():
+    clean = photo(8, 96, 96)
+    scores = [psnr(degrade_small(clean, seeded(), LIGHT, scale)[0], clean) for scale in (1.0, 2.0, 4.0)]
+    assert scores[0] > scores[1] > scores[2]
+    with pytest.raises(ValueError, match="from 1 to 4"):
+        degrade_small(clean, seeded(), LIGHT, 5.0)
+
+
+def test_full_harms_more_than_light():
+    clean = photo(8, 96, 96)
+    light, full = (degrade_small(clean, seeded(), preset)[0] for preset in (LIGHT, FULL))
+    assert psnr(full, clean) < psnr(light, clean)
+
+
+# ---- haze ----
+
+
+def test_haze_follows_the_law_and_clears_at_transmission_one():
+    clean, airlight = photo(2), torch.tensor([0.9, 0.8, 0.7]).view(1, 3, 1, 1).expand(2, -1, -1, -1)
+    assert torch.equal(apply_haze(clean, torch.ones(2, 1, 64, 64), airlight), clean)
+    assert torch.allclose(apply_haze(clean, torch.zeros(2, 1, 64, 64), airlight), airlight.expand_as(clean))
+    half = apply_haze(clean, torch.full((2, 1, 64, 64), 0.5), airlight)
+    assert torch.allclose(half, (clean + airlight) / 2)
+
+
+def test_haze_with_a_given_depth_can_be_undone_from_its_params():
+    def uniform(clean, generator):
+        return torch.full_like(clean[:, :1], 0.5), [{} for _ in clean]
+
+    clean = photo(24, 32, 32)
+    hazy, params = haze_photos(clean, seeded(), depth=uniform)
+    checked = 0
+    for bad, good, entry in zip(hazy, clean, params, strict=True):
+        if entry["linear"] or entry["patchy"]:
+            continue
+        t = np.exp(-0.5 * entry["beta"])
+        assert entry["mean_transmission"] == pytest.approx(t, rel=1e-4)
+        expected = good * t + torch.tensor(entry["airlight"]).view(3, 1, 1) * (1 - t)
+        assert (bad - expected).abs().mean() < 3 / 255
+        checked += 1
+    assert checked >= 3
+
+
+def test_transmission_falls_with_depth_and_lies_in_0_1():
+    hazes = [sample_haze(random.Random(seed)) for seed in range(8)]
+    near = transmissions(torch.zeros(8, 1, 20, 20), hazes, seeded())
+    middle = transmissions(torch.full((8, 1, 20, 20), 0.5), hazes, seeded())
+    far = transmissions(torch.ones(8, 1, 20, 20), hazes, seeded())
+    assert (near == 1).all() and (near > middle).all() and (middle > far).all() and (far > 0).all()
+
+
+def test_depth_is_far_at_the_top_on_average_and_spans_0_1():
+    depth, params = random_depth(photo(24, 48, 64), seeded())
+    assert depth.shape == (24, 1, 48, 64) and depth.min() >= 0 and depth.max() <= 1
+    assert depth[..., :12, :].mean() > depth[..., -12:, :].mean() + 0.15
+    for image, entry in zip(depth, params, strict=True):
+        assert image.min().item() == pytest.approx(entry["veil"], abs=1e-5)

@@ -1,0 +1,140 @@
+"""Tiles cover everything, blend without seams at any scale, and the seam score sees a seam."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lwr.tiling import blend, gaussian_weights, seam_lines, seam_score, tile_grid
+
+sizes = st.integers(1, 50)
+
+
+@st.composite
+def tile_and_overlap(draw: st.DrawFn) -> tuple[int, int]:
+    tile = draw(st.integers(1, 24))
+    return tile, draw(st.integers(0, tile - 1))
+
+
+@given(sizes, sizes, tile_and_overlap())
+def test_grid_covers_exactly_and_overlaps_enough(height: int, width: int, tiles: tuple[int, int]) -> None:
+    tile, overlap = tiles
+    corners = tile_grid(height, width, tile, overlap)
+    assert len(set(corners)) == len(corners)
+    covered = torch.zeros(height, width, dtype=torch.bool)
+    for top, left in corners:
+        assert 0 <= top <= max(height - tile, 0) and 0 <= left <= max(width - tile, 0)
+        covered[top : top + tile, left : left + tile] = True
+    assert covered.all()
+    tops = sorted({top for top, _ in corners})
+    assert all(after - before <= tile - overlap for before, after in zip(tops, tops[1:], strict=False))
+
+
+@pytest.mark.parametrize(("size", "tile", "overlap"), [(0, 8, 2), (9, 0, 0), (9, 8, 8), (9, 8, -1)])
+def test_impossible_grids_are_refused(size: int, tile: int, overlap: int) -> None:
+    with pytest.raises(ValueError, match="overlap < tile"):
+        tile_grid(size, size, tile, overlap)
+
+
+def test_weights_are_the_gaussian_of_stablesr_but_symmetrical() -> None:
+    weights = gaussian_weights(64, 64)
+    assert torch.equal(weights, weights.flip(0)) and torch.equal(weights, weights.flip(1))
+    assert torch.allclose(weights, weights.T)
+    sigma = 6.4
+    expected = torch.exp(torch.tensor(-((10 - 31.5) ** 2 + (20 - 31.5) ** 2) / (2 * sigma**2)))
+    assert torch.isclose(weights[10, 20], expected, rtol=1e-4)
+    assert weights.min() >= 1e-6 * 0.999 and gaussian_weights(64, 64, variance=1.0).min() > 0.7
+    assert gaussian_weights(1, 1).item() == 1
+    with pytest.raises(ValueError, match="variance is 0"):
+        gaussian_weights(4, 4, variance=0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(sizes, sizes, tile_and_overlap(), st.integers(1, 5), st.sampled_from([0.01, 0.05, 1.0]))
+def test_blending_the_identity_changes_nothing(
+    height: int, width: int, tiles: tuple[int, int], batch: int, variance: float
+) -> None:
+    x = torch.rand(2, 3, height, width)
+    blended = blend(x, lambda part: part, *tiles, variance=variance, batch=batch)
+    assert blended.shape == x.shape and (blended - x).abs().max() < 1e-5
+
+
+def test_what_fits_in_one_tile_is_done_whole_and_once() -> None:
+    seen = []
+    x = torch.rand(1, 3, 5, 16)
+    assert blend(x, lambda part: seen.append(part.shape) or part * 2, tile=16, overlap=8).equal(x * 2)
+    assert seen == [x.shape]
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("scale", [8, 1 / 8, Fraction(1, 8), 2.0])
+def test_other_scales_and_channels(scale: float | Fraction, batch: int) -> None:
+    x = torch.rand(2, 3, 40, 72)
+
+    def function(part: torch.Tensor) -> torch.Tensor:
+        size = [round(side * scale) for side in part.shape[-2:]]
+        return F.interpolate(part.mean(1, keepdim=True), size=size, mode="area").repeat(1, 5, 1, 1)
+
+    blended = blend(x, function, tile=24, overlap=8, scale=scale, batch=batch)
+    assert blended.shape == (2, 5, round(40 * scale), round(72 * scale))
+    assert torch.allclose(blended, function(x), atol=1e-5)
+
+
+def test_batches_hold_whole_tiles_and_give_the_same_result() -> None:
+    x, seen = torch.rand(2, 3, 30, 30), []
+
+    def function(part: torch.Tensor) -> torch.Tensor:
+        seen.append(part.shape[0])
+        return part - part.mean(dim=(1, 2, 3), keepdim=True)
+
+    one = blend(x, function, 16, 8)
+    assert set(seen) == {2}
+    seen.clear()
+    assert torch.allclose(blend(x, function, 16, 8, batch=4), one, atol=1e-6)
+    assert max(seen) == 8 and sum(seen) == 2 * len(tile_grid(30, 30, 16, 8))
+
+
+def test_half_precision_comes_back_as_half_precision() -> None:
+    x = torch.rand(1, 3, 40, 40).half()
+    blended = blend(x, lambda part: part, 16, 8)
+    assert blended.dtype == torch.float16 and (blended - x).abs().max() < 1e-3
+
+
+def test_scales_and_results_that_do_not_fit_are_named() -> None:
+    x = torch.rand(1, 3, 36, 40)
+    with pytest.raises(ValueError, match="multiples of 8"):
+        blend(x, lambda part: F.avg_pool2d(part, 8), 16, 8, scale=1 / 8)
+    with pytest.raises(ValueError, match=r"expected 1 results of 32x32: check scale=2"):
+        blend(x, lambda part: part, 16, 8, scale=2)
+    with pytest.raises(ValueError, match="batch is 0"):
+        blend(x, lambda part: part, 16, 8, batch=0)
+
+
+def test_seam_score_tells_hard_tiles_from_blended_ones() -> None:
+    x = torch.rand(2, 3, 96, 80, generator=torch.Generator().manual_seed(0)) * 0.1
+
+    def biased(part: torch.Tensor) -> torch.Tensor:
+        """Each tile comes out with a brightness of its own, as restored tiles do."""
+        return part + torch.frac(part[:, :1, :1, :1] * 1000) * 0.3
+
+    lines = seam_lines(96, 80, 32, 16)
+    smooth = seam_score(blend(x, biased, 32, 16), *lines)
+    hard_lines = seam_lines(96, 80, 32, 0)
+    hard = seam_score(blend(x, biased, 32, 0), *hard_lines)
+    assert smooth.shape == (2,) and (smooth < 1.1).all() and (hard > 1.5).all()
+
+
+def test_seam_lines_are_the_inner_tile_borders() -> None:
+    assert seam_lines(40, 16, 16, 8) == ([8, 16, 24, 32], [])
+    assert seam_lines(33, 10, 16, 0) == ([16, 17, 32], [])
+
+
+def test_seam_score_without_seams_or_without_change_is_one() -> None:
+    assert seam_score(torch.rand(1, 3, 8, 8), [], []).item() == 1
+    assert seam_score(torch.zeros(1, 3, 8, 8), [4], [4]).item() == 1
+    assert seam_score(torch.rand(1, 3, 1, 1), [], []).item() == 1
+    with pytest.raises(ValueError, match="between 1 and 7"):
+        seam_score(torch.rand(1, 3, 8, 8), [8], [])

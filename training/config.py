@@ -1,0 +1,33 @@
+"""One dataclass says everything about a run; presets are rows of it (presets.py), the command line edits it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Config:
+    """A training run. Times are wall-clock minutes; `None` means without limit."""
+
+    stage: str  # a name in training.stages.STAGES
+    init: str | None = None  # network folder to start from; None = a new random one
+    out: str = "runs/out"  # network folder to write (EMA weights, half precision), state.pt beside it
+    photos: str = "../shared/photos"  # folder of pictures, or of tar shards with manifest.csv
+    tasks: tuple[str, ...] = ("dehaze", "deblur", "super-resolution")
+    task_weights: tuple[float, ...] = (1.0, 2.0, 1.5)  # how often each task is drawn
+    steps: int = 1_000_000  # optimiser steps; the learning rate's cosine ends at whichever limit comes first
+    minutes: float | None = None  # time budget of the whole run, resumed parts included
+    batch: int = 8  # crops a step
+    crop: int = 128  # pixels, a multiple of 32
+    lr: float = 5e-4
+    warmup: int = 100  # steps of linear warm-up
+    weight_decay: float = 0.0
+    clip: float = 1.0  # gradient norm
+    ema: float = 0.999  # decay of the exponential moving average
+    precision: str = "bf16"  # accelerate's mixed precision: no, bf16, fp16
+    seed: int = 0
+    save_minutes: float = 5.0
+    log_steps: int = 50
+    rank: int = 12  # of each LoRA
+    perceptual: float = 0.0  # weight of LPIPS-VGG in image losses; 0 = not loaded
+    gan: float = 0.0  # weight of the PatchGAN, times the adaptive weight; 0 = none
+    resume: bool = True  # go on from state.pt in `out` when it is there
+    photos_limit: int | None = None  # read only so many photos; for a quick try

@@ -1,0 +1,49 @@
+"""Image losses of the ladder: L1 (Charbonnier), LPIPS on VGG16, and a small hinge PatchGAN."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def charbonnier(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Smooth L1 of two (B,3,H,W) images (Charbonnier et al. 1994), a scalar."""
+    return torch.sqrt((output - target) ** 2 + 1e-6).mean()
+
+
+class PatchDiscriminator(nn.Module):
+    """PatchGAN (Isola et al. 2017): (B,3,H,W) in [0,1] -> patch logits (B,1,H/16,W/16)."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.PixelUnshuffle(2),
+            nn.Conv2d(12, width, 3, 1, 1),
+            nn.LeakyReLU(0.2),
+            _norm(nn.Conv2d(width, 2 * width, 4, 2, 1)),
+            nn.LeakyReLU(0.2),
+            _norm(nn.Conv2d(2 * width, 4 * width, 4, 2, 1)),
+            nn.LeakyReLU(0.2),
+            _norm(nn.Conv2d(4 * width, 4 * width, 3, 1, 1)),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(4 * width, 1, 3, 1, 1),
+        )
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """(B,3,H,W) in [0,1] -> (B,1,H/8,W/8) logits, positive = looks like a photo."""
+        return self.layers(image * 2 - 1)
+
+
+def _norm(conv: nn.Conv2d) -> nn.Module:
+    return nn.utils.parametrizations.spectral_norm(conv)
+
+
+def hinge_discriminator(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+    """Hinge loss of the discriminator (Lim and Ye 2017), a scalar."""
+    return (F.relu(1 - real).mean() + F.relu(1 + fake).mean()) / 2
+
+
+def adaptive_weight(image_loss: torch.Tensor, gan_loss: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+    """Gradient ratio of the two losses at the output image (after Esser et al. 2021, eq. 7), in [0, 100]."""
+    image_gradient = torch.autograd.grad(image_loss, output, retain_graph=True)[0]
+    gan_gradient = torch.autograd.grad(gan_loss, output, retain_graph=True)[0]
+    return (image_gradient.norm() / (gan_gradient.norm() + 1e-6)).clamp(0, 100).detach()

@@ -1,0 +1,67 @@
+"""What a step trains on: mostly one task on its own damage, and now and then the cases that make prompts honest.
+
+A photo with haze under "remove the blur" must keep its haze, two tasks in one sentence must both be done, half
+strength must go half way, and a good photo must stay as it is.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from lwr.tasks import TASKS
+from training.config import Config
+from training.data import CropSampler
+
+# The damages that no other task's instruction covers; super-resolution and deblurring overlap.
+DISTINCT = {"dehaze"}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """(B,3,H,W) images in [0,1], and what the sentence asks for: {task: strength}."""
+
+    degraded: torch.Tensor
+    target: torch.Tensor
+    tasks: dict[str, float]
+    kind: str
+
+    @property
+    def instructions(self) -> dict[str, float]:
+        """{sentence: strength}, as the network reads it."""
+        return {TASKS[name].instruction: strength for name, strength in self.tasks.items()}
+
+
+def draw(config: Config, sampler: CropSampler, generator: torch.Generator) -> Batch:
+    """One batch; all of it has one task and one kind, because adapters belong to a whole batch."""
+    weights = torch.tensor(config.task_weights[: len(config.tasks)])
+    task = config.tasks[int(torch.multinomial(weights, 1, generator=generator))]
+    others = [t for t in config.tasks if t != task and (t in DISTINCT or task in DISTINCT)]
+    roll, seed = torch.rand(2, generator=generator).tolist()
+    clean = sampler.batch(config.batch, generator, clear=task in DISTINCT)
+    draws = torch.Generator(clean.device).manual_seed(int(seed * 2**31))
+
+    def degrade(name: str, image: torch.Tensor) -> torch.Tensor:
+        return TASKS[name].degrade(image, draws)[0]
+
+    if others and roll < 0.24:
+        other = others[int(seed * 1e6) % len(others)]
+        if roll < 0.10:  # wrong prompt: nothing of what it asks for is there
+            damaged = degrade(other, clean)
+            return Batch(damaged, damaged, {task: 1.0}, "wrong")
+        hazy, rest = (other, task) if other in DISTINCT else (task, other)
+        veiled = degrade(hazy, clean)
+        state = draws.get_state()
+        both = degrade(rest, veiled)  # haze lies in the scene, blur and small size come from the camera
+        if roll < 0.17:
+            return Batch(both, clean, {task: 1.0, other: 1.0}, "both")
+        if task == rest:
+            return Batch(both, veiled, {task: 1.0}, "one-of-two")
+        draws.set_state(state)  # the same blur on the clear photo
+        return Batch(both, degrade(rest, clean), {task: 1.0}, "one-of-two")
+    if roll > 0.97:
+        return Batch(clean, clean, {task: 1.0}, "good")
+    degraded = degrade(task, clean)
+    if roll > 0.91:
+        strength = 0.25 + 0.5 * seed
+        return Batch(degraded, torch.lerp(degraded, clean, strength), {task: strength}, "partial")
+    return Batch(degraded, clean, {task: 1.0}, task)

@@ -1,0 +1,18 @@
+"""The rungs of the ladder: one file each, saying what trains and with which loss."""
+
+from training.stages.adapter import Adapters
+from training.stages.autoencoder import Autoencoder
+from training.stages.base import Stage
+from training.stages.decoder import Decoder
+from training.stages.encoder import Encoder
+from training.stages.end_to_end import EndToEnd
+from training.stages.prior import Prior
+
+STAGES: dict[str, type[Stage]] = {
+    "autoencoder": Autoencoder,
+    "prior": Prior,
+    "encoder": Encoder,
+    "adapter": Adapters,
+    "decoder": Decoder,
+    "end_to_end": EndToEnd,
+}
