@@ -15,7 +15,7 @@ from torch import nn
 from lwr.decoder import ControllableFeatureWrapping, WrappingConfig, decode_wrapped, encode_features
 from lwr.encoder import EncoderConfig, TimeAwareEncoder
 from lwr.modulate import Modulation, ModulationConfig
-from lwr.prior import EMBEDDED, Prior, load_prior
+from lwr.prior import EMBEDDED, Prior, PriorError, load_prior
 from lwr.sampling import sample
 
 CONFIG = "restoration.json"
@@ -121,6 +121,11 @@ class RestorationNetwork(nn.Module):
 
 def load_network(folder: Path = EMBEDDED) -> RestorationNetwork:
     """Load prior and added parts from one folder, float32 on the CPU, in evaluation mode."""
+    if not (folder / CONFIG).exists():
+        raise PriorError(
+            f"{folder} has no {CONFIG}: it may be a plain diffusion model; restoring needs the trained encoder "
+            "and decoder parts beside it."
+        )
     facts = json.loads((folder / CONFIG).read_text())
     config = NetworkConfig(
         encoder=EncoderConfig(**_tuples(facts["encoder"])),

@@ -15,12 +15,17 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+MAX_FILE = "9MB"  # a Space takes no plain file over 10 MB
 EMBEDDED = Path(__file__).parent / "embedded"
 COMPONENTS = {
     "vae": AutoencoderKL,
     "unet": UNet2DConditionModel,
     "text_encoder": CLIPTextModel,
 }
+
+
+class PriorError(ValueError):
+    """A model that is unknown, incomplete or out of reach; one sentence with what to do."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class PriorFacts:
     patch_size: int = 1  # space-to-depth before the VAE's encoder and depth-to-space after its decoder
     start_timestep: int = 999  # where few-step sampling starts from the noised LQ latent
     default_steps: int = 4
+    default_fidelity: float = 0.5
 
 
 class Prior(nn.Module):
@@ -81,17 +87,47 @@ class Prior(nn.Module):
     def save(self, folder: Path) -> None:
         """Write diffusers' folder format, half precision."""
         for name in COMPONENTS:
-            getattr(self, name).half().save_pretrained(folder / name)
+            getattr(self, name).half().save_pretrained(folder / name, max_shard_size=MAX_FILE)
             getattr(self, name).float()
         self.scheduler.save_pretrained(folder / "scheduler")
         self.tokenizer.save_pretrained(folder / "tokenizer")
         (folder / "prior.json").write_text(json.dumps(asdict(self.facts), indent=2) + "\n")
 
 
+def locate(name: str, revision: str | None = None) -> Path:
+    """The folder of a model: "embedded", a local folder, or a Hub repository "NAMESPACE/NAME" (downloaded once).
+
+    Raises PriorError with one sentence when there is no such model, or it cannot be reached.
+    """
+    if name == "embedded":
+        return EMBEDDED
+    if Path(name).is_dir():
+        return Path(name)
+    if name.count("/") != 1 or name.startswith((".", "/")):
+        raise PriorError(
+            f"There is no model {name!r}: use 'embedded', the folder of a model, or a Hub repository 'NAMESPACE/NAME'."
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, revision=revision))
+    except LocalEntryNotFoundError as error:
+        raise PriorError(
+            f"The model {name!r} is not on this machine and the Hub cannot be reached: go online once, or use "
+            "'embedded', which needs no network."
+        ) from error
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        raise PriorError(
+            f"The model {name!r} (revision {revision or 'newest'}) cannot be fetched: check the name, the revision "
+            "and, if it is private, that you are logged in."
+        ) from error
+
+
 def load_prior(folder: Path = EMBEDDED) -> Prior:
     """Load a prior from a diffusers folder, in float32 on the CPU.
 
-    Raises FileNotFoundError with a sentence when a component is missing.
+    Raises PriorError with a sentence when a component is missing.
     """
     for name in (*COMPONENTS, "scheduler", "tokenizer"):
         if not (folder / name).is_dir():

@@ -64,7 +64,7 @@ def train(config: Config) -> Path:
         for name, value in logs.items():
             totals[name] = totals.get(name, 0.0) + float(value)
         if step % config.log_steps == 0:
-            means = {name: round(value / config.log_steps, 5) for name, value in totals.items()}
+            means = _means(totals, config.log_steps)
             rate = config.log_steps / (time.monotonic() - logged)
             line = {"step": step, "minutes": round((time.monotonic() - begun) / 60, 2), "steps_per_s": round(rate, 2)}
             accelerator.print(json.dumps(line | means), flush=True)
@@ -82,6 +82,12 @@ def _progress(config: Config, step: int, minutes: float) -> float:
     """How much of the run is over, 0 to 1, by steps or by time, whichever is further."""
     by_time = minutes / config.minutes if config.minutes else 0.0
     return max(step / config.steps, by_time)
+
+
+def _means(totals: dict[str, float], steps: int) -> dict[str, float]:
+    """Averages of what was logged; "n_NAME" counts the steps that logged NAME, without it all steps did."""
+    names = [name for name in totals if not name.startswith("n_")]
+    return {name: round(totals[name] / totals.get(f"n_{name.removeprefix('l1_')}", steps), 5) for name in names}
 
 
 def _cosine(progress: float) -> float:

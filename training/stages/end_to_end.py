@@ -1,8 +1,9 @@
-"""Rung 6: everything between photo and photo but the latent space trains through the few-step sampler.
+"""Rung 6: everything between photo and photo trains through the few-step sampler.
 
-The VAE's encoder and the UNet stay frozen: they define the latent space and the prior. Fidelity 1 is trained for
-the least error (L1), the default fidelity for the look (L1 + LPIPS-VGG + hinge PatchGAN), so the slider means
-something.
+Fidelity 1 is trained for the least error (L1), the default fidelity for the look (L1 + LPIPS-VGG + hinge PatchGAN),
+so the slider means something. VAE and UNet train too, because a prior this small has no knowledge to spare; one
+step in twelve is a plain diffusion step on clean latents, so that they remain a diffusion model of photos. After
+this rung they are frozen, and a new task trains only its adapter.
 """
 
 import torch
@@ -14,10 +15,12 @@ from training.data import CropSampler
 from training.losses import PatchDiscriminator, adaptive_weight, charbonnier, hinge_discriminator
 from training.mixture import Batch, draw
 from training.perceptual import Lpips
-from training.stages.base import AdaptedStage, Logs
+from training.stages.base import AdaptedStage, Logs, diffusion_loss
 
 DEFAULT_FIDELITY = 0.5
-LATENT_WEIGHT = 0.05
+LATENT_WEIGHT = 0.02
+PRIOR_SHARE = 1 / 12
+GAN_START = 0.6  # of the run: a discriminator has nothing to say while the photo is still wrong
 
 
 class EndToEnd(AdaptedStage):
@@ -25,10 +28,8 @@ class EndToEnd(AdaptedStage):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.train_conditioning()
-        self.network.wrapping.requires_grad_(True)
-        self.network.prior.vae.decoder.requires_grad_(True)
-        self.lpips = Lpips("vgg16", taps=4) if config.perceptual else None
+        self.network.requires_grad_(True)
+        self.lpips = Lpips("vgg16", taps=3) if config.perceptual else None
         self.discriminator = PatchDiscriminator() if config.gan else None
         self.opponent = (
             torch.optim.AdamW(self.discriminator.parameters(), 2e-4, (0.5, 0.99)) if self.discriminator else None
@@ -41,10 +42,12 @@ class EndToEnd(AdaptedStage):
     def forward(
         self, sampler: CropSampler, generator: torch.Generator, progress: float
     ) -> tuple[torch.Tensor, Logs]:
-        """Fidelity 1 in four of ten batches, the default in five, anything in one; two steps in one of ten."""
+        """Fidelity 1 in four of ten batches, the default in four, 0 in one, anything in one; one or two steps."""
+        roll, free, extra, kind = torch.rand(4, generator=generator).tolist()
+        if kind < PRIOR_SHARE:
+            return self._prior_step(sampler, generator)
         batch = draw(self.config, sampler, generator)
-        roll, free, extra = torch.rand(3, generator=generator).tolist()
-        fidelity = 1.0 if roll < 0.4 else DEFAULT_FIDELITY if roll < 0.9 else free
+        fidelity = 1.0 if roll < 0.4 else DEFAULT_FIDELITY if roll < 0.8 else 0.0 if roll < 0.9 else free
         output, latent = self.restore(batch, generator, steps=2 if extra < 0.1 else 1, fidelity=fidelity)
         output = output.float()
         l1 = charbonnier(output, batch.target)
@@ -53,16 +56,29 @@ class EndToEnd(AdaptedStage):
         loss = l1 + LATENT_WEIGHT * F.mse_loss(latent.float(), clean)
         logs = {f"l1_{batch.kind}": l1.detach(), f"n_{batch.kind}": torch.ones(())}
         if fidelity < 1 and self.lpips is not None:
-            loss = loss + self._look(output, batch, l1, logs)
+            loss = loss + self._look(output, batch, l1, logs, progress > GAN_START)
         return loss, logs
 
-    def _look(self, output: torch.Tensor, batch: Batch, l1: torch.Tensor, logs: Logs) -> torch.Tensor:
+    def _prior_step(self, sampler: CropSampler, generator: torch.Generator) -> tuple[torch.Tensor, Logs]:
+        photo = sampler.batch(self.config.batch, generator).contiguous(memory_format=torch.channels_last)
+        with torch.no_grad():
+            clean = self.network.encode(photo).latent.float()
+            context = self.network.prior.encode_text([""]).expand(len(photo), -1, -1)
+        unet = self.network.prior.unet
+        loss = diffusion_loss(
+            self.network.prior.scheduler, clean, generator, lambda noisy, t: unet(noisy, t, context).sample
+        )
+        return 0.1 * loss, {"velocity": loss.detach(), "n_velocity": torch.ones(())}
+
+    def _look(
+        self, output: torch.Tensor, batch: Batch, l1: torch.Tensor, logs: Logs, adversarial: bool
+    ) -> torch.Tensor:
         half = slice(0, None, 2)  # half of the crops: the VGG costs as much as the network
         shown, target = output[half].clamp(0, 1), batch.target[half]
         distance = self.lpips(shown, target).mean()
-        logs |= {"lpips4": distance.detach(), "n_lpips4": torch.ones(())}
+        logs |= {"lpips3": distance.detach(), "n_lpips3": torch.ones(())}
         look = self.config.perceptual * distance
-        if self.discriminator is not None and batch.kind in self.config.tasks:
+        if adversarial and self.discriminator is not None and batch.kind in self.config.tasks:
             gan = -self.discriminator(output).mean()
             weight = adaptive_weight(l1 + look, gan, output) if gan.requires_grad else 0.0
             self._train_discriminator(batch.target, output.detach())

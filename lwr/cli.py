@@ -1,0 +1,181 @@
+"""The command line: `python -m lwr restore PHOTO... --prompt TEXT`, and `route`, `tasks`, `degrade`, `convert`.
+
+Results go to stdout, everything else to stderr. Exit status: 0 all restored, 1 some failed, 2 wrong usage.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="Restore photos: say in words what is wrong.", add_completion=False, pretty_exceptions_enable=False
+)
+JsonFlag = Annotated[bool, typer.Option("--json", help="one JSON object per line on stdout")]
+
+
+@app.command()
+def restore(
+    photos: Annotated[list[str], typer.Argument(metavar="PHOTO...", help="photo files")],
+    prompt: Annotated[str, typer.Option(help='what is wrong, such as "remove the haze"')] = "",
+    task: Annotated[str | None, typer.Option(help="name of a task instead of, or above, the prompt")] = None,
+    scale: Annotated[float | None, typer.Option(help="output side / input side, 1 to 4 [default: by task]")] = None,
+    steps: Annotated[int | None, typer.Option(help="sampling steps [default: by prior]")] = None,
+    fidelity: Annotated[float | None, typer.Option(help="0 imagines more, 1 keeps closest to the input")] = None,
+    seed: Annotated[int, typer.Option(help="same seed, same pixels")] = 0,
+    out: Annotated[str | None, typer.Option(help="file, or folder for several photos")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing files")] = False,
+    prior: Annotated[str, typer.Option(help="'embedded', a folder, or a Hub repository")] = "embedded",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
+    memory: Annotated[float | None, typer.Option(metavar="GB", help="working memory to stay within")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Restore photos; each is written beside its input as NAME.restored.png unless --out says otherwise."""
+    from lwr.prior import PriorError
+    from lwr.restore import Restorer, RestoreError
+
+    request = {"prompt": prompt, "task": task, "scale": scale, "steps": steps, "fidelity": fidelity, "seed": seed}
+    try:
+        targets = _targets(photos, out)
+        restorer = Restorer.load(prior, device=device, memory_gb=memory)
+        restorer.settle(**request)
+    except (RestoreError, PriorError, _UsageError) as error:
+        raise _usage(error, photos, as_json) from None
+    failed = 0
+    for photo, target in zip(photos, targets, strict=True):
+        line = _restore_one(restorer, photo, target, targets[: targets.index(target)], overwrite, request)
+        failed += "error" in line
+        _report(line, as_json)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _restore_one(
+    restorer: Any, photo: str, target: Path, earlier: list[Path], overwrite: bool, request: dict[str, Any]
+) -> dict[str, Any]:
+    """Restore one photo into `target` and say how it went, as the JSON line."""
+    from lwr.adapter import AdapterError
+    from lwr.image import ImageError, save
+    from lwr.restore import RestoreError
+
+    try:
+        if target.exists() and not overwrite:
+            raise ImageError(f"{target} exists already: use --overwrite, or another --out.")
+        restored = restorer(photo, **request, progress=_show if sys.stderr.isatty() else None)
+        remarks = list(restored.notes)
+        written = save(restored.loaded, target, overwrite=overwrite, notes=remarks)
+    except (ImageError, AdapterError, RestoreError) as error:
+        return {"input": photo, "error": str(error)}
+    for remark in remarks:
+        print(f"{photo}: {remark}", file=sys.stderr)
+    settings, (width, height) = restored.settings, restored.image.size
+    return {
+        "input": photo,
+        "output": str(written),
+        "tasks": settings.tasks,
+        "scale": settings.scale,
+        "steps": settings.steps,
+        "fidelity": settings.fidelity,
+        "seed": settings.seed,
+        "prior": settings.prior,
+        "adapters": settings.adapters,
+        "width": width,
+        "height": height,
+        "seconds": round(restored.seconds, 3),
+    }
+
+
+@app.command()
+def route(text: Annotated[str, typer.Argument(help="what is wrong, in words")], as_json: JsonFlag = False) -> None:
+    """Show which tasks a sentence asks for."""
+    from lwr.prompt import route as find
+
+    found = find(text)
+    if as_json:
+        print(json.dumps(found.json(), ensure_ascii=False))
+        return
+    print("\n".join(f"{name}: {strength:g}" for name, strength in found.tasks.items()) or found.message)
+
+
+@app.command()
+def tasks(as_json: JsonFlag = False) -> None:
+    """List what can be asked for."""
+    from lwr.tasks import TASKS
+
+    for task in TASKS.values():
+        facts = {"name": task.name, "title": task.title, "examples": task.examples, "scale": task.default_scale}
+        print(json.dumps(facts, ensure_ascii=False) if as_json else f'{task.name}: {task.title} ("{task.examples[0]}")')
+
+
+@app.command()
+def degrade(
+    photo: Annotated[str, typer.Argument(help="a good photo")],
+    task: Annotated[str, typer.Option(help="the task whose damage to do")],
+    out: Annotated[str, typer.Option(help="file to write")],
+    seed: Annotated[int, typer.Option(help="same seed, same pixels")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing file")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Damage a good photo the way the training data is damaged; prints every parameter."""
+    import torch
+
+    from lwr.image import ImageError, load, save
+    from lwr.tasks import TASKS
+
+    if task not in TASKS:
+        raise _usage(_UsageError(f"There is no task {task!r}: use {', '.join(TASKS)}."), [photo], as_json)
+    try:
+        loaded = load(photo)
+        degraded, params = TASKS[task].degrade(loaded.rgb, torch.Generator().manual_seed(seed))
+        written = save(loaded.with_rgb(degraded), out, overwrite=overwrite)
+    except ImageError as error:
+        _report({"input": photo, "error": str(error)}, as_json)
+        raise typer.Exit(1) from None
+    line = {"input": photo, "output": str(written), "task": task, "seed": seed, "params": params[0]}
+    _report(line, as_json)
+
+
+class _UsageError(ValueError):
+    """The command line asks for something that makes no sense; one sentence."""
+
+
+def _targets(photos: list[str], out: str | None) -> list[Path]:
+    """Where each result goes."""
+    if out is None:
+        return [Path(photo).with_name(f"{Path(photo).stem}.restored.png") for photo in photos]
+    folder = Path(out)
+    if folder.is_dir() or out.endswith(("/", "\\")) or len(photos) > 1:
+        if folder.exists() and not folder.is_dir():
+            raise _UsageError(f"--out {out} is a file: give a folder for {len(photos)} photos.")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _UsageError(f"The folder {out} cannot be made ({error.strerror}): choose another --out.") from error
+        return [folder / f"{Path(photo).stem}.restored.png" for photo in photos]
+    return [folder]
+
+
+def _usage(error: ValueError, photos: list[str], as_json: bool) -> typer.Exit:
+    print(error, file=sys.stderr)
+    if as_json:
+        for photo in photos:
+            _report({"input": photo, "error": str(error)}, as_json)
+    return typer.Exit(2)
+
+
+def _report(line: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(line, ensure_ascii=False), flush=True)
+    elif "error" in line:
+        print(f"{line['input']}: {line['error']}", file=sys.stderr)
+    elif "seconds" in line:
+        named = ", ".join(line["tasks"])
+        print(f"{line['input']} -> {line['output']} ({named}, {line['width']}x{line['height']}, {line['seconds']} s)")
+    else:
+        print(f"{line['input']} -> {line['output']}")
+
+
+def _show(done: int, total: int, what: str) -> None:
+    end = "\n" if done == total else ""
+    print(f"\r{what}: {done}/{total}   ", end=end, file=sys.stderr, flush=True)

@@ -1,0 +1,312 @@
+"""The one pass: photo + words -> restored photo. The command line, the Space, evaluation and tests all call it."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+
+import torch
+from PIL import Image
+
+from lwr import image as images
+from lwr.adapter import Adapter, Attachment, load_adapter
+from lwr.color import wavelet_color_fix
+from lwr.network import Encoded, RestorationNetwork, load_network
+from lwr.prior import locate
+from lwr.prompt import route
+from lwr.sampling import sample, timesteps
+from lwr.tasks import TASKS
+from lwr.tiling import blend
+
+MAX_SCALE = 4.0
+MAX_OUTPUT_PIXELS = 64_000_000
+OVERLAP = 128  # pixels that neighbouring tiles share
+DEFAULT_TILE = 512  # pixels; what the network was measured with
+BYTES_PER_PIXEL = 3000  # working memory of a float32 pass, measured by training.benchmark, rounded up
+FIXED_BYTES = 1_200_000_000  # libraries and weights
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+# (finished, all, what is being done): called between units of work; may raise to stop
+Progress = Callable[[int, int, str], None]
+
+
+class RestoreError(ValueError):
+    """A request that cannot be carried out; one sentence: what is wrong, and what would work."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides the pixels, beside the photo: `restorer(photo, task=s.tasks, scale=s.scale, ...)`."""
+
+    tasks: dict[str, float]  # task name -> strength in [0, 1]
+    scale: float
+    steps: int
+    fidelity: float
+    seed: int
+    prior: str  # id@revision
+    adapters: dict[str, str]  # task name -> id@version
+    tile: int  # pixels; photos up to TILE_SLACK times its area pass whole
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A restored photo and how it came about."""
+
+    image: Image.Image
+    tasks: dict[str, float]
+    settings: Settings
+    seconds: float
+    notes: tuple[str, ...]  # remarks for the user, such as "only the first frame was used"
+    loaded: images.Loaded  # tensor, transparency and metadata, for `lwr.image.save`
+
+
+class Restorer:
+    """A network in memory and the adapters it has used. Calls from several threads wait for each other."""
+
+    def __init__(
+        self, network: RestorationNetwork, folder: Path, device: torch.device, tile: int = DEFAULT_TILE
+    ) -> None:
+        self.network = network.to(device).eval()
+        self.folder, self.device, self.tile = folder, device, tile
+        self._adapters: dict[str, Adapter] = {}
+        self._attachment = Attachment(self.network)
+        self._attached: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(
+        cls,
+        model: str = "embedded",
+        revision: str | None = None,
+        device: Device = "auto",
+        memory_gb: float | None = None,
+    ) -> "Restorer":
+        """Load the embedded network, a local folder or a Hub repository.
+
+        `memory_gb` bounds the working memory by the size of the tiles; None = tiles of 512 pixels.
+        Raises PriorError or RestoreError with one sentence.
+        """
+        chosen = _device(device)
+        folder = locate(model, revision)
+        return cls(load_network(folder), folder, chosen, _tile(memory_gb))
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        image: Image.Image | str | Path,
+        prompt: str = "",
+        task: str | Mapping[str, float] | None = None,
+        scale: float | None = None,
+        steps: int | None = None,
+        fidelity: float | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Restored:
+        """Restore one photo.
+
+        `prompt` says what is wrong; an explicit `task` (a name, or {name: strength}) wins. `scale` 1 to 4, None =
+        what the prompt or the task says; `steps` and `fidelity` (0 imagines more, 1 keeps closer to the input)
+        None = the prior's default. Same settings, same pixels.
+        Raises RestoreError, ImageError or AdapterError, each with one sentence for the user.
+        """
+        begun = time.perf_counter()
+        settings = self.settle(prompt, task, scale, steps, fidelity, seed)
+        loaded = images.load(image)
+        photo = images.resize(loaded.rgb, output_size(loaded.rgb.shape[-2:], settings.scale))
+        strengths = {name: s for name, s in settings.tasks.items() if s > 0}
+        with self._lock:
+            restored = self._restore(photo, strengths, settings, progress or (lambda *_: None)) if strengths else photo
+        result = loaded.with_rgb(restored.clamp(0, 1).cpu())
+        return Restored(
+            images.to_pil(result.rgb, result.alpha),
+            settings.tasks,
+            settings,
+            time.perf_counter() - begun,
+            loaded.notes,
+            result,
+        )
+
+    def settle(
+        self,
+        prompt: str = "",
+        task: str | Mapping[str, float] | None = None,
+        scale: float | None = None,
+        steps: int | None = None,
+        fidelity: float | None = None,
+        seed: int = 0,
+    ) -> Settings:
+        """Check a request and fill in what it leaves open, without a photo; RestoreError says what is wrong."""
+        facts = self.network.prior.facts
+        tasks, asked_scale = _tasks(prompt, task)
+        scale = next((s for s in (scale, asked_scale) if s is not None), None)
+        scale = max(TASKS[name].default_scale for name in tasks) if scale is None else float(scale)
+        if not 1 <= scale <= MAX_SCALE:
+            raise RestoreError(f"The scale is {scale:g}: use 1 (keep the size) to {MAX_SCALE:g}.")
+        steps = facts.default_steps if steps is None else steps
+        if not 1 <= steps <= facts.start_timestep:
+            raise RestoreError(f"The number of steps is {steps}: use 1 to {facts.start_timestep}; 1 to 4 is usual.")
+        fidelity = facts.default_fidelity if fidelity is None else float(fidelity)
+        if not 0 <= fidelity <= 1:
+            raise RestoreError(f"The fidelity is {fidelity:g}: use 0 (imagine more) to 1 (keep closest to the input).")
+        if not 0 <= seed < 2**63:
+            raise RestoreError(f"The seed is {seed}: use a whole number from 0 on.")
+        adapters = {name: self._adapter(name).facts for name in tasks}
+        versions = {name: f"{facts.id}/{name}@{a.version}" for name, a in adapters.items()}
+        return Settings(tasks, scale, steps, fidelity, seed, f"{facts.id}@{facts.revision}", versions, self.tile)
+
+    def _adapter(self, task: str) -> Adapter:
+        if task not in self._adapters:
+            folder = self.folder / "adapters" / task
+            self._adapters[task] = load_adapter(folder, task, self.network.prior.facts.id)
+        return self._adapters[task]
+
+    def _attach(self, strengths: dict[str, float]) -> None:
+        if strengths != self._attached:
+            self._attached = {}
+            self._attachment.attach([self._adapter(name) for name in strengths], list(strengths.values()))
+            self._attached = dict(strengths)
+
+    def _restore(
+        self, photo: torch.Tensor, strengths: dict[str, float], settings: Settings, progress: Progress
+    ) -> torch.Tensor:
+        """(1,3,H,W) in [0,1] at its final size -> the same, restored."""
+        self._attach(strengths)
+        network, factor = self.network, self.network.prior.latent_factor
+        padded, size = images.pad_to_multiple(photo.to(self.device), network.multiple)
+        context = network.text_context({TASKS[name].instruction: s for name, s in strengths.items()})
+        schedule = timesteps(network.prior.facts.start_timestep, settings.steps)
+        tiles = _Tiles(padded, settings.tile, factor)
+        count = _Counter(progress, tiles.count * (settings.steps + 2))
+
+        encoded = network.encode(padded) if tiles.whole else None
+        lq_latent = encoded.latent if encoded else tiles.encode(padded, count.after("encoding", network.encode))
+        noise = torch.randn(lq_latent.shape, generator=torch.Generator().manual_seed(settings.seed))
+
+        def predict(latent: torch.Tensor, t: int) -> torch.Tensor:
+            step = count.after("restoring", lambda z, lq: network.predict(z, t, lq, context))
+            return step(latent, lq_latent) if tiles.whole else tiles.predict(latent, lq_latent, step)
+
+        latent = sample(predict, lq_latent, network.prior.scheduler, schedule, noise.to(self.device))
+        decode = count.after("decoding", lambda z, e: network.decode(z, e, settings.fidelity))
+        output = decode(latent, encoded) if encoded else tiles.decode(latent, padded, network.encode, decode)
+        output = images.crop(output, size)
+        if all(TASKS[name].color_fix == "wavelet" for name in strengths):
+            output = wavelet_color_fix(output, photo.to(self.device))
+        return output
+
+
+class _Tiles:
+    """How a large photo passes piece by piece; every blend is Gaussian-weighted."""
+
+    def __init__(self, photo: torch.Tensor, tile: int, factor: int) -> None:
+        height, width = photo.shape[-2:]
+        self.tile, self.factor = tile, factor
+        self.whole = height * width <= TILE_SLACK * tile * tile
+        stride = tile - OVERLAP
+        self.count = 1 if self.whole else _pieces(height, tile, stride) * _pieces(width, tile, stride)
+
+    def encode(self, photo: torch.Tensor, encode: Callable[[torch.Tensor], Encoded]) -> torch.Tensor:
+        """(1,3,H,W) -> the blended LQ latent (1,C,H/f,W/f)."""
+        return blend(photo, lambda x: encode(x).latent, self.tile, OVERLAP, scale=1 / self.factor)
+
+    def predict(self, latent: torch.Tensor, lq_latent: torch.Tensor, step: Callable[..., torch.Tensor]) -> torch.Tensor:
+        """The UNet's output for the whole latent."""
+        both = torch.cat([latent, lq_latent], 1)
+        return blend(both, lambda x: step(*x.chunk(2, 1)), self.tile // self.factor, OVERLAP // self.factor)
+
+    def decode(
+        self,
+        latent: torch.Tensor,
+        photo: torch.Tensor,
+        encode: Callable[[torch.Tensor], Encoded],
+        decode: Callable[[torch.Tensor, Encoded], torch.Tensor],
+    ) -> torch.Tensor:
+        """The decoded photo; each tile's encoder features are made again instead of kept."""
+        channels, factor = latent.shape[1], self.factor
+        packed = torch.cat([latent, torch.nn.functional.pixel_unshuffle(photo, factor)], 1)
+
+        def piece(x: torch.Tensor) -> torch.Tensor:
+            pixels = torch.nn.functional.pixel_shuffle(x[:, channels:], factor)
+            return decode(x[:, :channels], encode(pixels))
+
+        return blend(packed, piece, self.tile // factor, OVERLAP // factor, scale=factor)
+
+
+TILE_SLACK = 1.5  # a photo up to this many times a tile's area passes whole
+
+
+class _Counter:
+    """Turns finished calls into progress."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self.progress, self.total, self.done = progress, total, 0
+
+    def after(self, what: str, function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        """`function` that reports each call once it is finished."""
+
+        def counted(*arguments: object) -> torch.Tensor:
+            result = function(*arguments)
+            self.done += 1
+            self.progress(min(self.done, self.total), self.total, what)
+            return result
+
+        return counted
+
+
+def output_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """(H, W) of the restored photo; RestoreError when it would be too large."""
+    height, width = (max(1, round(side * scale)) for side in size)
+    if height * width > MAX_OUTPUT_PIXELS:
+        raise RestoreError(
+            f"At scale {scale:g} the restored photo would have {height * width / 1e6:.0f} megapixels, over the limit of "
+            f"{MAX_OUTPUT_PIXELS / 1e6:.0f}: use a smaller scale or a smaller photo."
+        )
+    return height, width
+
+
+def _tasks(prompt: str, task: str | Mapping[str, float] | None) -> tuple[dict[str, float], float | None]:
+    """({task: strength}, the scale that the prompt names or None)."""
+    if task is not None and task != "auto":
+        tasks = {task: 1.0} if isinstance(task, str) else dict(task)
+        for name, strength in tasks.items():
+            if name not in TASKS:
+                near = get_close_matches(name, TASKS, 1, 0.5)
+                hint = f"; did you mean {near[0]}?" if near else "."
+                raise RestoreError(f"There is no task {name!r}: use {', '.join(TASKS)}{hint}")
+            if not 0 <= strength <= 1:
+                raise RestoreError(f"The strength of {name} is {strength:g}: use 0 to 1.")
+        if tasks:
+            return tasks, route(prompt).scale if prompt else None
+    found = route(prompt)
+    if not found.understood:
+        raise RestoreError(found.message)
+    return found.tasks, found.scale
+
+
+def _device(name: Device) -> torch.device:
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, there in available.items() if there))
+    if not available.get(name, False):
+        there = ", ".join(kind for kind, yes in available.items() if yes)
+        raise RestoreError(f"The device {name!r} is not here: use auto, {there}.")
+    return torch.device(name)
+
+
+def _tile(memory_gb: float | None) -> int:
+    """The largest tile, in pixels, that a pass within this memory can take."""
+    if memory_gb is None:
+        return DEFAULT_TILE
+    pixels = (memory_gb * 1e9 - FIXED_BYTES) / BYTES_PER_PIXEL / TILE_SLACK
+    tile = int(max(pixels, 0) ** 0.5) // 64 * 64
+    if tile < 2 * OVERLAP:
+        least = (FIXED_BYTES + TILE_SLACK * BYTES_PER_PIXEL * 4 * OVERLAP**2) / 1e9
+        raise RestoreError(f"{memory_gb:g} GB of memory is too little: this needs at least {least:.1f}.")
+    return min(tile, 2048)
+
+
+def _pieces(size: int, tile: int, stride: int) -> int:
+    return 1 if size <= tile else -(-(size - tile) // stride) + 1
