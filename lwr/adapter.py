@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -108,20 +109,31 @@ def load_adapter(folder: Path, task: str, prior: str) -> Adapter:
     for name in (FACTS, WEIGHTS):
         if not (folder / name).exists():
             raise AdapterError(f"The adapter for {task!r} is not complete: {folder / name} is missing.")
-    facts = AdapterFacts(**json.loads((folder / FACTS).read_text()))
+    try:
+        facts = AdapterFacts(**json.loads((folder / FACTS).read_text()))
+    except (ValueError, TypeError) as error:  # no JSON, or not these fields
+        raise AdapterError(f"{folder / FACTS} is damaged ({error}): fetch the adapter again.") from error
     if facts.task != task or facts.prior != prior:
         raise AdapterError(
             f"{folder} is an adapter for task {facts.task!r} on prior {facts.prior!r}, not for {task!r} on {prior!r}."
         )
+    if facts.format_version != FORMAT_VERSION:
+        raise AdapterError(
+            f"{folder} has adapter format {facts.format_version!r}, and this program reads {FORMAT_VERSION}: update it."
+        )
     if facts.sha256 != _sha256(folder / WEIGHTS):
         raise AdapterError(f"{folder / WEIGHTS} is damaged (its hash differs from {FACTS}): fetch it again.")
-    tensors = load_file(folder / WEIGHTS)
-    names = {key.removeprefix(PEFT_PREFIX).rsplit(".lora_", 1)[0] for key in tensors}
-    pairs = {
-        name: tuple(tensors[f"{PEFT_PREFIX}{name}.lora_{side}.weight"].float() for side in "AB")
-        for name in sorted(names)
-    }
-    return Adapter(facts, pairs)
+    try:
+        tensors = load_file(folder / WEIGHTS)
+        names = {key.removeprefix(PEFT_PREFIX).rsplit(".lora_", 1)[0] for key in tensors}
+        return Adapter(facts, {name: _pair(tensors, name) for name in sorted(names)})
+    except (SafetensorError, KeyError) as error:
+        raise AdapterError(f"{folder / WEIGHTS} holds no LoRA pairs ({error}): export the adapter again.") from error
+
+
+def _pair(tensors: Mapping[str, torch.Tensor], name: str) -> tuple[torch.Tensor, torch.Tensor]:
+    a, b = (tensors[f"{PEFT_PREFIX}{name}.lora_{side}.weight"].float() for side in "AB")
+    return a, b
 
 
 class Attachment:

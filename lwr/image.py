@@ -52,21 +52,13 @@ class ImageError(ValueError):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Loaded:
-    """A photo as tensors, with what is needed to save it back.
+    """A photo as tensors, with what is needed to save it back."""
 
-    Attributes:
-        rgb: (1,3,H,W) float32 in [0,1], sRGB, upright.
-        alpha: (1,1,H,W) float32 in [0,1], or None where the photo has no transparency.
-        icc_profile: the colour profile that describes `rgb` (an sRGB one), None where the photo carried none.
-        exif: EXIF block without orientation, thumbnail and layout tags, or None.
-        notes: sentences for the user about what was lost or decided while reading.
-    """
-
-    rgb: torch.Tensor
-    alpha: torch.Tensor | None = None
-    icc_profile: bytes | None = None
-    exif: bytes | None = None
-    notes: tuple[str, ...] = ()
+    rgb: torch.Tensor  # (1,3,H,W) float32 in [0,1], sRGB, upright
+    alpha: torch.Tensor | None = None  # (1,1,H,W) float32 in [0,1]; None: the photo has no transparency
+    icc_profile: bytes | None = None  # describes `rgb` (an sRGB one); None: the photo carried none
+    exif: bytes | None = None  # without orientation, thumbnail and layout tags
+    notes: tuple[str, ...] = ()  # sentences for the user about what was lost or decided while reading
 
     def with_rgb(self, rgb: torch.Tensor) -> Loaded:
         """The same photo with other pixels (1,3,h,w); alpha follows to the new size, metadata stays."""
@@ -81,8 +73,7 @@ def load(source: Image.Image | str | Path, max_pixels: int = MAX_PIXELS) -> Load
         source: PIL image of any mode, or the path of a file in one of `FORMATS`.
         max_pixels: width x height above this is refused before decoding.
 
-    Raises:
-        ImageError: for every unusable input, with the reason and the remedy.
+    Raises ImageError for every unusable input, with the reason and the remedy.
     """
     if isinstance(source, Image.Image):
         return _read(source, "the image", max_pixels)
@@ -94,9 +85,7 @@ def load(source: Image.Image | str | Path, max_pixels: int = MAX_PIXELS) -> Load
             return _read(image, label, max_pixels)
     except UnidentifiedImageError as error:
         names = ", ".join(name for name in known if name != "MPO")
-        raise ImageError(
-            f"{label} is not an image, or not of a known kind; save it as one of {names}."
-        ) from error
+        raise ImageError(f"{label} is not an image of a known kind; save it as one of {names}.") from error
 
 
 def save(
@@ -117,26 +106,37 @@ def save(
         quality: 1 to 100, for JPEG and WebP.
         notes: list to which sentences about what the format could not hold are appended.
 
-    Returns:
-        The path written.
-
-    Raises:
-        ImageError: unknown suffix, existing file, missing or unwritable folder, size the format cannot hold.
+    Returns the path written. Raises ImageError: as `writable`, or the format cannot hold the photo.
     """
-    path, photo = Path(path), image if isinstance(image, Loaded) else Loaded(image)
-    path = path if path.suffix or not path.name else path.with_name(path.name + ".png")
-    file_format = SUFFIXES.get(path.suffix.lower())
-    if file_format is None:
-        names = ", ".join(SUFFIXES)
-        raise ImageError(f"Cannot write {path}: unknown suffix {path.suffix!r}; use one of {names}.")
+    photo, path = image if isinstance(image, Loaded) else Loaded(image), writable(path, overwrite)
     if not 1 <= quality <= 100:
         raise ImageError(f"quality is {quality}; use 1 to 100.")
-    try:
+    with _write_errors(path):
+        _write(_encode(photo, path, quality, [] if notes is None else notes), path, overwrite)
+    return path
+
+
+def writable(path: str | Path, overwrite: bool = False) -> Path:
+    """The file that `save` would write; ImageError if it exists, has an unknown suffix or no usable folder."""
+    path = Path(path)
+    path = path if path.suffix or not path.name else path.with_name(path.name + ".png")
+    if path.suffix.lower() not in SUFFIXES:
+        names = ", ".join(SUFFIXES)
+        raise ImageError(f"Cannot write {path}: unknown suffix {path.suffix!r}; use one of {names}.")
+    with _write_errors(path):
         if not path.parent.is_dir():
             raise ImageError(f"Cannot write {path}: there is no folder {path.parent}; create it first.")
         if not overwrite and os.path.lexists(path):
             raise FileExistsError
-        _write(_encode(photo, path, file_format, quality, [] if notes is None else notes), path, overwrite)
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            raise OSError("a folder has this name" if path.is_dir() else f"{path.parent} is read-only")
+    return path
+
+
+@contextmanager
+def _write_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
     except ImageError:
         raise
     except FileExistsError as error:
@@ -144,7 +144,6 @@ def save(
     except (OSError, ValueError) as error:  # ValueError: NUL in the name
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"Cannot write {path}: {reason}; check name, permissions and free space.") from error
-    return path
 
 
 def to_tensor(image: Image.Image) -> torch.Tensor:
@@ -169,13 +168,14 @@ def to_pil(image: torch.Tensor, alpha: torch.Tensor | None = None) -> Image.Imag
 
 
 def resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """(B,C,H,W) -> (B,C,h,w) in [0,1]: bicubic (a = -0.5 as in Pillow), antialiased when shrinking."""
+    """(B,C,H,W) -> (B,C,h,w) in [0,1]: bicubic, antialiased (as Pillow's) when a side shrinks."""
     if min(size) < 1:
         raise ImageError(f"Cannot resize to height and width {tuple(size)}; both must be at least 1.")
     if tuple(x.shape[-2:]) == tuple(size):
         return x.clamp(0, 1)
-    # antialias=True also picks a = -0.5; without it torch uses a = -0.75, which rings more.
-    return F.interpolate(x, size=tuple(size), mode="bicubic", antialias=True).clamp(0, 1)
+    # Enlarging, torch's plain kernel (a = -0.75) is the one in which networks saw small photos in training.
+    shrinks = size[0] < x.shape[-2] or size[1] < x.shape[-1]
+    return F.interpolate(x, size=tuple(size), mode="bicubic", antialias=shrinks).clamp(0, 1)
 
 
 def pad_to_multiple(x: torch.Tensor, multiple: int) -> tuple[torch.Tensor, tuple[int, int]]:
@@ -359,8 +359,8 @@ def _srgb_profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-def _encode(photo: Loaded, path: Path, file_format: str, quality: int, notes: list[str]) -> bytes:
-    picture = to_pil(photo.rgb, photo.alpha)
+def _encode(photo: Loaded, path: Path, quality: int, notes: list[str]) -> bytes:
+    picture, file_format = to_pil(photo.rgb, photo.alpha), SUFFIXES[path.suffix.lower()]
     options: dict[str, object] = {"exif": photo.exif, "icc_profile": photo.icc_profile, "quality": quality}
     if file_format == "JPEG":
         options["subsampling"] = 0  # full colour resolution: restored edges keep their colour

@@ -61,6 +61,9 @@ def _offer(tasks: Iterable[Task]) -> str:
 
 _NOTHING, _COMPLAINT, _FORBIDDEN, _ASK = range(4)  # ranks: of two wishes about one task the higher one counts
 _DENIALS = (("BE", "NOT"), ("GOAL", "NOT"), ("NOT", "WANT"))  # "sharpening is not", "must not", "not needed"
+_SAYING = frozenset(  # none of these in a title
+    {"BE", "REMOVE", "REPAIR", "KEEP", "CREATE", "WANT", "GOAL", "CANNOT", "TROUBLE", "BAD", "FUNCTION"}
+)
 _LIST = ("ARTICLE", "COMMA", "DEFECT", "ACTION", "QUALITY", "FUNCTION")
 
 
@@ -170,7 +173,8 @@ def _judge_defect(scope: _Scope, sequel: _Sequel, marks: Sequence[Mark], i: int)
         return _FORBIDDEN if scope.odd else _ASK
     if scope.verb == "KEEP":
         return _ASK if scope.odd else _FORBIDDEN
-    odd = scope.odd ^ (sequel.negations % 2 == 1)
+    # "the boat in the mist is not visible" denies no mist
+    odd = scope.odd ^ ("MODIFIER" not in scope.seen and sequel.negations % 2 == 1)
     if sequel.sign:
         return _ASK if (sequel.sign > 0) ^ odd else _FORBIDDEN
     if scope.verb == "WANT":
@@ -260,9 +264,13 @@ def _is_imperative(marks: Sequence[Mark], i: int) -> bool:
 
 
 def _is_caption(marks: Sequence[Mark], i: int) -> bool:
-    """Whether the text is a title: "a foggy forest at dawn", unlike "a foggy photo"."""
-    ends = [mark.kind for mark in marks[i + 1 : i + 2]]
-    return i == 1 and marks[0].text in ("a", "an") and ends == ["WORD"] and all(m.kind != "BE" for m in marks)
+    """Whether the text is a title: "a foggy forest at dawn", "a mill in the fog", unlike "a foggy photo"."""
+    before, after = [mark.kind for mark in marks[:i]], [mark.kind for mark in marks[i + 1 : i + 2]]
+    adorned = i == 1 and marks[0].text in ("a", "an") and after == ["WORD"]
+    placed = before.count("PREPOSITION") == 1 and "WORD" in before
+    placed = placed and set(before) <= {"WORD", "ARTICLE", "PREPOSITION"}
+    said = {mark.kind for mark in marks}
+    return (adorned and "BE" not in said) or (placed and not said & _SAYING)
 
 
 def _asked(wishes: Sequence[_Wish]) -> list[str]:

@@ -19,14 +19,15 @@ _NUMBER = r"\d+(?:[.,]\d+)?"
 _COUNT = rf"(?:{_NUMBER}|{'|'.join(NUMBERS)})"
 _TOKEN = re.compile(
     rf"(?P<bare>(?<![\w.])(?:{_NUMBER})\s?[x×](?![\w×]|\s\d)|(?<![\w.])(?<!\d\s)[x×]\s?{_NUMBER}(?![\w.]*\w))"
-    rf"|(?P<percent>\b{_NUMBER}\s?(?:%|percent\b))"
-    rf"|(?P<factor>\b{_COUNT}[\s-]?(?:times|fold)\b|\b(?:twice|doubl(?:e|ed|ing)|tripl(?:e|ed|ing)|quadruple)\b"
-    rf"|\b(?:by|factor|scale)(?:\s(?:a|factor|of|to))*\s{_COUNT}\b(?!\s?(?:[%x×]|percent|times)))"
+    rf"|(?P<percent>\b{_NUMBER}\s?(?:%|percent\b)|(?<![\w.,])0[.,]\d+(?![\w.,]*\w))"
+    rf"|(?P<factor>\b{_COUNT}[\s-]?(?:times|fold)\b|\b(?:twice|(?:doubl|tripl|quadrupl)(?:e|ed|ing))\b"
+    rf"|\b(?:by|factor|scale)(?:\s(?:a|factor|of|to))*[\s:=]+{_COUNT}\b(?!\s?(?:[%x×]|percent|times)))"
     r"|(?P<word>\d+[a-z]*|[^\W\d_]+)|(?P<stop>[.!?;:()\n]+)|(?P<comma>,)|(?P<join>[&+])"
 )
+_MULTIPLY = re.compile("doubl|tripl|quadrupl")
 _SPELLING = (  # (pattern, replacement), in this order, on lower-case text
     (r"[’‘`´]", "'"),
-    (r"\b(can|do|does|did|is|are|was|were|should|could|would|must|need|has|have|had|wo)n'?t\b", r"\1 not"),
+    (r"\b(can|do|does|did|is|are|was|were|should|could|would|must|need|has|have|had|wo)\s?n'?t\b", r"\1 not"),
     (r"\bcannot\b", "can not"),
     (r"'(?:s|re|m)\b", " is"),
     (r"'d\b", " would"),
@@ -110,9 +111,9 @@ class Lexicon:
         if kind in ("stop", "comma", "join"):
             return Mark({"stop": "BREAK", "comma": "COMMA", "join": "JOIN"}[kind], text)
         value = _number(text)
-        if kind == "percent":
-            whole = value <= 100
-            return Mark("PERCENT" if whole else "SCALE", text, "" if whole else self.scaled, value / 100)
+        if kind == "percent":  # "50%", or "0.5"
+            value = value / 100 if text[-1] in "%t" else value
+            return Mark("PERCENT" if value <= 1 else "SCALE", text, "" if value <= 1 else self.scaled, value)
         return Mark("SCALE" if kind == "bare" else "FACTOR", text, self.scaled, value)
 
     def _scaled(self, marks: list[Mark]) -> list[Mark]:
@@ -125,6 +126,8 @@ class Lexicon:
             segment = _segment(marks, i)
             about = {other.task for other in segment if other.kind in MENTIONS[:3]}
             measured = self.scaled in about or any(other.text in self.measures for other in segment)
+            if mark.kind == "FACTOR":
+                measured |= mark.text.startswith("scale") or _is_lone(mark, marks, segment)
             if mark.kind == "SCALE" and (not self.scaled or (about and not measured)):
                 mark = replace(mark, kind="WORD", task="")
             elif mark.kind == "FACTOR":
@@ -155,7 +158,8 @@ class Lexicon:
                 # of four letters only swapped ones are mended: "fog" is no "frog", "blur" no "blue"
                 if len(word) == 4 and sorted(word) != sorted(known):
                     continue
-                if distance < best_distance:
+                # a letter is sooner lost than added: "sharpr" is "sharper" rather than "sharp"
+                if distance <= allowed and (distance, -len(known)) < (best_distance, -len(best)):
                     best, best_distance = known, distance
         return best
 
@@ -210,6 +214,12 @@ def _number(text: str) -> float:
     if digits:
         return float(digits.group().replace(",", "."))
     return next(value for word, value in NUMBERS.items() if re.search(rf"\b{word}", text))
+
+
+def _is_lone(mark: Mark, marks: Sequence[Mark], segment: Sequence[Mark]) -> bool:
+    """Whether the factor says all by itself what it multiplies: "double it", or just "two times"."""
+    plain = all(m is mark or m.kind in ("FUNCTION", "ARTICLE", "CREATE", "PICTURE") for m in segment)
+    return plain and (bool(_MULTIPLY.match(mark.text)) or all(m.kind not in MENTIONS[:3] for m in marks))
 
 
 def _segment(marks: Sequence[Mark], i: int) -> Sequence[Mark]:

@@ -43,16 +43,18 @@ CUES: dict[str, tuple[str, ...]] = {
             can hardly see, barely see, hardly see, barely recognise, barely recognize, barely read,
             hardly read, can barely, can hardly, barely visible, hardly visible, barely readable,
             hardly readable, struggle to""",
-        "GOAL": """should, must, make sure, ensure, so that, until, shall, has to, have to, needs to,
-            need to, supposed to, left, anymore, any more, any longer, be sure, ought to, want to see""",
+        "GOAL": """should, must, make sure, ensure, so that, until, shall, has to, have to, needs to, need
+            to, supposed to, left, anymore, any more, any longer, be sure, ought to, want to see, would
+            like to see, would love to see, wish to see, like to see, need to see, let me see, let us see,
+            able to see""",
         "EXCEPT": """except, except for, excluding, apart from, other than, besides, everything but,
             anything but, all but""",
         "INSTEAD": "instead of, rather than",
         "NOR": "nor",
         # what holds a sentence together
         "BREAK": """but, however, because, because of, due to, since, although, though, whereas, while,
-            if, when, unless, then, just, only, and then, yet, next, afterwards, and just, and only,
-            after that, so please""",
+            besides it, besides that, if, when, unless, then, just, only, and then, yet, next, afterwards,
+            and just, and only, after that, so please""",
         "JOIN": "and, or, also, plus, as well as, along with, together with, and also",
         "BE": """is, are, was, were, be, been, has, have, had, contains, shows, looks, look, looked,
             seems, seem, seemed, appears, am, there, see, being, looks like, looks like that, look like,
@@ -81,15 +83,17 @@ MENDED = frozenset({"REMOVE", "REPAIR", "KEEP", "CREATE", "NOT", "STRENGTH"})  #
 
 STRENGTHS: dict[float, tuple[str, ...]] = {
     0.25: phrases(
-        "very slightly, ever so slightly, very lightly, very gently, barely, just barely, hardly, a tiny bit"
+        """very slightly, ever so slightly, very lightly, very gently, barely, just barely, hardly, a tiny
+        bit, tiny bit, very little, minimally"""
     ),
     0.5: phrases(
-        """slightly, slight, a bit, a bit of, a little, a little of, a little bit, a little bit of,
-        little bit, a tiny little bit, just a little, a touch, a tad, a hint, a smidge, lightly,
-        gently, gentle, subtly, subtle, mildly, mild, carefully, not too much, not too strongly, not too hard,
-        not so much, not much, half, halfway, partly, partially"""
+        """slightly, slight, a bit, a bit of, a little, a little of, a little bit, a little bit of, little
+        bit, a tiny little bit, just a little, a touch, a tad, a tad bit, a wee bit, wee bit, a smidgen, a
+        light, light touch, a small amount, a hint, a smidge, lightly, gently, gentle, subtly, subtle,
+        mildly, mild, carefully, not too much, not too strongly, not too hard, not so much, not much, half,
+        halfway, partly, partially"""
     ),
-    0.75: phrases("moderately, moderate, somewhat, mostly, a fair bit, considerably"),
+    0.75: phrases("moderately, moderate, somewhat, mostly, most of the, a fair bit, considerably"),
     1.0: phrases(
         """completely, strongly, strong, very, fully, totally, heavily, heavy, extremely, extreme, a lot,
         entirely, aggressively, really, thoroughly, as much as possible, maximum, quite, super, all the way"""
@@ -97,7 +101,7 @@ STRENGTHS: dict[float, tuple[str, ...]] = {
 }
 
 # Word, or the beginning of it -> number
-NUMBERS: dict[str, float] = {"twice": 2.0, "doubl": 2.0, "tripl": 3.0, "quadruple": 4.0} | {
+NUMBERS: dict[str, float] = {"twice": 2.0, "doubl": 2.0, "tripl": 3.0, "quadrupl": 4.0} | {
     word: float(number)
     for number, word in enumerate(
         ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), start=2

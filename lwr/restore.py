@@ -2,20 +2,22 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 
 from lwr import image as images
 from lwr.adapter import Adapter, Attachment, load_adapter
 from lwr.color import wavelet_color_fix
 from lwr.network import Encoded, RestorationNetwork, load_network
-from lwr.prior import locate
+from lwr.prior import PriorError, locate
 from lwr.prompt import route
 from lwr.sampling import sample, timesteps
 from lwr.tasks import TASKS
@@ -25,9 +27,12 @@ MAX_SCALE = 4.0
 MAX_OUTPUT_PIXELS = 64_000_000
 OVERLAP = 128  # pixels that neighbouring tiles share
 DEFAULT_TILE = 512  # pixels; what the network was measured with
+MAX_TILE = 2048
 BYTES_PER_PIXEL = 3000  # working memory of a float32 pass, measured by training.benchmark, rounded up
 FIXED_BYTES = 1_200_000_000  # libraries and weights
 
+T = TypeVar("T")
+N = TypeVar("N", int, float)
 Device = Literal["auto", "cpu", "cuda", "mps"]
 # (finished, all, what is being done): called between units of work; may raise to stop
 Progress = Callable[[int, int, str], None]
@@ -69,6 +74,8 @@ class Restorer:
     def __init__(
         self, network: RestorationNetwork, folder: Path, device: torch.device, tile: int = DEFAULT_TILE
     ) -> None:
+        if tile <= OVERLAP or tile % network.multiple:
+            raise RestoreError(f"The tile is {tile} pixels: use a multiple of {network.multiple} above {OVERLAP}.")
         self.network = network.to(device).eval()
         self.folder, self.device, self.tile = folder, device, tile
         self._adapters: dict[str, Adapter] = {}
@@ -89,9 +96,17 @@ class Restorer:
         `memory_gb` bounds the working memory by the size of the tiles; None = tiles of 512 pixels.
         Raises PriorError or RestoreError with one sentence.
         """
-        chosen = _device(device)
+        chosen, tile = _device(device), _tile(memory_gb)
         folder = locate(model, revision)
-        return cls(load_network(folder), folder, chosen, _tile(memory_gb))
+        try:
+            return cls(load_network(folder), folder, chosen, tile)
+        except PriorError:
+            raise
+        except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+            reason = str(error).partition("\n")[0]
+            raise PriorError(
+                f"The model in {folder} is incomplete or damaged ({reason}): fetch it again, or use 'embedded'."
+            ) from error
 
     @torch.inference_mode()
     def __call__(
@@ -115,9 +130,10 @@ class Restorer:
         begun = time.perf_counter()
         settings = self.settle(prompt, task, scale, steps, fidelity, seed)
         loaded = images.load(image)
-        photo = images.resize(loaded.rgb, output_size(loaded.rgb.shape[-2:], settings.scale))
+        size = output_size(loaded.rgb.shape[-2:], settings.scale)
         strengths = {name: s for name, s in settings.tasks.items() if s > 0}
-        with self._lock:
+        with self._lock, _memory_errors(size):
+            photo = images.resize(loaded.rgb, size)
             restored = self._restore(photo, strengths, settings, progress or (lambda *_: None)) if strengths else photo
         result = loaded.with_rgb(restored.clamp(0, 1).cpu())
         return Restored(
@@ -142,17 +158,14 @@ class Restorer:
         facts = self.network.prior.facts
         tasks, asked_scale = _tasks(prompt, task)
         scale = next((s for s in (scale, asked_scale) if s is not None), None)
-        scale = max(TASKS[name].default_scale for name in tasks) if scale is None else float(scale)
-        if not 1 <= scale <= MAX_SCALE:
-            raise RestoreError(f"The scale is {scale:g}: use 1 (keep the size) to {MAX_SCALE:g}.")
+        scale = max(TASKS[name].default_scale for name in tasks) if scale is None else scale
+        scale = _checked("scale", scale, (1, MAX_SCALE), f"1 (keep the size) to {MAX_SCALE:g}")
         steps = facts.default_steps if steps is None else steps
-        if not 1 <= steps <= facts.start_timestep:
-            raise RestoreError(f"The number of steps is {steps}: use 1 to {facts.start_timestep}; 1 to 4 is usual.")
-        fidelity = facts.default_fidelity if fidelity is None else float(fidelity)
-        if not 0 <= fidelity <= 1:
-            raise RestoreError(f"The fidelity is {fidelity:g}: use 0 (imagine more) to 1 (keep closest to the input).")
-        if not 0 <= seed < 2**63:
-            raise RestoreError(f"The seed is {seed}: use a whole number from 0 on.")
+        usual = f"a whole number from 1 to {facts.start_timestep}; 1 to 4 is usual"
+        steps = _checked("number of steps", steps, (1, facts.start_timestep), usual, int)
+        fidelity = facts.default_fidelity if fidelity is None else fidelity
+        fidelity = _checked("fidelity", fidelity, (0, 1), "0 (imagine more) to 1 (keep closest to the input)")
+        seed = _checked("seed", seed, (0, 2**63 - 1), "a whole number from 0 to 2^63 - 1", int)
         adapters = {name: self._adapter(name).facts for name in tasks}
         versions = {name: f"{facts.id}/{name}@{a.version}" for name, a in adapters.items()}
         return Settings(tasks, scale, steps, fidelity, seed, f"{facts.id}@{facts.revision}", versions, self.tile)
@@ -181,8 +194,9 @@ class Restorer:
         tiles = _Tiles(padded, settings.tile, factor)
         count = _Counter(progress, tiles.count * (settings.steps + 2))
 
-        encoded = network.encode(padded) if tiles.whole else None
-        lq_latent = encoded.latent if encoded else tiles.encode(padded, count.after("encoding", network.encode))
+        encode = count.after("encoding", network.encode)
+        encoded = encode(padded) if tiles.whole else None
+        lq_latent = encoded.latent if encoded else tiles.encode(padded, encode)
         noise = torch.randn(lq_latent.shape, generator=torch.Generator().manual_seed(settings.seed))
 
         def predict(latent: torch.Tensor, t: int) -> torch.Tensor:
@@ -244,16 +258,29 @@ class _Counter:
     def __init__(self, progress: Progress, total: int) -> None:
         self.progress, self.total, self.done = progress, total, 0
 
-    def after(self, what: str, function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    def after(self, what: str, function: Callable[..., T]) -> Callable[..., T]:
         """`function` that reports each call once it is finished."""
 
-        def counted(*arguments: object) -> torch.Tensor:
+        def counted(*arguments: object) -> T:
             result = function(*arguments)
             self.done += 1
-            self.progress(min(self.done, self.total), self.total, what)
+            self.progress(self.done, self.total, what)
             return result
 
         return counted
+
+
+@contextmanager
+def _memory_errors(size: tuple[int, int]) -> Iterator[None]:
+    """Too little memory for one photo is no reason to stop a batch, so it becomes a RestoreError."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch's CPU allocator raises a plain RuntimeError
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        raise RestoreError(
+            f"The memory does not suffice for {size[1]}x{size[0]} pixels: lower memory_gb (--memory) or the scale."
+        ) from error
 
 
 def output_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
@@ -276,14 +303,24 @@ def _tasks(prompt: str, task: str | Mapping[str, float] | None) -> tuple[dict[st
                 near = get_close_matches(name, TASKS, 1, 0.5)
                 hint = f"; did you mean {near[0]}?" if near else "."
                 raise RestoreError(f"There is no task {name!r}: use {', '.join(TASKS)}{hint}")
-            if not 0 <= strength <= 1:
-                raise RestoreError(f"The strength of {name} is {strength:g}: use 0 to 1.")
+            tasks[name] = _checked(f"strength of {name}", strength, (0, 1), "0 to 1")
         if tasks:
             return tasks, route(prompt).scale if prompt else None
     found = route(prompt)
     if not found.understood:
         raise RestoreError(found.message)
     return found.tasks, found.scale
+
+
+def _checked(name: str, value: object, limits: tuple[float, float], use: str, kind: type[N] = float) -> N:
+    """`value` as a number within `limits`; RestoreError for anything else, such as NaN, "4" or half a step."""
+    try:
+        number = kind(value)
+        if number == value and limits[0] <= number <= limits[1]:
+            return number
+    except (TypeError, ValueError, OverflowError):  # not a number at all, or int(nan), int(inf)
+        pass
+    raise RestoreError(f"The {name} is {value}: use {use}.")
 
 
 def _device(name: Device) -> torch.device:
@@ -301,11 +338,11 @@ def _tile(memory_gb: float | None) -> int:
     if memory_gb is None:
         return DEFAULT_TILE
     pixels = (memory_gb * 1e9 - FIXED_BYTES) / BYTES_PER_PIXEL / TILE_SLACK
-    tile = int(max(pixels, 0) ** 0.5) // 64 * 64
+    tile = int(min(max(0.0, pixels), MAX_TILE**2) ** 0.5) // 64 * 64
     if tile < 2 * OVERLAP:
         least = (FIXED_BYTES + TILE_SLACK * BYTES_PER_PIXEL * 4 * OVERLAP**2) / 1e9
         raise RestoreError(f"{memory_gb:g} GB of memory is too little: this needs at least {least:.1f}.")
-    return min(tile, 2048)
+    return tile
 
 
 def _pieces(size: int, tile: int, stride: int) -> int:

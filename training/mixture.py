@@ -31,8 +31,13 @@ class Batch:
         return {TASKS[name].instruction: strength for name, strength in self.tasks.items()}
 
 
+@torch.autocast("cuda", enabled=False)
+@torch.autocast("cpu", enabled=False)
 def draw(config: Config, sampler: CropSampler, generator: torch.Generator) -> Batch:
-    """One batch; all of it has one task and one kind, because adapters belong to a whole batch."""
+    """One batch; all of it has one task and one kind, because adapters belong to a whole batch.
+
+    Degrading is exact work (JPEG's transform is a matrix product): it stays in float32 whatever the loop runs in.
+    """
     weights = torch.tensor(config.task_weights[: len(config.tasks)])
     task = config.tasks[int(torch.multinomial(weights, 1, generator=generator))]
     others = [t for t in config.tasks if t != task and (t in DISTINCT or task in DISTINCT)]

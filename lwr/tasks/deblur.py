@@ -35,7 +35,9 @@ TASK = Task(
             """deblur, unblur, sharpen, sharper, crisper, crispen, refocus, sharpen up, into focus,
             in better focus, more focused, shake reduction, stabilise, stabilize, desmear"""
         ),
-        qualities=phrases("sharp, sharpness, crisp, crispness, focus, in focus, focused, well focused"),
+        qualities=phrases(
+            "sharp, sharpness, crisp, crispness, focus, the focus on, in focus, focused, well focused"
+        ),
         idioms=phrases(
             """focus on, focuses on, focusing on, focus only on, soft light, soft colours, soft colors,
             soft tones, soft glow, soft pastel, soft shadows, soft lighting, background blur, sharp contrast,

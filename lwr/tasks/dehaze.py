@@ -21,11 +21,11 @@ TASK = Task(
     vocabulary=Vocabulary(
         defects=phrases(
             """haze, hazy, hazed, haziness, fog, foggy, fogged, fogginess, mist, misty, mistiness, smog,
-            smoggy, smoke, smoky, air pollution, polluted air, white veil, grey veil, gray veil, milky veil,
-            whitish veil, thin veil, veil over, milky, milkiness, veiled, can not see the mountains,
-            can not see far, can barely see the mountains, mountains are hidden, mountains are invisible,
-            air is not clear, sky is not clear, view is not clear, air is thick, air is dirty, dirty air,
-            faded in the distance, distance is faded, distance is washed out"""
+            smoggy, smoke, smoky, pollution, air pollution, polluted air, white veil, grey veil, gray veil,
+            milky veil, whitish veil, thin veil, veil over, milky, milkiness, veiled, can not see the
+            mountains, can not see far, can barely see the mountains, mountains are hidden, mountains are
+            invisible, air is not clear, sky is not clear, view is not clear, air is thick, air is dirty,
+            dirty air, faded in the distance, distance is faded, distance is washed out"""
         ),
         actions=phrases(
             """dehaze, defog, demist, dehazing, unhaze, unfog, desmog, clear the air, clear up the air,
@@ -34,7 +34,10 @@ TASK = Task(
             make the sky clear, make the air clear"""
         ),
         qualities=phrases("visibility, clear view, clear air, clean air"),
-        idioms=phrases("smoke detector, hazy memory, haze of glory, foggy idea, foggiest"),
+        idioms=phrases(
+            """noise pollution, light pollution, smoke detector, hazy memory, haze of glory, foggy idea,
+            foggiest"""
+        ),
     ),
     degrade=degrade,
     default_scale=1.0,

@@ -20,6 +20,11 @@ def degrade_full(
     return degrade_small(clean, generator, FULL, scale=4.0)
 
 
+_PICTURES = phrases(
+    """photo, photograph, picture, image, pic, file, scan, screenshot, snapshot, shot, jpeg, jpg, png,
+    version, crop, logo, icon, avatar"""
+)
+
 TASK = Task(
     name="super-resolution",
     title="Enlarge",
@@ -28,29 +33,31 @@ TASK = Task(
     vocabulary=Vocabulary(
         defects=phrases(
             """pixelated, pixelation, pixellated, pixelly, see the pixels, see pixels, see every pixel,
-            single pixel, single pixels, individual pixels, big pixels, visible pixels, low resolution,
-            low res, lowres, low definition, poor resolution, bad resolution, too small, so small,
-            very small, quite small, really small, is small, small photo, small picture, small image,
-            small file, looks small, is tiny, too tiny, so tiny, very tiny, tiny photo, tiny picture,
-            tiny image, tiny file, thumbnail, few pixels, not enough pixels, jagged, jaggies, too few pixels,
-            undersized, low pixel"""
-        ),
+            count the pixels, count pixels, single pixel, single pixels, individual pixels, big pixels,
+            visible pixels, low resolution, low res, lowres, low definition, poor resolution, bad
+            resolution, too small, so small, very small, quite small, really small, is small, looks small,
+            is tiny, too tiny, so tiny, very tiny, thumbnail, the pixels, few pixels, not enough pixels,
+            jagged, jaggies, too few pixels, undersized, low pixel"""
+        )
+        + tuple(f"{small} {picture}" for small in ("small", "tiny") for picture in _PICTURES),
         actions=phrases(
             """super resolution, superresolution, super resolve, super res, superres, sr, enlarge,
-            enlargement, upscale, upscaler, upsample, upsize, upres, scale up, scaling up, size up, blow up,
-            blowing up, blown up, blow it up, blow this up, blow that up, magnify, magnification, enlarging,
-            resize, rescale, bigger, larger, higher resolution, higher res, high res, hi res,
-            high resolution, full hd, hd, uhd, 4k, 8k, 1080p, 2160p, more pixels, more detail, more details,
-            more detailed, add detail, add details, restore detail, restore details, restore the detail,
-            restore the details, its detail, bring out the detail, bring out the details, bring out detail,
-            readable at poster size, poster print, make it big, make it large, make this big,
-            make this large, zoom in, expand, increase the size, increase its size, increase size, grow"""
+            enlargement, upscale, upscaler, upsample, upsize, upres, scale up, scaling up, size up, blow
+            up, blowing up, blown up, blow it up, blow this up, blow that up, magnify, magnification,
+            enlarging, resize, rescale, bigger, larger, higher resolution, higher res, high res, hi res,
+            high resolution, full hd, hd, uhd, 4k, 8k, 1080p, 2160p, more pixels, more detail, more
+            details, more detailed, add detail, add details, restore detail, restore details, restore the
+            detail, restore the details, its detail, bring out the detail, bring out the details, bring out
+            detail, more big, more large, readable at poster size, poster print, zoom in, expand, increase
+            the size, increase its size, increase size, grow"""
         ),
         qualities=phrases(
             """resolution, detail, details, detailed, big enough, large enough, enough pixels, enough detail,
             print it, print this, to print, for print, for printing, large print, big print, poster size,
-            poster sized, a poster, billboard, wall size"""
-        ),
+            poster sized, a poster, billboard, wall size, a big one, a large one, it big, it large,
+            this big, this large"""
+        )
+        + tuple(f"{picture} {big}" for picture in _PICTURES for big in ("big", "large")),
         measures=phrases(
             """size, sizes, sized, resolution, big, bigger, large, larger, wide, wider, width, height,
             pixels, dimensions, scale, zoom, magnification, original"""
