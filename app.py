@@ -7,7 +7,8 @@ that ships with this repository, so the page works without internet, on a CPU as
 import html
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,71 +31,79 @@ from lwr.prompt import MAX_CHARACTERS, route
 from lwr.restore import MAX_OUTPUT_PIXELS, Restored, RestoreError, Restorer, Settings
 from lwr.tasks import TASKS
 
-SAMPLES = Path(__file__).parent / "samples"
-MAX_FILE_SIZE = "50mb"
+SAMPLES = Path(__file__).parent / "lwr" / "samples"
+MAX_FILE_SIZE = "50 MB"  # of an upload
 SHOWN_SIDE = 1600  # pixels; longer pictures are shrunk for the comparison, the download is never
 HOUR = 3600  # seconds that a visitor's files stay on the server
 MISTAKES = (ImageError, RestoreError, AdapterError)  # each says in one sentence what is wrong
-
+PROGRESS = gr.Progress()  # as a parameter's default it makes Gradio show that event's progress
 TITLE = "Light-Weight Restoration"
-INTRODUCTION = f"""# {TITLE}
-Give a photo and say in your own words what is wrong with it: hazy, blurry or too small."""
+PURPOSE = "Give a photo and say in your own words what is wrong with it: hazy, blurry or too small."
+EXAMPLE = "It is a bit hazy, and please enlarge it 2x"
 HINT = "Say what is wrong, or pick a sentence below."
-ABOUT = f"""Photos up to {MAX_FILE_SIZE.removesuffix("mb")} MB, results up to {MAX_OUTPUT_PIXELS // 10**6}
-megapixels; files are deleted after about an hour.
-Detail in a restored photo is partly imagined: do not take it as evidence."""
+LIMITS = f"""Photos up to {MAX_FILE_SIZE}, results up to {MAX_OUTPUT_PIXELS // 10**6} megapixels; files are
+deleted after about an hour. Detail in a restored photo is partly imagined: do not take it as evidence."""
 CSS = """
 .gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
-#about { opacity: 0.75; }
+footer .divider { display: none; }
 """
+FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": "monospace"}  # none from other servers
+DARKER = {"button_primary_background_fill": "*primary_700", "block_info_text_color": "*neutral_600"}
+THEME = gr.themes.Default(primary_hue="teal", **FONTS).set(**DARKER)
 
 RESTORER = Restorer.load()
 
 
-def run(photo: str, wishes: dict[str, Any], progress: gr.Progress | None = None) -> Restored:
-    """One call of the Restorer: all that needs the GPU."""
+@contextmanager
+def mistakes_told(photo: str) -> Iterator[None]:
+    """Turn a visitor's mistake into a `gr.Error` of one sentence, escaped since browsers show it as HTML."""
+    try:
+        yield
+    except MISTAKES as mistake:
+        sentence = html.escape(str(mistake).replace(photo, Path(photo).name), quote=False)
+        raise gr.Error(sentence, print_exception=False) from None
+
+
+def run(photo: str, request: dict[str, Any], progress: gr.Progress) -> Restored:
+    """All that needs the GPU; of the process where ZeroGPU runs it only a `gr.Error` comes back whole."""
 
     def report(done: int, total: int, what: str) -> None:
-        if progress is not None:
-            progress((done, total), desc=what.capitalize(), unit="parts")
+        progress((done, total), desc=what.capitalize(), unit="parts")
 
-    return RESTORER(photo, **wishes, progress=report)
+    with mistakes_told(photo):
+        return RESTORER(photo, **request, progress=report)
 
 
 if spaces is not None:
     run = spaces.GPU(run)  # does nothing off ZeroGPU
 
 
-def restore(image: Any, wishes: tuple, progress: gr.Progress | None = None) -> tuple[Restored, str, str]:
-    """Restore an uploaded photo and write the PNG: what came out, the paths of the photo and of the new file.
+def restore(image: Any, wishes: tuple, progress: gr.Progress) -> tuple[images.Loaded, Restored, str]:
+    """Restore an upload, write the PNG: the photo as it came, what became of it, the new file's path.
 
     `image` is Gradio's record of the upload; `wishes` are prompt, task, scale, steps, fidelity and seed.
-    A visitor's mistake becomes a `gr.Error` of one sentence, safe as HTML because browsers show it as such.
     """
     photo = _uploaded(image)
-    try:
-        restored = run(photo, _request(*wishes), progress)
-        # in Gradio's cache, where `delete_cache` finds it
-        folder = Path(tempfile.mkdtemp(prefix="restored-", dir=get_upload_folder()))
+    with mistakes_told(photo):  # before a GPU is asked for
+        request = _request(*wishes)
+        RESTORER.settle(**request)
+        source = images.load(photo)
+    restored = run(photo, request, progress)
+    folder = Path(tempfile.mkdtemp(dir=get_upload_folder()))  # where `delete_cache` finds it
+    with mistakes_told(photo):
         file = images.save(restored.loaded, folder / f"{Path(photo).stem[:80]}.restored.png")
-    except MISTAKES as mistake:
-        sentence = html.escape(str(mistake).replace(photo, Path(photo).name), quote=False)
-        raise gr.Error(sentence, title="Not restored", print_exception=False) from None
-    return restored, photo, str(file)
+    return source, restored, str(file)
 
 
-def restore_on_page(
-    image: Any,
-    *wishes: Any,
-    progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio asks for it
-) -> tuple[tuple[Image.Image, Image.Image], Any, dict[str, Any]]:
-    """(before, after) at one size, the download button holding the file, and the settings."""
-    restored, photo, file = restore(image, wishes, progress)
+def restore_on_page(image: Any, *wishes: Any, progress: gr.Progress = PROGRESS) -> tuple:
+    """(before, after) at one size, the new file, its settings, and the part of the page that holds those."""
+    source, restored, file = restore(image, wishes, progress)
     after = restored.image.copy()
     after.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
-    source = images.load(photo)
     before = images.to_pil(source.rgb, source.alpha).resize(after.size, Image.Resampling.BICUBIC)
-    return (before, after), gr.DownloadButton(value=file, visible=True), _settings(restored)
+    for note in restored.notes:
+        gr.Info(html.escape(note), title="Note")
+    return (before, after), file, _settings(restored), gr.Column(visible=True)
 
 
 def restore_by_api(
@@ -111,7 +120,7 @@ def restore_by_api(
     scale: "auto" or 1 to 4; steps: None = the network's default; fidelity: 0 imagines more, 1 keeps closest
     to the photo, None = the default; seed: same seed, same pixels. Returns the restored PNG and all settings.
     """
-    restored, _, file = restore(image, (prompt, task, scale, steps, fidelity, seed))
+    _, restored, file = restore(image, (prompt, task, scale, steps, fidelity, seed), PROGRESS)
     return gr.FileData(path=file).model_dump(), _settings(restored)
 
 
@@ -122,10 +131,8 @@ def route_prompt(prompt: str) -> dict[str, Any]:
 
 def list_tasks() -> list[dict[str, Any]]:
     """All that can be asked for: name, title, example sentences and default scale."""
-    return [
-        {"name": task.name, "title": task.title, "examples": task.examples, "scale": task.default_scale}
-        for task in TASKS.values()
-    ]
+    tasks = TASKS.values()
+    return [dict(name=t.name, title=t.title, examples=t.examples, scale=t.default_scale) for t in tasks]
 
 
 def understood(prompt: str, task: str, scale: str) -> str:
@@ -133,7 +140,7 @@ def understood(prompt: str, task: str, scale: str) -> str:
     if not prompt.strip() and task == "auto":
         return HINT
     try:
-        return f"I understood: **{_plan(RESTORER.settle(**_request(prompt, task, scale)))}**"
+        return f"I understood: **{_plan(RESTORER.settle(**_request(prompt, task, scale, None, None, 0)))}**"
     except MISTAKES as mistake:
         return html.escape(str(mistake), quote=False)
 
@@ -143,75 +150,60 @@ def _plan(settings: Settings) -> str:
     words = []
     for name, strength in settings.tasks.items():
         degree = "" if strength == 1 else " (slightly)" if strength <= 0.5 else " (moderately)"
-        size = f" {settings.scale:g}x" if name == "super-resolution" else ""
-        words.append(f"{TASKS[name].title.lower()}{size}{degree}")
-    if settings.scale != 1 and "super-resolution" not in settings.tasks:
-        words.append(f"size {settings.scale:g}x")
+        words.append(TASKS[name].title.lower() + degree)
+    if settings.scale != 1:
+        words = [word for word in words if word != "enlarge"] + [f"enlarge {settings.scale:g}x"]
     return ", ".join(words)
 
 
-def _request(
-    prompt: Any, task: Any, scale: Any, steps: Any = None, fidelity: Any = None, seed: Any = None
-) -> dict[str, Any]:
+def _request(prompt: Any, task: Any, scale: Any, steps: Any, fidelity: Any, seed: Any) -> dict[str, Any]:
     """The Restorer's arguments from what a browser or client sent; `Restorer.settle` checks their values."""
-    return {
-        "prompt": str(prompt or ""),
-        "task": str(task or "auto"),
-        "scale": None if scale == "auto" else _number("scale", scale, float),
-        "steps": _number("number of steps", steps, int),
-        "fidelity": _number("fidelity", fidelity, float),
-        "seed": _number("seed", seed, int) or 0,
-    }
-
-
-def _number(name: str, value: Any, kind: Callable[[Any], Any]) -> Any:
     try:
-        return None if value is None or value == "" else kind(value)
-    except (TypeError, ValueError, OverflowError):
-        raise RestoreError(f"The {name} is {str(value)[:40]!r}: use a number.") from None
+        return {
+            "prompt": str(prompt or ""),
+            "task": str(task or "auto"),
+            "scale": None if scale in ("auto", "", None) else float(scale),
+            "steps": None if steps is None else int(steps),
+            "fidelity": None if fidelity is None else float(fidelity),
+            "seed": int(seed or 0),
+        }
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RestoreError(f"Scale, steps, fidelity and seed must be numbers: {error}.") from None
 
 
 def _uploaded(image: Any) -> str:
     """The path of an upload; nothing outside Gradio's upload cache is ever opened."""
     path = image.get("path") if isinstance(image, dict) else None
     if not isinstance(path, str) or Path(get_upload_folder()).resolve() not in Path(path).resolve().parents:
-        raise gr.Error("There is no photo yet: give one first.", title="No photo", print_exception=False)
+        raise gr.Error("There is no photo yet: give one first.", print_exception=False)
     return path
 
 
 def _settings(restored: Restored) -> dict[str, Any]:
-    facts = dict(zip(("width", "height"), restored.image.size, strict=True))
-    return (
-        asdict(restored.settings) | facts | {"seconds": round(restored.seconds, 3), "notes": restored.notes}
-    )
+    size = dict(zip(("width", "height"), restored.image.size, strict=True))
+    return asdict(restored.settings) | size | {"seconds": restored.seconds, "notes": restored.notes}
 
 
 def build() -> gr.Blocks:
     """The page and its endpoints."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(HOUR // 2, HOUR)) as page:
-        gr.Markdown(INTRODUCTION, elem_id="intro")
+        gr.Markdown(f"# {TITLE}\n{PURPOSE}")
         with gr.Row():
             with gr.Column(min_width=320):
                 inputs, button = _questions()
             with gr.Column(min_width=320):
-                slider = gr.ImageSlider(
-                    label="Before and after", format="png", max_height=560, elem_id="result"
-                )
-                download = gr.DownloadButton("Download the restored photo", visible=False, elem_id="download")
-                with gr.Accordion("Settings of this result", open=False):
-                    settings = gr.JSON(show_label=False, elem_id="settings")
-        gr.Markdown(ABOUT, elem_id="about")
-        gr.on(
-            [button.click, inputs[1].submit],
-            restore_on_page,
-            inputs,
-            [slider, download, settings],
-            concurrency_id="restore",
-            show_progress_on=slider,
-            preprocess=False,  # see `_questions`
-            api_visibility="private",
-        )
-        gr.api(restore_by_api, api_name="restore", concurrency_id="restore")
+                slider = gr.ImageSlider(label="Before and after", format="png", elem_id="result")
+                with gr.Column(visible=False) as details:
+                    file = gr.DownloadButton("Download the restored photo", elem_id="download")
+                    with gr.Accordion("Settings of this result", open=False):
+                        settings = gr.JSON(show_label=False)
+        gr.Markdown(LIMITS)
+        outputs = [slider, file, settings, details]
+        at_once = {"concurrency_id": "restore", "concurrency_limit": 1}  # one photo, from the page or the API
+        start = [button.click, inputs[1].submit]
+        gr.on(start, restore_on_page, inputs, outputs, preprocess=False, show_progress_on=slider,
+              scroll_to_output=True, api_visibility="private", **at_once)  # fmt: skip
+        gr.api(restore_by_api, api_name="restore", **at_once)
         gr.api(route_prompt, api_name="route")
         gr.api(list_tasks, api_name="tasks")
     return page.queue(max_size=20)
@@ -219,38 +211,24 @@ def build() -> gr.Blocks:
 
 def _questions() -> tuple[list[gr.components.Component], gr.Button]:
     """The left half: what a visitor gives, in the order that `restore_on_page` takes it, and the button."""
-    # The browser sends the file as it is, but `gr.Image` then turns and re-encodes what is not RGB (EXIF, alpha,
-    # 16 bits and CMYK are lost) and fails on damaged or giant files. So the event takes no preprocessing and gets
-    # the path of the very file that was sent, for `lwr.image.load` to judge.
+    # The browser sends the file as it is, but `gr.Image` then turns and re-encodes what is not RGB (EXIF,
+    # alpha, 16 bits, CMYK are lost) and fails on damaged or giant files. So the event takes no preprocessing
+    # and gets the path of the very file that was sent, for `lwr.image.load` to judge.
     photo = gr.Image(label="Photo", height=320, buttons=["fullscreen"], elem_id="photo")
-    sentence = gr.Textbox(
-        label="What is wrong with it?",
-        placeholder="It is a bit hazy, and please enlarge it 2x",
-        max_length=MAX_CHARACTERS,
-        max_lines=1,
-        elem_id="sentence",
-    )
+    label = "What is wrong with it?"
+    sentence = gr.Textbox(label=label, placeholder=EXAMPLE, max_length=MAX_CHARACTERS, elem_id="sentence")
     line = gr.Markdown(HINT, elem_id="understood")
     button = gr.Button("Restore", variant="primary", size="lg", elem_id="restore")
-    sentences = [example for task in TASKS.values() for example in task.examples[:2]]
-    gr.Examples([[text] for text in sentences], sentence, label="Sentences to try", api_visibility="private")
-    samples = sorted(path for path in SAMPLES.glob("*") if path.suffix.lower() in images.SUFFIXES)
-    if samples:
-        gr.Examples([[str(path)] for path in samples], photo, label="Photos to try", api_visibility="private")
+    private = {"api_visibility": "private"}
+    if samples := sorted(str(path) for path in SAMPLES.glob("*") if path.suffix.lower() in images.SUFFIXES):
+        gr.Examples([[path] for path in samples], photo, label="Photos to try", **private)
+    sentences = [[example] for task in TASKS.values() for example in task.examples[:2]]
+    gr.Examples(sentences, sentence, label="Sentences to try", **private)
     with gr.Accordion("Advanced", open=False):
-        wishes = _advanced()
-    task, scale = wishes[:2]
-    gr.on(
-        [sentence.change, task.change, scale.change],
-        understood,
-        [sentence, task, scale],
-        line,
-        queue=False,
-        show_progress="hidden",
-        trigger_mode="always_last",
-        api_visibility="private",
-    )
-    return [photo, sentence, *wishes], button
+        wishes = [sentence, *_advanced()]
+    live = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last"}
+    gr.on([wish.change for wish in wishes[:3]], understood, wishes[:3], line, **live, **private)
+    return [photo, *wishes], button
 
 
 def _advanced() -> list[gr.components.Component]:
@@ -269,10 +247,4 @@ def _advanced() -> list[gr.components.Component]:
 demo = build()
 
 if __name__ == "__main__":
-    demo.launch(
-        theme=gr.themes.Soft(primary_hue="teal", font=["system-ui", "sans-serif"], font_mono=["monospace"]),
-        css=CSS,
-        max_file_size=MAX_FILE_SIZE,
-        footer_links=["api"],
-        ssr_mode=False,  # one process, one port
-    )
+    demo.launch(theme=THEME, css=CSS, max_file_size=MAX_FILE_SIZE, footer_links=["api"], ssr_mode=False)

@@ -115,11 +115,13 @@ def load_adapter(folder: Path, task: str, prior: str) -> Adapter:
         raise AdapterError(f"{folder / FACTS} is damaged ({error}): fetch the adapter again.") from error
     if facts.task != task or facts.prior != prior:
         raise AdapterError(
-            f"{folder} is an adapter for task {facts.task!r} on prior {facts.prior!r}, not for {task!r} on {prior!r}."
+            f"{folder} is an adapter for task {facts.task!r} on prior {facts.prior!r}, "
+            f"not for {task!r} on {prior!r}: give the matching folder."
         )
     if facts.format_version != FORMAT_VERSION:
         raise AdapterError(
-            f"{folder} has adapter format {facts.format_version!r}, and this program reads {FORMAT_VERSION}: update it."
+            f"{folder} has adapter format {facts.format_version!r}, and only {FORMAT_VERSION} is known: "
+            "update this program."
         )
     if facts.sha256 != _sha256(folder / WEIGHTS):
         raise AdapterError(f"{folder / WEIGHTS} is damaged (its hash differs from {FACTS}): fetch it again.")
@@ -128,7 +130,9 @@ def load_adapter(folder: Path, task: str, prior: str) -> Adapter:
         names = {key.removeprefix(PEFT_PREFIX).rsplit(".lora_", 1)[0] for key in tensors}
         return Adapter(facts, {name: _pair(tensors, name) for name in sorted(names)})
     except (SafetensorError, KeyError) as error:
-        raise AdapterError(f"{folder / WEIGHTS} holds no LoRA pairs ({error}): export the adapter again.") from error
+        raise AdapterError(
+            f"{folder / WEIGHTS} holds no LoRA pairs ({error}): export the adapter again."
+        ) from error
 
 
 def _pair(tensors: Mapping[str, torch.Tensor], name: str) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,29 +1,43 @@
-"""The command line: `python -m lwr restore PHOTO... --prompt TEXT`, and `route`, `tasks`, `degrade`, `convert`.
+"""The command line: `python -m lwr restore PHOTO... --prompt TEXT`; `route`, `tasks`, `degrade`, `convert`.
 
 Results go to stdout, everything else to stderr. Exit status: 0 all restored, 1 some failed, 2 wrong usage.
 """
 
+import io
 import json
+import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-app = typer.Typer(
-    help="Restore photos: say in words what is wrong.", add_completion=False, pretty_exceptions_enable=False
-)
+if TYPE_CHECKING:  # loading it takes seconds, and `--help` none
+    from lwr.restore import Restorer
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 JsonFlag = Annotated[bool, typer.Option("--json", help="one JSON object per line on stdout")]
+
+
+@app.callback()
+def _main() -> None:
+    """Restore photos: say in words what is wrong."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file can have a name that the terminal cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @app.command()
 def restore(
-    photos: Annotated[list[str], typer.Argument(metavar="PHOTO...", help="photo files")],
+    photos: Annotated[list[str], typer.Argument(metavar="PHOTO", help="photo files")],
     prompt: Annotated[str, typer.Option(help='what is wrong, such as "remove the haze"')] = "",
     task: Annotated[str | None, typer.Option(help="name of a task instead of, or above, the prompt")] = None,
-    scale: Annotated[float | None, typer.Option(help="output side / input side, 1 to 4 [default: by task]")] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="output side / input side, 1 to 4 [default: by task]")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="sampling steps [default: by prior]")] = None,
-    fidelity: Annotated[float | None, typer.Option(help="0 imagines more, 1 keeps closest to the input")] = None,
+    fidelity: Annotated[
+        float | None, typer.Option(help="0 imagines more, 1 keeps closest to the input")
+    ] = None,
     seed: Annotated[int, typer.Option(help="same seed, same pixels")] = 0,
     out: Annotated[str | None, typer.Option(help="file, or folder for several photos")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing files")] = False,
@@ -33,39 +47,58 @@ def restore(
     as_json: JsonFlag = False,
 ) -> None:
     """Restore photos; each is written beside its input as NAME.restored.png unless --out says otherwise."""
-    from lwr.prior import PriorError
-    from lwr.restore import Restorer, RestoreError
+    from transformers.utils import logging
 
-    request = {"prompt": prompt, "task": task, "scale": scale, "steps": steps, "fidelity": fidelity, "seed": seed}
+    from lwr.adapter import AdapterError
+    from lwr.prior import PriorError
+    from lwr.restore import RestoreError, Restorer
+
+    logging.disable_progress_bar()  # of loading weights, which takes no time
+    request = {
+        "prompt": prompt,
+        "task": task,
+        "scale": scale,
+        "steps": steps,
+        "fidelity": fidelity,
+        "seed": seed,
+    }
     try:
         targets = _targets(photos, out)
         restorer = Restorer.load(prior, device=device, memory_gb=memory)
         restorer.settle(**request)
-    except (RestoreError, PriorError, _UsageError) as error:
+        _make_folder(targets, out)
+    except (RestoreError, PriorError, AdapterError, _UsageError) as error:
         raise _usage(error, photos, as_json) from None
     failed = 0
-    for photo, target in zip(photos, targets, strict=True):
-        line = _restore_one(restorer, photo, target, targets[: targets.index(target)], overwrite, request)
+    for index, (photo, target) in enumerate(zip(photos, targets, strict=True)):
+        line = _restore_one(restorer, photo, target, targets[:index], overwrite, request)
         failed += "error" in line
         _report(line, as_json)
     raise typer.Exit(1 if failed else 0)
 
 
 def _restore_one(
-    restorer: Any, photo: str, target: Path, earlier: list[Path], overwrite: bool, request: dict[str, Any]
+    restorer: "Restorer",
+    photo: str,
+    target: Path,
+    earlier: list[Path],
+    overwrite: bool,
+    request: dict[str, Any],
 ) -> dict[str, Any]:
     """Restore one photo into `target` and say how it went, as the JSON line."""
-    from lwr.adapter import AdapterError
-    from lwr.image import ImageError, save
+    from lwr.image import ImageError, save, writable
     from lwr.restore import RestoreError
 
     try:
-        if target.exists() and not overwrite:
-            raise ImageError(f"{target} exists already: use --overwrite, or another --out.")
+        if target in earlier:
+            raise ImageError(
+                f"{target} is the result of an earlier photo of the same name: restore it by itself."
+            )
+        writable(target, overwrite)
         restored = restorer(photo, **request, progress=_show if sys.stderr.isatty() else None)
         remarks = list(restored.notes)
         written = save(restored.loaded, target, overwrite=overwrite, notes=remarks)
-    except (ImageError, AdapterError, RestoreError) as error:
+    except (ImageError, RestoreError) as error:
         return {"input": photo, "error": str(error)}
     for remark in remarks:
         print(f"{photo}: {remark}", file=sys.stderr)
@@ -87,13 +120,15 @@ def _restore_one(
 
 
 @app.command()
-def route(text: Annotated[str, typer.Argument(help="what is wrong, in words")], as_json: JsonFlag = False) -> None:
+def route(
+    text: Annotated[str, typer.Argument(help="what is wrong, in words")], as_json: JsonFlag = False
+) -> None:
     """Show which tasks a sentence asks for."""
     from lwr.prompt import route as find
 
     found = find(text)
     if as_json:
-        print(json.dumps(found.json(), ensure_ascii=False))
+        print(json.dumps(found.json()))
         return
     print("\n".join(f"{name}: {strength:g}" for name, strength in found.tasks.items()) or found.message)
 
@@ -104,8 +139,13 @@ def tasks(as_json: JsonFlag = False) -> None:
     from lwr.tasks import TASKS
 
     for task in TASKS.values():
-        facts = {"name": task.name, "title": task.title, "examples": task.examples, "scale": task.default_scale}
-        print(json.dumps(facts, ensure_ascii=False) if as_json else f'{task.name}: {task.title} ("{task.examples[0]}")')
+        facts = {
+            "name": task.name,
+            "title": task.title,
+            "examples": task.examples,
+            "scale": task.default_scale,
+        }
+        print(json.dumps(facts) if as_json else f'{task.name}: {task.title} ("{task.examples[0]}")')
 
 
 @app.command()
@@ -113,19 +153,20 @@ def degrade(
     photo: Annotated[str, typer.Argument(help="a good photo")],
     task: Annotated[str, typer.Option(help="the task whose damage to do")],
     out: Annotated[str, typer.Option(help="file to write")],
-    seed: Annotated[int, typer.Option(help="same seed, same pixels")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="same seed, same pixels")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing file")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Damage a good photo the way the training data is damaged; prints every parameter."""
+    """Damage a good photo the way the training data is damaged; --json prints every parameter."""
     import torch
 
-    from lwr.image import ImageError, load, save
+    from lwr.image import ImageError, load, save, writable
     from lwr.tasks import TASKS
 
     if task not in TASKS:
         raise _usage(_UsageError(f"There is no task {task!r}: use {', '.join(TASKS)}."), [photo], as_json)
     try:
+        writable(out, overwrite)
         loaded = load(photo)
         degraded, params = TASKS[task].degrade(loaded.rgb, torch.Generator().manual_seed(seed))
         written = save(loaded.with_rgb(degraded), out, overwrite=overwrite)
@@ -136,24 +177,72 @@ def degrade(
     _report(line, as_json)
 
 
+@app.command()
+def convert(
+    kind: Annotated[str, typer.Argument(help="stablesr")],
+    files: Annotated[list[Path], typer.Argument(metavar="CKPT [CFW_CKPT] OUT", help="two files, one folder")],
+    half: Annotated[bool, typer.Option("--half", help="write half precision [default: as it is]")] = False,
+    prediction: Annotated[str, typer.Option(help="epsilon, or v_prediction for the 768 model")] = "epsilon",
+    head_channels: Annotated[int, typer.Option(help="of the UNet; 64 in Stable Diffusion 2")] = 64,
+    as_json: JsonFlag = False,
+) -> None:
+    """Convert a public StableSR checkpoint into a folder for `restore --prior OUT`."""
+    if kind != "stablesr" or not 2 <= len(files) <= 3:
+        wrong = _UsageError("Only StableSR is known: use convert stablesr CKPT [CFW_CKPT] OUT.")
+        raise _usage(wrong, [str(path) for path in files[:1]], as_json)
+    from lwr.stablesr import StableSRError
+    from lwr.stablesr import convert as convert_stablesr
+
+    checkpoint, *wrapping, out = files
+    line: dict[str, Any] = {"input": str(checkpoint), "output": str(out)}
+    try:
+        line["remarks"] = convert_stablesr(
+            checkpoint, out, *wrapping, half=half, head_channels=head_channels, prediction=prediction
+        )
+    except StableSRError as error:
+        if as_json:
+            _report({"input": str(checkpoint), "error": str(error)}, as_json)
+        else:
+            print(error, file=sys.stderr)
+        raise typer.Exit(1) from None
+    for remark in line["remarks"]:
+        print(remark, file=sys.stderr)
+    _report(line, as_json)
+
+
 class _UsageError(ValueError):
     """The command line asks for something that makes no sense; one sentence."""
 
 
 def _targets(photos: list[str], out: str | None) -> list[Path]:
     """Where each result goes."""
+    from lwr.image import SUFFIXES
+
+    named = [
+        Path(photo) if Path(photo).name else Path(photo) / "photo" for photo in photos
+    ]  # "." has no name
     if out is None:
-        return [Path(photo).with_name(f"{Path(photo).stem}.restored.png") for photo in photos]
+        return [path.with_name(f"{path.stem}.restored.png") for path in named]
     folder = Path(out)
-    if folder.is_dir() or out.endswith(("/", "\\")) or len(photos) > 1:
-        if folder.exists() and not folder.is_dir():
-            raise _UsageError(f"--out {out} is a file: give a folder for {len(photos)} photos.")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _UsageError(f"The folder {out} cannot be made ({error.strerror}): choose another --out.") from error
-        return [folder / f"{Path(photo).stem}.restored.png" for photo in photos]
+    if len(photos) > 1 and (
+        os.path.isfile(out) or (folder.suffix.lower() in SUFFIXES and not os.path.isdir(out))
+    ):
+        raise _UsageError(f"--out {out} is a file: give a folder for {len(photos)} photos.")
+    if len(photos) > 1 or os.path.isdir(out) or out.endswith(("/", "\\")):
+        return [folder / f"{path.stem}.restored.png" for path in named]
     return [folder]
+
+
+def _make_folder(targets: list[Path], out: str | None) -> None:
+    """Make the folder that --out names; the folder of a single file must be there."""
+    if out is None or targets == [Path(out)]:
+        return
+    try:
+        Path(out).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _UsageError(
+            f"The folder {out} cannot be made ({error.strerror}): choose another --out."
+        ) from error
 
 
 def _usage(error: ValueError, photos: list[str], as_json: bool) -> typer.Exit:
@@ -166,12 +255,12 @@ def _usage(error: ValueError, photos: list[str], as_json: bool) -> typer.Exit:
 
 def _report(line: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(line, ensure_ascii=False), flush=True)
+        print(json.dumps(line), flush=True)
     elif "error" in line:
         print(f"{line['input']}: {line['error']}", file=sys.stderr)
     elif "seconds" in line:
-        named = ", ".join(line["tasks"])
-        print(f"{line['input']} -> {line['output']} ({named}, {line['width']}x{line['height']}, {line['seconds']} s)")
+        made = f"{', '.join(line['tasks'])}, {line['width']}x{line['height']}, {line['seconds']} s"
+        print(f"{line['input']} -> {line['output']} ({made})")
     else:
         print(f"{line['input']} -> {line['output']}")
 

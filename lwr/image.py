@@ -117,7 +117,7 @@ def save(
 
 
 def writable(path: str | Path, overwrite: bool = False) -> Path:
-    """The file that `save` would write; ImageError if it exists, has an unknown suffix or no usable folder."""
+    """The file that `save` would write; ImageError if it exists, its suffix is unknown or its folder bad."""
     path = Path(path)
     path = path if path.suffix or not path.name else path.with_name(path.name + ".png")
     if path.suffix.lower() not in SUFFIXES:

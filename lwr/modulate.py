@@ -2,7 +2,7 @@
 
 StableSR, section 3.1: after the second convolution of each residual block and before its skip is added,
     h <- GN(h) * (1 + gamma) + beta            (public StableSR)
-    h <- h + GN(h) * gamma + beta              (`residual`: starts as the untouched UNet when zero-initialised)
+    h <- h + GN(h) * gamma + beta              (`residual`: zero-initialised, starts as the untouched UNet)
 with gamma and beta read from the encoder feature of the same UNet level.
 """
 
@@ -49,21 +49,21 @@ class SpatialFeatureTransform(nn.Module):
 
 
 class Modulation(nn.Module):
-    """One SFT layer per residual block of `unet`; `applied(unet, features)` puts them to work for one block of code."""
+    """One SFT layer per residual block of `unet`; `applied(unet, features)` puts them to work for a while."""
 
     def __init__(self, unet: UNet2DConditionModel, config: ModulationConfig) -> None:
         super().__init__()
         self.config = config
-        self.levels = [level for level, _ in _residual_blocks(unet)]
+        self.levels = [level for level, _ in residual_blocks(unet)]
         self.layers = nn.ModuleList(
-            SpatialFeatureTransform(block.conv2.out_channels, config) for _, block in _residual_blocks(unet)
+            SpatialFeatureTransform(block.conv2.out_channels, config) for _, block in residual_blocks(unet)
         )
 
     @contextmanager
     def applied(self, unet: UNet2DConditionModel, features: Sequence[torch.Tensor]) -> Iterator[None]:
-        """Within it, every residual block of `unet` is modulated by `features` (one a level, finest first)."""
+        """Within it, `features` (one a level, finest first) modulate every residual block of `unet`."""
         handles = []
-        for layer, (level, block) in zip(self.layers, _residual_blocks(unet), strict=True):
+        for layer, (level, block) in zip(self.layers, residual_blocks(unet), strict=True):
             handles.append(block.conv2.register_forward_hook(_hook(layer, features[level])))
         try:
             yield
@@ -76,7 +76,7 @@ def _hook(layer: SpatialFeatureTransform, feature: torch.Tensor):  # noqa: ANN20
     return lambda _module, _inputs, output: layer(output, feature)
 
 
-def _residual_blocks(unet: UNet2DConditionModel) -> Iterator[tuple[int, nn.Module]]:
+def residual_blocks(unet: UNet2DConditionModel) -> Iterator[tuple[int, nn.Module]]:
     """(level, ResnetBlock2D) in the order in which the UNet runs them; level 0 is the finest."""
     last = len(unet.down_blocks) - 1
     for level, block in enumerate(unet.down_blocks):

@@ -112,7 +112,9 @@ def _wishes(marks: Sequence[Mark]) -> list[_Wish]:
     scope = _Scope()
     for i, mark in enumerate(marks):
         kind = mark.kind
-        if kind in ("BREAK", "INSTEAD", "NOR") or (kind == "COMMA" and not _in_list(marks, i)):
+        if mark.text == "everything but" and {"KEEP", "NOT"} & set(_kinds(marks, i + 1, 2)):
+            scope = _Scope()  # "sharpen everything but keep the fog"
+        elif kind in ("BREAK", "INSTEAD", "NOR") or (kind == "COMMA" and not _in_list(marks, i)):
             scope = _Scope(after=int(kind != "BREAK" and kind != "COMMA"))
         elif kind == "JOIN":
             scope = _joined(scope, marks, i)
@@ -173,6 +175,8 @@ def _judge_defect(scope: _Scope, sequel: _Sequel, marks: Sequence[Mark], i: int)
         return _FORBIDDEN if scope.odd else _ASK
     if scope.verb == "KEEP":
         return _ASK if scope.odd else _FORBIDDEN
+    if _kinds(marks, i + 1, 2) == ["BE", "NOT"] and (_kinds(marks, i + 3, 1) or ["BREAK"])[0] in ENDS:
+        return _COMPLAINT  # "the fog is fine, the blur is not"
     # "the boat in the mist is not visible" denies no mist
     odd = scope.odd ^ ("MODIFIER" not in scope.seen and sequel.negations % 2 == 1)
     if sequel.sign:
@@ -210,7 +214,9 @@ def _sequel(marks: Sequence[Mark], i: int) -> _Sequel:
     sequel, j = _Sequel(), i + 1
     while j < min(len(marks), i + REACH):
         mark = marks[j]
-        if mark.kind == "JOIN" and (following := _next(marks, j)) and marks[following].kind == "DEFECT":
+        if mark.text == ":" and j == i + 1:
+            pass  # "fog: keep"
+        elif mark.kind == "JOIN" and (following := _next(marks, j)) and marks[following].kind == "DEFECT":
             j = following  # "the haze and the blur must go"
         elif mark.kind in MENTIONS:
             return _Sequel()  # what was said may belong to that mention
@@ -233,6 +239,10 @@ def _sequel(marks: Sequence[Mark], i: int) -> _Sequel:
 def _next(marks: Sequence[Mark], i: int) -> int:
     """Index of the first mark after `i` that is no article, 0 at the end."""
     return next((j for j in range(i + 1, len(marks)) if marks[j].kind != "ARTICLE"), 0)
+
+
+def _kinds(marks: Sequence[Mark], start: int, count: int) -> list[str]:
+    return [mark.kind for mark in marks[start : start + count]]
 
 
 def _joined(scope: _Scope, marks: Sequence[Mark], i: int) -> _Scope:
@@ -265,11 +275,11 @@ def _is_imperative(marks: Sequence[Mark], i: int) -> bool:
 
 def _is_caption(marks: Sequence[Mark], i: int) -> bool:
     """Whether the text is a title: "a foggy forest at dawn", "a mill in the fog", unlike "a foggy photo"."""
-    before, after = [mark.kind for mark in marks[:i]], [mark.kind for mark in marks[i + 1 : i + 2]]
-    adorned = i == 1 and marks[0].text in ("a", "an") and after == ["WORD"]
+    before = _kinds(marks, 0, i)
+    adorned = i == 1 and marks[0].text in ("a", "an") and _kinds(marks, i + 1, 1) == ["WORD"]
     placed = before.count("PREPOSITION") == 1 and "WORD" in before
     placed = placed and set(before) <= {"WORD", "ARTICLE", "PREPOSITION"}
-    said = {mark.kind for mark in marks}
+    said = set(_kinds(marks, 0, len(marks)))
     return (adorned and "BE" not in said) or (placed and not said & _SAYING)
 
 

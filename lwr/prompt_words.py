@@ -22,9 +22,9 @@ CUES: dict[str, tuple[str, ...]] = {
             fond of, a fan of, a big fan of, enjoy, adore, ignore, stay, never mind, appreciate, remain,
             would keep, would leave, cherish""",
         "CREATE": """make, add, create, give, generate, simulate, more, increase, boost, raise, higher,
-            imitate, introduce, put, produce, insert, made""",
+            imitate, introduce, put, produce, insert""",
         "WANT": "want, need, would like, would love, prefer, wish, desire, require, hope for",
-        "BECOME": "get, got, turn, turn out, become, became, let, come out, came out, end up, bring to",
+        "BECOME": "get, got, turn, turn out, become, became, let, come out, came out, end up, bring to, made",
         # what is said after a mention
         "GONE": "gone, away, out, disappear, vanish, go, go away, goes, went",
         "STAY": """fine, ok, okay, nice, beautiful, lovely, good, great, perfect, intentional, intended,
@@ -38,15 +38,16 @@ CUES: dict[str, tuple[str, ...]] = {
         # negations and goals
         "NOT": """not, no, no more, never, without, none, nothing, neither, avoid, avoiding, skip,
             skipping, forget, forgetting, omit, fail, refrain from, leave out, no need, lack, lacks,
-            lacking, unnecessary, zero, stop""",
+            lacking, unnecessary, zero, stop, hold off, hold off on, lay off, stay away from,
+            steer clear of""",
         "CANNOT": """can not, could not, unable to, hard to, difficult to, impossible to, can barely see,
             can hardly see, barely see, hardly see, barely recognise, barely recognize, barely read,
             hardly read, can barely, can hardly, barely visible, hardly visible, barely readable,
             hardly readable, struggle to""",
-        "GOAL": """should, must, make sure, ensure, so that, until, shall, has to, have to, needs to, need
-            to, supposed to, left, anymore, any more, any longer, be sure, ought to, want to see, would
-            like to see, would love to see, wish to see, like to see, need to see, let me see, let us see,
-            able to see""",
+        "GOAL": """should, must, make sure, ensure, so that, until, shall, has to, have to, needs to,
+            need to, supposed to, left, anymore, any more, any longer, be sure, ought to, want to see,
+            would like to see, would love to see, wish to see, like to see, need to see, let me see,
+            let us see, able to see""",
         "EXCEPT": """except, except for, excluding, apart from, other than, besides, everything but,
             anything but, all but""",
         "INSTEAD": "instead of, rather than",
@@ -62,7 +63,8 @@ CUES: dict[str, tuple[str, ...]] = {
         # "haze removal"
         "REMOVAL": "removal, reduction, correction, elimination, removing, suppression",
         "QUESTION": """write, describe, tell me, is it, was it, what is, what are, what does, what was,
-            how does, how do you define, who is, explain, define, tell me about, what causes, what did""",
+            how does, how do you define, who is, explain, define, tell me about, what causes, what did,
+            what a lovely, what a beautiful, what a nice, what a great""",
         "ARTICLE": """the, a, an, any, some, all, this, that, these, those, my, your, his, her, our,
             their, its, too, either, of, both, every, much, entire, whole, so, really, actual, bit,
             all of, most""",
@@ -83,17 +85,20 @@ MENDED = frozenset({"REMOVE", "REPAIR", "KEEP", "CREATE", "NOT", "STRENGTH"})  #
 
 STRENGTHS: dict[float, tuple[str, ...]] = {
     0.25: phrases(
-        """very slightly, ever so slightly, very lightly, very gently, barely, just barely, hardly, a tiny
-        bit, tiny bit, very little, minimally"""
+        """very slightly, ever so slightly, very lightly, very gently, barely, just barely, hardly,
+        a tiny bit, tiny bit, very little, minimally"""
     ),
     0.5: phrases(
-        """slightly, slight, a bit, a bit of, a little, a little of, a little bit, a little bit of, little
-        bit, a tiny little bit, just a little, a touch, a tad, a tad bit, a wee bit, wee bit, a smidgen, a
-        light, light touch, a small amount, a hint, a smidge, lightly, gently, gentle, subtly, subtle,
-        mildly, mild, carefully, not too much, not too strongly, not too hard, not so much, not much, half,
-        halfway, partly, partially"""
+        """slightly, slight, a bit, a bit of, a little, a little of, a little bit, a little bit of,
+        little bit, a tiny little bit, just a little, a touch, a tad, a tad bit, a lil bit, lil bit, a lil,
+        a wee bit, wee bit, a smidgen, a light, light touch, a small amount, a hint, a smidge, lightly,
+        gently, gentle, subtly, subtle, mildly, mild, carefully, not too much, not too strongly,
+        not too hard, not so much, not much, half, halfway, partly, partially"""
     ),
-    0.75: phrases("moderately, moderate, somewhat, mostly, most of the, a fair bit, considerably"),
+    0.75: phrases(
+        """moderately, moderate, somewhat, not completely, not fully, not entirely, not all of it, mostly,
+        most of the, a fair bit, considerably"""
+    ),
     1.0: phrases(
         """completely, strongly, strong, very, fully, totally, heavily, heavy, extremely, extreme, a lot,
         entirely, aggressively, really, thoroughly, as much as possible, maximum, quite, super, all the way"""

@@ -1,4 +1,4 @@
-"""The one pass: photo + words -> restored photo. The command line, the Space, evaluation and tests all call it."""
+"""The one pass: photo + words -> restored photo. Command line, Space, evaluation and tests all call it."""
 
 import threading
 import time
@@ -69,13 +69,15 @@ class Restored:
 
 
 class Restorer:
-    """A network in memory and the adapters it has used. Calls from several threads wait for each other."""
+    """A network of its own and the adapters it has used. Calls from several threads wait for each other."""
 
     def __init__(
         self, network: RestorationNetwork, folder: Path, device: torch.device, tile: int = DEFAULT_TILE
     ) -> None:
         if tile <= OVERLAP or tile % network.multiple:
-            raise RestoreError(f"The tile is {tile} pixels: use a multiple of {network.multiple} above {OVERLAP}.")
+            raise RestoreError(
+                f"The tile is {tile} pixels: use a multiple of {network.multiple} above {OVERLAP}."
+            )
         self.network = network.to(device).eval()
         self.folder, self.device, self.tile = folder, device, tile
         self._adapters: dict[str, Adapter] = {}
@@ -105,7 +107,7 @@ class Restorer:
         except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
             reason = str(error).partition("\n")[0]
             raise PriorError(
-                f"The model in {folder} is incomplete or damaged ({reason}): fetch it again, or use 'embedded'."
+                f"The model in {folder} is damaged ({reason}): fetch it again, or use the embedded one."
             ) from error
 
     @torch.inference_mode()
@@ -122,9 +124,9 @@ class Restorer:
     ) -> Restored:
         """Restore one photo.
 
-        `prompt` says what is wrong; an explicit `task` (a name, or {name: strength}) wins. `scale` 1 to 4, None =
-        what the prompt or the task says; `steps` and `fidelity` (0 imagines more, 1 keeps closer to the input)
-        None = the prior's default. Same settings, same pixels.
+        `prompt` says what is wrong; an explicit `task` (a name, or {name: strength}) wins. `scale` 1 to 4,
+        None = what the prompt or the task says; `steps` and `fidelity` (0 imagines more, 1 keeps closer to
+        the input) None = the prior's default. Same settings, same pixels.
         Raises RestoreError, ImageError or AdapterError, each with one sentence for the user.
         """
         begun = time.perf_counter()
@@ -134,7 +136,11 @@ class Restorer:
         strengths = {name: s for name, s in settings.tasks.items() if s > 0}
         with self._lock, _memory_errors(size):
             photo = images.resize(loaded.rgb, size)
-            restored = self._restore(photo, strengths, settings, progress or (lambda *_: None)) if strengths else photo
+            restored = (
+                self._restore(photo, strengths, settings, progress or (lambda *_: None))
+                if strengths
+                else photo
+            )
         result = loaded.with_rgb(restored.clamp(0, 1).cpu())
         return Restored(
             images.to_pil(result.rgb, result.alpha),
@@ -154,7 +160,7 @@ class Restorer:
         fidelity: float | None = None,
         seed: int = 0,
     ) -> Settings:
-        """Check a request and fill in what it leaves open, without a photo; RestoreError says what is wrong."""
+        """Check a request and fill in what it leaves open, without a photo; RestoreError says what is bad."""
         facts = self.network.prior.facts
         tasks, asked_scale = _tasks(prompt, task)
         scale = next((s for s in (scale, asked_scale) if s is not None), None)
@@ -168,7 +174,9 @@ class Restorer:
         seed = _checked("seed", seed, (0, 2**63 - 1), "a whole number from 0 to 2^63 - 1", int)
         adapters = {name: self._adapter(name).facts for name in tasks}
         versions = {name: f"{facts.id}/{name}@{a.version}" for name, a in adapters.items()}
-        return Settings(tasks, scale, steps, fidelity, seed, f"{facts.id}@{facts.revision}", versions, self.tile)
+        return Settings(
+            tasks, scale, steps, fidelity, seed, f"{facts.id}@{facts.revision}", versions, self.tile
+        )
 
     def _adapter(self, task: str) -> Adapter:
         if task not in self._adapters:
@@ -226,7 +234,9 @@ class _Tiles:
         """(1,3,H,W) -> the blended LQ latent (1,C,H/f,W/f)."""
         return blend(photo, lambda x: encode(x).latent, self.tile, OVERLAP, scale=1 / self.factor)
 
-    def predict(self, latent: torch.Tensor, lq_latent: torch.Tensor, step: Callable[..., torch.Tensor]) -> torch.Tensor:
+    def predict(
+        self, latent: torch.Tensor, lq_latent: torch.Tensor, step: Callable[..., torch.Tensor]
+    ) -> torch.Tensor:
         """The UNet's output for the whole latent."""
         both = torch.cat([latent, lq_latent], 1)
         return blend(both, lambda x: step(*x.chunk(2, 1)), self.tile // self.factor, OVERLAP // self.factor)
@@ -279,7 +289,7 @@ def _memory_errors(size: tuple[int, int]) -> Iterator[None]:
         if isinstance(error, RuntimeError) and "memory" not in str(error):
             raise
         raise RestoreError(
-            f"The memory does not suffice for {size[1]}x{size[0]} pixels: lower memory_gb (--memory) or the scale."
+            f"Too little memory for {size[1]}x{size[0]} pixels: lower memory_gb (--memory) or the scale."
         ) from error
 
 
@@ -288,8 +298,8 @@ def output_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
     height, width = (max(1, round(side * scale)) for side in size)
     if height * width > MAX_OUTPUT_PIXELS:
         raise RestoreError(
-            f"At scale {scale:g} the restored photo would have {height * width / 1e6:.0f} megapixels, over the limit of "
-            f"{MAX_OUTPUT_PIXELS / 1e6:.0f}: use a smaller scale or a smaller photo."
+            f"At scale {scale:g} the restored photo would have {height * width / 1e6:.0f} megapixels, over "
+            f"the limit of {MAX_OUTPUT_PIXELS / 1e6:.0f}: use a smaller scale or a smaller photo."
         )
     return height, width
 
@@ -313,7 +323,7 @@ def _tasks(prompt: str, task: str | Mapping[str, float] | None) -> tuple[dict[st
 
 
 def _checked(name: str, value: object, limits: tuple[float, float], use: str, kind: type[N] = float) -> N:
-    """`value` as a number within `limits`; RestoreError for anything else, such as NaN, "4" or half a step."""
+    """`value` as a number within `limits`; RestoreError for all else, such as NaN, "4" or half a step."""
     try:
         number = kind(value)
         if number == value and limits[0] <= number <= limits[1]:

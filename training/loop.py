@@ -29,8 +29,8 @@ def train(config: Config) -> Path:
     stage = STAGES[config.stage](config).to(device)
     trainable = [p for p in stage.parameters() if p.requires_grad]
     trainable = [p for p in trainable if not any(p is q for q in stage.opponent_parameters())]
-    optimizer = torch.optim.AdamW(trainable, config.lr, (0.9, 0.99), weight_decay=config.weight_decay)
-    ema = EMAModel(trainable, decay=config.ema, use_ema_warmup=True, power=0.75)
+    optimizer = torch.optim.AdamW(trainable, config.lr, (0.9, 0.99), weight_decay=config.weight_decay, fused=True)
+    ema = EMAModel(trainable, decay=config.ema, use_ema_warmup=True, power=0.75, foreach=True)
     ema.to(device)
     state = _State(stage, optimizer, ema, out / "state.pt")
     step, spent = state.load() if config.resume else (0, 0.0)
@@ -107,6 +107,8 @@ class _State:
         state = torch.load(self.path, map_location="cpu", weights_only=True)
         self.stage.load_state_dict(state["stage"])
         self.optimizer.load_state_dict(state["optimizer"])
+        for group in self.optimizer.param_groups:
+            group["fused"] = True  # speed only: not a matter of what was trained
         self.ema.load_state_dict(state["ema"])
         return state["step"], state["seconds"]
 

@@ -9,7 +9,8 @@ from lwr.tasks.base import Task, Vocabulary, phrases
 
 
 def degrade(clean: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, list[dict[str, Any]]]:
-    """Blur `clean` (B,3,H,W) in [0,1] by camera shake (6 of 10) or defocus, with sensor noise; same shape."""
+    """Blur `clean` (B, 3, H, W) in [0, 1] by camera shake (6 of 10) or defocus,
+    with sensor noise; same shape."""
     return expose(clean, generator)
 
 
@@ -29,11 +30,12 @@ TASK = Task(
             i shook, shook when, i moved, he moved, she moved, they moved, kid moved, child moved,
             moved too fast, moving too fast, was moving, were moving, subject moved, indistinct, jittery,
             missed the focus, missed focus, focus missed, autofocus missed, autofocus failed, wrong focus,
-            soft focus, lost focus"""
+            soft focus, lost focus, focused on the wrong, focus on the wrong, focus is on the wrong"""
         ),
         actions=phrases(
             """deblur, unblur, sharpen, sharper, crisper, crispen, refocus, sharpen up, into focus,
-            in better focus, more focused, shake reduction, stabilise, stabilize, desmear"""
+            in better focus, more focused, shake reduction, stabilise, stabilize, desmear, steady it,
+            steady this, steady the"""
         ),
         qualities=phrases(
             "sharp, sharpness, crisp, crispness, focus, the focus on, in focus, focused, well focused"

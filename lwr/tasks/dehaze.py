@@ -9,7 +9,7 @@ from lwr.tasks.base import Task, Vocabulary, phrases
 
 
 def degrade(clean: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, list[dict[str, Any]]]:
-    """Veil `clean` (B,3,H,W) in [0,1] by haze of random depth, density and colour; 8-bit, same shape."""
+    """Veil `clean` (B, 3, H, W) in [0, 1] by haze of random depth, density and colour; 8-bit, same shape."""
     return haze_photos(clean, generator)
 
 
@@ -22,10 +22,10 @@ TASK = Task(
         defects=phrases(
             """haze, hazy, hazed, haziness, fog, foggy, fogged, fogginess, mist, misty, mistiness, smog,
             smoggy, smoke, smoky, pollution, air pollution, polluted air, white veil, grey veil, gray veil,
-            milky veil, whitish veil, thin veil, veil over, milky, milkiness, veiled, can not see the
-            mountains, can not see far, can barely see the mountains, mountains are hidden, mountains are
-            invisible, air is not clear, sky is not clear, view is not clear, air is thick, air is dirty,
-            dirty air, faded in the distance, distance is faded, distance is washed out"""
+            milky veil, whitish veil, thin veil, veil over, milky, milkiness, veiled,
+            can not see the mountains, can not see far, can barely see the mountains, mountains are hidden,
+            mountains are invisible, air is not clear, sky is not clear, view is not clear, air is thick,
+            air is dirty, dirty air, faded in the distance, distance is faded, distance is washed out"""
         ),
         actions=phrases(
             """dehaze, defog, demist, dehazing, unhaze, unfog, desmog, clear the air, clear up the air,
@@ -33,7 +33,7 @@ TASK = Task(
             clear up the sky, clearer view, clearer sky, clearer air, make the view clear,
             make the sky clear, make the air clear"""
         ),
-        qualities=phrases("visibility, clear view, clear air, clean air"),
+        qualities=phrases("visibility, clear view, clear air, clean air, clear day"),
         idioms=phrases(
             """noise pollution, light pollution, smoke detector, hazy memory, haze of glory, foggy idea,
             foggiest"""

@@ -9,7 +9,7 @@ from lwr.tasks.base import Task, Vocabulary, phrases
 
 
 def degrade(clean: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, list[dict[str, Any]]]:
-    """Degrade `clean` (B,3,H,W) in [0,1] to a mildly poor photo of a quarter the side, enlarged back."""
+    """Degrade `clean` (B, 3, H, W) in [0, 1] to a mildly poor photo of a quarter the side, enlarged back."""
     return degrade_small(clean, generator, LIGHT, scale=4.0)
 
 
@@ -34,22 +34,24 @@ TASK = Task(
         defects=phrases(
             """pixelated, pixelation, pixellated, pixelly, see the pixels, see pixels, see every pixel,
             count the pixels, count pixels, single pixel, single pixels, individual pixels, big pixels,
-            visible pixels, low resolution, low res, lowres, low definition, poor resolution, bad
-            resolution, too small, so small, very small, quite small, really small, is small, looks small,
-            is tiny, too tiny, so tiny, very tiny, thumbnail, the pixels, few pixels, not enough pixels,
-            jagged, jaggies, too few pixels, undersized, low pixel"""
+            visible pixels, low resolution, low res, lowres, low definition, poor resolution,
+            bad resolution, too small, so small, very small, quite small, really small, is small,
+            looks small, is tiny, too tiny, so tiny, very tiny, thumbnail, the pixels, few pixels,
+            not enough pixels, jagged, jaggies, too few pixels, undersized, low pixel, but small, but tiny"""
         )
-        + tuple(f"{small} {picture}" for small in ("small", "tiny") for picture in _PICTURES),
+        + tuple(f"{small} {picture}" for small in ("small", "tiny") for picture in _PICTURES)
+        + tuple(f"{picture} {small}" for small in ("small", "tiny") for picture in _PICTURES),
         actions=phrases(
-            """super resolution, superresolution, super resolve, super res, superres, sr, enlarge,
-            enlargement, upscale, upscaler, upsample, upsize, upres, scale up, scaling up, size up, blow
-            up, blowing up, blown up, blow it up, blow this up, blow that up, magnify, magnification,
-            enlarging, resize, rescale, bigger, larger, higher resolution, higher res, high res, hi res,
-            high resolution, full hd, hd, uhd, 4k, 8k, 1080p, 2160p, more pixels, more detail, more
-            details, more detailed, add detail, add details, restore detail, restore details, restore the
-            detail, restore the details, its detail, bring out the detail, bring out the details, bring out
-            detail, more big, more large, readable at poster size, poster print, zoom in, expand, increase
-            the size, increase its size, increase size, grow"""
+            """super resolution, superresolution, depixelate, unpixelate, embiggen, inlarge, make big,
+            make large, want big, need big, super resolve, super res, superres, sr, enlarge, enlargement,
+            upscale, upscaler, upsample, upsize, upres, scale up, scaling up, size up, blow up, blowing up,
+            blown up, blow it up, blow this up, blow that up, magnify, magnification, enlarging, resize,
+            rescale, bigger, larger, higher resolution, higher res, high res, hi res, high resolution,
+            full hd, hd, uhd, 4k, 8k, 1080p, 2160p, more pixels, more detail, more details, more detailed,
+            add detail, add details, restore detail, restore details, restore the detail,
+            restore the details, its detail, bring out the detail, bring out the details, bring out detail,
+            more big, more large, readable at poster size, poster print, zoom in, expand,
+            increase the size, increase its size, increase size, grow"""
         ),
         qualities=phrases(
             """resolution, detail, details, detailed, big enough, large enough, enough pixels, enough detail,

@@ -1,9 +1,10 @@
 """Rung 6: everything between photo and photo trains through the few-step sampler.
 
 Fidelity 1 is trained for the least error (L1), the default fidelity for the look (L1 + LPIPS-VGG + hinge PatchGAN),
-so the slider means something. VAE and UNet train too, because a prior this small has no knowledge to spare; one
-step in twelve is a plain diffusion step on clean latents, so that they remain a diffusion model of photos. After
-this rung they are frozen, and a new task trains only its adapter.
+so the slider means something. The VAE's encoder stays frozen (it defines the latent space); its decoder and the UNet
+train too, because a prior this small has no knowledge to spare. One step in twelve is a plain diffusion step on clean
+latents, so that they remain a diffusion model of photos. After this rung all are frozen, and a new task trains only
+its adapter.
 """
 
 import torch
@@ -29,6 +30,7 @@ class EndToEnd(AdaptedStage):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.network.requires_grad_(True)
+        self.network.prior.vae.encoder.requires_grad_(False)
         self.lpips = Lpips("vgg16", taps=3) if config.perceptual else None
         self.discriminator = PatchDiscriminator() if config.gan else None
         self.opponent = (
@@ -73,8 +75,8 @@ class EndToEnd(AdaptedStage):
     def _look(
         self, output: torch.Tensor, batch: Batch, l1: torch.Tensor, logs: Logs, adversarial: bool
     ) -> torch.Tensor:
-        half = slice(0, None, 2)  # half of the crops: the VGG costs as much as the network
-        shown, target = output[half].clamp(0, 1), batch.target[half]
+        few = slice(0, None, 4)  # every fourth crop: the VGG costs more than the network
+        shown, target = output[few].clamp(0, 1), batch.target[few]
         distance = self.lpips(shown, target).mean()
         logs |= {"lpips3": distance.detach(), "n_lpips3": torch.ones(())}
         look = self.config.perceptual * distance

@@ -1,0 +1,63 @@
+"""Reading a checkpoint file without running anything that it may hold."""
+
+import pickle
+import re
+import zipfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+Tensors = dict[str, torch.Tensor]
+
+
+class StableSRError(ValueError):
+    """A checkpoint that cannot be read or converted; one sentence: what is wrong, and what would work."""
+
+
+class _ModelCheckpoint:
+    """Stands in for the class that PyTorch Lightning writes beside the weights to name its settings."""
+
+
+LIGHTNING = (_ModelCheckpoint, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint")
+
+
+def read_checkpoint(path: Path) -> Tensors:
+    """Every tensor of a .safetensors or PyTorch file by its key, mapped from disk where the format allows it.
+
+    Raises StableSRError with one sentence for anything that is no file of tensors.
+    """
+    if not path.is_file():
+        raise StableSRError(f"There is no file {path}: give a StableSR checkpoint (.ckpt or .safetensors).")
+    try:
+        loaded = _load(path)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if found is None:
+            raise _unreadable(path) from error
+        raise StableSRError(
+            f"{path} holds code ({found[1]}) beside its tensors and was not opened, since code in a "
+            "file can do anything: use a .safetensors version of it."
+        ) from error
+    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError) as error:
+        raise _unreadable(path) from error
+    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
+    if not isinstance(state, dict) or not state or not all(isinstance(key, str) for key in state):
+        raise StableSRError(
+            f"{path} holds no named tensors: give a StableSR checkpoint (.ckpt or .safetensors)."
+        )
+    return {key: value for key, value in state.items() if isinstance(value, torch.Tensor)}
+
+
+def _load(path: Path) -> object:
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    with torch.serialization.safe_globals([LIGHTNING]):
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+
+
+def _unreadable(path: Path) -> StableSRError:
+    return StableSRError(
+        f"{path} cannot be read as a checkpoint: it is damaged, incomplete or of another kind."
+    )

@@ -1,0 +1,287 @@
+"""Public StableSR checkpoints: our modules give the public ones' golden outputs, and bad files are refused.
+
+The golden tensors lie in ../shared/parity, or where LWR_PARITY says; without them those tests are skipped.
+"""
+
+import json
+import math
+import os
+import sys
+import zlib
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import nn
+from typer.testing import CliRunner
+
+from lwr.cli import app
+from lwr.decoder import decode_wrapped, encode_features
+from lwr.network import load_network
+from lwr.restore import Restorer
+from lwr.stablesr import StableSRError, build_network, convert
+from lwr.stablesr_file import read_checkpoint
+
+PARITY = Path(os.environ.get("LWR_PARITY", Path(__file__).parents[2] / "shared" / "parity"))
+TOLERANCE = 2e-4  # largest absolute difference, float32 on a CPU
+SMALL_HEAD = 32  # channels per attention head of the small network, which no key tells
+needs_parity = pytest.mark.skipif(not PARITY.is_dir(), reason=f"golden tensors are not at {PARITY}")
+
+
+def weight(key: str, shape: list[int]) -> torch.Tensor:
+    """The golden tensors' weights: a formula of the key, given in their README."""
+    values = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(shape, dtype=np.float32)
+    if len(shape) >= 2:
+        return torch.from_numpy(values / np.float32(math.sqrt(math.prod(shape[1:]))))
+    return torch.from_numpy(1 + 0.1 * values if key.endswith("weight") else 0.1 * values)
+
+
+def golden_input(name: str, *shape: int) -> torch.Tensor:
+    generator = np.random.default_rng(zlib.crc32(f"input:{name}".encode()))
+    return torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
+
+
+def keys_of(name: str) -> dict[str, list[int]]:
+    return json.loads((PARITY / f"{name}.json").read_text())["keys"]
+
+
+@pytest.fixture(scope="module")
+def small() -> dict[str, torch.Tensor]:
+    return {key: weight(key, shape) for key, shape in keys_of("small").items()}
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, torch.Tensor]:
+    return load_file(PARITY / "small.safetensors")
+
+
+@pytest.fixture(scope="module")
+def network(small):
+    return build_network(small, "small", head_channels=SMALL_HEAD)
+
+
+def text_tensors(width: int, layers: int, vocabulary: int) -> dict[str, torch.Tensor]:
+    """A small text encoder under OpenCLIP's names."""
+    shapes = {"token_embedding.weight": [vocabulary, width], "positional_embedding": [77, width]}
+    shapes |= {"ln_final.weight": [width], "ln_final.bias": [width], "text_projection": [width, width]}
+    shapes["logit_scale"] = [1]
+    for layer in range(layers):
+        at = f"transformer.resblocks.{layer}."
+        shapes |= {f"{at}ln_{i}.{kind}": [width] for i in (1, 2) for kind in ("weight", "bias")}
+        shapes |= {f"{at}attn.in_proj_weight": [3 * width, width], f"{at}attn.in_proj_bias": [3 * width]}
+        shapes |= {f"{at}attn.out_proj.weight": [width, width], f"{at}attn.out_proj.bias": [width]}
+        shapes |= {f"{at}mlp.c_fc.weight": [4 * width, width], f"{at}mlp.c_fc.bias": [4 * width]}
+        shapes |= {f"{at}mlp.c_proj.weight": [width, 4 * width], f"{at}mlp.c_proj.bias": [width]}
+    return {f"cond_stage_model.model.{key}": weight(key, shape) for key, shape in shapes.items()}
+
+
+def open_clip_empty(tensors: dict[str, torch.Tensor], layers: int) -> torch.Tensor:
+    """OpenCLIP's text transformer, layer by layer with torch's own attention, on the empty text: (1,77,D)."""
+    state = {key.removeprefix("cond_stage_model.model."): value for key, value in tensors.items()}
+    tokens = torch.tensor([[49406, 49407] + [0] * 75])
+    x = state["token_embedding.weight"][tokens] + state["positional_embedding"]
+    width = x.shape[-1]
+    mask = torch.full((77, 77), -torch.inf).triu(1)
+
+    def norm(name: str, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.layer_norm(x, (width,), state[f"{name}.weight"], state[f"{name}.bias"])
+
+    def linear(name: str, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.linear(x, state[f"{name}.weight"], state[f"{name}.bias"])
+
+    for layer in range(layers):
+        at = f"transformer.resblocks.{layer}."
+        attention = nn.MultiheadAttention(width, width // 64, batch_first=True).eval()
+        attention.load_state_dict(
+            {k.removeprefix(f"{at}attn."): v for k, v in state.items() if k.startswith(f"{at}attn.")}
+        )
+        y = norm(f"{at}ln_1", x)
+        x = x + attention(y, y, y, attn_mask=mask, need_weights=False)[0]
+        x = x + linear(f"{at}mlp.c_proj", nn.functional.gelu(linear(f"{at}mlp.c_fc", norm(f"{at}ln_2", x))))
+    return norm("ln_final", x)
+
+
+def assert_same(ours: torch.Tensor, public: torch.Tensor) -> None:
+    assert ours.shape == public.shape
+    assert (ours - public).abs().max() <= TOLERANCE
+
+
+@needs_parity
+@torch.inference_mode()
+def test_encoder_and_modulated_unet_give_the_public_outputs(network, golden):
+    time = torch.tensor([499])
+    features = network.encoder(golden_input("latent_lq", 1, 4, 32, 32), time)
+    for feature in features:
+        assert_same(feature, golden[f"struct_cond.{feature.shape[-1]}"])
+    with network.modulation.applied(network.prior.unet, features):
+        latent, context = golden_input("latent_t", 1, 4, 32, 32), golden_input("context", 1, 77, 64)
+        assert_same(network.prior.unet(latent, time, context).sample, golden["epsilon"])
+
+
+@needs_parity
+@torch.inference_mode()
+def test_wrapped_decoder_gives_the_public_outputs(network, golden):
+    vae, image = network.prior.vae, golden_input("image_lq", 1, 3, 64, 64).tanh()
+    moments, features = encode_features(vae, image)
+    assert_same(moments, golden["moments_before_quant_conv"])
+    latent = golden_input("latent_0", 1, 4, 8, 8)
+    for fidelity in (0.0, 0.5, 1.0):
+        decoded = decode_wrapped(vae, latent, network.wrapping, features, image, fidelity)
+        assert_same(decoded, golden[f"decoded.w{fidelity}"])
+
+
+@needs_parity
+def test_every_key_of_the_full_checkpoint_has_its_place():
+    """None missing, none unexpected, every shape right (else a StableSRError), and the paper's sizes."""
+    tensors = {key: torch.empty(shape, device="meta") for key, shape in keys_of("full").items()}
+    network = build_network(tensors, "full")
+    parts = {name: getattr(network, name) for name in ("encoder", "modulation", "wrapping")}
+    parts |= {"unet": network.prior.unet, "vae": network.prior.vae}
+    ours = sum(p.numel() for part in parts.values() for p in part.parameters())
+    assert ours == sum(tensor.numel() for tensor in tensors.values())
+    millions = {
+        name: round(sum(p.numel() for p in part.parameters()) / 1e6, 1) for name, part in parts.items()
+    }
+    assert millions == {"encoder": 52.5, "modulation": 53.0, "wrapping": 44.4, "unet": 865.9, "vae": 83.7}
+
+
+@needs_parity
+@torch.inference_mode()
+def test_every_sentence_is_read_as_the_empty_text(small):
+    text = text_tensors(64, 3, 49408)
+    prior = build_network(small | text, "small", SMALL_HEAD).prior
+    empty, sentence = prior.encode_text([""]), prior.encode_text(["remove the haze, please!"])
+    assert_same(empty, open_clip_empty(text, layers=2))
+    assert torch.equal(empty, sentence)
+
+
+@needs_parity
+def test_convert_command_writes_a_folder_that_restores_a_photo(small, network, tmp_path):
+    torch.save({"state_dict": small, "global_step": 7, "epoch": 1}, tmp_path / "small.ckpt")
+    command = [
+        "convert",
+        "stablesr",
+        str(tmp_path / "small.ckpt"),
+        str(tmp_path / "out"),
+        "--head-channels",
+        "32",
+    ]
+    done = CliRunner().invoke(app, [*command, "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["output"] == str(tmp_path / "out")
+    loaded = load_network(tmp_path / "out").state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in network.state_dict().items())
+    photo = Image.effect_noise((40, 48), 60).convert("RGB")
+    restored = Restorer.load(str(tmp_path / "out"), device="cpu")(
+        photo, task="super-resolution", scale=1, steps=1
+    )
+    assert restored.image.size == photo.size
+    again = CliRunner().invoke(app, command)
+    assert again.exit_code == 1
+    assert "exists already" in again.stderr
+
+
+@needs_parity
+def test_separate_cfw_checkpoint_brings_the_fusion_layers(small, network, tmp_path):
+    vae = {key: value for key, value in small.items() if key.startswith("first_stage_model.")}
+    plain = {key: value for key, value in small.items() if "fusion_layer" not in key}
+    cfw = {key.removeprefix("first_stage_model."): value for key, value in vae.items()}
+    cfw["loss.discriminator.main.0.weight"] = torch.zeros(1)
+    save_file(plain, tmp_path / "main.safetensors")
+    torch.save({"state_dict": cfw}, tmp_path / "cfw.ckpt")
+    options = {"half": True, "head_channels": SMALL_HEAD}
+    remarks = convert(tmp_path / "main.safetensors", tmp_path / "plain", **options)
+    assert any("CFW" in remark for remark in remarks)
+    assert not load_network(tmp_path / "plain").config.wrapping.levels
+    remarks = convert(tmp_path / "main.safetensors", tmp_path / "both", tmp_path / "cfw.ckpt", **options)
+    assert not any("CFW" in remark for remark in remarks)
+    wrapping = load_network(tmp_path / "both").wrapping.state_dict()
+    for key, value in network.wrapping.state_dict().items():
+        assert torch.equal(wrapping[key], value.half().float())
+
+
+@needs_parity
+@pytest.mark.parametrize(
+    "key",
+    [
+        "structcond_stage_model.fea_tran.2.skip_connection.bias",
+        "structcond_stage_model.input_blocks.0.0.weight",
+        "model.diffusion_model.output_blocks.3.0.spade.mlp_beta.bias",
+        "model.diffusion_model.input_blocks.4.0.op.weight",
+        "first_stage_model.decoder.fusion_layer_1.encode_enc_2.1.rdb3.conv5.weight",
+        "first_stage_model.encoder.mid.attn_1.q.weight",
+    ],
+)
+def test_missing_key_is_named(small, key):
+    with pytest.raises(StableSRError, match=key.replace(".", r"\.")):
+        build_network({k: v for k, v in small.items() if k != key}, "small", SMALL_HEAD)
+
+
+@needs_parity
+def test_unexpected_or_misshapen_keys_are_named(small):
+    extra = "model.diffusion_model.label_emb.weight"
+    bent = "structcond_stage_model.middle_block.1.qkv.weight"
+    with pytest.raises(StableSRError) as caught:
+        build_network(small | {extra: torch.zeros(2), bent: torch.zeros(3, 3, 1)}, "small", SMALL_HEAD)
+    assert "1 unexpected" in str(caught.value)
+    assert extra in str(caught.value) and bent in str(caught.value)
+    schedule = {"betas": torch.zeros(2), "model_ema.decay": torch.zeros(1)}
+    build_network(small | schedule, "small", SMALL_HEAD)
+
+
+class _Code:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch code_ran",)
+
+
+def test_names_that_lightning_leaves_in_a_checkpoint_do_no_harm(tmp_path, monkeypatch):
+    """Lightning's checkpoints name a class beside the weights; it is neither imported nor needed."""
+    module = ModuleType("pytorch_lightning.callbacks.model_checkpoint")
+    module.ModelCheckpoint = type("ModelCheckpoint", (), {"__module__": module.__name__})
+    for name in ("pytorch_lightning", "pytorch_lightning.callbacks"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    weights = {"a": torch.ones(2)}
+    torch.save(
+        {"callbacks": {module.ModelCheckpoint: {}}, "state_dict": weights}, tmp_path / "lightning.ckpt"
+    )
+    monkeypatch.delitem(sys.modules, module.__name__)
+    assert torch.equal(read_checkpoint(tmp_path / "lightning.ckpt")["a"], weights["a"])
+
+
+def test_file_with_code_is_refused_and_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {"a": torch.zeros(1)}, "extra": _Code()}, "bad.ckpt")
+    with pytest.raises(StableSRError, match=r"bad\.ckpt holds code \(\w+\.system\)"):
+        read_checkpoint(Path("bad.ckpt"))
+    assert not Path("code_ran").exists()
+
+
+@pytest.mark.parametrize("name", ["whole.ckpt", "whole.safetensors", "text.ckpt", "empty.ckpt"])
+def test_truncated_or_foreign_file_is_refused_in_a_sentence(tmp_path, name):
+    path = tmp_path / name
+    if path.suffix == ".safetensors":
+        save_file({"a": torch.zeros(1000)}, path)
+    else:
+        torch.save({"a": torch.zeros(1000)}, path)
+    whole = path.read_bytes()
+    path.write_bytes({"text": b"hello there", "empty": b""}.get(path.stem, whole[: len(whole) // 2]))
+    with pytest.raises(StableSRError, match="cannot be read as a checkpoint"):
+        read_checkpoint(path)
+
+
+def test_other_models_are_refused_and_nothing_is_written(tmp_path):
+    save_file(
+        {"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(4, 4, 3, 3)},
+        tmp_path / "sd.safetensors",
+    )
+    with pytest.raises(StableSRError, match="no time-aware encoder"):
+        convert(tmp_path / "sd.safetensors", tmp_path / "out")
+    with pytest.raises(StableSRError, match="There is no file"):
+        convert(tmp_path / "nothing.ckpt", tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sd.safetensors"]
+    assert CliRunner().invoke(app, ["convert", "other", "a", "b"]).exit_code == 2
