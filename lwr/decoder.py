@@ -1,8 +1,9 @@
-"""Controllable feature wrapping (CFW, Wang et al. 2024, StableSR section 3.3): the fidelity control of the VAE decoder.
+"""Controllable feature wrapping (CFW; StableSR, Wang et al. 2024, section 3.3): the VAE decoder's fidelity.
 
 At chosen decoder levels the decoder feature D meets the feature E that the VAE encoder found in the degraded
-photo: F = D + w * C([E, D]), w = `fidelity` in [0,1]. Configured for public StableSR (two levels, dense blocks)
-and for the embedded prior (every level, plain residual blocks, and the same rule once more on the pixels).
+photo: F = D + w * C([E, D]), w = `fidelity` in [0,1]. Configured for public StableSR (two levels, dense
+blocks) and for the embedded prior (every level, plain residual blocks, and the same rule once more on the
+pixels).
 """
 
 from collections.abc import Sequence
@@ -119,7 +120,7 @@ class DenseBlock(nn.Module):
 
 
 def encode_features(vae: AutoencoderKL, image: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """VAE input (B,P,H,W) in [-1,1] -> (moments (B,2C,h,w), the feature of each level before its downsampling)."""
+    """VAE input (B,P,H,W) in [-1,1] -> (moments (B,2C,h,w), each level's feature before its downsampling)."""
     encoder, features = vae.encoder, []
     h = encoder.conv_in(image)
     for block in encoder.down_blocks:
@@ -156,7 +157,8 @@ def decode_wrapped(
             h = wrapping.fuse(level, features[level], h, fidelity)
         for upsampler in block.upsamplers or ():
             h = upsampler(h)
-    decoded = decoder.conv_out(decoder.conv_act(decoder.conv_norm_out(h)))
+    h = decoder.conv_act(decoder.conv_norm_out(h))
+    decoded = decoder.conv_out(h)
     if wrapping is None or image is None:
         return decoded
     return wrapping.fuse_pixels(h, image, decoded, fidelity)
@@ -166,10 +168,9 @@ def _pixel_head(config: WrappingConfig) -> nn.Conv2d:
     """Starts as E - D on the pixels, so that fidelity 1 starts as the input photo itself."""
     pixels, channels = config.pixel_channels, config.channels[0]
     head = nn.Conv2d(channels + 2 * pixels, pixels, 3, padding=1)
-    nn.init.normal_(head.weight, std=0.01)
+    nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     with torch.no_grad():
-        head.weight[:, channels:] = 0
         for i in range(pixels):
             head.weight[i, channels + i, 1, 1] = 1
             head.weight[i, channels + pixels + i, 1, 1] = -1

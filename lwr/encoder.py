@@ -1,7 +1,8 @@
 """StableSR's time-aware encoder (Wang et al. 2024, section 3.1), shared by all tasks.
 
-It reads the latent of the degraded photo and the timestep, and gives one feature map per UNet level; `modulate`
-puts them into the UNet. Public StableSR: width 256, multipliers (1,1,2,2), two blocks a level, output 256.
+It reads the latent of the degraded photo and the timestep, and gives one feature map per UNet level;
+`modulate` puts them into the UNet. Public StableSR: width 256, multipliers (1,1,2,2), two blocks a level,
+output 256.
 """
 
 import math
@@ -63,7 +64,7 @@ class TimeAwareEncoder(nn.Module):
         )
 
     def forward(self, latent: torch.Tensor, timestep: torch.Tensor) -> list[torch.Tensor]:
-        """(B,C,h,w), (B,) -> [(B,out,h,w), (B,out,h/2,w/2), ...]; the coarsest comes from the middle block."""
+        """(B,C,h,w), (B,) -> [(B,out,h,w), (B,out,h/2,w/2), ...]; the coarsest is from the middle block."""
         emb = self.time(sinusoidal(timestep, self.config.width).to(latent.dtype))  # (B, 4*width)
         h, features = self.enter(latent), []
         for index, layers in enumerate(self.levels):

@@ -6,7 +6,7 @@ StableSR, section 3.1: after the second convolution of each residual block and b
 with gamma and beta read from the encoder feature of the same UNet level.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -63,16 +63,16 @@ class Modulation(nn.Module):
     def applied(self, unet: UNet2DConditionModel, features: Sequence[torch.Tensor]) -> Iterator[None]:
         """Within it, `features` (one a level, finest first) modulate every residual block of `unet`."""
         handles = []
-        for layer, (level, block) in zip(self.layers, residual_blocks(unet), strict=True):
-            handles.append(block.conv2.register_forward_hook(_hook(layer, features[level])))
         try:
+            for layer, (level, block) in zip(self.layers, residual_blocks(unet), strict=True):
+                handles.append(block.conv2.register_forward_hook(_hook(layer, features[level])))
             yield
         finally:
             for handle in handles:
                 handle.remove()
 
 
-def _hook(layer: SpatialFeatureTransform, feature: torch.Tensor):  # noqa: ANN202
+def _hook(layer: SpatialFeatureTransform, feature: torch.Tensor) -> Callable[..., torch.Tensor]:
     return lambda _module, _inputs, output: layer(output, feature)
 
 

@@ -123,8 +123,8 @@ def load_network(folder: Path = EMBEDDED) -> RestorationNetwork:
     """Load prior and added parts from one folder, float32 on the CPU, in evaluation mode."""
     if not (folder / CONFIG).exists():
         raise PriorError(
-            f"{folder} has no {CONFIG}: it may be a plain diffusion model; restoring needs the trained encoder "
-            "and decoder parts beside it."
+            f"{folder} has no {CONFIG}: it may be a plain diffusion model; restoring needs the trained "
+            "encoder and decoder parts beside it."
         )
     facts = json.loads((folder / CONFIG).read_text())
     config = NetworkConfig(
@@ -140,5 +140,7 @@ def load_network(folder: Path = EMBEDDED) -> RestorationNetwork:
 
 
 def _tuples(values: Mapping[str, object]) -> dict[str, object]:
-    return {key: tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
-            for key, value in values.items()}
+    return {
+        key: tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+        for key, value in values.items()
+    }

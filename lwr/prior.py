@@ -5,6 +5,7 @@ with what diffusers has no field for. The embedded prior ships in `lwr/embedded`
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ class PriorFacts:
 
 
 class Prior(nn.Module):
-    """VAE + UNet + scheduler + text conditioning. Images are [0,1] outside and [-1,1] next to the VAE only."""
+    """VAE + UNet + scheduler + text conditioning. Images are [0,1] outside, [-1,1] next to the VAE only."""
 
     def __init__(
         self,
@@ -95,32 +96,33 @@ class Prior(nn.Module):
 
 
 def locate(name: str, revision: str | None = None) -> Path:
-    """The folder of a model: "embedded", a local folder, or a Hub repository "NAMESPACE/NAME" (downloaded once).
+    """The folder of a model: "embedded", a local folder, or a Hub repository "NAMESPACE/NAME" (fetched once).
 
     Raises PriorError with one sentence when there is no such model, or it cannot be reached.
     """
     if name == "embedded":
         return EMBEDDED
-    if Path(name).is_dir():
+    if os.path.isdir(name):  # unlike Path.is_dir, never an error, however long the name
         return Path(name)
     if name.count("/") != 1 or name.startswith((".", "/")):
         raise PriorError(
-            f"There is no model {name!r}: use 'embedded', the folder of a model, or a Hub repository 'NAMESPACE/NAME'."
+            f"There is no model {name!r}: use 'embedded', the folder of a model, or a Hub repository "
+            "'NAMESPACE/NAME'."
         )
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(name, revision=revision))
     except LocalEntryNotFoundError as error:
         raise PriorError(
-            f"The model {name!r} is not on this machine and the Hub cannot be reached: go online once, or use "
-            "'embedded', which needs no network."
+            f"The model {name!r} is not on this machine and the Hub cannot be reached: go online once, or "
+            "use 'embedded', which needs no network."
         ) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise PriorError(
-            f"The model {name!r} (revision {revision or 'newest'}) cannot be fetched: check the name, the revision "
-            "and, if it is private, that you are logged in."
+            f"The model {name!r} (revision {revision or 'newest'}) cannot be fetched: check the name, "
+            "the revision and, if it is private, that you are logged in."
         ) from error
 
 
@@ -131,9 +133,7 @@ def load_prior(folder: Path = EMBEDDED) -> Prior:
     """
     for name in (*COMPONENTS, "scheduler", "tokenizer"):
         if not (folder / name).is_dir():
-            raise FileNotFoundError(
-                f"{folder} is no prior: it has no {name} folder. Give a diffusers model folder."
-            )
+            raise PriorError(f"{folder} is no model: it has no {name} folder. Give one in diffusers' format.")
     facts_file = folder / "prior.json"
     facts = (
         PriorFacts(**json.loads(facts_file.read_text()))

@@ -1,4 +1,4 @@
-"""Few-step and many-step sampling from the noised latent of the degraded photo, over diffusers' schedulers."""
+"""Few-step and many-step sampling from the degraded photo's noised latent, over diffusers' schedulers."""
 
 from collections.abc import Callable, Sequence
 
@@ -48,7 +48,9 @@ def levels(scheduler: DDIMScheduler, timestep: int) -> tuple[float, float]:
     return alpha_bar**0.5, (1 - alpha_bar) ** 0.5
 
 
-def add_noise(scheduler: DDIMScheduler, clean: torch.Tensor, noise: torch.Tensor, timestep: int) -> torch.Tensor:
+def add_noise(
+    scheduler: DDIMScheduler, clean: torch.Tensor, noise: torch.Tensor, timestep: int
+) -> torch.Tensor:
     """Forward process q(x_t | x_0); (B,C,h,w)."""
     signal, sigma = levels(scheduler, timestep)
     return signal * clean + sigma * noise

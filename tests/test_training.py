@@ -1,4 +1,4 @@
-"""The ladder at toy length on the shipped sample photos: every rung runs, resumes and hands over to the next."""
+"""The ladder at toy length on the shipped sample photos: every rung runs, resumes and feeds the next."""
 
 import dataclasses
 import importlib.util
@@ -21,7 +21,15 @@ SAMPLES = Path(__file__).parents[1] / "lwr" / "samples"
 
 def quick(preset: str, out: Path, init: Path | None, **changes: object) -> Config:
     values = {"photos": str(SAMPLES), "out": str(out), "init": str(init) if init else None}
-    values |= {"steps": 2, "minutes": None, "batch": 2, "crop": 64, "log_steps": 1, "perceptual": 0.0, "gan": 0.0}
+    values |= {
+        "steps": 2,
+        "minutes": None,
+        "batch": 2,
+        "crop": 64,
+        "log_steps": 1,
+        "perceptual": 0.0,
+        "gan": 0.0,
+    }
     return dataclasses.replace(PRESETS[preset], **(values | changes))
 
 
@@ -63,8 +71,12 @@ def test_last_rung_writes_an_adapter_for_every_task(ladder: Path) -> None:
 def test_a_rung_trains_only_what_it_says(ladder: Path) -> None:
     before = load_network(ladder / "autoencoder" / "network").prior
     after = load_network(ladder / "prior" / "network").prior
-    assert all(torch.equal(a, b) for a, b in zip(before.vae.parameters(), after.vae.parameters(), strict=True))
-    assert not all(torch.equal(a, b) for a, b in zip(before.unet.parameters(), after.unet.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(before.vae.parameters(), after.vae.parameters(), strict=True)
+    )
+    assert not all(
+        torch.equal(a, b) for a, b in zip(before.unet.parameters(), after.unet.parameters(), strict=True)
+    )
 
 
 def test_finished_run_started_again_does_not_train_on(ladder: Path) -> None:
@@ -125,7 +137,9 @@ def test_corrupt_photo_is_skipped_and_named(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_command_line_edits_the_preset() -> None:
-    config, dry = resolve(["prior", "--dry-run", "--batch", "3", "--tasks", "dehaze,deblur", "--minutes", "1.5"])
+    config, dry = resolve(
+        ["prior", "--dry-run", "--batch", "3", "--tasks", "dehaze,deblur", "--minutes", "1.5"]
+    )
     assert dry and config.batch == 3 and config.tasks == ("dehaze", "deblur") and config.minutes == 1.5
     assert config.stage == "prior" and config.init == PRESETS["prior"].init
 

@@ -1,4 +1,4 @@
-"""One dataclass says everything about a run; presets are rows of it (presets.py), the command line edits it."""
+"""One dataclass says everything about a run; presets.py has rows of it, the command line edits it."""
 
 from dataclasses import dataclass
 

@@ -1,8 +1,8 @@
 """Photographs for training: read once, kept as uint8, cropped in batches on the training device.
 
 Any folder of pictures works, and so does a folder of tar shards with a `manifest.csv` (one row per crop, with
-`id`, `photo`, `dark_channel`). Splits are by a hash of the source photograph, so crops of one photograph never
-stand on both sides.
+`id`, `photo`, `dark_channel`). Splits are by a hash of the source photograph, so crops of one photograph
+never stand on both sides.
 """
 
 import csv
@@ -46,14 +46,16 @@ def load_photos(source: Path, split: Split | None, limit: int | None = None) -> 
     Raises FileNotFoundError with a sentence when `source` holds no photo of that split.
     """
     photos = []
-    for photo in _read_shards(source, split) if (source / "manifest.csv").exists() else _read_folder(source, split):
+    for photo in (
+        _read_shards(source, split) if (source / "manifest.csv").exists() else _read_folder(source, split)
+    ):
         photos.append(photo)
         if limit is not None and len(photos) >= limit:
             break
     if not photos:
         raise FileNotFoundError(
-            f"No photos of split {split or 'any'} under {source}: give a folder of pictures, or one with tar shards "
-            "and a manifest.csv."
+            f"No photos of split {split or 'any'} under {source}: give a folder of pictures, or one "
+            "with tar shards and a manifest.csv."
         )
     return photos
 
@@ -102,7 +104,9 @@ class CropSampler:
         self.device = device
         large = [photo for photo in photos if min(photo.pixels.shape[:2]) >= crop]
         if not large:
-            raise ValueError(f"No photo has both sides of {crop} pixels or more: use larger photos or a smaller crop.")
+            raise ValueError(
+                f"No photo has both sides of {crop} pixels or more: use larger photos or a smaller crop."
+            )
         self.pixels = [photo.pixels.to(device) for photo in large]
         self.any = torch.arange(len(large))
         self.clear = torch.tensor([i for i, photo in enumerate(large) if photo.clear])
@@ -110,7 +114,7 @@ class CropSampler:
     def batch(self, size: int, generator: torch.Generator, clear: bool = False) -> torch.Tensor:
         """`size` crops (B,3,crop,crop) in [0,1]; `clear` leaves out photos that are hazy themselves.
 
-        A third of the crops are cut at twice the size and halved by area averaging: sharper, with more context.
+        A third of the crops are cut at twice the size and halved by area averaging: sharper, more context.
         """
         pool = self.clear if clear and len(self.clear) else self.any
         chosen = pool[torch.randint(len(pool), (size,), generator=generator)]

@@ -1,8 +1,8 @@
-"""Scores on photographs that were never trained on: `python -m training.evaluate` writes training/results/*.json.
+"""Scores on photographs never trained on: `python -m training.evaluate` writes training/results/*.json.
 
 Each validation photograph gives one 512-pixel crop; every task damages it (seeded by photo and task) and the
-Restorer mends it, as a user's call would: at the default fidelity and at 1. The prompt-swap rows give the photo of
-one task the prompt of another, which should leave the damage alone.
+Restorer mends it, as a user's call would: at the default fidelity and at 1. The prompt-swap rows give the
+photo of one task the prompt of another, which should leave the damage alone.
 """
 
 import argparse
@@ -48,7 +48,7 @@ class Case:
 def evaluate(
     restorer: Restorer, photos: Sequence[Photo], cases: Sequence[Case], sheet: Path | None = None
 ) -> dict[str, dict[str, float]]:
-    """{case: {measure: mean over the photos}}; `sheet` gets a picture of the first photos, input | output | clean."""
+    """{case: {measure: mean over the photos}}; `sheet` gets the first photos, input | output | clean."""
     lpips = Lpips("alexnet")
     scores: dict[str, list[dict[str, float]]] = {case.name: [] for case in cases}
     rows: list[torch.Tensor] = []
@@ -64,9 +64,9 @@ def evaluate(
             if case.damage == case.asked and case.fidelity is None and len(rows) < 12:
                 rows.append(torch.cat([degraded, output, clean], 3))
     if sheet is not None and rows:
-        images.to_pil(torch.cat(rows, 2)).resize((SIZE * 3 // 2, SIZE * len(rows) // 2), Image.Resampling.LANCZOS).save(
-            sheet, quality=88
-        )
+        images.to_pil(torch.cat(rows, 2)).resize(
+            (SIZE * 3 // 2, SIZE * len(rows) // 2), Image.Resampling.LANCZOS
+        ).save(sheet, quality=88)
     return {name: _summary(values) for name, values in scores.items() if values}
 
 
@@ -87,7 +87,9 @@ def one_crop_each(photos: Sequence[Photo]) -> list[Photo]:
 
 
 @torch.inference_mode()
-def _score(lpips: Lpips, degraded: torch.Tensor, output: torch.Tensor, clean: torch.Tensor) -> dict[str, float]:
+def _score(
+    lpips: Lpips, degraded: torch.Tensor, output: torch.Tensor, clean: torch.Tensor
+) -> dict[str, float]:
     values = {}
     for name, image in (("input", degraded), ("output", output)):
         values[f"psnr_{name}"] = psnr(image, clean).item()
@@ -113,7 +115,9 @@ def main() -> None:
     parser.add_argument("--split", choices=["train", "validation", "test"], default="validation")
     parser.add_argument("--limit", type=int, default=None, help="only so many photographs")
     parser.add_argument("--out", type=Path, default=Path("training/results/evaluate.json"))
-    parser.add_argument("--sheet", type=Path, default=None, help="also write a picture: input | output | clean")
+    parser.add_argument(
+        "--sheet", type=Path, default=None, help="also write a picture: input | output | clean"
+    )
     arguments = parser.parse_args()
     begun = time.time()
     photos = one_crop_each(load_photos(arguments.photos, arguments.split))[: arguments.limit]
@@ -125,7 +129,8 @@ def main() -> None:
         "command": "python -m training.evaluate",
         "split": arguments.split,
         "prior": f"{restorer.network.prior.facts.id}@{restorer.network.prior.facts.revision}",
-        "device": f"{restorer.device.type}, {torch.get_num_threads()} threads, {platform.processor() or platform.machine()}",
+        "device": f"{restorer.device.type}, {torch.get_num_threads()} threads, "
+        f"{platform.processor() or platform.machine()}",
         "versions": {name: version(name) for name in ("torch", "diffusers")},
         "scores": evaluate(restorer, photos, cases, arguments.sheet),
         "minutes": round((time.time() - begun) / 60, 1),
@@ -138,14 +143,16 @@ def main() -> None:
 def table(scores: dict[str, dict[str, float]]) -> str:
     """The scores as a Markdown table."""
     lines = [
-        "| damage | asked for | fidelity | PSNR in -> out (gain, 95 %) | SSIM in -> out | LPIPS in -> out (lower by) |",
+        "| damage | asked for | fidelity | PSNR in -> out (gain, 95 %) "
+        "| SSIM in -> out | LPIPS in -> out (lower by) |",
         "|---|---|---|---|---|---|",
     ]
     for name, s in scores.items():
         damage, asked, fidelity = name.split("|")
         lines.append(
             f"| {damage} | {asked} | {fidelity.removeprefix('fidelity ')} "
-            f"| {s['psnr_input']:.2f} -> {s['psnr_output']:.2f} ({s['psnr_gain']:+.2f} ± {s['psnr_gain_ci95']:.2f}) "
+            f"| {s['psnr_input']:.2f} -> {s['psnr_output']:.2f} "
+            f"({s['psnr_gain']:+.2f} ± {s['psnr_gain_ci95']:.2f}) "
             f"| {s['ssim_input']:.3f} -> {s['ssim_output']:.3f} "
             f"| {s['lpips_input']:.3f} -> {s['lpips_output']:.3f} ({s['lpips_lower_by']:.0%}) |"
         )

@@ -29,14 +29,18 @@ def train(config: Config) -> Path:
     stage = STAGES[config.stage](config).to(device)
     trainable = [p for p in stage.parameters() if p.requires_grad]
     trainable = [p for p in trainable if not any(p is q for q in stage.opponent_parameters())]
-    optimizer = torch.optim.AdamW(trainable, config.lr, (0.9, 0.99), weight_decay=config.weight_decay, fused=True)
+    optimizer = torch.optim.AdamW(
+        trainable, config.lr, (0.9, 0.99), weight_decay=config.weight_decay, fused=True
+    )
     ema = EMAModel(trainable, decay=config.ema, use_ema_warmup=True, power=0.75, foreach=True)
     ema.to(device)
     state = _State(stage, optimizer, ema, out / "state.pt")
     step, spent = state.load() if config.resume else (0, 0.0)
     photos = load_photos(Path(config.photos), "train", config.photos_limit)
     sampler = CropSampler(photos, config.crop, device)
-    accelerator.print(f"{config.stage}: {len(photos)} photos, {sum(p.numel() for p in trainable):,} parameters train")
+    accelerator.print(
+        f"{config.stage}: {len(photos)} photos, {sum(p.numel() for p in trainable):,} parameters train"
+    )
 
     module, optimizer = accelerator.prepare(stage, optimizer)
     module.train()
@@ -54,7 +58,9 @@ def train(config: Config) -> Path:
         loss, logs = module(sampler, generator, progress)
         accelerator.backward(loss)
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"The loss of step {step} is {loss.item()}; the last checkpoint is in {out}.")
+            raise FloatingPointError(
+                f"The loss of step {step} is {loss.item()}; the last checkpoint is in {out}."
+            )
         accelerator.clip_grad_norm_(trainable, config.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -66,7 +72,11 @@ def train(config: Config) -> Path:
         if step % config.log_steps == 0:
             means = _means(totals, config.log_steps)
             rate = config.log_steps / (time.monotonic() - logged)
-            line = {"step": step, "minutes": round((time.monotonic() - begun) / 60, 2), "steps_per_s": round(rate, 2)}
+            line = {
+                "step": step,
+                "minutes": round((time.monotonic() - begun) / 60, 2),
+                "steps_per_s": round(rate, 2),
+            }
             accelerator.print(json.dumps(line | means), flush=True)
             with (out / "log.jsonl").open("a") as file:
                 file.write(json.dumps(line | means) + "\n")
@@ -87,7 +97,9 @@ def _progress(config: Config, step: int, minutes: float) -> float:
 def _means(totals: dict[str, float], steps: int) -> dict[str, float]:
     """Averages of what was logged; "n_NAME" counts the steps that logged NAME, without it all steps did."""
     names = [name for name in totals if not name.startswith("n_")]
-    return {name: round(totals[name] / totals.get(f"n_{name.removeprefix('l1_')}", steps), 5) for name in names}
+    return {
+        name: round(totals[name] / totals.get(f"n_{name.removeprefix('l1_')}", steps), 5) for name in names
+    }
 
 
 def _cosine(progress: float) -> float:

@@ -1,7 +1,7 @@
-"""What a step trains on: mostly one task on its own damage, and now and then the cases that make prompts honest.
+"""What a step trains on: mostly one task on its own damage, at times the cases that make prompts honest.
 
-A photo with haze under "remove the blur" must keep its haze, two tasks in one sentence must both be done, half
-strength must go half way, and a good photo must stay as it is.
+A photo with haze under "remove the blur" must keep its haze, two tasks in one sentence must both be done,
+half strength must go half way, and a good photo must stay as it is.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Batch:
 def draw(config: Config, sampler: CropSampler, generator: torch.Generator) -> Batch:
     """One batch; all of it has one task and one kind, because adapters belong to a whole batch.
 
-    Degrading is exact work (JPEG's transform is a matrix product): it stays in float32 whatever the loop runs in.
+    Degrading is exact work (JPEG's transform is a matrix product): float32, whatever the loop runs in.
     """
     weights = torch.tensor(config.task_weights[: len(config.tasks)])
     task = config.tasks[int(torch.multinomial(weights, 1, generator=generator))]

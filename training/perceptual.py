@@ -30,8 +30,8 @@ _POOL = {"alexnet": 3, "vgg16": 2}
 class Lpips(nn.Module):
     """Learned perceptual image patch similarity; lower is more alike.
 
-    `forward(a, b)`: (B,3,H,W) in [0,1] each -> (B,) distances. `taps` keeps only the first so many of the five
-    feature levels (cheaper as a training loss; only the full five are LPIPS as published).
+    `forward(a, b)`: (B,3,H,W) in [0,1] each -> (B,) distances. `taps` keeps only the first so many of the
+    five feature levels (cheaper as a training loss; only the full five are LPIPS as published).
     """
 
     mean: torch.Tensor

@@ -18,7 +18,9 @@ def resolve(arguments: list[str] | None = None) -> tuple[Config, bool]:
     parser.add_argument("--dry-run", action="store_true", help="print the resolved preset and stop")
     hints = typing.get_type_hints(Config)
     for field in dataclasses.fields(Config):
-        parser.add_argument(f"--{field.name.replace('_', '-')}", type=_parser(hints[field.name]), default=None)
+        parser.add_argument(
+            f"--{field.name.replace('_', '-')}", type=_parser(hints[field.name]), default=None
+        )
     values = vars(parser.parse_args(arguments))
     preset, dry = PRESETS[values.pop("preset")], values.pop("dry_run")
     return dataclasses.replace(preset, **{k: v for k, v in values.items() if v is not None}), dry

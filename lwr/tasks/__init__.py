@@ -1,4 +1,4 @@
-"""Every task, by name: each file beside this one that holds a constant `TASK` is gathered, in the files' order."""
+"""Every task, by name, gathered in file order from each file beside this one that holds a constant `TASK`."""
 
 from importlib import import_module
 from pkgutil import iter_modules

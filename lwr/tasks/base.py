@@ -1,4 +1,4 @@
-"""What a task is: one frozen record that says how a photo goes bad, how people say so, and which adapter mends it."""
+"""What a task is: one frozen record of how a photo goes bad, how people say so, and what adapter mends it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import torch
 
-# (B,3,H,W) in [0,1], generator -> (degraded (B,3,H,W) in [0,1], one JSON-able dict of sampled parameters per photo)
+# (B,3,H,W) in [0,1], generator -> (degraded (B,3,H,W) in [0,1], one JSON-able dict of parameters per photo)
 Degradation = Callable[[torch.Tensor, torch.Generator], tuple[torch.Tensor, list[dict[str, Any]]]]
 
 

@@ -1,10 +1,10 @@
-"""Rung 4: one LoRA per task, on the frozen network, learns the task's few-step latent (MSE to the target's)."""
+"""Rung 4: one LoRA per task, on the frozen network; all that a new task needs (latent MSE + photo L1)."""
 
 import torch
 import torch.nn.functional as F
 
-from training.config import Config
 from training.data import CropSampler
+from training.losses import charbonnier
 from training.mixture import draw
 from training.stages.base import AdaptedStage, Logs
 
@@ -15,10 +15,11 @@ class Adapters(AdaptedStage):
     def forward(
         self, sampler: CropSampler, generator: torch.Generator, progress: float
     ) -> tuple[torch.Tensor, Logs]:
-        """Latent error of one sampling step from the noised LQ latent."""
+        """Errors of one sampling step from the noised LQ latent, as a latent and as a photo at fidelity 1."""
         batch = draw(self.config, sampler, generator)
         with torch.no_grad():
             clean = self.network.encode(batch.target).latent
-        _, latent = self.restore(batch, generator, steps=1, fidelity=None)
-        loss = F.mse_loss(latent.float(), clean.float())
-        return loss, {"latent": loss.detach()}
+        output, latent = self.restore(batch, generator, steps=1, fidelity=1.0)
+        error = F.mse_loss(latent.float(), clean.float())
+        l1 = charbonnier(output.float(), batch.target)
+        return error + l1, {"latent": error.detach(), "l1": l1.detach()}

@@ -40,7 +40,7 @@ class Stage(nn.Module):
         raise TypeError(f"{type(self).__name__} has no loss.")
 
     def train_conditioning(self) -> None:
-        """Let everything train by which photo and sentence steer the UNet; the UNet's own layers stay frozen."""
+        """Train whatever photo and sentence steer the UNet by; the UNet's own layers stay frozen."""
         self.network.encoder.requires_grad_(True)
         self.network.modulation.requires_grad_(True)
         self.network.prior.text_encoder.requires_grad_(True)
@@ -61,8 +61,8 @@ class Stage(nn.Module):
 
 
 def _with_input_gradient(module: nn.GroupNorm, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor] | None:
-    # torch 2.13 crashes (CPU, channels-last) in a group norm's backward when the weight wants a gradient and the
-    # input does not; a leaf input that wants one costs nothing more below it.
+    # torch 2.13 crashes (CPU, channels-last) in a group norm's backward when the weight wants a gradient and
+    # the input does not; a leaf input that wants one costs nothing more below it.
     if module.weight.requires_grad and torch.is_grad_enabled() and not inputs[0].requires_grad:
         return (inputs[0].detach().requires_grad_(),)
     return None
@@ -78,7 +78,9 @@ class AdaptedStage(Stage):
         super().__init__(config)
         targets = target_modules(self.network, LORA_PARTS)
         facts = self.network.prior.facts
-        self.facts = {t: AdapterFacts(t, facts.id, facts.revision, config.rank, config.rank) for t in config.tasks}
+        self.facts = {
+            t: AdapterFacts(t, facts.id, facts.revision, config.rank, config.rank) for t in config.tasks
+        }
         self.loras = nn.ModuleDict()
         for task in config.tasks:
             folder = Path(config.init or "") / "network" / "adapters" / task
@@ -105,7 +107,11 @@ class AdaptedStage(Stage):
         size = (len(photo), self.network.prior.unet.config.in_channels)
         factor = self.network.prior.latent_factor
         noise = torch.randn(
-            *size, photo.shape[2] // factor, photo.shape[3] // factor, generator=generator, device=photo.device
+            *size,
+            photo.shape[2] // factor,
+            photo.shape[3] // factor,
+            generator=generator,
+            device=photo.device,
         )
         schedule = timesteps(self.network.prior.facts.start_timestep, steps)
         arguments = (photo, batch.instructions, schedule, noise, fidelity)
@@ -125,9 +131,11 @@ def diffusion_loss(
     generator: torch.Generator,
     predict: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
 ) -> torch.Tensor:
-    """MSE between the UNet's output and its target (velocity or noise) at uniformly drawn timesteps, a scalar."""
+    """Scalar MSE of the UNet's output to its target (velocity or noise) at uniformly drawn timesteps."""
     noise = torch.randn(clean.shape, generator=generator, device=clean.device)
-    t = torch.randint(scheduler.config.num_train_timesteps, (len(clean),), generator=generator, device=clean.device)
+    t = torch.randint(
+        scheduler.config.num_train_timesteps, (len(clean),), generator=generator, device=clean.device
+    )
     noisy = scheduler.add_noise(clean, noise, t)
     kind = scheduler.config.prediction_type
     target = scheduler.get_velocity(clean, noise, t) if kind == "v_prediction" else noise

@@ -1,4 +1,4 @@
-"""Rung 5: CFW learns to bring the photo's own detail into the decoder, on the latents that the sampler really gives."""
+"""Rung 5: CFW learns to bring the photo's own detail into the decoder, on the sampler's real latents."""
 
 import torch
 

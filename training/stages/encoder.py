@@ -1,7 +1,7 @@
-"""Rung 3: the shared time-aware encoder and its SFT layers learn, over all tasks at once, to steer the frozen UNet.
+"""Rung 3: the shared time-aware encoder and its SFT layers learn, on all tasks, to steer the frozen UNet.
 
-StableSR's stage 1 with two changes: the sentence is the task's instruction, so the text encoder and the UNet's
-cross-attention (which the prior never trained on words) train too; SFT starts from zero.
+StableSR's stage 1 with two changes: the sentence is the task's instruction, so the text encoder and the
+UNet's cross-attention (which the prior never trained on words) train too; SFT starts from zero.
 """
 
 import torch

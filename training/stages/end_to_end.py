@@ -1,10 +1,8 @@
-"""Rung 6: everything between photo and photo trains through the few-step sampler.
+"""Rung 6: everything around the prior trains through the few-step sampler, from photo to photo.
 
-Fidelity 1 is trained for the least error (L1), the default fidelity for the look (L1 + LPIPS-VGG + hinge PatchGAN),
-so the slider means something. The VAE's encoder stays frozen (it defines the latent space); its decoder and the UNet
-train too, because a prior this small has no knowledge to spare. One step in twelve is a plain diffusion step on clean
-latents, so that they remain a diffusion model of photos. After this rung all are frozen, and a new task trains only
-its adapter.
+Fidelity 1 is trained for the least error (L1), the default fidelity for the look (L1 + LPIPS-VGG + hinge
+PatchGAN), so the slider means something. The VAE's encoder and the UNet stay frozen: they are the latent
+space and the prior in it. The VAE's decoder, which no latent depends on, trains with CFW.
 """
 
 import torch
@@ -16,11 +14,11 @@ from training.data import CropSampler
 from training.losses import PatchDiscriminator, adaptive_weight, charbonnier, hinge_discriminator
 from training.mixture import Batch, draw
 from training.perceptual import Lpips
-from training.stages.base import AdaptedStage, Logs, diffusion_loss
+from training.stages.base import AdaptedStage, Logs
 
 DEFAULT_FIDELITY = 0.5
 LATENT_WEIGHT = 0.02
-PRIOR_SHARE = 1 / 12
+LOOK_START = 0.3  # of the run: first the coarse things, at which L1 is faster
 GAN_START = 0.6  # of the run: a discriminator has nothing to say while the photo is still wrong
 
 
@@ -29,12 +27,15 @@ class EndToEnd(AdaptedStage):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.network.requires_grad_(True)
-        self.network.prior.vae.encoder.requires_grad_(False)
+        self.train_conditioning()
+        self.network.wrapping.requires_grad_(True)
+        self.network.prior.vae.decoder.requires_grad_(True)
         self.lpips = Lpips("vgg16", taps=3) if config.perceptual else None
         self.discriminator = PatchDiscriminator() if config.gan else None
         self.opponent = (
-            torch.optim.AdamW(self.discriminator.parameters(), 2e-4, (0.5, 0.99)) if self.discriminator else None
+            torch.optim.AdamW(self.discriminator.parameters(), 2e-4, (0.5, 0.99))
+            if self.discriminator
+            else None
         )
 
     def opponent_parameters(self) -> list[nn.Parameter]:
@@ -44,12 +45,10 @@ class EndToEnd(AdaptedStage):
     def forward(
         self, sampler: CropSampler, generator: torch.Generator, progress: float
     ) -> tuple[torch.Tensor, Logs]:
-        """Fidelity 1 in four of ten batches, the default in four, 0 in one, anything in one; one or two steps."""
-        roll, free, extra, kind = torch.rand(4, generator=generator).tolist()
-        if kind < PRIOR_SHARE:
-            return self._prior_step(sampler, generator)
+        """Of ten batches four have fidelity 1, four the default, one 0, one anything; one or two steps."""
         batch = draw(self.config, sampler, generator)
-        fidelity = 1.0 if roll < 0.4 else DEFAULT_FIDELITY if roll < 0.8 else 0.0 if roll < 0.9 else free
+        roll, free, extra = torch.rand(3, generator=generator).tolist()
+        fidelity = 1.0 if roll < 0.45 else DEFAULT_FIDELITY if roll < 0.9 else 0.0 if roll < 0.95 else free
         output, latent = self.restore(batch, generator, steps=2 if extra < 0.1 else 1, fidelity=fidelity)
         output = output.float()
         l1 = charbonnier(output, batch.target)
@@ -57,20 +56,9 @@ class EndToEnd(AdaptedStage):
             clean = self.network.encode(batch.target).latent.float()
         loss = l1 + LATENT_WEIGHT * F.mse_loss(latent.float(), clean)
         logs = {f"l1_{batch.kind}": l1.detach(), f"n_{batch.kind}": torch.ones(())}
-        if fidelity < 1 and self.lpips is not None:
+        if fidelity < 1 and self.lpips is not None and progress > LOOK_START:
             loss = loss + self._look(output, batch, l1, logs, progress > GAN_START)
         return loss, logs
-
-    def _prior_step(self, sampler: CropSampler, generator: torch.Generator) -> tuple[torch.Tensor, Logs]:
-        photo = sampler.batch(self.config.batch, generator).contiguous(memory_format=torch.channels_last)
-        with torch.no_grad():
-            clean = self.network.encode(photo).latent.float()
-            context = self.network.prior.encode_text([""]).expand(len(photo), -1, -1)
-        unet = self.network.prior.unet
-        loss = diffusion_loss(
-            self.network.prior.scheduler, clean, generator, lambda noisy, t: unet(noisy, t, context).sample
-        )
-        return 0.1 * loss, {"velocity": loss.detach(), "n_velocity": torch.ones(())}
 
     def _look(
         self, output: torch.Tensor, batch: Batch, l1: torch.Tensor, logs: Logs, adversarial: bool
