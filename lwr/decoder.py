@@ -24,7 +24,8 @@ class WrappingConfig:
     dense_blocks: int = 2  # residual-in-residual dense blocks a level; StableSR: 2
     growth: int = 32  # channels that each dense convolution adds
     res_blocks: int = 1  # plain residual blocks after them; StableSR: 1
-    groups: int = 32  # of every GroupNorm
+    groups: int = 32  # of every GroupNorm; 0 = no norms, which would take away a veil's brightness and contrast
+    scales: tuple[float, ...] = ()  # per level, brings features to about unit size without norms; () = all 1
     pixel_channels: int = 0  # >0: channels of the VAE's image, whose pixels are wrapped too (not in StableSR)
 
 
@@ -41,7 +42,8 @@ class ControllableFeatureWrapping(nn.Module):
         """D + w * C([E, D]); (B,C,h,w) each; a level without layers gives D back."""
         if str(level) not in self.fusions or fidelity == 0:
             return decoded
-        return decoded + fidelity * self.fusions[str(level)](torch.cat([encoded, decoded], 1))
+        scale = self._scale(level)
+        return decoded + fidelity * self.fusions[str(level)](torch.cat([encoded, decoded], 1) * scale) / scale
 
     def fuse_pixels(
         self, feature: torch.Tensor, encoded: torch.Tensor, decoded: torch.Tensor, fidelity: float
@@ -49,7 +51,10 @@ class ControllableFeatureWrapping(nn.Module):
         """The same rule at the VAE's image (B,P,h,w) in [-1,1], seeing the last decoder feature as well."""
         if self.pixel_head is None or fidelity == 0:
             return decoded
-        return decoded + fidelity * self.pixel_head(torch.cat([feature, encoded, decoded], 1))
+        return decoded + fidelity * self.pixel_head(torch.cat([feature * self._scale(0), encoded, decoded], 1))
+
+    def _scale(self, level: int) -> float:
+        return self.config.scales[level] if self.config.scales else 1.0
 
 
 class Fusion(nn.Module):
@@ -71,13 +76,13 @@ class Fusion(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """GroupNorm-SiLU-conv twice around a skip, (B,in,h,w) -> (B,out,h,w)."""
+    """[GroupNorm-]SiLU-conv twice around a skip, (B,in,h,w) -> (B,out,h,w)."""
 
     def __init__(self, channels_in: int, channels_out: int, groups: int) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(groups, channels_in, eps=1e-6)
+        self.norm1 = nn.GroupNorm(groups, channels_in, eps=1e-6) if groups else nn.Identity()
         self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1)
-        self.norm2 = nn.GroupNorm(groups, channels_out, eps=1e-6)
+        self.norm2 = nn.GroupNorm(groups, channels_out, eps=1e-6) if groups else nn.Identity()
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
         self.skip = nn.Conv2d(channels_in, channels_out, 1) if channels_in != channels_out else nn.Identity()
 
@@ -157,8 +162,7 @@ def decode_wrapped(
             h = wrapping.fuse(level, features[level], h, fidelity)
         for upsampler in block.upsamplers or ():
             h = upsampler(h)
-    h = decoder.conv_act(decoder.conv_norm_out(h))
-    decoded = decoder.conv_out(h)
+    decoded = decoder.conv_out(decoder.conv_act(decoder.conv_norm_out(h)))
     if wrapping is None or image is None:
         return decoded
     return wrapping.fuse_pixels(h, image, decoded, fidelity)

@@ -98,7 +98,13 @@ def create_network(seed: int = 0) -> RestorationNetwork:
         ),
         modulation=ModulationConfig(feature_channels=64, hidden=48, groups=16, residual=True),
         wrapping=WrappingConfig(
-            channels=VAE_CHANNELS, levels=(0, 1, 2), dense_blocks=0, res_blocks=2, groups=8, pixel_channels=12
+            channels=VAE_CHANNELS,
+            levels=(0, 1, 2),
+            dense_blocks=0,
+            res_blocks=2,
+            groups=0,
+            scales=(0.1, 0.25, 0.5),
+            pixel_channels=12,
         ),
     )
     return RestorationNetwork(prior, config)

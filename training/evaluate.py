@@ -54,13 +54,21 @@ def evaluate(
     rows: list[torch.Tensor] = []
     for photo in tqdm(photos, desc="photos"):
         clean = photo.pixels.permute(2, 0, 1)[None].float() / 255
+        inputs = {
+            damage: damaged(photo.id, clean, damage) for damage in TASKS if damage != "dehaze" or photo.clear
+        }
+        before = {damage: _score(lpips, degraded, clean) for damage, degraded in inputs.items()}
         for case in cases:
-            if case.damage == "dehaze" and not photo.clear:
+            if case.damage not in inputs:
                 continue
-            degraded = damaged(photo.id, clean, case.damage)
+            degraded = inputs[case.damage]
             restored = restorer(images.to_pil(degraded), task=case.asked, scale=1, fidelity=case.fidelity)
             output = images.to_tensor(restored.image)
-            scores[case.name].append(_score(lpips, degraded, output, clean) | {"seconds": restored.seconds})
+            after = _score(lpips, output, clean)
+            row = {f"{name}_input": value for name, value in before[case.damage].items()}
+            row |= {f"{name}_output": value for name, value in after.items()}
+            row |= {"psnr_gain": after["psnr"] - before[case.damage]["psnr"], "seconds": restored.seconds}
+            scores[case.name].append(row)
             if case.damage == case.asked and case.fidelity is None and len(rows) < 12:
                 rows.append(torch.cat([degraded, output, clean], 3))
     if sheet is not None and rows:
@@ -87,16 +95,12 @@ def one_crop_each(photos: Sequence[Photo]) -> list[Photo]:
 
 
 @torch.inference_mode()
-def _score(
-    lpips: Lpips, degraded: torch.Tensor, output: torch.Tensor, clean: torch.Tensor
-) -> dict[str, float]:
-    values = {}
-    for name, image in (("input", degraded), ("output", output)):
-        values[f"psnr_{name}"] = psnr(image, clean).item()
-        values[f"ssim_{name}"] = ssim(image, clean).item()
-        values[f"lpips_{name}"] = lpips(image, clean).item()
-    values["psnr_gain"] = values["psnr_output"] - values["psnr_input"]
-    return values
+def _score(lpips: Lpips, image: torch.Tensor, clean: torch.Tensor) -> dict[str, float]:
+    return {
+        "psnr": psnr(image, clean).item(),
+        "ssim": ssim(image, clean).item(),
+        "lpips": lpips(image, clean).item(),
+    }
 
 
 def _summary(values: Sequence[dict[str, float]]) -> dict[str, float]:

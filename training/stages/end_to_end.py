@@ -16,7 +16,7 @@ from training.mixture import Batch, draw
 from training.perceptual import Lpips
 from training.stages.base import AdaptedStage, Logs
 
-DEFAULT_FIDELITY = 0.5
+DEFAULT_FIDELITY = 0.75
 LATENT_WEIGHT = 0.02
 LOOK_START = 0.3  # of the run: first the coarse things, at which L1 is faster
 GAN_START = 0.6  # of the run: a discriminator has nothing to say while the photo is still wrong
