@@ -24,7 +24,7 @@ class WrappingConfig:
     dense_blocks: int = 2  # residual-in-residual dense blocks a level; StableSR: 2
     growth: int = 32  # channels that each dense convolution adds
     res_blocks: int = 1  # plain residual blocks after them; StableSR: 1
-    groups: int = 32  # of every GroupNorm; 0 = no norms, which would take away a veil's brightness and contrast
+    groups: int = 32  # of every GroupNorm; 0 = none: norms take away the brightness that a veil adds
     scales: tuple[float, ...] = ()  # per level, brings features to about unit size without norms; () = all 1
     pixel_channels: int = 0  # >0: channels of the VAE's image, whose pixels are wrapped too (not in StableSR)
 
@@ -51,7 +51,8 @@ class ControllableFeatureWrapping(nn.Module):
         """The same rule at the VAE's image (B,P,h,w) in [-1,1], seeing the last decoder feature as well."""
         if self.pixel_head is None or fidelity == 0:
             return decoded
-        return decoded + fidelity * self.pixel_head(torch.cat([feature * self._scale(0), encoded, decoded], 1))
+        known = torch.cat([feature * self._scale(0), encoded, decoded], 1)
+        return decoded + fidelity * self.pixel_head(known)
 
     def _scale(self, level: int) -> float:
         return self.config.scales[level] if self.config.scales else 1.0

@@ -20,7 +20,7 @@ class Config:
     lr: float = 5e-4
     warmup: int = 100  # steps of linear warm-up
     weight_decay: float = 0.0
-    clip: float = 1.0  # gradient norm
+    clip: float = 1.0  # gradient norm; far below the usual one, every batch counts alike in Adam's averages
     ema: float = 0.999  # decay of the exponential moving average
     precision: str = "bf16"  # accelerate's mixed precision: no, bf16, fp16
     seed: int = 0

@@ -48,16 +48,16 @@ def draw(config: Config, sampler: CropSampler, generator: torch.Generator) -> Ba
     def degrade(name: str, image: torch.Tensor) -> torch.Tensor:
         return TASKS[name].degrade(image, draws)[0]
 
-    if others and roll < 0.24:
+    if others and roll < 0.12:
         other = others[int(seed * 1e6) % len(others)]
-        if roll < 0.10:  # wrong prompt: nothing of what it asks for is there
+        if roll < 0.05:  # wrong prompt: nothing of what it asks for is there
             damaged = degrade(other, clean)
             return Batch(damaged, damaged, {task: 1.0}, "wrong")
         hazy, rest = (other, task) if other in DISTINCT else (task, other)
         veiled = degrade(hazy, clean)
         state = draws.get_state()
         both = degrade(rest, veiled)  # haze lies in the scene, blur and small size come from the camera
-        if roll < 0.17:
+        if roll < 0.09:
             return Batch(both, clean, {task: 1.0, other: 1.0}, "both")
         if task == rest:
             return Batch(both, veiled, {task: 1.0}, "one-of-two")

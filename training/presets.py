@@ -3,14 +3,16 @@
 from training.config import Config
 
 AUTOENCODER, END_TO_END = "runs/autoencoder", "runs/end-to-end"
+WEIGHTS = (0.5, 2.0, 2.0)  # dehaze, deblur, super-resolution: haze is learned first, blur last
 
 # fmt: off
 PRESETS: dict[str, Config] = {
-    "autoencoder": Config("autoencoder", None,           AUTOENCODER,    minutes=14, lr=1e-3, perceptual=0.1),
-    "prior":       Config("prior",       AUTOENCODER,    "runs/prior",   minutes=10, lr=5e-4, batch=24),
-    "encoder":     Config("encoder",     "runs/prior",   "runs/encoder", minutes=7,  lr=5e-4, batch=16),
-    "adapter":     Config("adapter",     "runs/encoder", "runs/adapter", minutes=2,  lr=5e-4, batch=16),
-    "decoder":     Config("decoder",     "runs/adapter", "runs/decoder", minutes=8,  lr=1e-3),
-    "end-to-end":  Config("end_to_end",  "runs/decoder", END_TO_END,     minutes=60, lr=6e-4, perceptual=0.1),
+    "autoencoder": Config("autoencoder", None,           AUTOENCODER,    minutes=20, lr=1e-3),
+    "prior":       Config("prior",       AUTOENCODER,    "runs/prior",   minutes=4,  lr=5e-4, batch=24),
+    "encoder":     Config("encoder",     "runs/prior",   "runs/encoder", minutes=3,  lr=5e-4, batch=16),
+    "adapter":     Config("adapter",     "runs/encoder", "runs/adapter", minutes=1,  lr=5e-4),
+    "decoder":     Config("decoder",     "runs/adapter", "runs/decoder", minutes=2,  lr=5e-4),
+    "end-to-end":  Config("end_to_end",  "runs/decoder", END_TO_END,     minutes=41, lr=5e-4,
+                          perceptual=0.1, gan=0.02, task_weights=WEIGHTS, clip=0.01, crop=96),
 }
 # fmt: on
