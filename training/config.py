@@ -27,6 +27,12 @@ class Config:
     save_minutes: float = 5.0
     log_steps: int = 50
     rank: int = 12  # of each LoRA
+    parts: tuple[str, ...] = (
+        "prior.unet",
+        "encoder",
+        "modulation",
+        "wrapping",
+    )  # whose LoRA pairs rung 4 trains
     perceptual: float = 0.0  # weight of LPIPS-VGG in image losses; 0 = not loaded
     gan: float = 0.0  # weight of the PatchGAN, times the adaptive weight; 0 = none
     resume: bool = True  # go on from state.pt in `out` when it is there
