@@ -38,7 +38,7 @@ class PriorFacts:
     patch_size: int = 1  # space-to-depth before the VAE's encoder and depth-to-space after its decoder
     start_timestep: int = 999  # where few-step sampling starts from the noised LQ latent
     default_steps: int = 4
-    default_fidelity: float = 0.75
+    default_fidelity: float = 0.5
 
 
 class Prior(nn.Module):

@@ -14,7 +14,7 @@ LATENT_WEIGHT = 0.1
 
 
 class Adapters(AdaptedStage):
-    """Trains the LoRA pairs of every task in the config, in `config.parts`; each batch those of its own task."""
+    """Trains the LoRA pairs in `config.parts` of every task in the config; each batch those of its own."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

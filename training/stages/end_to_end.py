@@ -1,6 +1,6 @@
 """Rung 6: everything around the prior trains through the few-step sampler, from photo to photo.
 
-Fidelity 1 is trained for the least error (L1), the default fidelity for the look (L1 + LPIPS-VGG + hinge
+Fidelity 1 is trained for the least error (L1), fidelity 0.75 for the look (L1 + LPIPS-VGG + hinge
 PatchGAN), so the slider means something. The VAE's encoder and the UNet stay frozen: they are the latent
 space and the prior in it. The VAE's decoder, which no latent depends on, trains with CFW.
 """
@@ -16,7 +16,7 @@ from training.mixture import Batch, draw
 from training.perceptual import Lpips
 from training.stages.base import AdaptedStage, Logs
 
-DEFAULT_FIDELITY = 0.75
+LOOK_FIDELITY = 0.75
 LATENT_WEIGHT = 0.02
 LOOK_START = 0.3  # of the run: first the coarse things, at which L1 is faster
 GAN_START = 0.6  # of the run: a discriminator has nothing to say while the photo is still wrong
@@ -45,10 +45,10 @@ class EndToEnd(AdaptedStage):
     def forward(
         self, sampler: CropSampler, generator: torch.Generator, progress: float
     ) -> tuple[torch.Tensor, Logs]:
-        """Of ten batches four have fidelity 1, four the default, one 0, one anything; one or two steps."""
+        """Of ten batches four have fidelity 1, four 0.75, the rest 0 or anything; one or two steps."""
         batch = draw(self.config, sampler, generator)
         roll, free, extra = torch.rand(3, generator=generator).tolist()
-        fidelity = 1.0 if roll < 0.45 else DEFAULT_FIDELITY if roll < 0.9 else 0.0 if roll < 0.95 else free
+        fidelity = 1.0 if roll < 0.45 else LOOK_FIDELITY if roll < 0.9 else 0.0 if roll < 0.95 else free
         output, latent = self.restore(batch, generator, steps=2 if extra < 0.1 else 1, fidelity=fidelity)
         output = output.float()
         l1 = charbonnier(output, batch.target)
