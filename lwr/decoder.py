@@ -38,21 +38,16 @@ class ControllableFeatureWrapping(nn.Module):
         self.fusions = nn.ModuleDict({str(i): Fusion(config.channels[i], config) for i in config.levels})
         self.pixel_head = _pixel_head(config) if config.pixel_channels else None
 
-    def fuse(self, level: int, encoded: torch.Tensor, decoded: torch.Tensor, fidelity: float) -> torch.Tensor:
-        """D + w * C([E, D]); (B,C,h,w) each; a level without layers gives D back."""
-        if str(level) not in self.fusions or fidelity == 0:
-            return decoded
+    def correction(self, level: int, encoded: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
+        """C([E, D]) of a fused level; (B,C,h,w) each."""
         scale = self._scale(level)
-        return decoded + fidelity * self.fusions[str(level)](torch.cat([encoded, decoded], 1) * scale) / scale
+        return self.fusions[str(level)](torch.cat([encoded, decoded], 1) * scale) / scale
 
-    def fuse_pixels(
-        self, feature: torch.Tensor, encoded: torch.Tensor, decoded: torch.Tensor, fidelity: float
+    def pixel_correction(
+        self, correction: torch.Tensor, encoded: torch.Tensor, decoded: torch.Tensor
     ) -> torch.Tensor:
-        """The same rule at the VAE's image (B,P,h,w) in [-1,1], seeing the last decoder feature as well."""
-        if self.pixel_head is None or fidelity == 0:
-            return decoded
-        known = torch.cat([feature * self._scale(0), encoded, decoded], 1)
-        return decoded + fidelity * self.pixel_head(known)
+        """C([E, D]) of the VAE's image (B,P,h,w) in [-1,1]; sees the finest level's correction too."""
+        return self.pixel_head(torch.cat([correction * self._scale(0), encoded, decoded], 1))
 
     def _scale(self, level: int) -> float:
         return self.config.scales[level] if self.config.scales else 1.0
@@ -154,28 +149,29 @@ def decode_wrapped(
     """
     decoder = vae.decoder
     h = decoder.conv_in(vae.post_quant_conv(latent) if vae.post_quant_conv is not None else latent)
-    h = decoder.mid_block(h)
+    h, correction = decoder.mid_block(h), None
     for index, block in enumerate(decoder.up_blocks):
         for resnet in block.resnets:
             h = resnet(h, None)
         level = len(decoder.up_blocks) - 1 - index
-        if wrapping is not None and fidelity > 0:
-            h = wrapping.fuse(level, features[level], h, fidelity)
+        if wrapping is not None and fidelity > 0 and str(level) in wrapping.fusions:
+            correction = wrapping.correction(level, features[level], h)
+            h = h + fidelity * correction
         for upsampler in block.upsamplers or ():
             h = upsampler(h)
     decoded = decoder.conv_out(decoder.conv_act(decoder.conv_norm_out(h)))
-    if wrapping is None or image is None:
+    if correction is None or wrapping is None or wrapping.pixel_head is None or image is None:
         return decoded
-    return wrapping.fuse_pixels(h, image, decoded, fidelity)
+    return decoded + fidelity * wrapping.pixel_correction(correction, image, decoded)
 
 
 def _pixel_head(config: WrappingConfig) -> nn.Conv2d:
-    """Starts as E - D on the pixels, so that fidelity 1 starts as the input photo itself."""
+    """Starts as E - D plus a little of the correction, so that fidelity 1 starts near the input."""
     pixels, channels = config.pixel_channels, config.channels[0]
     head = nn.Conv2d(channels + 2 * pixels, pixels, 3, padding=1)
-    nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     with torch.no_grad():
+        head.weight[:, channels:] = 0
         for i in range(pixels):
             head.weight[i, channels + i, 1, 1] = 1
             head.weight[i, channels + pixels + i, 1, 1] = -1

@@ -11,8 +11,9 @@ PRESETS: dict[str, Config] = {
     "prior":       Config("prior",       AUTOENCODER,    "runs/prior",   minutes=4,  lr=5e-4, batch=24),
     "encoder":     Config("encoder",     "runs/prior",   "runs/encoder", minutes=3,  lr=5e-4, batch=16),
     "adapter":     Config("adapter",     "runs/encoder", "runs/adapter", minutes=1,  lr=5e-4),
-    "decoder":     Config("decoder",     "runs/adapter", "runs/decoder", minutes=2,  lr=5e-4),
-    "end-to-end":  Config("end_to_end",  "runs/decoder", END_TO_END,     minutes=41, lr=5e-4,
+    "decoder":     Config("decoder",     "runs/adapter", "runs/decoder", minutes=17, lr=1e-3, warmup=50,
+                          perceptual=0.1, task_weights=WEIGHTS, clip=0.05, crop=96),
+    "end-to-end":  Config("end_to_end",  "runs/decoder", END_TO_END,     minutes=25, lr=5e-4,
                           perceptual=0.1, gan=0.02, task_weights=WEIGHTS, clip=0.01, crop=96),
 }
 # fmt: on
