@@ -47,13 +47,15 @@ def restore(
     as_json: JsonFlag = False,
 ) -> None:
     """Restore photos; each is written beside its input as NAME.restored.png unless --out says otherwise."""
+    from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging
 
     from lwr.adapter import AdapterError
     from lwr.prior import PriorError
     from lwr.restore import RestoreError, Restorer
 
-    logging.disable_progress_bar()  # of loading weights, which takes no time
+    for library in (logging, diffusers_logging):
+        library.disable_progress_bar()  # of loading weights, which takes no time
     request = {
         "prompt": prompt,
         "task": task,
