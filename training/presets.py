@@ -1,4 +1,4 @@
-"""The ladder as one table: each row is a rung; minutes are what two CPU cores got (training/README.md)."""
+"""The ladder as one table: each row is a rung; what really ran is in training/README.md."""
 
 from training.config import Config
 
