@@ -1,0 +1,30 @@
+"""The fidelity slider with the shipped weights: from 0 to 1 the result comes closer to the input's structure."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lwr.image import load
+from lwr.restore import Restorer
+
+SAMPLES = Path(__file__).parents[1] / "lwr" / "samples"
+
+
+@pytest.fixture(scope="module")
+def restorer() -> Restorer:
+    return Restorer.load(device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("photo", "task"),
+    [("shaken-coffee", "deblur"), ("hazy-rocket", "dehaze"), ("small-cat", "super-resolution")],
+)
+def test_more_fidelity_is_more_of_the_input(restorer: Restorer, photo: str, task: str) -> None:
+    path = SAMPLES / f"{photo}.jpg"
+    edges = load(path).rgb.diff(dim=-1).flatten()
+    likeness = []
+    for fidelity in (0, 0.25, 0.5, 0.75, 1):
+        output = restorer(path, task=task, scale=1, fidelity=fidelity).loaded.rgb.diff(dim=-1).flatten()
+        likeness.append(torch.nn.functional.cosine_similarity(output, edges, 0).item())
+    assert likeness == sorted(likeness), likeness
