@@ -1,4 +1,4 @@
-"""The fidelity slider with the shipped weights: from 0 to 1 the result comes closer to the input's structure."""
+"""The fidelity slider with the shipped weights: towards 1 the result has more of the input's structure."""
 
 from pathlib import Path
 
