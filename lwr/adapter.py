@@ -28,7 +28,7 @@ class AdapterFacts:
     task: str
     prior: str  # id of the prior that it was trained on
     prior_revision: str
-    rank: int
+    rank: int  # of most pairs; a pair's own rank is in its shape
     alpha: float
     version: str = "0.1.0"
     sha256: str = ""  # of the weights file
@@ -36,7 +36,7 @@ class AdapterFacts:
 
     @property
     def scaling(self) -> float:
-        """PEFT's alpha / rank."""
+        """PEFT's alpha / rank, the same for every pair."""
         return self.alpha / self.rank
 
 
@@ -89,10 +89,13 @@ def save_adapter(adapter: Adapter, folder: Path) -> Path:
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     facts = {**asdict(adapter.facts), "sha256": _sha256(folder / WEIGHTS)}
     (folder / FACTS).write_text(json.dumps(facts, indent=2) + "\n")
+    ranks = {name: a.shape[0] for name, (a, _) in adapter.pairs.items() if a.shape[0] != adapter.facts.rank}
     config = {
         "peft_type": "LORA",
         "r": adapter.facts.rank,
         "lora_alpha": adapter.facts.alpha,
+        "rank_pattern": ranks,
+        "alpha_pattern": {name: rank * adapter.facts.scaling for name, rank in ranks.items()},
         "lora_dropout": 0.0,
         "bias": "none",
         "base_model_name_or_path": adapter.facts.prior,

@@ -1,11 +1,16 @@
 """Controllable feature wrapping (CFW; StableSR, Wang et al. 2024, section 3.3): the VAE decoder's fidelity.
 
 At chosen decoder levels the decoder feature D meets the feature E that the VAE encoder found in the degraded
-photo: F = D + w * C([E, D]), w = `fidelity` in [0,1]. Configured for public StableSR (two levels, dense
-blocks) and for the embedded prior (every level, plain residual blocks, and the same rule once more on the
-pixels).
+photo: F = D + w * C([E, D]), w = `fidelity` in [0,1]. Two kinds of C:
+
+- public StableSR's: two levels, dense blocks between residual blocks;
+- `chain` (the embedded prior's): every level, plain residual blocks that also read the photo's own pixels and
+  what the next coarser level found, and the same rule once more on the pixels. At fidelity 1 the output is
+  then the photo plus a learned correction, so what the small VAE cannot hold is not lost. Between 0 and 1 a
+  second head adds 4 w (1 - w) L([E, D]): what makes the photo look right where exactness is not all.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,52 +28,154 @@ class WrappingConfig:
     levels: tuple[int, ...]  # encoder levels that are fused; StableSR: (1, 2)
     dense_blocks: int = 2  # residual-in-residual dense blocks a level; StableSR: 2
     growth: int = 32  # channels that each dense convolution adds
-    res_blocks: int = 1  # plain residual blocks after them; StableSR: 1
-    groups: int = 32  # of every GroupNorm; 0 = none: norms take away the brightness that a veil adds
-    scales: tuple[float, ...] = ()  # per level, brings features to about unit size without norms; () = all 1
-    pixel_channels: int = 0  # >0: channels of the VAE's image, whose pixels are wrapped too (not in StableSR)
+    groups: int = 32  # of every GroupNorm
+    chain: tuple[int, ...] = ()  # residual blocks a level; not empty = the chained kind, without norms
+    scales: tuple[float, ...] = ()  # a level, bring the VAE's features to about unit size for the chain
+    pixel_channels: int = 0  # of the VAE's image, whose pixels the chain reads and wraps
+    filters: tuple[int, int] = (0, 0)  # number and size (odd, pixels) of the chain's adaptive filters
 
 
 class ControllableFeatureWrapping(nn.Module):
-    """The layers C of every fused level, finest first."""
+    """The layers C of every fused level, by encoder level."""
 
     def __init__(self, config: WrappingConfig) -> None:
         super().__init__()
         self.config = config
-        self.fusions = nn.ModuleDict({str(i): Fusion(config.channels[i], config) for i in config.levels})
-        self.pixel_head = _pixel_head(config) if config.pixel_channels else None
+        self.pixel_head = _pixel_head(config) if config.chain else None
+        self.look_head = _look_head(config) if config.chain else None
+        self.filters = AdaptiveFilters(config) if config.chain else None
+        self.fusions = nn.ModuleDict(
+            {str(i): (ChainedFusion if config.chain else Fusion)(config, i) for i in config.levels}
+        )
 
-    def correction(self, level: int, encoded: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
-        """C([E, D]) of a fused level; (B,C,h,w) each."""
-        scale = self._scale(level)
-        return self.fusions[str(level)](torch.cat([encoded, decoded], 1) * scale) / scale
+    def forward(
+        self,
+        level: int,
+        encoded: torch.Tensor,
+        decoded: torch.Tensor,
+        image: torch.Tensor | None,
+        coarser: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """(C([E, D]) of a fused level, what the next finer level reads); E and D are (B,C,h,w).
 
-    def pixel_correction(
-        self, correction: torch.Tensor, encoded: torch.Tensor, decoded: torch.Tensor
-    ) -> torch.Tensor:
-        """C([E, D]) of the VAE's image (B,P,h,w) in [-1,1]; sees the finest level's correction too."""
-        return self.pixel_head(torch.cat([correction * self._scale(0), encoded, decoded], 1))
+        Only the chain looks at `image` (B,P,H,W), the VAE's input, and `coarser`, what the level before gave.
+        """
+        fusion = self.fusions[str(level)]
+        if not self.config.chain:
+            return fusion(torch.cat([encoded, decoded], 1)), None
+        return fusion(encoded, decoded, F.pixel_unshuffle(image, 2**level), coarser)
 
-    def _scale(self, level: int) -> float:
-        return self.config.scales[level] if self.config.scales else 1.0
+    def pixels(self, found: torch.Tensor, encoded: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
+        """C([E, D]) of the VAE's image (B,P,h,w) in [-1,1]; `found` is what the finest level gave."""
+        return self.pixel_head(torch.cat([found, encoded, decoded], 1)) + self.filters(found, encoded)
+
+    def look(self, found: torch.Tensor, encoded: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
+        """L([E, D]) of the VAE's image, as `pixels`."""
+        return self.look_head(torch.cat([found, encoded, decoded], 1))
+
+    def without_decoder(self, encoded: Sequence[torch.Tensor], image: torch.Tensor) -> torch.Tensor:
+        """The chain by itself, as if the decoder gave back the photo: (B,P,h,w) about [-1,1]."""
+        found = None
+        for level in sorted(self.config.levels, reverse=True):
+            found = self(level, encoded[level], torch.zeros_like(encoded[level]), image, found)[1]
+        return image + self.pixels(found, image, image)
 
 
 class Fusion(nn.Module):
-    """C of one level: (B,2c,h,w) = [E, D] -> (B,c,h,w)."""
+    """StableSR's C of one level: (B,2c,h,w) = [E, D] -> (B,c,h,w)."""
 
-    def __init__(self, channels: int, config: WrappingConfig) -> None:
+    def __init__(self, config: WrappingConfig, level: int) -> None:
         super().__init__()
+        channels = config.channels[level]
         self.enter = ResidualBlock(2 * channels, channels, config.groups)
         self.dense = nn.Sequential(
             *(DenseTriple(channels, config.growth) for _ in range(config.dense_blocks))
         )
-        self.leave = nn.Sequential(
-            *(ResidualBlock(channels, channels, config.groups) for _ in range(config.res_blocks))
-        )
+        self.leave = ResidualBlock(channels, channels, config.groups)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B,2c,h,w) -> (B,c,h,w)."""
         return self.leave(self.dense(self.enter(x)))
+
+
+class ChainedFusion(nn.Module):
+    """The chain's C of one level; `leave` is zero at first: an untrained chain leaves the decoder alone."""
+
+    def __init__(self, config: WrappingConfig, level: int) -> None:
+        super().__init__()
+        channels = config.channels[level]
+        self.scale = config.scales[level]
+        self.enter = nn.Conv2d(2 * channels + config.pixel_channels * 4**level, channels, 1)
+        with torch.no_grad():  # D has no say before the decoder takes part in training
+            self.enter.weight[:, channels : 2 * channels] = 0
+        coarser = level + 1 in config.levels
+        self.lift = nn.Conv2d(config.channels[level + 1], 4 * channels, 1) if coarser else None
+        self.blocks = nn.Sequential(
+            *(ResidualBlock(channels, channels, 0) for _ in range(config.chain[level]))
+        )
+        self.leave = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def forward(
+        self, encoded: torch.Tensor, decoded: torch.Tensor, pixels: torch.Tensor, coarser: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """E, D (B,c,h,w), pixels (B,p,h,w), coarser (B,c',h/2,w/2) -> (correction, found), (B,c,h,w) each."""
+        x = self.enter(torch.cat([self.scale * encoded, self.scale * decoded, pixels], 1))
+        if self.lift is not None and coarser is not None:
+            x = x + F.pixel_shuffle(self.lift(coarser), 2)
+        found = self.blocks(x)
+        return self.leave(found) / self.scale, found
+
+
+class AdaptiveFilters(nn.Module):
+    """sum_k a_k(x) (B_k * photo)(x): learned filters, mixed anew everywhere (after Mildenhall et al. 2018).
+
+    Undoing a blur is close to a linear filter that depends on the blur; the chain then need only say which.
+    The filters start as the photo less a disk-blurred or line-blurred copy, the shares a_k as 0.
+    """
+
+    def __init__(self, config: WrappingConfig) -> None:
+        super().__init__()
+        count, size = config.filters
+        self.patch = math.isqrt(config.pixel_channels // 3)
+        self.basis = nn.Parameter(_sharpening(count, size))
+        self.shares = nn.Conv2d(config.channels[0], count, 1)
+        nn.init.zeros_(self.shares.weight)
+        nn.init.zeros_(self.shares.bias)
+
+    def forward(self, found: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """found (B,c,h,w), the VAE's image (B,P,h,w) in [-1,1] -> correction of that image, (B,P,h,w)."""
+        photo = F.pixel_shuffle(image, self.patch)  # (B,3,H,W)
+        reach = self.basis.shape[-1] // 2
+        padded = F.pad(photo, (reach,) * 4, mode="replicate")
+        shares = F.interpolate(self.shares(found), scale_factor=self.patch)  # (B,K,H,W)
+        mixed = [(F.conv2d(padded[:, c : c + 1], self.basis) * shares).sum(1, keepdim=True) for c in range(3)]
+        return F.pixel_unshuffle(torch.cat(mixed, 1), self.patch)
+
+
+def _sharpening(count: int, size: int) -> torch.Tensor:
+    """(count,1,size,size): a point less its blur, a quarter by disks of growing size, the rest by lines."""
+    axis = torch.arange(size, dtype=torch.float32) - size // 2
+    y, x = axis[:, None], axis[None, :]
+    disks = max(count // 4, 1)
+    lengths = (size / 3, 2 * size / 3, size)
+    filters = []
+    for k in range(count):
+        if k < disks:
+            radius = 0.8 + (size / 3 - 0.8) * k / max(disks - 1, 1)
+            blur = (radius + 0.5 - torch.hypot(x, y)).clamp(0, 1)
+        else:
+            length, angle = lengths[k % 3], math.pi * (k - disks) / (count - disks)
+            along, across = (
+                x * math.cos(angle) + y * math.sin(angle),
+                y * math.cos(angle) - x * math.sin(angle),
+            )
+            blur = (1 - across.abs()).clamp(0, 1) * (length / 2 + 0.5 - along.abs()).clamp(0, 1)
+        blur = -blur / blur.sum()
+        blur[size // 2, size // 2] += 1
+        filters.append(blur)
+    return torch.stack(filters)[:, None]
 
 
 class ResidualBlock(nn.Module):
@@ -147,32 +254,47 @@ def decode_wrapped(
     `features` and `image` are what `encode_features` gave and got for the degraded photo. `fidelity` 0 or no
     wrapping is the plain VAE decoder.
     """
-    decoder = vae.decoder
+    decoder, active = vae.decoder, wrapping is not None and fidelity > 0
     h = decoder.conv_in(vae.post_quant_conv(latent) if vae.post_quant_conv is not None else latent)
-    h, correction = decoder.mid_block(h), None
+    h, found = decoder.mid_block(h), None
     for index, block in enumerate(decoder.up_blocks):
         for resnet in block.resnets:
             h = resnet(h, None)
         level = len(decoder.up_blocks) - 1 - index
-        if wrapping is not None and fidelity > 0 and str(level) in wrapping.fusions:
-            correction = wrapping.correction(level, features[level], h)
+        if active and str(level) in wrapping.fusions:
+            correction, found = wrapping(level, features[level], h, image, found)
             h = h + fidelity * correction
         for upsampler in block.upsamplers or ():
             h = upsampler(h)
     decoded = decoder.conv_out(decoder.conv_act(decoder.conv_norm_out(h)))
-    if correction is None or wrapping is None or wrapping.pixel_head is None or image is None:
+    if not active or wrapping.pixel_head is None:
         return decoded
-    return decoded + fidelity * wrapping.pixel_correction(correction, image, decoded)
+    output = decoded + fidelity * wrapping.pixels(found, image, decoded)
+    if fidelity < 1:
+        output = output + 4 * fidelity * (1 - fidelity) * wrapping.look(found, image, decoded)
+    return output
 
 
 def _pixel_head(config: WrappingConfig) -> nn.Conv2d:
-    """Starts as E - D plus a little of the correction, so that fidelity 1 starts near the input."""
+    """Starts as E - D plus a little of what the chain found, so that fidelity 1 starts near the input."""
     pixels, channels = config.pixel_channels, config.channels[0]
     head = nn.Conv2d(channels + 2 * pixels, pixels, 3, padding=1)
     nn.init.zeros_(head.bias)
     with torch.no_grad():
+        head.weight[:, :channels] *= 0.1
         head.weight[:, channels:] = 0
         for i in range(pixels):
             head.weight[i, channels + i, 1, 1] = 1
             head.weight[i, channels + pixels + i, 1, 1] = -1
     return head
+
+
+def _look_head(config: WrappingConfig) -> nn.Sequential:
+    """Starts as nothing."""
+    pixels, channels = config.pixel_channels, config.channels[0]
+    last = nn.Conv2d(channels, pixels, 3, padding=1)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(
+        nn.Conv2d(channels + 2 * pixels, channels, 1), ResidualBlock(channels, channels, 0), nn.SiLU(), last
+    )

@@ -61,9 +61,13 @@ class RestorationNetwork(nn.Module):
     ) -> tuple[torch.Tensor | None, torch.Tensor]:
         """The whole pass without tiles: (photo (B,3,H,W) about [0,1] or None, clean latent (B,C,h,w)).
 
-        `instructions`: {sentence: strength}; `noise` (B,C,h,w); `fidelity` None leaves the decoder out.
+        `instructions`: {sentence: strength}; `noise` (B,C,h,w); `fidelity` None leaves the decoder out. An
+        empty `schedule` leaves out all but CFW's chain, which then sees no decoder.
         """
         encoded = self.encode(photo)
+        if not schedule:
+            output = self.wrapping.without_decoder(encoded.features, encoded.image)
+            return self.prior.from_vae(output), encoded.latent
         context = self.text_context(instructions)
         latent = sample(
             lambda x, t: self.predict(x, t, encoded.latent, context),

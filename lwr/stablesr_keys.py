@@ -167,7 +167,7 @@ def wrapping_keys(name: str) -> str:
     if part == "enter":
         return f"{layer}encode_enc_1.{rest.replace('skip', 'conv_out')}"
     if part == "leave":
-        return f"{layer}encode_enc_3.{rest.removeprefix('0.')}"
+        return f"{layer}encode_enc_3.{rest}"
     triple, _, block, _, conv, kind = rest.split(".")
     return f"{layer}encode_enc_2.{triple}.rdb{int(block) + 1}.conv{int(conv) + 1}.{kind}"
 

@@ -137,7 +137,6 @@ def _wrapping_config(tensors: Tensors, shapes: _Shapes) -> WrappingConfig:
         levels=tuple(found),
         dense_blocks=_count(tensors, rf"{re.escape(first)}(\d+)\."),
         growth=shapes[f"{first}0.rdb1.conv1.weight"][0],
-        res_blocks=1,
         groups=32,
     )
 

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from lwr.adapter import load_adapter
 from lwr.network import load_network
 from training.config import Config
 from training.data import CropSampler, load_photos, split_of
+from training.losses import log_error
 from training.mixture import draw
+from training.muon import Muon, orthogonalised
 from training.presets import PRESETS
 from training.run import resolve
 
@@ -142,6 +145,49 @@ def test_command_line_edits_the_preset() -> None:
     )
     assert dry and config.batch == 3 and config.tasks == ("dehaze", "deblur") and config.minutes == 1.5
     assert config.stage == "prior" and config.init == PRESETS["prior"].init
+
+
+@pytest.mark.parametrize("shape", [(24, 40), (64, 24), (30, 30)])
+def test_muons_step_is_nearly_orthogonal_whatever_the_gradients_size(shape: tuple[int, int]) -> None:
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    for size in (1e-4, 1.0, 1e4):
+        values = torch.linalg.svdvals(orthogonalised(size * matrix))
+        assert values.min() > 0.5 and values.max() < 1.35
+
+
+def test_muon_descends_and_its_state_survives_a_resume() -> None:
+    def steps(parameters: list[torch.nn.Parameter], optimizer: Muon, count: int) -> float:
+        for _ in range(count):
+            loss = (parameters[0] - 1).square().mean() + (parameters[1] + 1).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return loss.item()
+
+    def fresh() -> tuple[list[torch.nn.Parameter], Muon]:
+        torch.manual_seed(0)
+        parameters = [torch.nn.Parameter(torch.randn(32, 24, 3, 3)), torch.nn.Parameter(torch.randn(7))]
+        return parameters, Muon(parameters[:1], parameters[1:], lr=0.05)
+
+    whole, unbroken = fresh()
+    first = steps(whole, unbroken, 1)
+    last = steps(whole, unbroken, 19)
+    assert last < first / 2
+    halves, optimizer = fresh()
+    steps(halves, optimizer, 10)
+    resumed = Muon(halves[:1], halves[1:], lr=0.05)
+    resumed.load_state_dict(optimizer.state_dict())
+    steps(halves, resumed, 10)
+    assert all(torch.equal(a, b) for a, b in zip(whole, halves, strict=True))
+
+
+def test_the_psnr_loss_ranks_as_psnr_does() -> None:
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.rand(2, 3, 16, 16, generator=generator)
+    losses = [log_error(clean + amount, clean).item() for amount in (0.3, 0.1, 0.05, 0.0)]
+    assert losses == sorted(losses, reverse=True)
+    twice = log_error(clean + 0.2, clean) - log_error(clean + 0.1, clean)
+    assert twice.item() == pytest.approx(2 * math.log(2), abs=0.05)  # 6 dB, whatever the error's size
 
 
 def test_lpips_is_a_distance() -> None:

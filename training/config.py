@@ -18,15 +18,17 @@ class Config:
     batch: int = 8  # crops a step
     crop: int = 128  # pixels, a multiple of 32
     lr: float = 5e-4
+    muon: bool = True  # Muon's step for the weights of hidden layers, AdamW's for all else; False = AdamW
     warmup: int = 100  # steps of linear warm-up
     weight_decay: float = 0.0
     clip: float = 1.0  # gradient norm; far below the usual one, every batch counts alike in Adam's averages
     ema: float = 0.999  # decay of the exponential moving average
-    precision: str = "bf16"  # accelerate's mixed precision: no, bf16, fp16
+    precision: str = "no"  # no, bf16 or fp16; on a CPU without AVX-512, bf16 is 15 times slower
     seed: int = 0
     save_minutes: float = 5.0
     log_steps: int = 50
-    rank: int = 12  # of each LoRA
+    rank: int = 4  # of each LoRA
+    wrapping_rank: int = 16  # of the LoRA pairs in CFW, where the tasks differ most
     parts: tuple[str, ...] = (
         "prior.unet",
         "encoder",

@@ -83,7 +83,7 @@ def create_network(seed: int = 0) -> RestorationNetwork:
             pad_token_id=tokenizer.pad_token_id,
         )
     )
-    facts = PriorFacts(patch_size=2, start_timestep=250, default_steps=1, default_fidelity=1.0)
+    facts = PriorFacts(patch_size=2, start_timestep=250, default_steps=1, default_fidelity=0.5)
     prior = Prior(vae, unet, scheduler, text_encoder, tokenizer, facts)
     config = NetworkConfig(
         encoder=EncoderConfig(
@@ -100,11 +100,10 @@ def create_network(seed: int = 0) -> RestorationNetwork:
         wrapping=WrappingConfig(
             channels=VAE_CHANNELS,
             levels=(0, 1, 2),
-            dense_blocks=0,
-            res_blocks=2,
-            groups=0,
+            chain=(1, 6, 6),
             scales=(0.1, 0.25, 0.5),
             pixel_channels=12,
+            filters=(24, 15),
         ),
     )
     return RestorationNetwork(prior, config)

@@ -15,6 +15,7 @@ from torch import nn
 
 from training.config import Config
 from training.data import CropSampler, load_photos
+from training.muon import Muon, hidden_matrices
 from training.stages import STAGES
 
 
@@ -29,9 +30,10 @@ def train(config: Config) -> Path:
     stage = STAGES[config.stage](config).to(device)
     trainable = [p for p in stage.parameters() if p.requires_grad]
     trainable = [p for p in trainable if not any(p is q for q in stage.opponent_parameters())]
-    optimizer = torch.optim.AdamW(
-        trainable, config.lr, (0.9, 0.99), weight_decay=config.weight_decay, fused=True
-    )
+    matrices = hidden_matrices(stage) if config.muon else []
+    others = [p for p in trainable if not any(p is q for q in matrices)]
+    trainable = matrices + others
+    optimizer = Muon(matrices, others, config.lr, weight_decay=config.weight_decay)
     ema = EMAModel(trainable, decay=config.ema, use_ema_warmup=True, power=0.75, foreach=True)
     ema.to(device)
     state = _State(stage, optimizer, ema, out / "state.pt")
@@ -95,11 +97,9 @@ def _progress(config: Config, step: int, minutes: float) -> float:
 
 
 def _means(totals: dict[str, float], steps: int) -> dict[str, float]:
-    """Averages of what was logged; "n_NAME" counts the steps that logged NAME, without it all steps did."""
+    """Averages; "n_KIND" counts the steps that logged KIND or MEASURE_KIND, without it all steps did."""
     names = [name for name in totals if not name.startswith("n_")]
-    return {
-        name: round(totals[name] / totals.get(f"n_{name.removeprefix('l1_')}", steps), 5) for name in names
-    }
+    return {name: round(totals[name] / totals.get(f"n_{name.split('_', 1)[-1]}", steps), 5) for name in names}
 
 
 def _cosine(progress: float) -> float:
@@ -119,8 +119,6 @@ class _State:
         state = torch.load(self.path, map_location="cpu", weights_only=True)
         self.stage.load_state_dict(state["stage"])
         self.optimizer.load_state_dict(state["optimizer"])
-        for group in self.optimizer.param_groups:
-            group["fused"] = True  # speed only: not a matter of what was trained
         self.ema.load_state_dict(state["ema"])
         return state["step"], state["seconds"]
 

@@ -63,10 +63,11 @@ def draw(config: Config, sampler: CropSampler, generator: torch.Generator) -> Ba
             return Batch(both, veiled, {task: 1.0}, "one-of-two")
         draws.set_state(state)  # the same blur on the clear photo
         return Batch(both, degrade(rest, clean), {task: 1.0}, "one-of-two")
-    if roll > 0.97:
+    good_from = 0.92 if task in DISTINCT else 0.97  # the colours of a clear photo are easily taken for a veil
+    if roll > good_from:
         return Batch(clean, clean, {task: 1.0}, "good")
     degraded = degrade(task, clean)
-    if roll > 0.91:
+    if roll > good_from - 0.06:
         strength = 0.25 + 0.5 * seed
         return Batch(degraded, torch.lerp(degraded, clean, strength), {task: strength}, "partial")
     return Batch(degraded, clean, {task: 1.0}, task)

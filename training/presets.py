@@ -2,18 +2,21 @@
 
 from training.config import Config
 
-AUTOENCODER, END_TO_END = "runs/autoencoder", "runs/end-to-end"
-WEIGHTS = (0.5, 2.0, 2.0)  # dehaze, deblur, super-resolution: haze is learned first, blur last
+RUNS = [f"runs/{name}" for name in ("autoencoder", "prior", "encoder", "wrapping", "decoder", "end-to-end")]
+VAE, PRIOR, ENCODER, WRAPPING, DECODER, END = RUNS
+# Weights of dehaze, deblur, super-resolution: haze is learned first, blur last.
+DETAIL = {"task_weights": (0.5, 2.0, 2.0), "clip": 0.02}
+SMALL_CROPS = {"batch": 32, "crop": 64}
+LOOK = DETAIL | {"perceptual": 1.0}
 
 # fmt: off
 PRESETS: dict[str, Config] = {
-    "autoencoder": Config("autoencoder", None,           AUTOENCODER,    minutes=20, lr=1e-3),
-    "prior":       Config("prior",       AUTOENCODER,    "runs/prior",   minutes=4,  lr=5e-4, batch=24),
-    "encoder":     Config("encoder",     "runs/prior",   "runs/encoder", minutes=3,  lr=5e-4, batch=16),
-    "adapter":     Config("adapter",     "runs/encoder", "runs/adapter", minutes=1,  lr=5e-4),
-    "decoder":     Config("decoder",     "runs/adapter", "runs/decoder", minutes=17, lr=1e-3, warmup=50,
-                          perceptual=0.1, task_weights=WEIGHTS, clip=0.05, crop=96),
-    "end-to-end":  Config("end_to_end",  "runs/decoder", END_TO_END,     minutes=25, lr=5e-4,
-                          perceptual=0.1, gan=0.02, task_weights=WEIGHTS, clip=0.01, crop=96),
+    "autoencoder": Config("autoencoder", None,     VAE,            minutes=25, lr=1e-3, batch=16, crop=96),
+    "prior":       Config("prior",       VAE,      PRIOR,          minutes=6,  lr=1e-3, batch=24),
+    "encoder":     Config("encoder",     PRIOR,    ENCODER,        minutes=8,  lr=1e-3, batch=16),
+    "wrapping":    Config("wrapping",    ENCODER,  WRAPPING,       minutes=50, lr=1e-3, **SMALL_CROPS, **DETAIL),
+    "decoder":     Config("decoder",     WRAPPING, DECODER,        minutes=20, lr=7e-4, **LOOK),
+    "end-to-end":  Config("end_to_end",  DECODER,  END,            minutes=10, lr=3e-4, gan=0.02, **LOOK),
+    "adapter":     Config("adapter",     END,      "runs/adapter", minutes=5,  lr=3e-4, **LOOK),
 }
 # fmt: on

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from lwr.degrade.draw import log_uniform
+
 PSF_SIZE = 33  # pixels; holds a radius up to 15
 
 
@@ -24,10 +26,10 @@ class Aperture:
 
 
 def sample_aperture(stream: random.Random, radius: tuple[float, float] = (1.0, 7.0)) -> Aperture:
-    """A spot with a radius uniform in `radius` pixels; half polygons; one in three has a sharp depth."""
+    """A spot with a radius log-uniform in `radius` pixels; half polygons; one in three has a sharp depth."""
     blades = stream.choice((5, 6, 7, 8)) if stream.random() < 0.5 else 0
     return Aperture(
-        radius=stream.uniform(*radius),
+        radius=log_uniform(stream, *radius),
         blades=blades,
         rotation=stream.uniform(0, 2 * math.pi) if blades else 0.0,
         edge=stream.uniform(1.0, 2.0),

@@ -29,10 +29,10 @@ class Exposure:
 
 
 def sample_exposure(stream: random.Random) -> Exposure:
-    """Shake (6 of 10) or defocus, with noise of 0 to 4/255 at mid-grey."""
+    """Shake (6 of 10) or defocus, with noise of 0 to 3/255 at mid-grey."""
     moving = stream.random() < _MOTION_CHANCE
     blur = sample_shake(stream) if moving else sample_aperture(stream)
-    level = stream.uniform(0, 4) / 255
+    level = stream.uniform(0, 3) / 255
     return Exposure(
         kind="motion" if moving else "defocus",
         blur=blur,

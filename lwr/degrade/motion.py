@@ -44,8 +44,8 @@ class Shake:
     walk_seed: int  # of the random numbers along the way
 
 
-def sample_shake(stream: random.Random, extent: tuple[float, float] = (4.0, 30.0)) -> Shake:
-    """A trajectory whose extent is log-uniform in `extent` pixels."""
+def sample_shake(stream: random.Random, extent: tuple[float, float] = (2.0, 24.0)) -> Shake:
+    """A trajectory whose extent is log-uniform in `extent` pixels: small shakes are the common ones."""
     return Shake(
         extent=math.exp(stream.uniform(math.log(extent[0]), math.log(extent[1]))),
         exposure=stream.choice((0.1, 0.5, 1.0)),

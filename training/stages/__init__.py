@@ -7,12 +7,14 @@ from training.stages.decoder import Decoder
 from training.stages.encoder import Encoder
 from training.stages.end_to_end import EndToEnd
 from training.stages.prior import Prior
+from training.stages.wrapping import Wrapping
 
 STAGES: dict[str, type[Stage]] = {
     "autoencoder": Autoencoder,
     "prior": Prior,
     "encoder": Encoder,
     "adapter": Adapters,
+    "wrapping": Wrapping,
     "decoder": Decoder,
     "end_to_end": EndToEnd,
 }

@@ -9,6 +9,7 @@ from diffusers import DDIMScheduler
 from torch import nn
 
 from lwr.adapter import Adapter, AdapterFacts, load_adapter, new_pair, product, save_adapter, target_modules
+from lwr.metrics import psnr
 from lwr.network import RestorationNetwork, load_network
 from lwr.sampling import timesteps
 from training.config import Config
@@ -87,19 +88,27 @@ class AdaptedStage(Stage):
             if folder.exists():
                 pairs = load_adapter(folder, task, facts.id).pairs
             else:
-                pairs = {name: new_pair(module, config.rank) for name, module in targets.items()}
+                pairs = {name: new_pair(module, self._rank(name)) for name, module in targets.items()}
             self.loras[task] = nn.ModuleDict(
                 {name.replace(".", "/"): nn.ParameterList(pair) for name, pair in pairs.items()}
             )
 
+    def _rank(self, name: str) -> int:
+        return self.config.wrapping_rank if name.startswith("wrapping.") else self.config.rank
+
     def restore(
         self, batch: Batch, generator: torch.Generator, steps: int, fidelity: float | None
     ) -> tuple[torch.Tensor | None, torch.Tensor]:
-        """The network's whole pass with the batch's adapters at their strengths: (photo or None, latent)."""
+        """The network's whole pass with the batch's adapters at their strengths: (photo or None, latent).
+
+        `steps` 0 runs CFW's chain alone, see `RestorationNetwork.forward`.
+        """
         parameters = dict(self.network.named_parameters())
         folded: dict[str, torch.Tensor] = {}
         for task, strength in batch.tasks.items():
             for name, (a, b) in self.loras[task].items():
+                if not steps and not name.startswith("wrapping/"):
+                    continue
                 weight = f"{name.replace('/', '.')}.weight"
                 delta = strength * self.facts[task].scaling * product(a, b)
                 folded[weight] = folded.get(weight, parameters[weight]) + delta
@@ -113,7 +122,7 @@ class AdaptedStage(Stage):
             generator=generator,
             device=photo.device,
         )
-        schedule = timesteps(self.network.prior.facts.start_timestep, steps)
+        schedule = timesteps(self.network.prior.facts.start_timestep, steps) if steps else []
         arguments = (photo, batch.instructions, schedule, noise, fidelity)
         return torch.func.functional_call(self.network, folded, arguments)
 
@@ -123,6 +132,16 @@ class AdaptedStage(Stage):
         for task, pairs in self.loras.items():
             named = {name.replace("/", "."): (a.detach(), b.detach()) for name, (a, b) in pairs.items()}
             save_adapter(Adapter(self.facts[task], named), folder / "adapters" / task)
+
+
+def logged(output: torch.Tensor, batch: Batch, config: Config) -> Logs:
+    """Mean absolute error by kind of batch; for a task on its own damage also the median PSNR gain in dB."""
+    logs = {f"l1_{batch.kind}": (output - batch.target).abs().mean().detach()}
+    logs |= {f"n_{batch.kind}": torch.ones(())}
+    if batch.kind in config.tasks:
+        gain = psnr(output.detach().clamp(0, 1), batch.target) - psnr(batch.degraded, batch.target)
+        logs |= {f"gain_{batch.kind}": gain.median()}
+    return logs
 
 
 def diffusion_loss(

@@ -1,8 +1,8 @@
-"""Rung 6: everything around the prior trains through the few-step sampler, from photo to photo.
+"""Rung 7: everything around the prior trains through the few-step sampler, from photo to photo.
 
-Fidelity 1 is trained for the least error (L1), fidelity 0.75 for the look (L1 + LPIPS-VGG + hinge
-PatchGAN), so the slider means something. The VAE's encoder and the UNet stay frozen: they are the latent
-space and the prior in it. The VAE's decoder, which no latent depends on, trains with CFW.
+As the decoder rung, with the gradient going on through the sampler into the time-aware encoder, its SFT
+layers, the text path and every LoRA pair, and with a hinge PatchGAN for the look. The prior itself (VAE and
+the UNet's own layers) stays frozen.
 """
 
 import torch
@@ -11,26 +11,22 @@ from torch import nn
 
 from training.config import Config
 from training.data import CropSampler
-from training.losses import PatchDiscriminator, adaptive_weight, charbonnier, hinge_discriminator
-from training.mixture import Batch, draw
-from training.perceptual import Lpips
-from training.stages.base import AdaptedStage, Logs
+from training.losses import PatchDiscriminator, adaptive_weight, hinge_discriminator, log_error
+from training.mixture import draw
+from training.stages.base import Logs, logged
+from training.stages.decoder import Decoder
 
-LOOK_FIDELITY = 0.75
-LATENT_WEIGHT = 0.02
-LOOK_START = 0.3  # of the run: first the coarse things, at which L1 is faster
-GAN_START = 0.6  # of the run: a discriminator has nothing to say while the photo is still wrong
+LATENT_WEIGHT = 0.1  # of the distance to the clean photo's latent, which fidelity 0 lives by
+GAN_START = 0.2  # of the run
 
 
-class EndToEnd(AdaptedStage):
-    """Trains encoder, SFT, text path, CFW, VAE decoder and every task's LoRA."""
+class EndToEnd(Decoder):
+    """Trains encoder, SFT, text path, CFW and every task's LoRA."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.train_conditioning()
-        self.network.wrapping.requires_grad_(True)
-        self.network.prior.vae.decoder.requires_grad_(True)
-        self.lpips = Lpips("vgg16", taps=3) if config.perceptual else None
+        self.loras.requires_grad_(True)
         self.discriminator = PatchDiscriminator() if config.gan else None
         self.opponent = (
             torch.optim.AdamW(self.discriminator.parameters(), 2e-4, (0.5, 0.99))
@@ -45,43 +41,31 @@ class EndToEnd(AdaptedStage):
     def forward(
         self, sampler: CropSampler, generator: torch.Generator, progress: float
     ) -> tuple[torch.Tensor, Logs]:
-        """Of ten batches four have fidelity 1, four 0.75, the rest 0 or anything; one or two steps."""
+        """Loss of the photo at the batch's fidelity and of its latent; one batch in ten takes two steps."""
         batch = draw(self.config, sampler, generator)
-        roll, free, extra = torch.rand(3, generator=generator).tolist()
-        fidelity = 1.0 if roll < 0.45 else LOOK_FIDELITY if roll < 0.9 else 0.0 if roll < 0.95 else free
-        output, latent = self.restore(batch, generator, steps=2 if extra < 0.1 else 1, fidelity=fidelity)
+        fidelity = self.draw_fidelity(generator)
+        steps = 2 if torch.rand(1, generator=generator).item() < 0.1 else 1
+        output, latent = self.restore(batch, generator, steps, fidelity)
         output = output.float()
-        l1 = charbonnier(output, batch.target)
         with torch.no_grad():
-            clean = self.network.encode(batch.target).latent.float()
-        loss = l1 + LATENT_WEIGHT * F.mse_loss(latent.float(), clean)
-        logs = {f"l1_{batch.kind}": l1.detach(), f"n_{batch.kind}": torch.ones(())}
-        if fidelity < 1 and self.lpips is not None and progress > LOOK_START:
-            loss = loss + self._look(output, batch, l1, logs, progress > GAN_START)
-        return loss, logs
-
-    def _look(
-        self, output: torch.Tensor, batch: Batch, l1: torch.Tensor, logs: Logs, adversarial: bool
-    ) -> torch.Tensor:
-        few = slice(0, None, 4)  # every fourth crop: the VGG costs more than the network
-        shown, target = output[few].clamp(0, 1), batch.target[few]
-        distance = self.lpips(shown, target).mean()
-        logs |= {"lpips3": distance.detach(), "n_lpips3": torch.ones(())}
-        look = self.config.perceptual * distance
-        if adversarial and self.discriminator is not None and batch.kind in self.config.tasks:
+            clean = self.network.encode(batch.target).latent
+        pull = LATENT_WEIGHT * F.mse_loss(latent.float(), clean)
+        if fidelity == 1:
+            return log_error(output, batch.target) + pull, logged(output, batch, self.config)
+        loss, logs = self.look(output, batch.target)
+        if self.discriminator is not None and progress > GAN_START and batch.kind in self.config.tasks:
             gan = -self.discriminator(output).mean()
-            weight = adaptive_weight(l1 + look, gan, output) if gan.requires_grad else 0.0
-            self._train_discriminator(batch.target, output.detach())
+            weight = adaptive_weight(loss, gan, output) if gan.requires_grad else 0.0
+            self._judge(batch.target, output.detach())
             logs |= {"gan": gan.detach(), "n_gan": torch.ones(())}
-            look = look + self.config.gan * weight * gan
-        return look
+            loss = loss + self.config.gan * weight * gan
+        return loss + pull, logs
 
-    def _train_discriminator(self, real: torch.Tensor, fake: torch.Tensor) -> None:
+    def _judge(self, real: torch.Tensor, fake: torch.Tensor) -> None:
         if not torch.is_grad_enabled():
             return
         loss = hinge_discriminator(self.discriminator(real), self.discriminator(fake))
-        gradients = torch.autograd.grad(loss, list(self.discriminator.parameters()))
-        self.pending = gradients
+        self.pending = torch.autograd.grad(loss, list(self.discriminator.parameters()))
 
     def after_step(self) -> None:
         """The discriminator's own step, after the generator's."""

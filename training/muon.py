@@ -1,0 +1,86 @@
+"""Muon (Jordan et al. 2024): momentum whose matrices are made nearly orthogonal before each step.
+
+For the hidden layers of a network; convolution kernels (out,in,k,k) count as matrices (out, in*k*k). All
+other parameters (biases, norms, LoRA factors) take AdamW's step, so one optimiser serves a whole stage.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+
+# Coefficients of the quintic iteration, chosen there so that five rounds bring singular values near 1.
+_A, _B, _C = 3.4445, -4.7750, 2.0315
+_ROUNDS = 5
+_SMALLEST_SIDE = 24  # of a matrix that Muon takes: layers next to pixels and latents are left to AdamW
+
+
+def hidden_matrices(module: nn.Module) -> list[nn.Parameter]:
+    """The weights that train in convolutions and linear layers and are at least 24 either way."""
+    layers = (m.weight for m in module.modules() if isinstance(m, nn.Conv2d | nn.Linear))
+    return [w for w in layers if w.requires_grad and min(w.flatten(1).shape) >= _SMALLEST_SIDE]
+
+
+class Muon(torch.optim.Optimizer):
+    """Groups with `matrices=True` take Muon's step, the others AdamW's; both use the same `lr`.
+
+    The orthogonal step is scaled by 0.2 sqrt(max(rows, columns)), which gives it the size of an Adam step
+    (Liu et al. 2025, "Muon is scalable for LLM training", section 2.2).
+    """
+
+    def __init__(
+        self,
+        matrices: Iterable[nn.Parameter],
+        others: Iterable[nn.Parameter],
+        lr: float,
+        momentum: float = 0.95,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+    ) -> None:
+        groups = [{"params": list(matrices), "matrices": True}, {"params": list(others), "matrices": False}]
+        defaults = {"lr": lr, "momentum": momentum, "betas": betas, "weight_decay": weight_decay}
+        super().__init__([group for group in groups if group["params"]], defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:
+        """One step of every parameter that has a gradient."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                change = self._muon(parameter, group) if group["matrices"] else self._adam(parameter, group)
+                parameter.add_(change, alpha=-group["lr"])
+
+    def _muon(self, parameter: nn.Parameter, group: dict) -> torch.Tensor:
+        state = self.state[parameter]
+        if not state:
+            state["momentum"] = torch.zeros_like(parameter)
+        state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
+        ahead = parameter.grad.lerp(state["momentum"], group["momentum"])  # Nesterov
+        matrix = ahead.flatten(1)
+        scale = 0.2 * max(matrix.shape) ** 0.5
+        return scale * orthogonalised(matrix).view_as(parameter)
+
+    def _adam(self, parameter: nn.Parameter, group: dict) -> torch.Tensor:
+        state = self.state[parameter]
+        if not state:
+            state["steps"] = torch.zeros(())
+            state["mean"], state["square"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        state["steps"] += 1
+        first, second = group["betas"]
+        state["mean"].lerp_(parameter.grad, 1 - first)
+        state["square"].lerp_(parameter.grad.square(), 1 - second)
+        mean = state["mean"] / (1 - first ** state["steps"])
+        return mean / ((state["square"] / (1 - second ** state["steps"])).sqrt() + 1e-8)
+
+
+def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
+    """U V' of the singular value decomposition of (R,C), roughly: singular values of about 0.7 to 1.2."""
+    x = matrix / (matrix.norm() + 1e-12)
+    tall = x.shape[0] > x.shape[1]
+    x = x.T if tall else x
+    for _ in range(_ROUNDS):
+        square = x @ x.T
+        x = _A * x + (_B * square + _C * square @ square) @ x
+    return x.T if tall else x
