@@ -6,7 +6,7 @@ RUNS = [f"runs/{name}" for name in ("autoencoder", "prior", "encoder", "wrapping
 VAE, PRIOR, ENCODER, WRAPPING, DECODER, END = RUNS
 # Weights of dehaze, deblur, super-resolution: haze is learned first, blur last.
 DETAIL = {"task_weights": (0.5, 2.0, 2.0), "clip": 0.02}
-SMALL_CROPS = {"batch": 32, "crop": 64}
+SMALL = DETAIL | {"batch": 32, "crop": 64}  # many different damages a step
 LOOK = DETAIL | {"perceptual": 1.0}
 
 # fmt: off
@@ -14,7 +14,7 @@ PRESETS: dict[str, Config] = {
     "autoencoder": Config("autoencoder", None,     VAE,            minutes=25, lr=1e-3, batch=16, crop=96),
     "prior":       Config("prior",       VAE,      PRIOR,          minutes=6,  lr=1e-3, batch=24),
     "encoder":     Config("encoder",     PRIOR,    ENCODER,        minutes=8,  lr=1e-3, batch=16),
-    "wrapping":    Config("wrapping",    ENCODER,  WRAPPING,       minutes=50, lr=1e-3, **SMALL_CROPS, **DETAIL),
+    "wrapping":    Config("wrapping",    ENCODER,  WRAPPING,       minutes=50, lr=1e-3, **SMALL),
     "decoder":     Config("decoder",     WRAPPING, DECODER,        minutes=20, lr=7e-4, **LOOK),
     "end-to-end":  Config("end_to_end",  DECODER,  END,            minutes=10, lr=3e-4, gan=0.02, **LOOK),
     "adapter":     Config("adapter",     END,      "runs/adapter", minutes=5,  lr=3e-4, **LOOK),
