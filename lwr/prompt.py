@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from lwr.prompt_marks import ENDS, MENTIONS, REACH, Mark, bounds, lexicon
 from lwr.tasks import TASKS
-from lwr.tasks.base import Task
+from lwr.tasks.base import Task, phrases
 
 MAX_CHARACTERS = 1000  # what comes later in a longer text is not read: a request is a sentence, not a book
 
@@ -63,6 +63,9 @@ _NOTHING, _COMPLAINT, _FORBIDDEN, _ASK = range(4)  # ranks: of two wishes about 
 _DENIALS = (("BE", "NOT"), ("GOAL", "NOT"), ("NOT", "WANT"))  # "sharpening is not", "must not", "not needed"
 _SAYING = frozenset(  # none of these in a title
     {"BE", "REMOVE", "REPAIR", "KEEP", "CREATE", "WANT", "GOAL", "CANNOT", "TROUBLE", "BAD", "FUNCTION"}
+)
+_REFERENCES = frozenset(  # what "but I like it" leaves is what was named last
+    phrases("it, that, them, as it is, as is, alone, the mood, that mood, the atmosphere, that atmosphere")
 )
 _LIST = ("ARTICLE", "COMMA", "DEFECT", "ACTION", "QUALITY", "FUNCTION")
 
@@ -116,6 +119,8 @@ def _wishes(marks: Sequence[Mark]) -> list[_Wish]:
             scope = _Scope()  # "sharpen everything but keep the fog"
         elif kind in ("BREAK", "INSTEAD", "NOR") or (kind == "COMMA" and not _in_list(marks, i)):
             scope = _Scope(after=int(kind != "BREAK" and kind != "COMMA"))
+        elif kind == "SO" and not scope.verb:
+            scope = _Scope()  # "I had no tripod so it is blurry"
         elif kind == "JOIN":
             scope = _joined(scope, marks, i)
         elif kind in ("NOT", "EXCEPT"):
@@ -148,7 +153,7 @@ def _keeps_as_is(scope: _Scope, marks: Sequence[Mark], i: int) -> bool:
         return False
     clause = marks[i + 1 : bounds(marks, i)[1]]
     alone = not any(mark.kind in (*MENTIONS, "WORD", "PICTURE") for mark in clause)
-    pronoun = bool(clause) and clause[0].text in ("it", "that", "them", "as it is", "as is", "alone")
+    pronoun = bool(clause) and clause[0].text in _REFERENCES
     return alone and pronoun and scope.odd != (scope.verb == "KEEP")
 
 
@@ -183,7 +188,11 @@ def _judge_defect(scope: _Scope, sequel: _Sequel, marks: Sequence[Mark], i: int)
         return _ASK if (sequel.sign > 0) ^ odd else _FORBIDDEN
     if scope.verb == "WANT":
         return _ASK if odd else _FORBIDDEN
-    attribute = i > 0 and marks[i - 1].text in ("the", "this", "my", "that", "these", "those", "our")
+    determiner = marks[i - 1].text.removeprefix("so ") if i else ""
+    attribute = determiner in ("the", "this", "my", "that", "these", "those", "our")
+    if attribute and i > 1 and marks[i - 2].kind == "CREATE":  # unlike "make the foggy hills clear",
+        following = next((m.kind for m in marks[i + 1 :] if m.kind not in ("ARTICLE", "STRENGTH")), "")
+        attribute = following in ("WORD", "PICTURE")  # "increase the fog" asks for no less of it
     if (scope.verb == "CREATE" and not attribute) or _is_imperative(marks, i):
         return _ASK if scope.after % 2 == 1 and scope.before % 2 == 0 and scope.verb else _NOTHING
     if "CAPTION" in scope.seen or _is_caption(marks, i):

@@ -12,7 +12,8 @@ CUES: dict[str, tuple[str, ...]] = {
             take off, taken out, eliminate, reduce, delete, lose, cut, undo, kill, erase, drop, strip,
             wipe, dissolve, decrease, diminish, minimise, minimize, lessen, less, weaken, filter,
             cut through, see past, lift, blow away, banish, dispel, do away with, tone down, free, fewer,
-            suppress, losing, revert, extract, penetrate""",
+            suppress, losing, revert, extract, penetrate, dial down, turn down, bring down, knock back,
+            thin out, thinner""",
         "REPAIR": """fix, correct, repair, restore, improve, enhance, clean, clean up, clear, clear up,
             cure, solve, help, deal with, treat, handle, rescue, save, recover, do something about,
             better, bring back, bring out, bring, sort out, tackle, counter, counteract, compensate,
@@ -20,10 +21,10 @@ CUES: dict[str, tuple[str, ...]] = {
             worry about, care about, mend, heal, polish, optimise, optimize, regain, apply""",
         "KEEP": """keep, kept, leave, left alone, preserve, retain, maintain, like, love, keen on,
             fond of, a fan of, a big fan of, enjoy, adore, ignore, stay, never mind, appreciate, remain,
-            would keep, would leave, cherish""",
+            would keep, would leave, cherish, spare, nothing wrong with""",
         "CREATE": """make, add, create, give, generate, simulate, more, increase, boost, raise, higher,
             imitate, introduce, put, produce, insert""",
-        "WANT": "want, need, would like, would love, prefer, wish, desire, require, hope for",
+        "WANT": "want, need, would like, would love, would rather, prefer, wish, desire, require, hope for",
         "BECOME": "get, got, turn, turn out, become, became, let, come out, came out, end up, bring to, made",
         # what is said after a mention
         "GONE": "gone, away, out, disappear, vanish, go, go away, goes, went",
@@ -51,6 +52,7 @@ CUES: dict[str, tuple[str, ...]] = {
         "EXCEPT": """except, except for, excluding, apart from, other than, besides, everything but,
             anything but, all but""",
         "INSTEAD": "instead of, rather than",
+        "SO": "so it, so he, so she, so they, so i, so the, so my, so everything, so now",
         "NOR": "nor",
         # what holds a sentence together
         "BREAK": """but, however, because, because of, due to, since, although, though, whereas, while,
@@ -64,7 +66,8 @@ CUES: dict[str, tuple[str, ...]] = {
         "REMOVAL": "removal, reduction, correction, elimination, removing, suppression",
         "QUESTION": """write, describe, tell me, is it, was it, what is, what are, what does, what was,
             how does, how do you define, who is, explain, define, tell me about, what causes, what did,
-            what a lovely, what a beautiful, what a nice, what a great""",
+            what a lovely, what a beautiful, what a nice, what a great, is this photo, is this picture,
+            is this image, is the photo, is the picture, is the image""",
         "ARTICLE": """the, a, an, any, some, all, this, that, these, those, my, your, his, her, our,
             their, its, too, either, of, both, every, much, entire, whole, so, really, actual, bit,
             all of, most""",
@@ -77,7 +80,10 @@ CUES: dict[str, tuple[str, ...]] = {
             did, kindly, hi, not only, not just, do not you, is it possible, is it still possible,
             is there a way, is there any way, do not just, up, for, by, with, everything, everywhere,
             for me, us, them, pls, thanks, thank you, may, might, nothing but, now, again, left side,
-            left half, left corner, on the left, left hand, leaves, left eye""",
+            left half, left corner, on the left, left hand, leaves, left eye, strength, intensity,
+            top half, bottom half, upper half, lower half, right half, other half, half of the photo,
+            half of the picture, half of the image, half the photo, half the picture, half the image,
+            the mood, that mood, the atmosphere, that atmosphere""",
     }.items()
 }
 INFLECTED = frozenset({"REMOVE", "REPAIR", "KEEP", "CREATE", "WANT"})  # roles whose words are verbs
@@ -86,18 +92,20 @@ MENDED = frozenset({"REMOVE", "REPAIR", "KEEP", "CREATE", "NOT", "STRENGTH"})  #
 STRENGTHS: dict[float, tuple[str, ...]] = {
     0.25: phrases(
         """very slightly, ever so slightly, very lightly, very gently, barely, just barely, hardly,
-        a tiny bit, tiny bit, very little, minimally"""
+        a tiny bit, tiny bit, very little, minimally, by a quarter,
+        the slightest bit, just the slightest bit"""
     ),
     0.5: phrases(
         """slightly, slight, a bit, a bit of, a little, a little of, a little bit, a little bit of,
         little bit, a tiny little bit, just a little, a touch, a tad, a tad bit, a lil bit, lil bit, a lil,
         a wee bit, wee bit, a smidgen, a light, light touch, a small amount, a hint, a smidge, lightly,
         gently, gentle, subtly, subtle, mildly, mild, carefully, not too much, not too strongly,
-        not too hard, not so much, not much, half, halfway, partly, partially"""
+        not too hard, not so much, not much, half, halfway, partly, partially, a notch, go easy on, easy on,
+        do not overdo, do not overdo it, without overdoing it, do not go overboard"""
     ),
     0.75: phrases(
         """moderately, moderate, somewhat, not completely, not fully, not entirely, not all of it, mostly,
-        most of the, a fair bit, considerably"""
+        most of the, a fair bit, considerably, nearly all, nearly all of, almost all, almost all of"""
     ),
     1.0: phrases(
         """completely, strongly, strong, very, fully, totally, heavily, heavy, extremely, extreme, a lot,

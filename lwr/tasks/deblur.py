@@ -30,12 +30,14 @@ TASK = Task(
             i shook, shook when, i moved, he moved, she moved, they moved, kid moved, child moved,
             moved too fast, moving too fast, was moving, were moving, subject moved, indistinct, jittery,
             missed the focus, missed focus, focus missed, autofocus missed, autofocus failed, wrong focus,
-            soft focus, lost focus, focused on the wrong, focus on the wrong, focus is on the wrong"""
+            soft focus, lost focus, focused on the wrong, focus on the wrong, focus is on the wrong,
+            tripod moved, tripod shook, shook my tripod, shook the tripod, locked onto the wrong,
+            locked on the wrong, shutter speed was too slow, shutter was too slow"""
         ),
         actions=phrases(
             """deblur, unblur, sharpen, sharper, crisper, crispen, refocus, sharpen up, into focus,
             in better focus, more focused, shake reduction, stabilise, stabilize, desmear, steady it,
-            steady this, steady the"""
+            steady this, steady the, crisp up, crisp it, crisp this, sharp it, sharp this"""
         ),
         qualities=phrases(
             "sharp, sharpness, crisp, crispness, focus, the focus on, in focus, focused, well focused"
@@ -43,7 +45,7 @@ TASK = Task(
         idioms=phrases(
             """focus on, focuses on, focusing on, focus only on, soft light, soft colours, soft colors,
             soft tones, soft glow, soft pastel, soft shadows, soft lighting, background blur, sharp contrast,
-            shake hands, milk shake"""
+            shake hands, milk shake, blur out the, blur out my"""
         ),
     ),
     degrade=degrade,

@@ -20,7 +20,7 @@ TASK = Task(
     examples=("remove the haze", "the mountains vanish behind a white veil", "lift the fog a little"),
     vocabulary=Vocabulary(
         defects=phrases(
-            """haze, hazy, hazed, haziness, fog, foggy, fogged, fogginess, mist, misty, mistiness, smog,
+            """haze, hase, hazy, hazed, haziness, fog, foggy, fogged, fogginess, mist, misty, mistiness, smog,
             smoggy, smoke, smoky, pollution, air pollution, polluted air, white veil, grey veil, gray veil,
             milky veil, whitish veil, thin veil, veil over, milky, milkiness, veiled,
             can not see the mountains, can not see far, can barely see the mountains, mountains are hidden,

@@ -37,7 +37,8 @@ TASK = Task(
             visible pixels, low resolution, low res, lowres, low definition, poor resolution,
             bad resolution, too small, so small, very small, quite small, really small, is small,
             looks small, is tiny, too tiny, so tiny, very tiny, thumbnail, the pixels, few pixels,
-            not enough pixels, jagged, jaggies, too few pixels, undersized, low pixel, but small, but tiny"""
+            not enough pixels, pixels everywhere, jagged, jaggies, too few pixels, undersized, low pixel,
+            but small, but tiny"""
         )
         + tuple(f"{small} {picture}" for small in ("small", "tiny") for picture in _PICTURES)
         + tuple(f"{picture} {small}" for small in ("small", "tiny") for picture in _PICTURES),
