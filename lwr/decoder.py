@@ -65,20 +65,23 @@ class ControllableFeatureWrapping(nn.Module):
             return fusion(torch.cat([encoded, decoded], 1)), None
         return fusion(encoded, decoded, F.pixel_unshuffle(image, 2**level), coarser)
 
-    def pixels(self, found: torch.Tensor, encoded: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
-        """C([E, D]) of the VAE's image (B,P,h,w) in [-1,1]; `found` is what the finest level gave."""
-        return self.pixel_head(torch.cat([found, encoded, decoded], 1)) + self.filters(found, encoded)
+    def exact(self, found: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """The chain's own photo (B,P,h,w) about [-1,1]: the VAE's input `image` and what the chain corrects.
 
-    def look(self, found: torch.Tensor, encoded: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
-        """L([E, D]) of the VAE's image, as `pixels`."""
-        return self.look_head(torch.cat([found, encoded, decoded], 1))
+        `found` (B,C,h,w) is what the finest level gave.
+        """
+        return image + self.pixel_head(torch.cat([found, image], 1)) + self.filters(found, image)
+
+    def look(self, found: torch.Tensor, image: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
+        """L([E, D]) of the VAE's image (B,P,h,w) in [-1,1]."""
+        return self.look_head(torch.cat([found, image, decoded], 1))
 
     def without_decoder(self, encoded: Sequence[torch.Tensor], image: torch.Tensor) -> torch.Tensor:
-        """The chain by itself, as if the decoder gave back the photo: (B,P,h,w) about [-1,1]."""
+        """The chain by itself, blind to the decoder: its photo (B,P,h,w) about [-1,1]."""
         found = None
         for level in sorted(self.config.levels, reverse=True):
             found = self(level, encoded[level], torch.zeros_like(encoded[level]), image, found)[1]
-        return image + self.pixels(found, image, image)
+        return self.exact(found, image)
 
 
 class Fusion(nn.Module):
@@ -269,23 +272,21 @@ def decode_wrapped(
     decoded = decoder.conv_out(decoder.conv_act(decoder.conv_norm_out(h)))
     if not active or wrapping.pixel_head is None:
         return decoded
-    output = decoded + fidelity * wrapping.pixels(found, image, decoded)
-    if fidelity < 1:
-        output = output + 4 * fidelity * (1 - fidelity) * wrapping.look(found, image, decoded)
-    return output
+    output = wrapping.exact(found, image)
+    if fidelity == 1:
+        return output
+    output = decoded + fidelity * (output - decoded)  # D + w C([E, D]) with C = the chain's photo - D
+    return output + 4 * fidelity * (1 - fidelity) * wrapping.look(found, image, decoded)
 
 
 def _pixel_head(config: WrappingConfig) -> nn.Conv2d:
-    """Starts as E - D plus a little of what the chain found, so that fidelity 1 starts near the input."""
-    pixels, channels = config.pixel_channels, config.channels[0]
-    head = nn.Conv2d(channels + 2 * pixels, pixels, 3, padding=1)
+    """Starts as a little of what the chain found, so that fidelity 1 starts near the input."""
+    channels = config.channels[0]
+    head = nn.Conv2d(channels + config.pixel_channels, config.pixel_channels, 3, padding=1)
     nn.init.zeros_(head.bias)
     with torch.no_grad():
         head.weight[:, :channels] *= 0.1
         head.weight[:, channels:] = 0
-        for i in range(pixels):
-            head.weight[i, channels + i, 1, 1] = 1
-            head.weight[i, channels + pixels + i, 1, 1] = -1
     return head
 
 

@@ -49,7 +49,7 @@ def adapter(network: RestorationNetwork, seed: int = 0) -> Adapter:
     for name in load_adapter(EMBEDDED / "adapters" / "deblur", "deblur", "embedded").pairs:
         a, b = new_pair(modules[name], rank=6 if name.startswith("encoder.") else 4)
         pairs[name] = (a, torch.randn_like(b) * 0.02)
-    return Adapter(AdapterFacts("deblur", "embedded", "0.1.0", rank=4, alpha=6), pairs)
+    return Adapter(AdapterFacts("deblur", "embedded", "0.2.0", rank=4, alpha=6), pairs)
 
 
 def prediction(network: RestorationNetwork) -> torch.Tensor:

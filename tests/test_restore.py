@@ -108,8 +108,8 @@ def test_two_tasks_go_in_one_pass_and_both_count(restorer: Restorer) -> None:
     both = restorer(FACE, "remove the haze and fix the blur", progress=lambda *call: calls.append(call))
     assert both.tasks == {"dehaze": 1.0, "deblur": 1.0}
     assert both.settings.adapters == {
-        "dehaze": "embedded/dehaze@0.1.0",
-        "deblur": "embedded/deblur@0.1.0",
+        "dehaze": "embedded/dehaze@0.2.0",
+        "deblur": "embedded/deblur@0.2.0",
     }
     assert [what for _, _, what in calls] == ["encoding", "restoring", "decoding"]
     assert not same(both, restorer(FACE, task="dehaze")) and not same(both, restorer(FACE, task="deblur"))

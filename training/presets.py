@@ -14,9 +14,9 @@ PRESETS: dict[str, Config] = {
     "autoencoder": Config("autoencoder", None,     VAE,            minutes=25, lr=1e-3, batch=16, crop=96),
     "prior":       Config("prior",       VAE,      PRIOR,          minutes=6,  lr=1e-3, batch=24),
     "encoder":     Config("encoder",     PRIOR,    ENCODER,        minutes=8,  lr=1e-3, batch=16),
-    "wrapping":    Config("wrapping",    ENCODER,  WRAPPING,       minutes=50, lr=1e-3, **SMALL),
-    "decoder":     Config("decoder",     WRAPPING, DECODER,        minutes=20, lr=7e-4, **LOOK),
-    "end-to-end":  Config("end_to_end",  DECODER,  END,            minutes=10, lr=3e-4, gan=0.02, **LOOK),
-    "adapter":     Config("adapter",     END,      "runs/adapter", minutes=5,  lr=3e-4, **LOOK),
+    "wrapping":    Config("wrapping",    ENCODER,  WRAPPING,       minutes=40, lr=1e-3, **SMALL),
+    "decoder":     Config("decoder",     WRAPPING, DECODER,        minutes=9,  lr=1e-3, exact=0, **LOOK),
+    "end-to-end":  Config("end_to_end",  DECODER,  END,            minutes=60, lr=2e-4, gan=0.02, **LOOK),
+    "adapter":     Config("adapter",     DECODER,  "runs/adapter", minutes=5,  lr=5e-4, **LOOK),
 }
 # fmt: on

@@ -1,8 +1,7 @@
-"""Rung 7: everything around the prior trains through the few-step sampler, from photo to photo.
+"""Everything around the prior trains through the few-step sampler, from photo to photo, at every fidelity.
 
-As the decoder rung, with the gradient going on through the sampler into the time-aware encoder, its SFT
-layers, the text path and every LoRA pair, and with a hinge PatchGAN for the look. The prior itself (VAE and
-the UNet's own layers) stays frozen.
+The gradient goes on through the sampler into the time-aware encoder, its SFT layers, the text path and every
+LoRA pair; a hinge PatchGAN helps the look. The prior itself (VAE and the UNet's own layers) stays frozen.
 """
 
 import torch
@@ -11,21 +10,22 @@ from torch import nn
 
 from training.config import Config
 from training.data import CropSampler
-from training.losses import PatchDiscriminator, adaptive_weight, hinge_discriminator, log_error
+from training.losses import PatchDiscriminator, adaptive_weight, hinge_discriminator
 from training.mixture import draw
-from training.stages.base import Logs, logged
-from training.stages.decoder import Decoder
+from training.stages.base import Logs
+from training.stages.decoder import FidelityStage
 
 LATENT_WEIGHT = 0.1  # of the distance to the clean photo's latent, which fidelity 0 lives by
 GAN_START = 0.2  # of the run
 
 
-class EndToEnd(Decoder):
+class EndToEnd(FidelityStage):
     """Trains encoder, SFT, text path, CFW and every task's LoRA."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.train_conditioning()
+        self.network.wrapping.requires_grad_(True)
         self.loras.requires_grad_(True)
         self.discriminator = PatchDiscriminator() if config.gan else None
         self.opponent = (
@@ -49,17 +49,16 @@ class EndToEnd(Decoder):
         output = output.float()
         with torch.no_grad():
             clean = self.network.encode(batch.target).latent
-        pull = LATENT_WEIGHT * F.mse_loss(latent.float(), clean)
-        if fidelity == 1:
-            return log_error(output, batch.target) + pull, logged(output, batch, self.config)
-        loss, logs = self.look(output, batch.target)
-        if self.discriminator is not None and progress > GAN_START and batch.kind in self.config.tasks:
+        loss, logs = self.photo_loss(output, batch, fidelity)
+        loss = loss + LATENT_WEIGHT * F.mse_loss(latent.float(), clean)
+        adversarial = self.discriminator is not None and progress > GAN_START and fidelity < 1
+        if adversarial and batch.kind in self.config.tasks:
             gan = -self.discriminator(output).mean()
             weight = adaptive_weight(loss, gan, output) if gan.requires_grad else 0.0
             self._judge(batch.target, output.detach())
             logs |= {"gan": gan.detach(), "n_gan": torch.ones(())}
             loss = loss + self.config.gan * weight * gan
-        return loss + pull, logs
+        return loss, logs
 
     def _judge(self, real: torch.Tensor, fake: torch.Tensor) -> None:
         if not torch.is_grad_enabled():

@@ -1,4 +1,4 @@
-"""Rung 5: CFW's chain learns by itself, from the photo and its features, before the decoder joins in.
+"""Rung 4: CFW's chain learns by itself what fidelity 1 shows, from the photo and its features.
 
 Half the cost of a step through the whole network, and blur is learned from many examples or not at all: small
 crops, so that a step sees many different photos and damages.
@@ -14,7 +14,7 @@ from training.stages.base import AdaptedStage, Logs, logged
 
 
 class Wrapping(AdaptedStage):
-    """Trains CFW and the LoRA pairs in it; the decoder is taken to give back the degraded photo."""
+    """Trains CFW and the LoRA pairs in it; the sampler and the decoder have no part."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
