@@ -37,6 +37,7 @@ class Config:
     )  # whose LoRA pairs rung 4 trains
     exact: float = 0.5  # share of the batches at fidelity 1, for the least error; below it, for the look
     perceptual: float = 0.0  # weight of LPIPS-VGG in image losses; 0 = not loaded
+    perceptual_exact: float = 0.0  # the same at fidelity 1, beside the logarithmic error
     gan: float = 0.0  # weight of the PatchGAN, times the adaptive weight; 0 = none
     resume: bool = True  # go on from state.pt in `out` when it is there
     photos_limit: int | None = None  # read only so many photos; for a quick try

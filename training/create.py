@@ -83,7 +83,7 @@ def create_network(seed: int = 0) -> RestorationNetwork:
             pad_token_id=tokenizer.pad_token_id,
         )
     )
-    facts = PriorFacts(patch_size=2, start_timestep=250, default_steps=1, default_fidelity=0.75)
+    facts = PriorFacts(patch_size=2, start_timestep=250, default_steps=1, default_fidelity=1.0)
     prior = Prior(vae, unet, scheduler, text_encoder, tokenizer, facts)
     config = NetworkConfig(
         encoder=EncoderConfig(
