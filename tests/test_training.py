@@ -167,7 +167,7 @@ def test_muon_descends_and_its_state_survives_a_resume() -> None:
     def fresh() -> tuple[list[torch.nn.Parameter], Muon]:
         torch.manual_seed(0)
         parameters = [torch.nn.Parameter(torch.randn(32, 24, 3, 3)), torch.nn.Parameter(torch.randn(7))]
-        return parameters, Muon(parameters[:1], parameters[1:], lr=0.05)
+        return parameters, Muon(parameters[:1], parameters[1:], lr=0.1)
 
     whole, unbroken = fresh()
     first = steps(whole, unbroken, 1)
@@ -175,7 +175,7 @@ def test_muon_descends_and_its_state_survives_a_resume() -> None:
     assert last < first / 2
     halves, optimizer = fresh()
     steps(halves, optimizer, 10)
-    resumed = Muon(halves[:1], halves[1:], lr=0.05)
+    resumed = Muon(halves[:1], halves[1:], lr=0.1)
     resumed.load_state_dict(optimizer.state_dict())
     steps(halves, resumed, 10)
     assert all(torch.equal(a, b) for a, b in zip(whole, halves, strict=True))
