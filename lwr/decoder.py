@@ -269,13 +269,14 @@ def decode_wrapped(
             h = h + fidelity * correction
         for upsampler in block.upsamplers or ():
             h = upsampler(h)
+    chained = active and wrapping.pixel_head is not None
+    if chained and fidelity == 1:
+        return wrapping.exact(found, image)
     decoded = decoder.conv_out(decoder.conv_act(decoder.conv_norm_out(h)))
-    if not active or wrapping.pixel_head is None:
+    if not chained:
         return decoded
-    output = wrapping.exact(found, image)
-    if fidelity == 1:
-        return output
-    output = decoded + fidelity * (output - decoded)  # D + w C([E, D]) with C = the chain's photo - D
+    # D + w C([E, D]) with C = the chain's photo - D
+    output = decoded + fidelity * (wrapping.exact(found, image) - decoded)
     return output + 4 * fidelity * (1 - fidelity) * wrapping.look(found, image, decoded)
 
 

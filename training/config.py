@@ -21,7 +21,9 @@ class Config:
     muon: bool = True  # Muon's step for the weights of hidden layers, AdamW's for all else; False = AdamW
     warmup: int = 100  # steps of linear warm-up
     weight_decay: float = 0.0
-    clip: float = 1.0  # gradient norm; far below the usual one, every batch counts alike in Adam's averages
+    clip: float = (
+        1.0  # gradient norm; far below the usual one, every batch counts alike in the optimiser's averages
+    )
     ema: float = 0.999  # decay of the exponential moving average
     precision: str = "no"  # no, bf16 or fp16; on a CPU without AVX-512, bf16 is 15 times slower
     seed: int = 0
@@ -34,7 +36,7 @@ class Config:
         "encoder",
         "modulation",
         "wrapping",
-    )  # whose LoRA pairs rung 4 trains
+    )  # whose LoRA pairs the adapter rung trains
     exact: float = 0.5  # share of the batches at fidelity 1, for the least error; below it, for the look
     perceptual: float = 0.0  # weight of LPIPS-VGG in image losses; 0 = not loaded
     perceptual_exact: float = 0.0  # the same at fidelity 1, beside the logarithmic error

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import torch
 
+from lwr.degrade.draw import log_uniform
+
 STEPS = 250
 PSF_SIZE = 65  # pixels; holds every path of an extent up to 32
 _PATH = 60.0  # length of the whole walk in the model's own unit
@@ -47,7 +49,7 @@ class Shake:
 def sample_shake(stream: random.Random, extent: tuple[float, float] = (2.0, 24.0)) -> Shake:
     """A trajectory whose extent is log-uniform in `extent` pixels: small shakes are the common ones."""
     return Shake(
-        extent=math.exp(stream.uniform(math.log(extent[0]), math.log(extent[1]))),
+        extent=log_uniform(stream, *extent),
         exposure=stream.choice((0.1, 0.5, 1.0)),
         angle=stream.uniform(0, 2 * math.pi),
         jerkiness=stream.choice(_JERKINESS),

@@ -1,7 +1,7 @@
 """Rung 1: the VAE learns to hold clean and degraded photos in f8 latents (L1, MSE, weak KL, perhaps LPIPS).
 
-Half of the crops get their colour channels shuffled: a photo of one bright green leaf is rare in any training
-set, and without the shuffle it came back brown.
+Half of the crops get their colour channels shuffled: bright colours are rare in photos, and a green leaf once
+came back brown.
 """
 
 import torch

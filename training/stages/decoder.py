@@ -1,6 +1,7 @@
 """Rung 5: what the photo shows below fidelity 1, for the look (L1, LPIPS-VGG), on the frozen latents.
 
-Trains only the parts of CFW that fidelity 1 does not use: the exact result stays as the rung before made it.
+Trains only the parts of CFW behind the chain's own photo, so the exact result nearly stays as the rung before
+made it (the LoRAs of the chain's entry see a little of the decoder, which these parts change).
 """
 
 import torch
