@@ -5,9 +5,10 @@ photo: F = D + w * C([E, D]), w = `fidelity` in [0,1]. Two kinds of C:
 
 - public StableSR's: two levels, dense blocks between residual blocks;
 - `chain` (the embedded prior's): every level, plain residual blocks that also read the photo's own pixels and
-  what the next coarser level found, and the same rule once more on the pixels. At fidelity 1 the output is
-  then the photo plus a learned correction, so what the small VAE cannot hold is not lost. Between 0 and 1 a
-  second head adds 4 w (1 - w) L([E, D]): what makes the photo look right where exactness is not all.
+  what the next coarser level found, and the same rule once more on the pixels: the chain's own photo is its
+  input plus a learned correction, so what the small VAE cannot hold is not lost. The chain has two sets of
+  weights, for the least error and for the look, and `fidelity` moves from one to the other (network
+  interpolation, Wang et al. 2019): 1 is the exact photo, 0.5 the one that looks best, 0 the decoder's.
 """
 
 import math
@@ -33,6 +34,7 @@ class WrappingConfig:
     scales: tuple[float, ...] = ()  # a level, bring the VAE's features to about unit size for the chain
     pixel_channels: int = 0  # of the VAE's image, whose pixels the chain reads and wraps
     filters: tuple[int, int] = (0, 0)  # number and size (odd, pixels) of the chain's adaptive filters
+    look_rank: int = 0  # of the chain's second set of weights, kept as a low-rank difference; 0 = none
 
 
 class ControllableFeatureWrapping(nn.Module):
@@ -42,7 +44,6 @@ class ControllableFeatureWrapping(nn.Module):
         super().__init__()
         self.config = config
         self.pixel_head = _pixel_head(config) if config.chain else None
-        self.look_head = _look_head(config) if config.chain else None
         self.filters = AdaptiveFilters(config) if config.chain else None
         self.fusions = nn.ModuleDict(
             {str(i): (ChainedFusion if config.chain else Fusion)(config, i) for i in config.levels}
@@ -72,16 +73,48 @@ class ControllableFeatureWrapping(nn.Module):
         """
         return image + self.pixel_head(torch.cat([found, image], 1)) + self.filters(found, image)
 
-    def look(self, found: torch.Tensor, image: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
-        """L([E, D]) of the VAE's image (B,P,h,w) in [-1,1]."""
-        return self.look_head(torch.cat([found, image, decoded], 1))
+    def take_look(self, fidelity: float) -> None:
+        """Set the chain's weights: the exact ones at fidelity 1, those for the look at 0.5 and below."""
+        for module in self.modules():
+            if isinstance(module, TwoWayConv2d):
+                module.share = min(1.0, 2 * (1 - fidelity))
 
-    def without_decoder(self, encoded: Sequence[torch.Tensor], image: torch.Tensor) -> torch.Tensor:
+    def without_decoder(
+        self, encoded: Sequence[torch.Tensor], image: torch.Tensor, fidelity: float = 1.0
+    ) -> torch.Tensor:
         """The chain by itself, blind to the decoder: its photo (B,P,h,w) about [-1,1]."""
+        self.take_look(fidelity)
         found = None
         for level in sorted(self.config.levels, reverse=True):
             found = self(level, encoded[level], torch.zeros_like(encoded[level]), image, found)[1]
         return self.exact(found, image)
+
+
+class TwoWayConv2d(nn.Conv2d):
+    """A convolution W + share * B A: `share` 0 for the least error, 1 for the look; B starts at zero."""
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int,
+        *args: object,
+        look_rank: int = 0,
+        **kwargs: object,
+    ) -> None:  # nn.Conv2d's own arguments, because PEFT builds its layers by the class of the base layer
+        super().__init__(channels_in, channels_out, kernel, *args, **kwargs)
+        self.share = 0.0
+        if look_rank:
+            self.look_a = nn.Parameter(torch.empty(look_rank, *self.weight.shape[1:]))
+            self.look_b = nn.Parameter(torch.zeros(channels_out, look_rank))
+            nn.init.kaiming_uniform_(self.look_a, a=5**0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B,in,h,w) -> (B,out,h,w)."""
+        weight = self.weight
+        if self.share and hasattr(self, "look_a"):
+            weight = weight + self.share * (self.look_b @ self.look_a.flatten(1)).view_as(weight)
+        return self._conv_forward(x, weight, self.bias)
 
 
 class Fusion(nn.Module):
@@ -108,14 +141,17 @@ class ChainedFusion(nn.Module):
         super().__init__()
         channels = config.channels[level]
         self.scale = config.scales[level]
-        self.enter = nn.Conv2d(2 * channels + config.pixel_channels * 4**level, channels, 1)
+        rank = config.look_rank
+        self.enter = TwoWayConv2d(
+            2 * channels + config.pixel_channels * 4**level, channels, 1, look_rank=rank
+        )
         with torch.no_grad():  # D has no say before the decoder takes part in training
             self.enter.weight[:, channels : 2 * channels] = 0
         coarser = level + 1 in config.levels
-        self.lift = nn.Conv2d(config.channels[level + 1], 4 * channels, 1) if coarser else None
-        self.blocks = nn.Sequential(
-            *(ResidualBlock(channels, channels, 0) for _ in range(config.chain[level]))
+        self.lift = (
+            TwoWayConv2d(config.channels[level + 1], 4 * channels, 1, look_rank=rank) if coarser else None
         )
+        self.blocks = nn.Sequential(*(ChainBlock(channels, rank) for _ in range(config.chain[level])))
         self.leave = nn.Conv2d(channels, channels, 1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
@@ -143,7 +179,7 @@ class AdaptiveFilters(nn.Module):
         count, size = config.filters
         self.patch = math.isqrt(config.pixel_channels // 3)
         self.basis = nn.Parameter(_sharpening(count, size))
-        self.shares = nn.Conv2d(config.channels[0], count, 1)
+        self.shares = TwoWayConv2d(config.channels[0], count, 1, look_rank=config.look_rank)
         nn.init.zeros_(self.shares.weight)
         nn.init.zeros_(self.shares.bias)
 
@@ -182,13 +218,13 @@ def _sharpening(count: int, size: int) -> torch.Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """[GroupNorm-]SiLU-conv twice around a skip, (B,in,h,w) -> (B,out,h,w)."""
+    """GroupNorm-SiLU-conv twice around a skip, (B,in,h,w) -> (B,out,h,w)."""
 
     def __init__(self, channels_in: int, channels_out: int, groups: int) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(groups, channels_in, eps=1e-6) if groups else nn.Identity()
+        self.norm1 = nn.GroupNorm(groups, channels_in, eps=1e-6)
         self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1)
-        self.norm2 = nn.GroupNorm(groups, channels_out, eps=1e-6) if groups else nn.Identity()
+        self.norm2 = nn.GroupNorm(groups, channels_out, eps=1e-6)
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
         self.skip = nn.Conv2d(channels_in, channels_out, 1) if channels_in != channels_out else nn.Identity()
 
@@ -196,6 +232,19 @@ class ResidualBlock(nn.Module):
         """(B,in,h,w) -> (B,out,h,w)."""
         h = self.conv1(F.silu(self.norm1(x)))
         return self.skip(x) + self.conv2(F.silu(self.norm2(h)))
+
+
+class ChainBlock(nn.Module):
+    """SiLU-conv twice around a skip, without norms, (B,c,h,w) -> (B,c,h,w)."""
+
+    def __init__(self, channels: int, look_rank: int) -> None:
+        super().__init__()
+        self.conv1 = TwoWayConv2d(channels, channels, 3, padding=1, look_rank=look_rank)
+        self.conv2 = TwoWayConv2d(channels, channels, 3, padding=1, look_rank=look_rank)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B,c,h,w) -> (B,c,h,w)."""
+        return x + self.conv2(F.silu(self.conv1(F.silu(x))))
 
 
 class DenseTriple(nn.Module):
@@ -258,6 +307,8 @@ def decode_wrapped(
     wrapping is the plain VAE decoder.
     """
     decoder, active = vae.decoder, wrapping is not None and fidelity > 0
+    if active:
+        wrapping.take_look(fidelity)
     h = decoder.conv_in(vae.post_quant_conv(latent) if vae.post_quant_conv is not None else latent)
     h, found = decoder.mid_block(h), None
     for index, block in enumerate(decoder.up_blocks):
@@ -270,33 +321,21 @@ def decode_wrapped(
         for upsampler in block.upsamplers or ():
             h = upsampler(h)
     chained = active and wrapping.pixel_head is not None
-    if chained and fidelity == 1:
+    if chained and fidelity >= 0.5:
         return wrapping.exact(found, image)
     decoded = decoder.conv_out(decoder.conv_act(decoder.conv_norm_out(h)))
     if not chained:
         return decoded
-    # D + w C([E, D]) with C = the chain's photo - D
-    output = decoded + fidelity * (wrapping.exact(found, image) - decoded)
-    return output + 4 * fidelity * (1 - fidelity) * wrapping.look(found, image, decoded)
+    return decoded + 2 * fidelity * (wrapping.exact(found, image) - decoded)
 
 
-def _pixel_head(config: WrappingConfig) -> nn.Conv2d:
+def _pixel_head(config: WrappingConfig) -> TwoWayConv2d:
     """Starts as a little of what the chain found, so that fidelity 1 starts near the input."""
     channels = config.channels[0]
-    head = nn.Conv2d(channels + config.pixel_channels, config.pixel_channels, 3, padding=1)
+    pixels = config.pixel_channels
+    head = TwoWayConv2d(channels + pixels, pixels, 3, padding=1, look_rank=config.look_rank)
     nn.init.zeros_(head.bias)
     with torch.no_grad():
         head.weight[:, :channels] *= 0.1
         head.weight[:, channels:] = 0
     return head
-
-
-def _look_head(config: WrappingConfig) -> nn.Sequential:
-    """Starts as nothing."""
-    pixels, channels = config.pixel_channels, config.channels[0]
-    last = nn.Conv2d(channels, pixels, 3, padding=1)
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
-    return nn.Sequential(
-        nn.Conv2d(channels + 2 * pixels, channels, 1), ResidualBlock(channels, channels, 0), nn.SiLU(), last
-    )

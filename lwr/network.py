@@ -66,7 +66,7 @@ class RestorationNetwork(nn.Module):
         """
         encoded = self.encode(photo)
         if not schedule:
-            output = self.wrapping.without_decoder(encoded.features, encoded.image)
+            output = self.wrapping.without_decoder(encoded.features, encoded.image, fidelity or 0.0)
             return self.prior.from_vae(output), encoded.latent
         context = self.text_context(instructions)
         latent = sample(
