@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from lwr import image as images
-from lwr.adapter import Adapter, Attachment, load_adapter
+from lwr.adapter import Adapter, AdapterError, Attachment, load_adapter
 from lwr.color import wavelet_color_fix
 from lwr.network import Encoded, RestorationNetwork, load_network
 from lwr.prior import PriorError, locate
@@ -177,6 +177,23 @@ class Restorer:
         return Settings(
             tasks, scale, steps, fidelity, seed, f"{facts.id}@{facts.revision}", versions, self.tile
         )
+
+    def use(self, adapter: Adapter) -> None:
+        """Mend the adapter's task with it from now on, instead of with the one beside the network.
+
+        Raises AdapterError when it is for no known task, for another prior, or of other shapes.
+        """
+        facts, prior = adapter.facts, self.network.prior.facts.id
+        if facts.task not in TASKS or facts.prior != prior:
+            raise AdapterError(
+                f"The adapter is for task {facts.task!r} on prior {facts.prior!r}: give one for "
+                f"{', '.join(TASKS)} on {prior!r}."
+            )
+        with self._lock:
+            self._attached = {}
+            self._attachment.attach([adapter], [1.0])  # tried now, so that a misfit shows here
+            self._attachment.detach()
+            self._adapters[facts.task] = adapter
 
     def _adapter(self, task: str) -> Adapter:
         if task not in self._adapters:

@@ -8,38 +8,53 @@ class Config:
     """A training run. Times are wall-clock minutes; `None` means without limit."""
 
     stage: str  # a name in training.stages.STAGES
-    init: str | None = None  # network folder to start from; None = a new random one
-    out: str = "runs/out"  # network folder to write (EMA weights, half precision), state.pt beside it
-    photos: str = "../shared/photos"  # folder of pictures, or of tar shards with manifest.csv
+    init: str | None = None  # run folder whose `network` to start from; None = a new random network
+    out: str = "runs/out"  # run folder: network, checkpoint, config.json, log.jsonl, samples
+    # -- data
+    photos: str = "../shared/photos"  # folder, tar or parquet shards, or a Hub dataset, see photos.py
+    photos_limit: int | None = None  # read only so many photos; for a quick try
     tasks: tuple[str, ...] = ("dehaze", "deblur", "super-resolution")
     task_weights: tuple[float, ...] = (1.0, 2.0, 1.5)  # how often each task is drawn
-    steps: int = 1_000_000  # optimiser steps; the learning rate's cosine ends at whichever limit comes first
-    minutes: float | None = None  # time budget of the whole run, resumed parts included
-    batch: int = 8  # crops a step
     crop: int = 128  # pixels, a multiple of 32
+    batch: int = 8  # crops a process and micro-step
+    accumulate: int = 1  # micro-steps an optimiser step
+    group: int | None = None  # crops drawn and degraded together; None = 1 on a CPU, the batch elsewhere
+    # -- length and optimiser
+    steps: int = 1_000_000  # optimiser steps; the schedule ends at whichever limit comes first
+    minutes: float | None = None  # time budget of the whole run, resumed parts included
     lr: float = 5e-4
-    muon: bool = True  # Muon's step for the weights of hidden layers, AdamW's for all else; False = AdamW
+    schedule: str = "cosine"  # cosine (down to a fiftieth) or constant, after the warm-up
     warmup: int = 100  # steps of linear warm-up
+    muon: bool = True  # Muon's step for the weights of hidden layers, AdamW's for all else; False = AdamW
     weight_decay: float = 0.0
-    clip: float = (
-        1.0  # gradient norm; far below the usual one, every batch counts alike in the optimiser's averages
-    )
+    clip: float = 1.0  # gradient norm; far below the usual one, every batch counts alike in Muon's averages
     ema: float = 0.999  # decay of the exponential moving average
+    # -- machine
+    device: str = "auto"  # auto, cpu or cuda
     precision: str = "no"  # no, bf16 or fp16; on a CPU without AVX-512, bf16 is 15 times slower
+    channels_last: bool = True
+    checkpointing: bool = False  # keep less for the backward pass and compute it again: slower, smaller
     seed: int = 0
-    save_minutes: float = 5.0
-    log_steps: int = 50
+    # -- what trains
+    prediction: str = "v_prediction"  # of a new network's UNet: epsilon, v_prediction or sample
+    parts: tuple[str, ...] = ()  # parts of the network that train whole, where the stage leaves the choice
+    lora_parts: tuple[str, ...] = ()  # parts whose LoRA pairs train, where the stage leaves the choice
     rank: int = 4  # of each LoRA
     wrapping_rank: int = 16  # of the LoRA pairs in CFW, where the tasks differ most
-    parts: tuple[str, ...] = (
-        "prior.unet",
-        "encoder",
-        "modulation",
-        "wrapping",
-    )  # whose LoRA pairs the adapter rung trains
+    look_rank: int = 24  # of CFW's second set of weights, once the decoder rung has made it
+    teacher_steps: int = 4  # of the sampler whose result the distill rung learns in one step
+    # -- losses
+    chain_only: bool = False  # CFW's chain without sampler and decoder: half the cost, for fidelity 0.5 to 1
     exact: float = 0.5  # share of the batches at fidelity 1, for the least error; below it, for the look
-    perceptual: float = 0.0  # weight of LPIPS-VGG in image losses; 0 = not loaded
+    distance: str = "auto"  # perceptual distance: lpips, dists, gradient; auto = lpips if it is installed
+    perceptual: float = 0.0  # weight of that distance in image losses below fidelity 1; 0 = not loaded
     perceptual_exact: float = 0.0  # the same at fidelity 1, beside the logarithmic error
     gan: float = 0.0  # weight of the PatchGAN, times the adaptive weight; 0 = none
-    resume: bool = True  # go on from state.pt in `out` when it is there
-    photos_limit: int | None = None  # read only so many photos; for a quick try
+    # -- watching and keeping
+    resume: bool = True  # go on from the checkpoint in `out` when it is there
+    save_minutes: float = 5.0
+    log_steps: int = 50
+    tracker: str = "trackio"  # trackio, tensorboard or none; trackio keeps its files beside `out`
+    validate_minutes: float = 10.0  # between looks at held-out photos; 0 = never
+    validate_photos: int = 8
+    validate_crop: int = 256  # pixels, a multiple of 32

@@ -16,6 +16,7 @@ from lwr.encoder import EncoderConfig
 from lwr.modulate import ModulationConfig
 from lwr.network import NetworkConfig, RestorationNetwork
 from lwr.prior import Prior, PriorFacts
+from training.config import Config
 
 TEXT_LENGTH = 16
 TEXT_WIDTH = 64
@@ -30,9 +31,9 @@ SENTENCES = (  # what the tokenizer's merges are learned from
 )
 
 
-def create_network(seed: int = 0) -> RestorationNetwork:
+def create_network(config: Config) -> RestorationNetwork:
     """A random embedded network; the SFT layers and the pixel wrapping start as identities."""
-    torch.manual_seed(seed)
+    torch.manual_seed(config.seed)
     tokenizer = _tokenizer()
     vae = AutoencoderKL(
         in_channels=12,
@@ -66,7 +67,7 @@ def create_network(seed: int = 0) -> RestorationNetwork:
         beta_schedule="scaled_linear",
         beta_start=0.00085,
         beta_end=0.012,
-        prediction_type="v_prediction",
+        prediction_type=config.prediction,
         clip_sample=False,
         set_alpha_to_one=True,
     )
@@ -85,7 +86,7 @@ def create_network(seed: int = 0) -> RestorationNetwork:
     )
     facts = PriorFacts(patch_size=2, start_timestep=250, default_steps=1, default_fidelity=1.0)
     prior = Prior(vae, unet, scheduler, text_encoder, tokenizer, facts)
-    config = NetworkConfig(
+    sizes = NetworkConfig(
         encoder=EncoderConfig(
             latent_channels=16,
             width=64,
@@ -106,7 +107,7 @@ def create_network(seed: int = 0) -> RestorationNetwork:
             filters=(24, 15),
         ),
     )
-    return RestorationNetwork(prior, config)
+    return RestorationNetwork(prior, sizes)
 
 
 def _tokenizer() -> CLIPTokenizer:

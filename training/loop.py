@@ -1,149 +1,341 @@
-"""The one training loop, on accelerate: EMA, gradient clipping, time budget, atomic checkpoints, resume."""
+"""The one training loop, on accelerate: any stage, one process or many, stopped and resumed at will."""
 
-import dataclasses
+import contextlib
+import hashlib
 import json
 import math
-import os
-import shutil
+import signal
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.utils import reduce
 from diffusers.training_utils import EMAModel
-from torch import nn
 
+from training.checkpoint import TrainingError, recover, write_folder
 from training.config import Config
-from training.data import CropSampler, load_photos
+from training.data import CropSampler
+from training.draws import draws_of
 from training.muon import Muon, hidden_matrices
+from training.photos import Photo, Skipped, load_photos
 from training.stages import STAGES
+from training.stages.base import Stage
+from training.validation import Validation
+from training.watch import Watch, prepare_tracker
+
+LEAST_LR = 0.02  # of the peak, where the cosine ends
+OPPONENT_LR = 2e-4
 
 
-def train(config: Config) -> Path:
-    """Run one stage and return the folder with its network. The same call again goes on where it stopped."""
-    accelerator = Accelerator(mixed_precision=config.precision)
-    device = accelerator.device
-    out = Path(config.out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: its folder, its last step, and whether it was asked to stop before the end."""
 
-    stage = STAGES[config.stage](config).to(device)
-    trainable = [p for p in stage.parameters() if p.requires_grad]
-    trainable = [p for p in trainable if not any(p is q for q in stage.opponent_parameters())]
-    matrices = hidden_matrices(stage) if config.muon else []
-    others = [p for p in trainable if not any(p is q for q in matrices)]
-    trainable = matrices + others
-    optimizer = Muon(matrices, others, config.lr, weight_decay=config.weight_decay)
-    ema = EMAModel(trainable, decay=config.ema, use_ema_warmup=True, power=0.75, foreach=True)
-    ema.to(device)
-    state = _State(stage, optimizer, ema, out / "state.pt")
-    step, spent = state.load() if config.resume else (0, 0.0)
-    photos = load_photos(Path(config.photos), "train", config.photos_limit)
-    sampler = CropSampler(photos, config.crop, device)
-    accelerator.print(
-        f"{config.stage}: {len(photos)} photos, {sum(p.numel() for p in trainable):,} parameters train"
+    out: Path
+    step: int
+    interrupted: bool
+
+
+def train(config: Config, photos: Sequence[Photo] | None = None) -> Outcome:
+    """Run one stage, on `photos` if they are read already. The same call again goes on where it stopped.
+
+    Raises TrainingError with one sentence; checkpoint and network in `config.out` are then the last good ones.
+    """
+    _check(config)
+    accelerator = Accelerator(
+        cpu=config.device == "cpu",
+        mixed_precision=config.precision,
+        log_with=prepare_tracker(config),
+        project_dir=config.out,
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
+    run = _Run(config, accelerator)
+    with _signals() as stop:
+        return run.train(stop, photos)
 
-    module, optimizer = accelerator.prepare(stage, optimizer)
-    module.train()
-    begun = time.monotonic() - spent
-    saved = logged = time.monotonic()
-    totals: dict[str, float] = {}
-    while step < config.steps:
-        progress = _progress(config, step, (time.monotonic() - begun) / 60)
-        if progress >= 1:
-            break
-        for group in optimizer.param_groups:
-            group["lr"] = config.lr * min(1, (step + 1) / config.warmup) * (0.02 + 0.98 * _cosine(progress))
-        # Reseeded from (seed, step): a resumed run draws what an unbroken one would have drawn.
-        generator = torch.Generator(device).manual_seed(config.seed * 1_000_003 + step)
-        loss, logs = module(sampler, generator, progress)
-        accelerator.backward(loss)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"The loss of step {step} is {loss.item()}; the last checkpoint is in {out}."
+
+def _check(config: Config) -> None:
+    """TrainingError for what can be known to fail before anything is loaded."""
+    if config.device not in ("auto", "cpu", "cuda"):
+        raise TrainingError(f"There is no device {config.device!r}: use auto, cpu or cuda.")
+    cuda = torch.cuda.is_available() and config.device != "cpu"
+    if config.device == "cuda" and not cuda:
+        raise TrainingError("There is no CUDA device here: use --device cpu, or auto for whatever is there.")
+    if config.precision == "fp16" and not cuda:
+        raise TrainingError("fp16 needs a CUDA device: use --precision no on a CPU.")
+    for name, values in (("precision", ("no", "bf16", "fp16")), ("schedule", ("cosine", "constant"))):
+        if getattr(config, name) not in values:
+            raise TrainingError(f"--{name} is {getattr(config, name)!r}: use {', '.join(values)}.")
+    for name in ("crop", "validate_crop"):
+        if getattr(config, name) % 32 or getattr(config, name) <= 0:
+            raise TrainingError(
+                f"--{name.replace('_', '-')} is {getattr(config, name)}: use a multiple of 32."
             )
-        accelerator.clip_grad_norm_(trainable, config.clip)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        stage.after_step()
-        ema.step(trainable)
-        step += 1
-        for name, value in logs.items():
-            totals[name] = totals.get(name, 0.0) + float(value)
-        if step % config.log_steps == 0:
-            means = _means(totals, config.log_steps)
-            rate = config.log_steps / (time.monotonic() - logged)
-            line = {
-                "step": step,
-                "minutes": round((time.monotonic() - begun) / 60, 2),
-                "steps_per_s": round(rate, 2),
-            }
-            accelerator.print(json.dumps(line | means), flush=True)
-            with (out / "log.jsonl").open("a") as file:
-                file.write(json.dumps(line | means) + "\n")
-            totals, logged = {}, time.monotonic()
-        if time.monotonic() - saved > config.save_minutes * 60:
-            state.save(step, time.monotonic() - begun)
-            saved = time.monotonic()
-    state.save(step, time.monotonic() - begun)
-    return out
+    for name in ("batch", "accumulate", "steps", "log_steps"):
+        if getattr(config, name) < 1:
+            raise TrainingError(f"--{name.replace('_', '-')} is {getattr(config, name)}: use 1 or more.")
+    if config.init and not (Path(config.init) / "network").is_dir():
+        raise TrainingError(
+            f"{config.init} has no network to start from: run the rung before it, or give another --init."
+        )
 
 
-def _progress(config: Config, step: int, minutes: float) -> float:
+class _Run:
+    """One stage with its optimisers, averages and data."""
+
+    def __init__(self, config: Config, accelerator: Accelerator) -> None:
+        self.config, self.accelerator = config, accelerator
+        self.out, self.device = Path(config.out), accelerator.device
+        self.out.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(config.seed)  # new LoRAs and networks
+        self.stage: Stage = STAGES[config.stage](config).to(self.device)
+        matrices = hidden_matrices(self.stage) if config.muon else []
+        taken = {id(p) for p in matrices}
+        others = [p for p in self.stage.parameters() if p.requires_grad and id(p) not in taken]
+        adam = {"betas": (0.9, 0.99), "weight_decay": config.weight_decay}
+        optimizers = [torch.optim.AdamW(others, config.lr, **adam)] if others else []
+        if matrices:
+            optimizers.append(Muon(matrices, config.lr, weight_decay=config.weight_decay))
+        if not optimizers:
+            raise TrainingError(f"Nothing trains in stage {config.stage!r} with these parts: name others.")
+        self.module, *self.optimizers = accelerator.prepare(self.stage, *optimizers)
+        self.trainable = [p for p in self.module.parameters() if p.requires_grad]
+        self.ema = EMAModel(self.trainable, decay=config.ema, use_ema_warmup=True, power=0.75, foreach=True)
+        self.progress = _Progress()
+        accelerator.register_for_checkpointing(self.progress, self.ema)
+        if self.stage.opponent is not None:
+            self.judge = torch.optim.AdamW(self.stage.opponent.parameters(), OPPONENT_LR, (0.5, 0.99))
+            accelerator.register_for_checkpointing(self.stage.opponent, self.judge)
+        self._resume()
+
+    def train(self, stop: "_Stop", photos: Sequence[Photo] | None) -> Outcome:
+        """Steps until the end or until `stop`, looking and saving on the way."""
+        config, accelerator, progress = self.config, self.accelerator, self.progress
+        skipped: list[Skipped] = []
+        if photos is None:
+            photos = load_photos(config.photos, "train", config.photos_limit, skipped)
+        sampler = CropSampler(photos, config.crop, self.device)
+        validation = self._validation()
+        self.module.train()
+        watch = Watch(config, accelerator, progress.step)
+        watch.write({"photos": len(photos), "skipped": len(skipped), "step": progress.step})
+        for one in skipped:
+            watch.write({"skipped_photo": one.name, "reason": one.reason, "step": progress.step})
+        sizes = f"{sum(p.numel() for p in self.trainable):,} parameters train"
+        accelerator.print(f"{config.stage}: {len(photos)} photos, {len(skipped)} skipped, {sizes}")
+
+        begun, first = time.monotonic() - progress.seconds, progress.step
+        saved = looked = begun + progress.seconds
+        while True:
+            progress.seconds, interrupted = self._agree(time.monotonic() - begun, stop.asked)
+            share = _share(config, progress)
+            if share >= 1 or interrupted:
+                break
+            loss, logs = self._step(sampler, share)
+            watch.step(progress.step, loss, logs, _share(config, progress), progress.seconds / 60)
+            now = begun + progress.seconds
+            if config.validate_minutes and now - looked > 60 * config.validate_minutes:
+                self._look(validation, watch)
+                looked = now
+            if now - saved > 60 * config.save_minutes:
+                self._save()
+                watch.pause()
+                saved = now
+        if progress.step > first:
+            self._look(validation, watch)
+            self._save()
+        watch.close()
+        return Outcome(self.out, progress.step, interrupted)
+
+    def _step(self, sampler: CropSampler, share: float) -> tuple[float, dict[str, float]]:
+        """One optimiser step; TrainingError names the crops when the loss is not a number."""
+        config, accelerator, progress = self.config, self.accelerator, self.progress
+        lr = config.lr * min(1, (progress.step + 1) / max(config.warmup, 1)) * _decay(config, share)
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
+            group["lr"] = lr
+        total, opponents, last = torch.zeros((), device=self.device), [], config.accumulate - 1
+        for micro in range(config.accumulate):
+            draws = draws_of(
+                config,
+                self.device,
+                progress.step,
+                micro,
+                accelerator.process_index,
+            )
+            with accelerator.no_sync(self.module) if micro < last else contextlib.nullcontext():
+                loss, logs = self.module(sampler, draws, share)
+                accelerator.backward(loss / config.accumulate)
+            self.stage.after_backward()
+            opponents.append(self.stage.opponent_gradients())
+            total += loss.detach() / config.accumulate
+            if not torch.isfinite(loss):
+                break
+        mean = reduce(total).item()
+        if not math.isfinite(mean):
+            raise TrainingError(
+                f"The loss of step {progress.step + 1} is {mean}, on crops of {', '.join(sampler.drawn)}; the last "
+                f"checkpoint in {self.out} is from before it. Try a smaller --lr, or --precision no."
+            )
+        accelerator.clip_grad_norm_(self.trainable, config.clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self._judge([gradients for gradients in opponents if gradients is not None])
+        self.ema.step(self.trainable)
+        progress.step += 1
+        return mean, {name: float(value) for name, value in logs.items()}
+
+    def _judge(self, gradients: list[list[torch.Tensor]]) -> None:
+        """The discriminator's own step, on the mean gradient of micro-steps and processes."""
+        if gradients:
+            for parameter, parts in zip(
+                self.stage.opponent.parameters(), zip(*gradients, strict=True), strict=True
+            ):
+                parameter.grad = reduce(torch.stack(parts).mean(0))
+            self.judge.step()
+            self.judge.zero_grad(set_to_none=True)
+
+    def _agree(self, seconds: float, asked: bool) -> tuple[float, bool]:
+        """The main process's clock, and whether any process was asked to stop: all must do the same."""
+        seconds = seconds if self.accelerator.is_main_process else 0.0
+        told = torch.tensor([seconds, float(asked)], dtype=torch.float64, device=self.device)
+        total = reduce(told, "sum").tolist()
+        return total[0], total[1] > 0
+
+    def _validation(self) -> Validation | None:
+        config = self.config
+        if not config.validate_minutes or not self.accelerator.is_main_process or self._sharded:
+            return None
+        try:
+            photos = load_photos(config.photos, "validation", 4 * config.validate_photos)
+        except FileNotFoundError:
+            self.accelerator.print("No photo of this source is held out: the run goes without validation.")
+            return None
+        return Validation(config, photos, self.device)
+
+    def _look(self, validation: Validation | None, watch: Watch) -> None:
+        if validation is not None:
+            with self._averaged():
+                self.stage.eval()
+                grid = self.out / "samples" / f"step_{self.progress.step:07d}.png"
+                scores = validation(self.stage, grid)
+                self.stage.train()
+            watch.write({"step": self.progress.step, "validation": True} | scores)
+        watch.pause()
+        self.accelerator.wait_for_everyone()
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Within it the weights are their moving average."""
+        self.ema.store(self.trainable)
+        self.ema.copy_to(self.trainable)
+        try:
+            yield
+        finally:
+            self.ema.restore(self.trainable)
+
+    @property
+    def _sharded(self) -> bool:
+        """Whether accelerate's config spreads the weights themselves over processes (FSDP, DeepSpeed)."""
+        return self.accelerator.distributed_type.value in ("FSDP", "DEEPSPEED")
+
+    def _save(self) -> None:
+        """Checkpoint, then the network with averaged weights, each replaced whole."""
+        accelerator = self.accelerator
+
+        def checkpoint(folder: Path) -> None:
+            accelerator.save_state(str(folder))
+            if accelerator.is_main_process:
+                facts = {"step": self.progress.step, "architecture": self._architecture()}
+                (folder / "facts.json").write_text(json.dumps(facts) + "\n")
+
+        alone = accelerator.is_main_process, accelerator.wait_for_everyone
+        write_folder(self.out / "checkpoint", checkpoint, *alone)
+        with self._averaged():
+            stage = self.stage
+            if self._sharded:  # gather, on every process, and write from a whole copy
+                state = accelerator.get_state_dict(self.module)
+                if accelerator.is_main_process:
+                    stage = STAGES[self.config.stage](self.config)
+                    stage.load_state_dict(state)
+            if accelerator.is_main_process:
+                write_folder(self.out / "network", stage.save)
+        accelerator.wait_for_everyone()
+
+    def _resume(self) -> None:
+        folder = self.out / "checkpoint"
+        if self.accelerator.is_main_process:
+            recover(folder)
+            recover(self.out / "network")
+        self.accelerator.wait_for_everyone()
+        if not self.config.resume or not folder.exists():
+            return
+        facts = json.loads((folder / "facts.json").read_text())
+        if facts["architecture"] != self._architecture():
+            raise TrainingError(
+                f"The checkpoint in {folder} is of another architecture or stage than {self.config.stage!r} with "
+                "this start and these ranks: give another --out, or --resume false to begin anew."
+            )
+        self.accelerator.load_state(str(folder))
+
+    def _architecture(self) -> str:
+        """A name for the stage and the shapes of all that it trains."""
+        shapes = [(name, *p.shape) for name, p in self.stage.named_parameters() if p.requires_grad]
+        return f"{self.config.stage}-{hashlib.sha256(repr(shapes).encode()).hexdigest()[:16]}"
+
+
+class _Progress:
+    """How far a run is; a checkpoint's part."""
+
+    def __init__(self) -> None:
+        self.step, self.seconds = 0, 0.0
+
+    def state_dict(self) -> dict[str, float]:
+        """Step and seconds, earlier parts of the run included."""
+        return {"step": self.step, "seconds": self.seconds}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """The inverse."""
+        self.step, self.seconds = int(state["step"]), state["seconds"]
+
+
+@dataclass
+class _Stop:
+    asked: bool = False
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[_Stop]:
+    """SIGTERM and the first Ctrl-C ask the run to save and stop after its step."""
+    stop = _Stop()
+
+    def ask(number: int, _frame: object) -> None:
+        if stop.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.asked = True
+
+    try:
+        before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    except ValueError:  # not in the main thread: whoever runs us so keeps the signals
+        before = {}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _share(config: Config, progress: _Progress) -> float:
     """How much of the run is over, 0 to 1, by steps or by time, whichever is further."""
-    by_time = minutes / config.minutes if config.minutes else 0.0
-    return max(step / config.steps, by_time)
+    by_time = progress.seconds / 60 / config.minutes if config.minutes else 0.0
+    return min(1.0, max(progress.step / config.steps, by_time))
 
 
-def _means(totals: dict[str, float], steps: int) -> dict[str, float]:
-    """Averages; "n_KIND" counts the steps that logged KIND or MEASURE_KIND, without it all steps did."""
-    names = [name for name in totals if not name.startswith("n_")]
-    return {name: round(totals[name] / totals.get(f"n_{name.split('_', 1)[-1]}", steps), 5) for name in names}
-
-
-def _cosine(progress: float) -> float:
-    return (1 + math.cos(math.pi * min(1.0, progress))) / 2
-
-
-class _State:
-    """What an interrupted run needs, written whole or not at all; and the network that others load."""
-
-    def __init__(self, stage: nn.Module, optimizer: torch.optim.Optimizer, ema: EMAModel, path: Path) -> None:
-        self.stage, self.optimizer, self.ema, self.path = stage, optimizer, ema, path
-
-    def load(self) -> tuple[int, float]:
-        """(step, seconds spent) of the last checkpoint; (0, 0) when there is none."""
-        if not self.path.exists():
-            return 0, 0.0
-        state = torch.load(self.path, map_location="cpu", weights_only=True)
-        self.stage.load_state_dict(state["stage"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.ema.load_state_dict(state["ema"])
-        return state["step"], state["seconds"]
-
-    def save(self, step: int, seconds: float) -> None:
-        """Write state.pt, then the network folder with the averaged weights, each by rename."""
-        state = {
-            "stage": self.stage.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "ema": self.ema.state_dict(),
-            "step": step,
-            "seconds": seconds,
-        }
-        temporary = self.path.with_suffix(".tmp")
-        torch.save(state, temporary)
-        os.replace(temporary, self.path)
-        trainable = self.ema_parameters()
-        self.ema.store(trainable)
-        self.ema.copy_to(trainable)
-        target, fresh = self.path.parent / "network", self.path.parent / "network.tmp"
-        shutil.rmtree(fresh, ignore_errors=True)
-        self.stage.save(fresh)
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(fresh, target)
-        self.ema.restore(trainable)
-
-    def ema_parameters(self) -> list[nn.Parameter]:
-        """The parameters that the optimiser and the EMA share, in their order."""
-        return [p for group in self.optimizer.param_groups for p in group["params"]]
+def _decay(config: Config, share: float) -> float:
+    """The schedule's factor on the learning rate."""
+    if config.schedule == "constant":
+        return 1.0
+    return LEAST_LR + (1 - LEAST_LR) * (1 + math.cos(math.pi * share)) / 2

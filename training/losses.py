@@ -1,8 +1,35 @@
-"""Image losses of the ladder: L1 (Charbonnier), LPIPS on VGG16, and a small hinge PatchGAN."""
+"""Losses of the ladder: the UNet's (noise, velocity or sample), L1, PSNR's, and a small hinge PatchGAN."""
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from accelerate.utils import reduce
+from diffusers import DDIMScheduler
 from torch import nn
+
+from training.draws import Draws
+
+
+def diffusion_loss(
+    scheduler: DDIMScheduler,
+    clean: torch.Tensor,
+    draws: Draws,
+    predict: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+) -> torch.Tensor:
+    """Scalar MSE of the UNet's output to what the scheduler's prediction type asks for, at any timestep.
+
+    `clean` (B,C,h,w) latents; epsilon: the noise (Ho et al. 2020, eq. 14), sample: the clean latent,
+    v_prediction: the velocity (Salimans and Ho 2022, section 4).
+    """
+    noise, t = draws.randn(*clean.shape[1:]), draws.integers(scheduler.config.num_train_timesteps)
+    noisy = scheduler.add_noise(clean, noise, t)
+    kind = scheduler.config.prediction_type
+    if kind not in ("epsilon", "sample", "v_prediction"):
+        raise ValueError(f"Prediction type {kind!r} is not known: use epsilon, v_prediction or sample.")
+    velocity = scheduler.get_velocity(clean, noise, t)
+    target = {"epsilon": noise, "sample": clean, "v_prediction": velocity}[kind]
+    return F.mse_loss(predict(noisy, t).float(), target.float())
 
 
 def charbonnier(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -52,7 +79,12 @@ def hinge_discriminator(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
 
 
 def adaptive_weight(image_loss: torch.Tensor, gan_loss: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-    """Gradient ratio of the two losses at the output image (after Esser et al. 2021, eq. 7), in [0, 100]."""
-    image_gradient = torch.autograd.grad(image_loss, output, retain_graph=True)[0]
-    gan_gradient = torch.autograd.grad(gan_loss, output, retain_graph=True)[0]
-    return (image_gradient.norm() / (gan_gradient.norm() + 1e-6)).clamp(0, 100).detach()
+    """Gradient ratio of the two losses at the output image (after Esser et al. 2021, eq. 7), in [0, 100].
+
+    Over all processes, so that every one weighs alike.
+    """
+    squares = [
+        torch.autograd.grad(x, output, retain_graph=True)[0].square().sum() for x in (image_loss, gan_loss)
+    ]
+    image, gan = reduce(torch.stack(squares)).sqrt()
+    return (image / (gan + 1e-6)).clamp(0, 100).detach()

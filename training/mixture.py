@@ -11,6 +11,7 @@ import torch
 from lwr.tasks import TASKS
 from training.config import Config
 from training.data import CropSampler
+from training.draws import Draws
 
 # The damages that no other task's instruction covers; super-resolution and deblurring overlap.
 DISTINCT = {"dehaze"}
@@ -33,41 +34,45 @@ class Batch:
 
 @torch.autocast("cuda", enabled=False)
 @torch.autocast("cpu", enabled=False)
-def draw(config: Config, sampler: CropSampler, generator: torch.Generator) -> Batch:
+def draw(config: Config, sampler: CropSampler, draws: Draws) -> Batch:
     """One batch; all of it has one task and one kind, because adapters belong to a whole batch.
 
     Degrading is exact work (JPEG's transform is a matrix product): float32, whatever the loop runs in.
     """
     weights = torch.tensor(config.task_weights[: len(config.tasks)])
-    task = config.tasks[int(torch.multinomial(weights, 1, generator=generator))]
+    task = config.tasks[int(torch.multinomial(weights, 1, generator=draws.shared))]
     others = [t for t in config.tasks if t != task and (t in DISTINCT or task in DISTINCT)]
-    roll, seed = torch.rand(2, generator=generator).tolist()
-    clean = sampler.batch(config.batch, generator, clear=task in DISTINCT)
-    draws = torch.Generator(clean.device).manual_seed(int(seed * 2**31))
-
-    def degrade(name: str, image: torch.Tensor) -> torch.Tensor:
-        return TASKS[name].degrade(image, draws)[0]
+    roll, choice = torch.rand(2, generator=draws.shared).tolist()
+    clean = sampler.batch(draws, clear=task in DISTINCT)
 
     if others and roll < 0.12:
-        other = others[int(seed * 1e6) % len(others)]
+        other = others[int(choice * len(others))]
         if roll < 0.05:  # wrong prompt: nothing of what it asks for is there
-            damaged = degrade(other, clean)
+            damaged = degrade(other, clean, draws)
             return Batch(damaged, damaged, {task: 1.0}, "wrong")
         hazy, rest = (other, task) if other in DISTINCT else (task, other)
-        veiled = degrade(hazy, clean)
-        state = draws.get_state()
-        both = degrade(rest, veiled)  # haze lies in the scene, blur and small size come from the camera
+        veiled = degrade(hazy, clean, draws)
+        states = draws.states()
+        both = degrade(
+            rest, veiled, draws
+        )  # haze lies in the scene, blur and small size come from the camera
         if roll < 0.09:
             return Batch(both, clean, {task: 1.0, other: 1.0}, "both")
         if task == rest:
             return Batch(both, veiled, {task: 1.0}, "one-of-two")
-        draws.set_state(state)  # the same blur on the clear photo
-        return Batch(both, degrade(rest, clean), {task: 1.0}, "one-of-two")
+        draws.rewind(states)  # the same blur on the clear photo
+        return Batch(both, degrade(rest, clean, draws), {task: 1.0}, "one-of-two")
     good_from = 0.92 if task in DISTINCT else 0.97  # the colours of a clear photo are easily taken for a veil
     if roll > good_from:
         return Batch(clean, clean, {task: 1.0}, "good")
-    degraded = degrade(task, clean)
+    degraded = degrade(task, clean, draws)
     if roll > good_from - 0.06:
-        strength = 0.25 + 0.5 * seed
+        strength = 0.25 + 0.5 * choice
         return Batch(degraded, torch.lerp(degraded, clean, strength), {task: strength}, "partial")
     return Batch(degraded, clean, {task: 1.0}, task)
+
+
+def degrade(task: str, clean: torch.Tensor, draws: Draws) -> torch.Tensor:
+    """`clean` (B,3,H,W) as `task` damages it, each group of crops by its own numbers."""
+    groups = zip(clean.split(draws.group), draws.groups, strict=True)
+    return torch.cat([TASKS[task].degrade(crops, generator)[0] for crops, generator in groups])

@@ -1,7 +1,7 @@
 """Muon (Jordan et al. 2024): momentum whose matrices are made nearly orthogonal before each step.
 
 For the hidden layers of a network; convolution kernels (out,in,k,k) count as matrices (out, in*k*k). All
-other parameters (biases, norms, LoRA factors) take AdamW's step, so one optimiser serves a whole stage.
+other parameters (biases, norms, LoRA factors) are left to AdamW. `torch.optim.Muon` takes no kernels.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,24 +22,16 @@ def hidden_matrices(module: nn.Module) -> list[nn.Parameter]:
 
 
 class Muon(torch.optim.Optimizer):
-    """Groups with `matrices=True` take Muon's step, the others AdamW's; both use the same `lr`.
+    """The step of `hidden_matrices`.
 
-    The orthogonal step is scaled by 0.2 sqrt(max(rows, columns)), which gives it the size of an Adam step
-    (Liu et al. 2025, "Muon is scalable for LLM training", section 2.2).
+    It is scaled by 0.2 sqrt(max(rows, columns)), which gives it the size of an Adam step (Liu et al. 2025,
+    "Muon is scalable for LLM training", section 2.2), so that both optimisers can use the same `lr`.
     """
 
     def __init__(
-        self,
-        matrices: Iterable[nn.Parameter],
-        others: Iterable[nn.Parameter],
-        lr: float,
-        momentum: float = 0.95,
-        betas: tuple[float, float] = (0.9, 0.99),
-        weight_decay: float = 0.0,
+        self, matrices: Iterable[nn.Parameter], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
     ) -> None:
-        groups = [{"params": list(matrices), "matrices": True}, {"params": list(others), "matrices": False}]
-        defaults = {"lr": lr, "momentum": momentum, "betas": betas, "weight_decay": weight_decay}
-        super().__init__([group for group in groups if group["params"]], defaults)
+        super().__init__(list(matrices), {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:
@@ -48,31 +40,14 @@ class Muon(torch.optim.Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                change = self._muon(parameter, group) if group["matrices"] else self._adam(parameter, group)
-                parameter.add_(change, alpha=-group["lr"])
-
-    def _muon(self, parameter: nn.Parameter, group: dict) -> torch.Tensor:
-        state = self.state[parameter]
-        if not state:
-            state["momentum"] = torch.zeros_like(parameter)
-        state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-        ahead = parameter.grad.lerp(state["momentum"], group["momentum"])  # Nesterov
-        matrix = ahead.flatten(1)
-        scale = 0.2 * max(matrix.shape) ** 0.5
-        return scale * orthogonalised(matrix).view_as(parameter)
-
-    def _adam(self, parameter: nn.Parameter, group: dict) -> torch.Tensor:
-        state = self.state[parameter]
-        if not state:
-            state["steps"] = torch.zeros(())
-            state["mean"], state["square"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
-        state["steps"] += 1
-        first, second = group["betas"]
-        state["mean"].lerp_(parameter.grad, 1 - first)
-        state["square"].lerp_(parameter.grad.square(), 1 - second)
-        mean = state["mean"] / (1 - first ** state["steps"])
-        return mean / ((state["square"] / (1 - second ** state["steps"])).sqrt() + 1e-8)
+                state = self.state[parameter]
+                if not state:
+                    state["momentum"] = torch.zeros_like(parameter)
+                state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
+                ahead = parameter.grad.lerp(state["momentum"], group["momentum"])  # Nesterov
+                matrix = ahead.flatten(1)
+                change = 0.2 * max(matrix.shape) ** 0.5 * orthogonalised(matrix).view_as(parameter)
+                parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(change, alpha=-group["lr"])
 
 
 def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:

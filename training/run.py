@@ -5,16 +5,37 @@
 import argparse
 import dataclasses
 import json
+import sys
 import typing
+from difflib import get_close_matches
 
 from training.config import Config
+from training.launch import start_all_processes
 from training.presets import PRESETS
+
+STOPPED = 143  # the exit status of a process that SIGTERM ended
+
+
+class _Parser(argparse.ArgumentParser):
+    """Fields that do not exist are answered with the nearest that do."""
+
+    def fields(self) -> list[str]:
+        return [option for action in self._actions for option in action.option_strings]
+
+    def error(self, message: str) -> typing.NoReturn:
+        unknown = [
+            word.split("=")[0] for word in message.rpartition(": ")[2].split() if word.startswith("--")
+        ]
+        if message.startswith("unrecognized arguments") and unknown:
+            message = f"there is no field {unknown[0]}{_nearest(unknown[0], self.fields())}"
+        print(f"{self.prog}: {message}", file=sys.stderr)
+        raise SystemExit(2)
 
 
 def resolve(arguments: list[str] | None = None) -> tuple[Config, bool]:
     """Command line -> (the preset with its edits, whether to print it only)."""
-    parser = argparse.ArgumentParser(prog="python -m training.run", description=__doc__)
-    parser.add_argument("preset", choices=sorted(PRESETS))
+    parser = _Parser(prog="python -m training.run", description=__doc__, allow_abbrev=False)
+    parser.add_argument("preset", type=_preset, help=", ".join(PRESETS))
     parser.add_argument("--dry-run", action="store_true", help="print the resolved preset and stop")
     hints = typing.get_type_hints(Config)
     for field in dataclasses.fields(Config):
@@ -22,28 +43,58 @@ def resolve(arguments: list[str] | None = None) -> tuple[Config, bool]:
             f"--{field.name.replace('_', '-')}", type=_parser(hints[field.name]), default=None
         )
     values = vars(parser.parse_args(arguments))
-    preset, dry = PRESETS[values.pop("preset")], values.pop("dry_run")
+    preset, dry = values.pop("preset"), values.pop("dry_run")
     return dataclasses.replace(preset, **{k: v for k, v in values.items() if v is not None}), dry
+
+
+def _preset(name: str) -> Config:
+    if name not in PRESETS:
+        raise argparse.ArgumentTypeError(f"there is no preset {name!r}{_nearest(name, PRESETS)}")
+    return PRESETS[name]
+
+
+def _nearest(name: str, names: typing.Iterable[str]) -> str:
+    names = list(names)
+    near = get_close_matches(name, names, 3, 0.5)
+    return f"; did you mean {' or '.join(near)}?" if near else f": use one of {', '.join(names)}."
 
 
 def _parser(kind: object) -> typing.Callable[[str], object]:
     kinds = [k for k in typing.get_args(kind) if k is not type(None) and k is not Ellipsis] or [kind]
     if typing.get_origin(kind) is tuple:
-        return lambda text: tuple(kinds[0](part) for part in text.split(","))
+        return lambda text: tuple(kinds[0](part) for part in text.split(",") if part)
     if kinds[0] is bool:
-        return lambda text: text.lower() in ("1", "true", "yes")
+        return _switch
     return kinds[0]
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in ("1", "true", "yes", "0", "false", "no"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text.lower() in ("1", "true", "yes")
 
 
 def main() -> None:
     """Entry point."""
     config, dry = resolve()
+    start_all_processes()
     if dry:
         print(json.dumps(dataclasses.asdict(config), indent=2))
         return
+    from lwr.adapter import AdapterError
+    from lwr.prior import PriorError
+    from training.checkpoint import TrainingError
     from training.loop import train  # torch and accelerate load only when something trains
 
-    print(f"network written to {train(config)}/network")
+    try:
+        outcome = train(config)
+    except (TrainingError, FileNotFoundError, AdapterError, PriorError) as error:
+        print(f"python -m training.run: {error}", file=sys.stderr)
+        raise SystemExit(1) from error
+    if outcome.interrupted:
+        print(f"stopped at step {outcome.step} and saved; the same command goes on", file=sys.stderr)
+        raise SystemExit(STOPPED)
+    print(f"network written to {outcome.out}/network")
 
 
 if __name__ == "__main__":

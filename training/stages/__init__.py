@@ -4,6 +4,7 @@ from training.stages.adapter import Adapters
 from training.stages.autoencoder import Autoencoder
 from training.stages.base import Stage
 from training.stages.decoder import Decoder
+from training.stages.distill import Distill
 from training.stages.encoder import Encoder
 from training.stages.end_to_end import EndToEnd
 from training.stages.prior import Prior
@@ -17,4 +18,5 @@ STAGES: dict[str, type[Stage]] = {
     "wrapping": Wrapping,
     "decoder": Decoder,
     "end_to_end": EndToEnd,
+    "distill": Distill,
 }

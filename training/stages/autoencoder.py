@@ -6,14 +6,17 @@ came back brown.
 
 import torch
 import torch.nn.functional as F
+from accelerate.utils import reduce
 
 from lwr.decoder import decode_wrapped, encode_features
 from lwr.metrics import psnr
 from lwr.tasks import TASKS
 from training.config import Config
 from training.data import CropSampler
+from training.draws import Draws
 from training.losses import charbonnier
-from training.perceptual import Lpips
+from training.mixture import Batch, degrade
+from training.perceptual import distance
 from training.stages.base import Logs, Stage
 
 KL_WEIGHT = 1e-6
@@ -25,29 +28,26 @@ class Autoencoder(Stage):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.network.prior.vae.requires_grad_(True)
-        self.lpips = Lpips("vgg16", taps=3) if config.perceptual else None
+        self.train_parts(["prior.vae"])
+        unlike = distance("vgg16", config.distance, taps=3)[0] if config.perceptual else None
+        self.aside("unlike", unlike)
         self.register_buffer("variance", torch.ones(()))
 
-    def forward(
-        self, sampler: CropSampler, generator: torch.Generator, progress: float
-    ) -> tuple[torch.Tensor, Logs]:
-        """Reconstruction of a batch of which a quarter is degraded."""
-        photo = sampler.batch(self.config.batch, generator)
-        quarter = max(1, self.config.batch // 4)
-        task = list(TASKS)[int(torch.randint(len(TASKS), (1,), generator=generator))]
-        photo[:quarter] = TASKS[task].degrade(photo[:quarter], generator)[0]
-        order = torch.rand(len(photo), 3, generator=generator, device=photo.device).argsort(1)
-        order[::2] = torch.arange(3, device=photo.device)
+    def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
+        """Reconstruction of a batch of which a quarter is degraded and half has shuffled colours."""
+        photo = sampler.batch(draws)
+        place = draws.first + torch.arange(len(photo), device=photo.device)[:, None]
+        task = list(TASKS)[int(torch.randint(len(TASKS), (1,), generator=draws.shared))]
+        photo = torch.where((place % 4 == 0)[..., None, None], degrade(task, photo, draws), photo)
+        order = torch.where(place % 2 == 1, draws.rand(3).argsort(1), torch.arange(3, device=photo.device))
         photo = photo.gather(1, order[:, :, None, None].expand_as(photo))
-        photo = photo.contiguous(memory_format=torch.channels_last)
+        photo = self.memory_format(photo)
 
         prior = self.network.prior
         moments, _ = encode_features(prior.vae, prior.to_vae(photo))
         mean, log_variance = moments.float().chunk(2, 1)
         log_variance = log_variance.clamp(-30, 20)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-        latent = mean + noise * torch.exp(log_variance / 2)
+        latent = mean + draws.randn(*mean.shape[1:]) * torch.exp(log_variance / 2)
         kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
         output = prior.from_vae(decode_wrapped(prior.vae, latent)).float()
 
@@ -55,11 +55,17 @@ class Autoencoder(Stage):
         loss = l1 + MSE_WEIGHT * F.mse_loss(output, photo) + KL_WEIGHT * kl
         gain = psnr(output.detach().clamp(0, 1), photo).mean()
         logs = {"l1": l1.detach(), "psnr": gain, "std": mean.std().detach()}
-        if self.lpips is not None and progress > 0.3:
+        if self.unlike is not None and progress > 0.3:
             half = slice(0, None, 2)  # half of the crops: the VGG costs as much as the network
-            distance = self.lpips(output[half].clamp(0, 1), photo[half]).mean()
-            loss, logs = loss + self.config.perceptual * distance, logs | {"lpips3": distance.detach()}
+            unlike = self.unlike(output[half].clamp(0, 1), photo[half]).mean()
+            loss, logs = loss + self.config.perceptual * unlike, logs | {"distance": unlike.detach()}
         with torch.no_grad():
-            self.variance.lerp_(mean.var(), 0.01)
+            first, second = reduce(torch.stack([mean.mean(), mean.square().mean()]))
+            self.variance.lerp_(second - first**2, 0.01)
             prior.vae.register_to_config(scaling_factor=float(self.variance.rsqrt()))
         return loss, logs
+
+    def preview(self, batch: Batch, draws: Draws) -> torch.Tensor:
+        """The clean photo, encoded and decoded."""
+        encoded = self.network.encode(batch.target)
+        return self.network.decode(encoded.latent, encoded, 0.0)

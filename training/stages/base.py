@@ -1,12 +1,13 @@
 """What every stage shares: a network, the parameters that train, and a forward pass that gives the loss."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import torch
-import torch.nn.functional as F
-from diffusers import DDIMScheduler
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from lwr.adapter import Adapter, AdapterFacts, load_adapter, new_pair, product, save_adapter, target_modules
 from lwr.metrics import psnr
@@ -15,50 +16,93 @@ from lwr.sampling import timesteps
 from training.config import Config
 from training.create import create_network
 from training.data import CropSampler
+from training.draws import Draws
 from training.mixture import Batch
 
 Logs = dict[str, torch.Tensor]
+LORA_PARTS = ("prior.unet", "encoder", "modulation", "wrapping")
 
 
 class Stage(nn.Module):
-    """One rung. `forward(sampler, generator, progress)` draws its own batch and returns (loss, logs)."""
+    """One rung. `forward(sampler, draws, progress)` draws its own batch and returns (loss, logs)."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
+        self.set_aside: dict[str, nn.Module] = {}
         folder = Path(config.init) / "network" if config.init else None
-        self.network: RestorationNetwork = load_network(folder) if folder else create_network(config.seed)
+        self.network: RestorationNetwork = load_network(folder) if folder else create_network(config)
         self.network.requires_grad_(False)
-        self.network.to(memory_format=torch.channels_last)
+        if config.channels_last:
+            self.network.to(memory_format=torch.channels_last)
+        if config.checkpointing:
+            for name in ("encode", "predict", "decode"):
+                setattr(self.network, name, _checkpointed(getattr(self.network, name)))
+            wrapping = self.network.wrapping
+            wrapping.without_decoder = _checkpointed(wrapping.without_decoder)
         for module in self.network.modules():
             if isinstance(module, nn.GroupNorm):
                 module.register_forward_pre_hook(_with_input_gradient)
 
-    def forward(
-        self, sampler: CropSampler, generator: torch.Generator, progress: float
-    ) -> tuple[torch.Tensor, Logs]:
+    def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
         """Loss (scalar) and what to log; `progress` runs from 0 to 1 over the run."""
         raise TypeError(f"{type(self).__name__} has no loss.")
 
-    def train_conditioning(self) -> None:
-        """Train whatever photo and sentence steer the UNet by; the UNet's own layers stay frozen."""
-        self.network.encoder.requires_grad_(True)
-        self.network.modulation.requires_grad_(True)
-        self.network.prior.text_encoder.requires_grad_(True)
-        for name, parameter in self.network.prior.unet.named_parameters():
-            if ".attn2." in name:
-                parameter.requires_grad_(True)
+    def preview(self, batch: Batch, draws: Draws) -> torch.Tensor:
+        """What the stage makes of held-out photos, (B,3,H,W) about [0,1], for the eye and for PSNR."""
+        raise TypeError(f"{type(self).__name__} has no preview.")
 
-    def opponent_parameters(self) -> list[nn.Parameter]:
-        """Parameters that the stage trains by itself (a discriminator)."""
-        return []
+    def train_parts(self, parts: Sequence[str]) -> None:
+        """Let whole parts of the network train; "text" is the way of words: text encoder, cross-attention."""
+        for part in parts:
+            if part == "text":
+                self.network.prior.text_encoder.requires_grad_(True)
+                for name, parameter in self.network.prior.unet.named_parameters():
+                    if ".attn2." in name:
+                        parameter.requires_grad_(True)
+            else:
+                self.network.get_submodule(part).requires_grad_(True)
 
-    def after_step(self) -> None:
-        """Called after each optimiser step."""
+    def aside(self, name: str, module: nn.Module | None) -> None:
+        """Keep `self.name`, a module on the device that neither trains with the stage nor is saved with it."""
+        object.__setattr__(self, name, module)  # not registered as a part
+        if module is not None:
+            self.set_aside[name] = module
+
+    def _apply(self, *arguments: Any, **named: Any) -> "Stage":
+        for module in self.set_aside.values():
+            module._apply(*arguments, **named)
+        return super()._apply(*arguments, **named)
+
+    @property
+    def opponent(self) -> nn.Module | None:
+        """A discriminator, whose gradients `opponent_gradients` hands over after each micro-step."""
+        return self.set_aside.get("discriminator")
+
+    def opponent_gradients(self) -> list[torch.Tensor] | None:
+        """Of the opponent's own loss in the newest forward pass; None when it had none."""
+        return None
+
+    def after_backward(self) -> None:
+        """Called after each backward pass."""
+
+    def memory_format(self, photo: torch.Tensor) -> torch.Tensor:
+        """`photo` (B,3,H,W) laid out as the network is."""
+        return photo.contiguous(memory_format=torch.channels_last) if self.config.channels_last else photo
 
     def save(self, folder: Path) -> None:
         """Write what the next rung, or the product, loads."""
         self.network.save(folder)
+
+
+def _checkpointed(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def run(*arguments: Any) -> Any:
+        if not torch.is_grad_enabled():
+            return function(*arguments)
+        return checkpoint(function, *arguments, use_reentrant=False)
+
+    return run
 
 
 def _with_input_gradient(module: nn.GroupNorm, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor] | None:
@@ -67,9 +111,6 @@ def _with_input_gradient(module: nn.GroupNorm, inputs: tuple[torch.Tensor]) -> t
     if module.weight.requires_grad and torch.is_grad_enabled() and not inputs[0].requires_grad:
         return (inputs[0].detach().requires_grad_(),)
     return None
-
-
-LORA_PARTS = ("prior.unet", "encoder", "modulation", "wrapping")
 
 
 class AdaptedStage(Stage):
@@ -92,39 +133,68 @@ class AdaptedStage(Stage):
             self.loras[task] = nn.ModuleDict(
                 {name.replace(".", "/"): nn.ParameterList(pair) for name, pair in pairs.items()}
             )
+        self.loras.requires_grad_(False)
+        self._unfolded: list[tuple[dict[str, Any], str, nn.Parameter]] = []
+
+    def train_loras(self, parts: Sequence[str]) -> None:
+        """Let the LoRA pairs in these parts of the network train."""
+        prefixes = tuple(f"{part}/".replace(".", "/") for part in parts)
+        for pairs in self.loras.values():
+            for name, pair in pairs.items():
+                pair.requires_grad_(name.startswith(prefixes))
+
+    @torch.no_grad()
+    def blindfold(self) -> None:
+        """Take CFW's view of the decoder from the LoRAs, for training without the decoder."""
+        for pairs in self.loras.values():
+            for name, (a, _) in pairs.items():
+                if name.startswith("wrapping/") and name.endswith("/enter"):
+                    channels = self.network.config.wrapping.channels[int(name.split("/")[2])]
+                    a[:, channels : 2 * channels] = 0
 
     def _rank(self, name: str) -> int:
         return self.config.wrapping_rank if name.startswith("wrapping.") else self.config.rank
 
     def restore(
-        self, batch: Batch, generator: torch.Generator, steps: int, fidelity: float | None
+        self,
+        batch: Batch,
+        draws: Draws,
+        steps: int,
+        fidelity: float | None,
+        loras: nn.ModuleDict | None = None,
     ) -> tuple[torch.Tensor | None, torch.Tensor]:
         """The network's whole pass with the batch's adapters at their strengths: (photo or None, latent).
 
-        `steps` 0 runs CFW's chain alone, see `RestorationNetwork.forward`.
+        `steps` 0 runs CFW's chain alone, see `RestorationNetwork.forward`. The adapters stay folded in until
+        `after_backward`, because gradient checkpointing runs the network again in the backward pass.
         """
-        parameters = dict(self.network.named_parameters())
-        folded: dict[str, torch.Tensor] = {}
-        for task, strength in batch.tasks.items():
-            for name, (a, b) in self.loras[task].items():
-                if not steps and not name.startswith("wrapping/"):
-                    continue
-                weight = f"{name.replace('/', '.')}.weight"
-                delta = strength * self.facts[task].scaling * product(a, b)
-                folded[weight] = folded.get(weight, parameters[weight]) + delta
-        photo = batch.degraded.contiguous(memory_format=torch.channels_last)
-        size = (len(photo), self.network.prior.unet.config.in_channels)
-        factor = self.network.prior.latent_factor
-        noise = torch.randn(
-            *size,
-            photo.shape[2] // factor,
-            photo.shape[3] // factor,
-            generator=generator,
-            device=photo.device,
-        )
+        self._fold(self.loras if loras is None else loras, batch.tasks, whole=steps > 0)
+        photo = self.memory_format(batch.degraded)
+        channels, factor = self.network.prior.unet.config.in_channels, self.network.prior.latent_factor
+        noise = draws.randn(channels, photo.shape[2] // factor, photo.shape[3] // factor)
         schedule = timesteps(self.network.prior.facts.start_timestep, steps) if steps else []
-        arguments = (photo, batch.instructions, schedule, noise, fidelity)
-        return torch.func.functional_call(self.network, folded, arguments)
+        return self.network(photo, batch.instructions, schedule, noise, fidelity)
+
+    def _fold(self, loras: nn.ModuleDict, tasks: dict[str, float], whole: bool) -> None:
+        """W + sum of strength * scaling * B A in place of W; without `whole` in CFW only."""
+        self.after_backward()
+        folded: dict[str, torch.Tensor] = {}
+        for task, strength in tasks.items():
+            for name, (a, b) in loras[task].items():
+                if whole or name.startswith("wrapping/"):
+                    delta = strength * self.facts[task].scaling * product(a, b)
+                    folded[name] = folded[name] + delta if name in folded else delta
+        for name, delta in folded.items():
+            parameters = self.network.get_submodule(name.replace("/", "."))._parameters
+            weight = parameters["weight"]
+            self._unfolded.append((parameters, "weight", weight))
+            parameters["weight"] = weight + delta
+
+    def after_backward(self) -> None:
+        """Put the network's own weights back."""
+        for parameters, name, weight in reversed(self._unfolded):
+            parameters[name] = weight
+        self._unfolded.clear()
 
     def save(self, folder: Path) -> None:
         """The network, and each task's adapter under adapters/."""
@@ -142,20 +212,3 @@ def logged(output: torch.Tensor, batch: Batch, config: Config) -> Logs:
         gain = psnr(output.detach().clamp(0, 1), batch.target) - psnr(batch.degraded, batch.target)
         logs |= {f"gain_{batch.kind}": gain.median()}
     return logs
-
-
-def diffusion_loss(
-    scheduler: DDIMScheduler,
-    clean: torch.Tensor,
-    generator: torch.Generator,
-    predict: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-) -> torch.Tensor:
-    """Scalar MSE of the UNet's output to its target (velocity or noise) at uniformly drawn timesteps."""
-    noise = torch.randn(clean.shape, generator=generator, device=clean.device)
-    t = torch.randint(
-        scheduler.config.num_train_timesteps, (len(clean),), generator=generator, device=clean.device
-    )
-    noisy = scheduler.add_noise(clean, noise, t)
-    kind = scheduler.config.prediction_type
-    target = scheduler.get_velocity(clean, noise, t) if kind == "v_prediction" else noise
-    return F.mse_loss(predict(noisy, t).float(), target.float())

@@ -1,10 +1,16 @@
-"""Rung 2: the UNet learns to denoise latents of clean photos, with the empty sentence (v-prediction MSE)."""
+"""Rung 2: the UNet learns to denoise latents of clean photos, with the empty sentence."""
 
 import torch
 
+from lwr.sampling import add_noise, split
 from training.config import Config
 from training.data import CropSampler
-from training.stages.base import Logs, Stage, diffusion_loss
+from training.draws import Draws
+from training.losses import diffusion_loss
+from training.mixture import Batch
+from training.stages.base import Logs, Stage
+
+PREVIEW_TIMESTEP = 300
 
 
 class Prior(Stage):
@@ -12,18 +18,23 @@ class Prior(Stage):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.network.prior.unet.requires_grad_(True)
+        self.train_parts(["prior.unet"])
 
-    def forward(
-        self, sampler: CropSampler, generator: torch.Generator, progress: float
-    ) -> tuple[torch.Tensor, Logs]:
-        """Velocity error at uniformly drawn timesteps."""
-        photo = sampler.batch(self.config.batch, generator).contiguous(memory_format=torch.channels_last)
-        prior = self.network.prior
+    def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
+        """The UNet's error at uniformly drawn timesteps."""
         with torch.no_grad():
-            clean = self.network.encode(photo).latent
-            context = prior.encode_text([""]).expand(len(photo), -1, -1)
-        loss = diffusion_loss(
-            prior.scheduler, clean, generator, lambda noisy, t: prior.unet(noisy, t, context).sample
-        )
-        return loss, {"velocity": loss.detach()}
+            clean = self.network.encode(self.memory_format(sampler.batch(draws))).latent
+        prior = self.network.prior
+        loss = diffusion_loss(prior.scheduler, clean, draws, lambda noisy, t: self._predict(noisy, t))
+        return loss, {"unet": loss.detach()}
+
+    def preview(self, batch: Batch, draws: Draws) -> torch.Tensor:
+        """The target, noised to timestep 300 and denoised in one step."""
+        encoded, scheduler = self.network.encode(batch.target), self.network.prior.scheduler
+        noisy = add_noise(scheduler, encoded.latent, draws.randn(*encoded.latent.shape[1:]), PREVIEW_TIMESTEP)
+        output = self._predict(noisy, torch.full((len(noisy),), PREVIEW_TIMESTEP, device=noisy.device))
+        return self.network.decode(split(scheduler, noisy, output, PREVIEW_TIMESTEP)[0], encoded, 0.0)
+
+    def _predict(self, noisy: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        context = self.network.prior.encode_text([""]).detach().expand(len(noisy), -1, -1)
+        return self.network.prior.unet(noisy, t, context).sample

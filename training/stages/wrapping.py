@@ -8,8 +8,9 @@ import torch
 
 from training.config import Config
 from training.data import CropSampler
+from training.draws import Draws
 from training.losses import log_error
-from training.mixture import draw
+from training.mixture import Batch, draw
 from training.stages.base import AdaptedStage, Logs, logged
 
 
@@ -18,15 +19,19 @@ class Wrapping(AdaptedStage):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.network.wrapping.requires_grad_(True)
-        for pairs in self.loras.values():
-            for name, pair in pairs.items():
-                pair.requires_grad_(name.startswith("wrapping"))
+        self.train_parts(["wrapping"])
+        self.train_loras(["wrapping"])
+        for name, parameter in self.network.wrapping.named_parameters():
+            if "look_" in name or ".leave." in name:  # neither takes part at fidelity 1 without the decoder
+                parameter.requires_grad_(False)
+        self.blindfold()
 
-    def forward(
-        self, sampler: CropSampler, generator: torch.Generator, progress: float
-    ) -> tuple[torch.Tensor, Logs]:
+    def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
         """PSNR loss of the photo that the chain gives at fidelity 1."""
-        batch = draw(self.config, sampler, generator)
-        output = self.restore(batch, generator, steps=0, fidelity=1.0)[0]
+        batch = draw(self.config, sampler, draws)
+        output = self.restore(batch, draws, steps=0, fidelity=1.0)[0]
         return log_error(output, batch.target), logged(output, batch, self.config)
+
+    def preview(self, batch: Batch, draws: Draws) -> torch.Tensor:
+        """The chain's photo at fidelity 1."""
+        return self.restore(batch, draws, steps=0, fidelity=1.0)[0]

@@ -1,0 +1,96 @@
+"""What to beat: one classical method for each task, each from a library, at settings fixed beforehand."""
+
+import importlib.util
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+PSF_SIGMA = 1.5  # pixels; a guess, since nobody says how a photo was blurred
+_BORDER = 16  # pixels mirrored around the photo, so that its borders do not ring
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A method without learning. `run`: (H,W,3) float32 in [0,1] -> the same, not clipped."""
+
+    task: str
+    name: str
+    what: str  # for the report: method, settings, library
+    package: str  # the module that must be there
+    install: str
+    run: Callable[[np.ndarray], np.ndarray]
+
+
+def wiener(photo: np.ndarray) -> np.ndarray:
+    """Unsupervised Wiener-Hunt deconvolution (Orieux et al. 2010), channel by channel."""
+    from skimage.restoration import unsupervised_wiener
+
+    offsets = np.arange(-round(4 * PSF_SIGMA), round(4 * PSF_SIGMA) + 1)
+    line = np.exp(-(offsets**2) / (2 * PSF_SIGMA**2))
+    psf = np.outer(line, line) / line.sum() ** 2
+    border = min(_BORDER, *(side - 1 for side in photo.shape[:2]))
+    padded = np.pad(photo, ((border, border), (border, border), (0, 0)), mode="reflect")
+    sharp = [unsupervised_wiener(padded[..., c], psf, rng=0)[0] for c in range(3)]
+    height, width = photo.shape[:2]
+    return np.stack(sharp, -1)[border : border + height, border : border + width]
+
+
+def dark_channel(photo: np.ndarray) -> np.ndarray:
+    """The dark channel prior (He, Sun, Tang 2009) with a guided filter, at the package's own settings."""
+    from adrishyam import dehaze
+
+    dark = dehaze.get_dark_channel(photo)
+    light = dehaze.estimate_atmospheric_light(photo, dark)
+    transmission = dehaze.estimate_transmission(photo, light, dark)
+    refined = dehaze.guided_filter_simple(photo[..., 0], transmission)
+    return dehaze.dehaze(photo, refined, light)
+
+
+def unsharp(photo: np.ndarray) -> np.ndarray:
+    """Unsharp mask over the bicubically enlarged photo."""
+    from skimage.filters import unsharp_mask
+
+    return unsharp_mask(photo, radius=2, amount=1, channel_axis=2)  # -1 picks rows in scikit-image 0.26
+
+
+_SKIMAGE = ("skimage", "pip install scikit-image==0.26.0")
+_ADRISHYAM = ("adrishyam", "pip install adrishyam==0.1.1")
+BASELINES = (
+    Baseline(
+        "deblur",
+        "wiener",
+        f"unsupervised Wiener of scikit-image with a guessed Gaussian blur, sigma {PSF_SIGMA} pixels",
+        *_SKIMAGE,
+        wiener,
+    ),
+    Baseline("dehaze", "dark channel", "dark channel prior of adrishyam", *_ADRISHYAM, dark_channel),
+    Baseline(
+        "super-resolution",
+        "unsharp",
+        "bicubic enlargement and scikit-image's unsharp mask, radius 2, amount 1",
+        *_SKIMAGE,
+        unsharp,
+    ),
+)
+
+
+def baselines_for(tasks: Iterable[str]) -> tuple[list[Baseline], list[str]]:
+    """The methods for these tasks whose package is installed, and a printed sentence for each other one."""
+    wanted = [baseline for baseline in BASELINES if baseline.task in set(tasks)]
+    there = [baseline for baseline in wanted if importlib.util.find_spec(baseline.package)]
+    notes = [
+        f"The baseline {b.name} is left out: {b.package} is not here. Install it with: {b.install}"
+        for b in wanted
+        if b not in there
+    ]
+    for note in notes:
+        print(note)
+    return there, notes
+
+
+def apply(baseline: Baseline, photo: torch.Tensor) -> torch.Tensor:
+    """(1,3,H,W) in [0,1] -> the same, by the baseline."""
+    output = baseline.run(photo[0].permute(1, 2, 0).contiguous().numpy())
+    return torch.from_numpy(np.ascontiguousarray(output)).permute(2, 0, 1)[None].float().clamp(0, 1)

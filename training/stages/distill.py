@@ -1,0 +1,43 @@
+"""The few-step sampler's result in one step: knowledge distillation (Luhman and Luhman 2021).
+
+The teacher is the network as it was loaded, with `config.teacher_steps` steps of the sampler from the same
+noise; the student's LoRAs in UNet, encoder and SFT learn to land on its latent in one step. Deterministic DDIM
+makes the teacher's answer a function of photo and noise, so a plain squared error has something to find.
+"""
+
+import copy
+
+import torch
+import torch.nn.functional as F
+
+from training.checkpoint import TrainingError
+from training.config import Config
+from training.data import CropSampler
+from training.draws import Draws
+from training.mixture import Batch, draw
+from training.stages.base import AdaptedStage, Logs
+
+
+class Distill(AdaptedStage):
+    """Trains the LoRA pairs in `config.lora_parts`: those that the sampler uses."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        if config.teacher_steps < 2:
+            raise TrainingError(f"--teacher-steps is {config.teacher_steps}: a teacher takes 2 or more.")
+        self.aside("teacher", copy.deepcopy(self.loras))
+        self.train_loras(config.lora_parts)
+
+    def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
+        """MSE of the student's latent to the teacher's; also logged: of one untrained step to the teacher's."""
+        batch = draw(self.config, sampler, draws)
+        states = draws.states()
+        with torch.no_grad():
+            taught = self.restore(batch, draws, self.config.teacher_steps, None, self.teacher)[1]
+        draws.rewind(states)  # the same noise
+        loss = F.mse_loss(self.restore(batch, draws, 1, None)[1].float(), taught.float())
+        return loss, {"latent": loss.detach()}
+
+    def preview(self, batch: Batch, draws: Draws) -> torch.Tensor:
+        """One step, and the plain decoder."""
+        return self.restore(batch, draws, 1, 0.0)[0]

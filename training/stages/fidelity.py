@@ -1,0 +1,60 @@
+"""What the stages share that train photos at any fidelity: the exact photo at 1, the look below it."""
+
+import torch
+
+from training.config import Config
+from training.data import CropSampler
+from training.draws import Draws
+from training.losses import charbonnier, log_error
+from training.mixture import Batch, draw
+from training.perceptual import distance
+from training.stages.base import AdaptedStage, Logs, logged
+
+L1_WEIGHT = 10.0  # brings L1 to about the size of the logarithmic error
+LOOK_FIDELITY = 0.5  # where CFW has taken all of its weights for the look
+VGG_CROPS = slice(0, None, 2)  # every other crop: the VGG costs more than the network
+
+
+class FidelityStage(AdaptedStage):
+    """Trains for the least error at fidelity 1 and for the look below it."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        wanted = config.perceptual or config.perceptual_exact
+        kind = config.distance
+        self.aside("vgg", distance("vgg16", kind, taps=3)[0] if wanted else None)
+        # AlexNet's LPIPS costs next to nothing and sees the coarser texture that three levels of VGG miss.
+        alex = wanted and self.vgg is not None and kind in ("auto", "lpips") and hasattr(self.vgg, "features")
+        self.aside("alex", distance("alexnet", kind)[0] if alex else None)
+
+    def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
+        """Loss of the photo at the batch's fidelity."""
+        batch = draw(self.config, sampler, draws)
+        fidelity = self.draw_fidelity(draws)
+        output = self.restore(batch, draws, 0 if self.config.chain_only else 1, fidelity)[0]
+        return self.photo_loss(output.float(), batch, fidelity)
+
+    def draw_fidelity(self, draws: Draws) -> float:
+        """1 with the chance `config.exact`; else mostly 0.5, or anything from 0 to 1 (0.5 to 1: chain only)."""
+        roll, kind, free = torch.rand(3, generator=draws.shared).tolist()
+        free = 0.5 + free / 2 if self.config.chain_only else free
+        return 1.0 if roll < self.config.exact else LOOK_FIDELITY if kind < 0.75 else free
+
+    def photo_loss(self, output: torch.Tensor, batch: Batch, fidelity: float) -> tuple[torch.Tensor, Logs]:
+        """PSNR's loss at fidelity 1, L1 below it, and the perceptual distance."""
+        logs, exact = logged(output, batch, self.config), fidelity == 1
+        weight = self.config.perceptual_exact if exact else self.config.perceptual
+        loss = log_error(output, batch.target) if exact else L1_WEIGHT * charbonnier(output, batch.target)
+        if weight and self.vgg is not None:
+            seen, target = output.clamp(0, 1), batch.target
+            unlike = self.vgg(seen[VGG_CROPS], target[VGG_CROPS]).mean()
+            if self.alex is not None:
+                unlike = unlike + self.alex(seen, target).mean()
+            loss = loss + weight * unlike
+            logs |= {"distance_look": unlike.detach(), "n_look": torch.ones(())}
+        return loss, logs
+
+    def preview(self, batch: Batch, draws: Draws) -> torch.Tensor:
+        """One step of the sampler at the fidelity that mostly trains."""
+        fidelity = 1.0 if self.config.exact >= 0.5 else LOOK_FIDELITY
+        return self.restore(batch, draws, 0 if self.config.chain_only else 1, fidelity)[0]
