@@ -20,6 +20,8 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import nn
 
+CHAIN_ALONE = 0.5  # fidelity from which on the photo is the chain's own, without any of the decoder's
+
 
 @dataclass(frozen=True)
 class WrappingConfig:
@@ -34,6 +36,7 @@ class WrappingConfig:
     scales: tuple[float, ...] = ()  # a level, bring the VAE's features to about unit size for the chain
     pixel_channels: int = 0  # of the VAE's image, whose pixels the chain reads and wraps
     filters: tuple[int, int] = (0, 0)  # number and size (odd, pixels) of the chain's adaptive filters
+    gates: bool = False  # whether the chain's channels are weighed by their mean over the whole photo
     look_rank: int = 0  # of the chain's second set of weights, kept as a low-rank difference; 0 = none
 
 
@@ -73,11 +76,20 @@ class ControllableFeatureWrapping(nn.Module):
         """
         return image + self.pixel_head(torch.cat([found, image], 1)) + self.filters(found, image)
 
+    def reads_decoder(self) -> bool:
+        """Whether the chain, with the adapters that are folded in, looks at the decoder's features at all."""
+        return not self.config.chain or any(
+            bool(fusion.enter.weight[:, channels : 2 * channels].any())
+            for fusion, channels in (
+                (self.fusions[str(i)], self.config.channels[i]) for i in self.config.levels
+            )
+        )
+
     def take_look(self, fidelity: float) -> None:
         """Set the chain's weights: the exact ones at fidelity 1, those for the look at 0.5 and below."""
         for module in self.modules():
             if isinstance(module, TwoWayConv2d):
-                module.share = min(1.0, 2 * (1 - fidelity))
+                module.share = min(1.0, (1 - fidelity) / (1 - CHAIN_ALONE))
 
     def without_decoder(
         self, encoded: Sequence[torch.Tensor], image: torch.Tensor, fidelity: float = 1.0
@@ -151,7 +163,7 @@ class ChainedFusion(nn.Module):
         self.lift = (
             TwoWayConv2d(config.channels[level + 1], 4 * channels, 1, look_rank=rank) if coarser else None
         )
-        self.blocks = nn.Sequential(*(ChainBlock(channels, rank) for _ in range(config.chain[level])))
+        self.blocks = nn.Sequential(*(ChainBlock(channels, config) for _ in range(config.chain[level])))
         self.leave = nn.Conv2d(channels, channels, 1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
@@ -235,16 +247,29 @@ class ResidualBlock(nn.Module):
 
 
 class ChainBlock(nn.Module):
-    """SiLU-conv twice around a skip, without norms, (B,c,h,w) -> (B,c,h,w)."""
+    """SiLU-conv twice around a skip, without norms, (B,c,h,w) -> (B,c,h,w).
 
-    def __init__(self, channels: int, look_rank: int) -> None:
+    With `gates` every channel between the two is weighed by what all of them are on average over the photo
+    (squeeze and excitation, Hu et al. 2018): a shake and a veil are the same everywhere, and no small
+    neighbourhood tells them apart as well.
+    """
+
+    def __init__(self, channels: int, config: WrappingConfig) -> None:
         super().__init__()
-        self.conv1 = TwoWayConv2d(channels, channels, 3, padding=1, look_rank=look_rank)
-        self.conv2 = TwoWayConv2d(channels, channels, 3, padding=1, look_rank=look_rank)
+        rank = config.look_rank
+        self.conv1 = TwoWayConv2d(channels, channels, 3, padding=1, look_rank=rank)
+        self.conv2 = TwoWayConv2d(channels, channels, 3, padding=1, look_rank=rank)
+        self.gate = TwoWayConv2d(channels, channels, 1, look_rank=rank) if config.gates else None
+        if self.gate is not None:
+            nn.init.zeros_(self.gate.weight)
+            nn.init.zeros_(self.gate.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B,c,h,w) -> (B,c,h,w)."""
-        return x + self.conv2(F.silu(self.conv1(F.silu(x))))
+        h = F.silu(self.conv1(F.silu(x)))
+        if self.gate is not None:
+            h = h * (1 + self.gate(h.mean((2, 3), keepdim=True)))
+        return x + self.conv2(h)
 
 
 class DenseTriple(nn.Module):
@@ -321,12 +346,12 @@ def decode_wrapped(
         for upsampler in block.upsamplers or ():
             h = upsampler(h)
     chained = active and wrapping.pixel_head is not None
-    if chained and fidelity >= 0.5:
+    if chained and fidelity >= CHAIN_ALONE:
         return wrapping.exact(found, image)
     decoded = decoder.conv_out(decoder.conv_act(decoder.conv_norm_out(h)))
     if not chained:
         return decoded
-    return decoded + 2 * fidelity * (wrapping.exact(found, image) - decoded)
+    return decoded + fidelity / CHAIN_ALONE * (wrapping.exact(found, image) - decoded)
 
 
 def _pixel_head(config: WrappingConfig) -> TwoWayConv2d:

@@ -12,7 +12,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from lwr.decoder import ControllableFeatureWrapping, WrappingConfig, decode_wrapped, encode_features
+from lwr.decoder import (
+    CHAIN_ALONE,
+    ControllableFeatureWrapping,
+    WrappingConfig,
+    decode_wrapped,
+    encode_features,
+)
 from lwr.encoder import EncoderConfig, TimeAwareEncoder
 from lwr.modulate import Modulation, ModulationConfig
 from lwr.prior import EMBEDDED, Prior, PriorError, load_prior
@@ -66,8 +72,7 @@ class RestorationNetwork(nn.Module):
         """
         encoded = self.encode(photo)
         if not schedule:
-            output = self.wrapping.without_decoder(encoded.features, encoded.image, fidelity or 0.0)
-            return self.prior.from_vae(output), encoded.latent
+            return self.without_sampler(encoded, fidelity or 0.0), encoded.latent
         context = self.text_context(instructions)
         latent = sample(
             lambda x, t: self.predict(x, t, encoded.latent, context),
@@ -100,6 +105,18 @@ class RestorationNetwork(nn.Module):
         features = self.encoder(lq_latent, time)
         with self.modulation.applied(self.prior.unet, features):
             return self.prior.unet(latent, time, context.expand(latent.shape[0], -1, -1)).sample
+
+    def without_sampler(self, encoded: Encoded, fidelity: float) -> torch.Tensor:
+        """The photo (B,3,H,W) about [0,1] of CFW's chain alone, at a fidelity of 0.5 to 1."""
+        return self.prior.from_vae(self.wrapping.without_decoder(encoded.features, encoded.image, fidelity))
+
+    def needs_sampler(self, fidelity: float) -> bool:
+        """Whether sampler and decoder have any part in the photo, with the adapters that are folded in."""
+        return fidelity < CHAIN_ALONE or self.wrapping.reads_decoder()
+
+    def keeps_colors(self, fidelity: float) -> bool:
+        """Whether the photo is the input plus a learned correction, which needs no colour fix."""
+        return bool(self.wrapping.config.chain) and fidelity >= CHAIN_ALONE
 
     def decode(self, latent: torch.Tensor, encoded: Encoded, fidelity: float) -> torch.Tensor:
         """Latent in the UNet's units -> photo (B,3,H,W) about [0,1], not clamped."""

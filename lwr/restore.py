@@ -214,14 +214,38 @@ class Restorer:
         self._attach(strengths)
         network, factor = self.network, self.network.prior.latent_factor
         padded, size = images.pad_to_multiple(photo.to(self.device), network.multiple)
+        tiles = _Tiles(padded, settings.tile, factor)
+        if not network.needs_sampler(settings.fidelity):
+            count = _Counter(progress, tiles.count)
+            chain = count.after(
+                "restoring", lambda x: network.without_sampler(network.encode(x), settings.fidelity)
+            )
+            output = chain(padded) if tiles.whole else blend(padded, chain, settings.tile, OVERLAP)
+        else:
+            output = self._sampled(padded, strengths, settings, progress, tiles)
+        output = images.crop(output, size)
+        fix = all(TASKS[name].color_fix == "wavelet" for name in strengths)
+        if fix and not network.keeps_colors(settings.fidelity):
+            output = wavelet_color_fix(output, photo.to(self.device))
+        return output
+
+    def _sampled(
+        self,
+        photo: torch.Tensor,
+        strengths: dict[str, float],
+        settings: Settings,
+        progress: Progress,
+        tiles: "_Tiles",
+    ) -> torch.Tensor:
+        """(1,3,H,W) of fitting sides -> the same through encoder, sampler and decoder."""
+        network = self.network
         context = network.text_context({TASKS[name].instruction: s for name, s in strengths.items()})
         schedule = timesteps(network.prior.facts.start_timestep, settings.steps)
-        tiles = _Tiles(padded, settings.tile, factor)
         count = _Counter(progress, tiles.count * (settings.steps + 2))
 
         encode = count.after("encoding", network.encode)
-        encoded = encode(padded) if tiles.whole else None
-        lq_latent = encoded.latent if encoded else tiles.encode(padded, encode)
+        encoded = encode(photo) if tiles.whole else None
+        lq_latent = encoded.latent if encoded else tiles.encode(photo, encode)
         noise = torch.randn(lq_latent.shape, generator=torch.Generator().manual_seed(settings.seed))
 
         def predict(latent: torch.Tensor, t: int) -> torch.Tensor:
@@ -230,11 +254,7 @@ class Restorer:
 
         latent = sample(predict, lq_latent, network.prior.scheduler, schedule, noise.to(self.device))
         decode = count.after("decoding", lambda z, e: network.decode(z, e, settings.fidelity))
-        output = decode(latent, encoded) if encoded else tiles.decode(latent, padded, network.encode, decode)
-        output = images.crop(output, size)
-        if all(TASKS[name].color_fix == "wavelet" for name in strengths):
-            output = wavelet_color_fix(output, photo.to(self.device))
-        return output
+        return decode(latent, encoded) if encoded else tiles.decode(latent, photo, network.encode, decode)
 
 
 class _Tiles:

@@ -1,12 +1,14 @@
 """The evaluation on crops of the sample photos: its three modes, its measures, and what it refuses."""
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 import torch
 from PIL import Image, ImageFilter
 
@@ -26,7 +28,8 @@ SAMPLES = Path(__file__).parents[1] / "lwr" / "samples"
 PRISTINE = niqe_module.load_pristine()
 needs_niqe = pytest.mark.skipif(PRISTINE is None, reason=niqe_module.INSTALL_HINT)
 
-Run = Callable[..., dict]
+Run = Callable[..., dict]  # arguments -> results
+Refused = Callable[..., str]  # arguments -> the sentence
 
 
 def picture(name: str = "shaken-coffee", side: int = 256) -> Image.Image:
@@ -58,7 +61,7 @@ def run(tmp_path: Path) -> Run:
         words = [*map(str, arguments), "--out", str(tmp_path / out)]
         assert main(words) == 0
         results = json.loads((tmp_path / out).read_text())
-        assert results["command"] == "python -m training.evaluate " + " ".join(words)
+        assert shlex.split(results["command"]) == ["python", "-m", "training.evaluate", *words]
         assert (tmp_path / out).with_suffix(".md").read_text().startswith("<!-- Written by")
         return results
 
@@ -66,7 +69,7 @@ def run(tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
     """Run the command line, which must end with status 2 and one sentence; returns that sentence."""
 
     def refused(*arguments: object, out: str = "refused.json") -> str:
@@ -107,7 +110,7 @@ def test_clean_photos_every_task_and_the_swap(tmp_path: Path, run: Run) -> None:
     run(*words, "--limit", 1, "--task", "deblur", "--no-swap", "--no-baselines")  # all are its own files
 
 
-def test_pairs_and_a_comparison(tmp_path: Path, pairs: Path, run: Run, refused: Callable[..., str]) -> None:
+def test_pairs_and_a_comparison(tmp_path: Path, pairs: Path, run: Run, refused: Refused) -> None:
     first = run("--pairs", pairs, "--task", "deblur", "--fidelity", "1,0")
     assert first["scores"]["pairs|deblur|fidelity 1"]["photos"] == 2
     assert {"pairs|baseline input|-", "pairs|baseline wiener|-"} <= first["scores"].keys()
@@ -118,7 +121,7 @@ def test_pairs_and_a_comparison(tmp_path: Path, pairs: Path, run: Run, refused: 
     )
     same = run("--pairs", pairs, "--task", "deblur", "--fidelity", "1", "--against", other, out="same.json")
     found = same["against"]["differences"]["pairs|deblur|fidelity 1"]
-    assert found["psnr"] == {"mean": 0.0, "ci95": 0.0, "verdict": "no clear difference"}
+    assert found["psnr"] == {"mean": 0.0, "ci95": 0.0, "photos": 2, "verdict": "no clear difference"}
     assert "lpips" in found or "perceptual" in found
     assert "share no case" in refused("--pairs", pairs, "--task", "dehaze", "--against", other)
     for path in (pairs / "input").iterdir():
@@ -157,9 +160,7 @@ def test_photos_without_targets(tmp_path: Path, run: Run) -> None:
     assert [lost["name"] for lost in results["skipped"]] == ["deep/broken.jpg"]
 
 
-def test_an_adapter_from_any_folder(
-    tmp_path: Path, pairs: Path, run: Run, refused: Callable[..., str]
-) -> None:
+def test_an_adapter_from_any_folder(tmp_path: Path, pairs: Path, run: Run, refused: Refused) -> None:
     folder = tmp_path / "mine"
     shutil.copytree(EMBEDDED / "adapters" / "deblur", folder)
     facts = json.loads((folder / "adapter.json").read_text())
@@ -188,15 +189,14 @@ def test_an_adapter_from_any_folder(
     ],
 )
 def test_a_bad_request_is_one_sentence(
-    pairs: Path, refused: Callable[..., str], arguments: Sequence[str], sentence: str
+    pairs: Path, refused: Refused, arguments: Sequence[str], sentence: str
 ) -> None:
     assert sentence in refused("--pairs", pairs, *arguments)
 
 
-def test_bad_folders_are_one_sentence(tmp_path: Path, pairs: Path, refused: Callable[..., str]) -> None:
+def test_bad_folders_are_one_sentence(tmp_path: Path, pairs: Path, refused: Refused) -> None:
     deblur = ("--task", "deblur")
     assert "There is no folder" in refused("--photos", tmp_path / "none", *deblur)
-    assert "holds no photos" in refused("--photos", tmp_path / "pairs" / "..", *deblur, "--limit", 1) or True
     (tmp_path / "empty").mkdir()
     assert "holds no photos" in refused("--photos", tmp_path / "empty", *deblur)
     assert "holds no pairs" in refused("--pairs", tmp_path / "empty", *deblur)
@@ -211,7 +211,7 @@ def test_bad_folders_are_one_sentence(tmp_path: Path, pairs: Path, refused: Call
     assert "(2 photos)" in said and said.count("(2 photos)") == 2
 
 
-def test_foreign_files_stay(tmp_path: Path, pairs: Path, refused: Callable[..., str]) -> None:
+def test_foreign_files_stay(tmp_path: Path, pairs: Path, refused: Refused) -> None:
     words = ("--pairs", pairs, "--task", "deblur")
     notes = {"list.json": "[1]", "text.json": "words", "readme.md": "# python -m training.evaluate"}
     for name, text in notes.items():
@@ -242,12 +242,10 @@ def test_niqe_prefers_the_photo_to_its_blur_and_noise() -> None:
 
 
 def test_baselines_run_and_help() -> None:
-    sharp = tensor(picture())
-    damage = {
-        "deblur": tensor(picture().filter(ImageFilter.GaussianBlur(1.5))),
-        "dehaze": 0.5 * sharp + 0.5,
-        "super-resolution": tensor(picture().resize((128, 128)).resize((256, 256), Image.Resampling.BICUBIC)),
-    }
+    photo = Image.fromarray(skimage.data.astronaut()).crop((128, 0, 384, 256))
+    sharp = tensor(photo)
+    soft = tensor(photo.filter(ImageFilter.GaussianBlur(1)))
+    damage = {"deblur": soft, "dehaze": 0.5 * sharp + 0.5, "super-resolution": soft}
     for baseline in baselines_for(TASKS)[0]:
         output = apply(baseline, damage[baseline.task])
         assert output.shape == sharp.shape and output.min() >= 0 and output.max() <= 1
@@ -298,12 +296,12 @@ def test_means_and_paired_differences() -> None:
     assert half_width([1.0]) is None
     theirs = {str(i): {"psnr_output": 20.0 + i, "lpips_output": 0.3} for i in range(9)}
     ours = {
-        i: {"psnr_output": row["psnr_output"] + 1 + 0.1 * int(i), "lpips_output": 0.31}
-        for i, row in theirs.items()
+        i: {"psnr_output": scored["psnr_output"] + 1 + 0.1 * int(i), "lpips_output": 0.31}
+        for i, scored in theirs.items()
     }
     verdicts = compare({"a|a|-": ours}, {"a|a|-": theirs})["a|a|-"]
     assert verdicts["psnr"].verdict == "better" and verdicts["psnr"].mean == pytest.approx(1.4)
-    assert verdicts["lpips"] == Difference(0.01, verdicts["lpips"].ci95, "worse")
+    assert verdicts["lpips"] == Difference(0.01, verdicts["lpips"].ci95, 9, "worse")
 
 
 def test_every_baseline_belongs_to_a_task() -> None:

@@ -30,7 +30,8 @@ class Case:
     def name(self) -> str:
         """The row's key in the results."""
         fidelity = "default" if self.fidelity is None else f"{self.fidelity:g}"
-        return f"{self.damage}|{self.asked.replace('|', '/')}|fidelity {fidelity}"
+        asked = " ".join(self.asked.replace("|", "/").split())
+        return f"{self.damage}|{asked}|fidelity {fidelity}"
 
     @property
     def request(self) -> dict[str, str | float | int | None]:

@@ -101,10 +101,11 @@ def create_network(config: Config) -> RestorationNetwork:
         wrapping=WrappingConfig(
             channels=VAE_CHANNELS,
             levels=(0, 1, 2),
-            chain=(1, 6, 6),
+            chain=(2, 6, 6),
             scales=(0.064, 0.139, 0.047),  # measured on the VAE that ships
             pixel_channels=12,
             filters=(24, 15),
+            gates=True,
         ),
     )
     return RestorationNetwork(prior, sizes)

@@ -121,11 +121,14 @@ class _Run:
         validation = self._validation()
         self.module.train()
         watch = Watch(config, accelerator, progress.step)
-        watch.write({"photos": len(photos), "skipped": len(skipped), "step": progress.step})
+        trainable = sum(p.numel() for p in self.trainable)
+        facts = {"photos": len(photos), "skipped": len(skipped), "trainable": trainable}
+        watch.write({"step": progress.step} | facts)
         for one in skipped:
             watch.write({"skipped_photo": one.name, "reason": one.reason, "step": progress.step})
-        sizes = f"{sum(p.numel() for p in self.trainable):,} parameters train"
-        accelerator.print(f"{config.stage}: {len(photos)} photos, {len(skipped)} skipped, {sizes}")
+        accelerator.print(
+            f"{config.stage}: {len(photos)} photos, {len(skipped)} skipped, {trainable:,} parameters train"
+        )
 
         begun, first = time.monotonic() - progress.seconds, progress.step
         saved = looked = begun + progress.seconds

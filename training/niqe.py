@@ -59,10 +59,10 @@ def niqe(image: torch.Tensor, pristine: Pristine) -> float:
         )
     ).astype(np.float64)
     features = np.concatenate([_features(grey, BLOCK), _features(half, BLOCK // 2)], axis=1)  # (blocks,36)
-    mean = np.nanmean(features, axis=0)
     whole = features[~np.isnan(features).any(axis=1)]  # a flat block has no statistics
     if len(whole) < 2:
         return float("nan")
+    mean = np.nanmean(features, axis=0)
     spread = np.linalg.pinv((pristine.covariance + np.cov(whole, rowvar=False)) / 2)
     away = pristine.mean - mean
     return float(np.sqrt(away @ spread @ away))

@@ -2,10 +2,10 @@
 
 import argparse
 import importlib.util
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal, NoReturn, TypeVar
 
 from tqdm import tqdm
 
@@ -26,6 +26,7 @@ from training.scores import COMMAND, ResultsError
 
 RESULTS = Path("training/results")
 CLEAN = "../shared/photos"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -101,14 +102,14 @@ def find(plan: Plan, scale: float, skipped: list[Skipped]) -> Photos:
     folder = Path(plan.source)
     if plan.mode == "pairs":
         pairs = find_pairs(folder, plan.limit, skipped)
-        return Photos(pair_samples(tqdm(pairs, "pairs"), skipped), {"pairs": [p.id for p in pairs]})
+        return Photos(pair_samples(_progress(pairs), skipped), {"pairs": [p.id for p in pairs]})
     if plan.mode == "photos":
         files = find_photos(folder, plan.limit)
         names = [path.relative_to(folder).as_posix() for path in files]
-        return Photos(photo_samples(folder, tqdm(files, "photos"), scale, skipped), {"photos": names})
+        return Photos(photo_samples(folder, _progress(files), scale, skipped), {"photos": names})
     photos = clean_photos(plan.source, None if plan.split == "all" else plan.split, plan.limit, skipped)
     names = [photo.id for photo in photos]
-    samples = damaged_samples(tqdm(photos, "photos"), plan.damages)
+    samples = damaged_samples(_progress(photos), plan.damages)
     return Photos(samples, dict.fromkeys(plan.damages, names))
 
 
@@ -187,6 +188,11 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--against", type=Path, metavar="OTHER.json", help="compare with an earlier result, photo by photo"
     )
+
+
+def _progress(items: Sequence[T]) -> Iterator[T]:
+    """A bar that appears with the first photo, after everything has been checked."""
+    yield from tqdm(items, "photos")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -11,6 +11,20 @@ LOOK = DETAIL | {"perceptual": 1.0}
 AROUND = {"parts": ("encoder", "modulation", "text", "wrapping")}  # all that is not the prior
 LORAS = {"lora_parts": ("prior.unet", "encoder", "modulation", "wrapping")}
 
+FULL = {"parts": (*AROUND["parts"], "prior.unet", "prior.vae")}
+NONE = {"lora_parts": ()}
+# Of the strategies: one minute each on two cores, on the shipped prior with everything around it new.
+BRIEF = DETAIL | {
+    "minutes": 1.0, "batch": 8, "crop": 64, "lr": 1e-3, "warmup": 20, "ema": 0.98, "exact": 1.0,
+    "task_weights": (1.0, 1.0, 1.0), "tracker": "none", "validate_minutes": 0, "save_minutes": 60.0,
+}  # fmt: skip
+START = "runs/study/start"
+
+
+def _ranks(rank: int) -> dict[str, int]:
+    return {"rank": rank, "wrapping_rank": rank}
+
+
 # fmt: off
 PRESETS: dict[str, Config] = {
     # rung                stage          starts from  writes                          see Config
@@ -22,5 +36,14 @@ PRESETS: dict[str, Config] = {
     "adapter":     Config("adapter",     DECODER,     ADAPTER,           minutes=5,  lr=5e-4, **LOOK, **LORAS),
     "end-to-end":  Config("end_to_end",  DECODER,     "runs/end-to-end", minutes=60, lr=2e-4, gan=0.02, **LOOK, **AROUND, **LORAS),
     "distill":     Config("distill",     ADAPTER,     "runs/distill",    minutes=10, lr=2e-4, lora_parts=LORAS["lora_parts"][:3], **DETAIL),
+    # strategies: how tasks share; a preset of one task stands for one network per task, see study.py
+    "separate":    Config("end_to_end",  START,       "runs/separate",   tasks=("dehaze",),  **BRIEF, **AROUND, **NONE),
+    "shared":      Config("end_to_end",  START,       "runs/shared",                         **BRIEF, **AROUND, **NONE),
+    "lora-4":      Config("end_to_end",  START,       "runs/lora-4",     **_ranks(4),        **BRIEF, **AROUND, **LORAS),
+    "lora-8":      Config("end_to_end",  START,       "runs/lora-8",     **_ranks(8),        **BRIEF, **AROUND, **LORAS),
+    "lora-16":     Config("end_to_end",  START,       "runs/lora-16",    **_ranks(16),       **BRIEF, **AROUND, **LORAS),
+    "lora-32":     Config("end_to_end",  START,       "runs/lora-32",    **_ranks(32),       **BRIEF, **AROUND, **LORAS),
+    "full":        Config("end_to_end",  START,       "runs/full",                           **BRIEF, **FULL, **NONE),
 }
+STUDIES = {"strategies": ("separate", "shared", "lora-4", "lora-8", "lora-16", "lora-32", "full")}
 # fmt: on

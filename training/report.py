@@ -92,7 +92,7 @@ def markdown(results: Mapping[str, object]) -> str:
     facts += results["notes"]
     parts.append("\n".join(f"- {fact}" for fact in facts))
     parts.append(table(results["scores"]))
-    if results.get("swap"):
+    if results["swap"] and results["config"]["mode"] != "photos":
         parts += ["## Prompt swap", swap_table(results["swap"])]
     if results.get("against"):
         parts += [
@@ -132,15 +132,16 @@ def swap_table(swap: Mapping[str, Mapping[str, float | None]]) -> str:
 def difference_table(differences: Mapping[str, Mapping[str, Mapping[str, object]]]) -> str:
     """This evaluation minus the other, on the same photos."""
     there = [name for name in NAMES if any(name in d for d in differences.values())]
-    lines = [_line("case", *(NAMES[name] for name in there)), "|---" * (len(there) + 1) + "|"]
+    lines = [_line("case", "photos", *(NAMES[name] for name in there)), "|---" * (len(there) + 2) + "|"]
     for case, found in differences.items():
+        photos = max(difference["photos"] for difference in found.values())
         cells = [
             f"{found[n]['mean']:+.3f} ± {_number(found[n]['ci95'], '.3f')}, {found[n]['verdict']}"
             if n in found
             else ""
             for n in there
         ]
-        lines.append(_line(case.replace("|", ", "), *cells))
+        lines.append(_line(case.replace("|", ", "), photos, *cells))
     return "\n".join(lines)
 
 

@@ -13,7 +13,7 @@ import torch
 from scipy.special import stdtrit
 
 from lwr.metrics import psnr, ssim
-from training.niqe import load_pristine, niqe
+from training.niqe import INSTALL_HINT, load_pristine, niqe
 from training.perceptual import distance
 
 COMMAND = "python -m training.evaluate"
@@ -45,7 +45,8 @@ class Judge:
             "ssim": "lwr.metrics, RGB",
             self.distance_key: self.distance_name,
         }
-        return known | {"niqe": "not measured" if self.pristine is None else "model of basicsr 1.4.2"}
+        missing = f"not measured, its model comes with: {INSTALL_HINT}"
+        return known | {"niqe": missing if self.pristine is None else "the authors' model, of basicsr 1.4.2"}
 
     @torch.inference_mode()
     def __call__(self, image: torch.Tensor, clean: torch.Tensor | None) -> Row:
@@ -113,6 +114,7 @@ class Difference:
 
     mean: float
     ci95: float | None  # half-width; None: one photo
+    photos: int
     verdict: str  # "better", "worse" (we are) or "no clear difference"
 
 
@@ -183,4 +185,4 @@ def _difference(values: Sequence[float], higher_is_better: bool) -> Difference:
     verdict = "no clear difference"
     if clear:
         verdict = "better" if (mean > 0) == higher_is_better else "worse"
-    return Difference(round(mean, 4), width, verdict)
+    return Difference(round(mean, 4), width, len(values), verdict)

@@ -126,10 +126,11 @@ class AdaptedStage(Stage):
         self.loras = nn.ModuleDict()
         for task in config.tasks:
             folder = Path(config.init or "") / "network" / "adapters" / task
-            if folder.exists():
-                pairs = load_adapter(folder, task, facts.id).pairs
-            else:
-                pairs = {name: new_pair(module, self._rank(name)) for name, module in targets.items()}
+            known = load_adapter(folder, task, facts.id).pairs if folder.exists() else {}
+            pairs = {
+                name: known.get(name) or new_pair(module, self._rank(name))
+                for name, module in targets.items()
+            }
             self.loras[task] = nn.ModuleDict(
                 {name.replace(".", "/"): nn.ParameterList(pair) for name, pair in pairs.items()}
             )
