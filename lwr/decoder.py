@@ -79,10 +79,7 @@ class ControllableFeatureWrapping(nn.Module):
     def reads_decoder(self) -> bool:
         """Whether the chain, with the adapters that are folded in, looks at the decoder's features at all."""
         return not self.config.chain or any(
-            bool(fusion.enter.weight[:, channels : 2 * channels].any())
-            for fusion, channels in (
-                (self.fusions[str(i)], self.config.channels[i]) for i in self.config.levels
-            )
+            bool(weight.any()) for fusion in self.fusions.values() for weight in fusion.weights_of_decoder()
         )
 
     def take_look(self, fidelity: float) -> None:
@@ -151,14 +148,15 @@ class ChainedFusion(nn.Module):
 
     def __init__(self, config: WrappingConfig, level: int) -> None:
         super().__init__()
-        channels = config.channels[level]
+        self.channels = channels = config.channels[level]
         self.scale = config.scales[level]
         rank = config.look_rank
         self.enter = TwoWayConv2d(
             2 * channels + config.pixel_channels * 4**level, channels, 1, look_rank=rank
         )
         with torch.no_grad():  # D has no say before the decoder takes part in training
-            self.enter.weight[:, channels : 2 * channels] = 0
+            for weight in self.weights_of_decoder():
+                weight.zero_()
         coarser = level + 1 in config.levels
         self.lift = (
             TwoWayConv2d(config.channels[level + 1], 4 * channels, 1, look_rank=rank) if coarser else None
@@ -167,6 +165,15 @@ class ChainedFusion(nn.Module):
         self.leave = nn.Conv2d(channels, channels, 1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
+
+    def weights_of_decoder(self) -> list[torch.Tensor]:
+        """Views of the weights that D is multiplied by."""
+        channels = slice(self.channels, 2 * self.channels)
+        return [
+            getattr(self.enter, name)[:, channels]
+            for name in ("weight", "look_a")
+            if hasattr(self.enter, name)
+        ]
 
     def forward(
         self, encoded: torch.Tensor, decoded: torch.Tensor, pixels: torch.Tensor, coarser: torch.Tensor | None

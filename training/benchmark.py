@@ -2,7 +2,7 @@
 training/results/benchmark.json. Each line is measured in a fresh process, so that peaks do not mix.
 
 Training: for every rung at its preset's crop and batch, samples/s of the data alone (crop, flip, degrade), of
-the step alone (the same batch again and again), and of both together. `before` holds the file's earlier numbers.
+both together, and of the step alone, which is the difference. `before` holds the file's earlier numbers.
 """
 
 import argparse

@@ -17,7 +17,7 @@ from training.config import Config
 
 @dataclass(frozen=True)
 class Draws:
-    """`shared` (CPU) gives every process the same numbers, `groups` (device) those of this process's crops."""
+    """`shared` (CPU) gives every process the same numbers, `groups` (device) those of its own crops."""
 
     shared: torch.Generator
     groups: list[torch.Generator]

@@ -1,5 +1,5 @@
-"""`accelerate launch --cpu --num_processes N` starts one process, whatever N is (accelerate 1.15, unless mpirun is
-set up). Training must not run on half of what it was given without a word, so the others are started here.
+"""`accelerate launch --cpu --num_processes N` starts one process, whatever N is (accelerate 1.15, without
+mpirun). Training must not run on half of what it was given without a word: the others are started here.
 """
 
 import os
@@ -9,7 +9,7 @@ import psutil
 
 
 def start_all_processes() -> None:
-    """Become torch's launcher of N gloo processes when accelerate was asked for N on a CPU and started one."""
+    """Become torch's launcher of N gloo processes if accelerate was asked for N on a CPU and started one."""
     environ = os.environ
     one_of_several = "LOCAL_RANK" in environ or "OMPI_COMM_WORLD_SIZE" in environ or "PMI_SIZE" in environ
     if environ.get("ACCELERATE_USE_CPU", "").lower() != "true" or one_of_several:

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import math
+import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -42,7 +43,7 @@ class Outcome:
 def train(config: Config, photos: Sequence[Photo] | None = None) -> Outcome:
     """Run one stage, on `photos` if they are read already. The same call again goes on where it stopped.
 
-    Raises TrainingError with one sentence; checkpoint and network in `config.out` are then the last good ones.
+    Raises TrainingError with one sentence; checkpoint and network in `config.out` stay the last good ones.
     """
     _check(config)
     accelerator = Accelerator(
@@ -77,6 +78,8 @@ def _check(config: Config) -> None:
     for name in ("batch", "accumulate", "steps", "log_steps"):
         if getattr(config, name) < 1:
             raise TrainingError(f"--{name.replace('_', '-')} is {getattr(config, name)}: use 1 or more.")
+    if config.muon and os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true":
+        raise TrainingError("Muon needs whole matrices, which FSDP does not keep: add --muon false.")
     if config.init and not (Path(config.init) / "network").is_dir():
         raise TrainingError(
             f"{config.init} has no network to start from: run the rung before it, or give another --init."
@@ -179,8 +182,8 @@ class _Run:
         mean = reduce(total).item()
         if not math.isfinite(mean):
             raise TrainingError(
-                f"The loss of step {progress.step + 1} is {mean}, on crops of {', '.join(sampler.drawn)}; the last "
-                f"checkpoint in {self.out} is from before it. Try a smaller --lr, or --precision no."
+                f"The loss of step {progress.step + 1} is {mean}, on crops of {', '.join(sampler.drawn)}; "
+                f"the last checkpoint in {self.out} is from before it. Try a smaller --lr, or --precision no."
             )
         accelerator.clip_grad_norm_(self.trainable, config.clip)
         for optimizer in self.optimizers:
@@ -279,8 +282,8 @@ class _Run:
         facts = json.loads((folder / "facts.json").read_text())
         if facts["architecture"] != self._architecture():
             raise TrainingError(
-                f"The checkpoint in {folder} is of another architecture or stage than {self.config.stage!r} with "
-                "this start and these ranks: give another --out, or --resume false to begin anew."
+                f"The checkpoint in {folder} is of another architecture or stage than {self.config.stage!r} "
+                "with this start and these ranks: give another --out, or --resume false to begin anew."
             )
         self.accelerator.load_state(str(folder))
 

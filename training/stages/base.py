@@ -64,7 +64,7 @@ class Stage(nn.Module):
                 self.network.get_submodule(part).requires_grad_(True)
 
     def aside(self, name: str, module: nn.Module | None) -> None:
-        """Keep `self.name`, a module on the device that neither trains with the stage nor is saved with it."""
+        """Keep `self.name`, a module on the device that neither trains nor is saved with the stage."""
         object.__setattr__(self, name, module)  # not registered as a part
         if module is not None:
             self.set_aside[name] = module
@@ -76,7 +76,7 @@ class Stage(nn.Module):
 
     @property
     def opponent(self) -> nn.Module | None:
-        """A discriminator, whose gradients `opponent_gradients` hands over after each micro-step."""
+        """A discriminator; its gradients `opponent_gradients` hands over after each micro-step."""
         return self.set_aside.get("discriminator")
 
     def opponent_gradients(self) -> list[torch.Tensor] | None:

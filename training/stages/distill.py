@@ -1,8 +1,8 @@
 """The few-step sampler's result in one step: knowledge distillation (Luhman and Luhman 2021).
 
 The teacher is the network as it was loaded, with `config.teacher_steps` steps of the sampler from the same
-noise; the student's LoRAs in UNet, encoder and SFT learn to land on its latent in one step. Deterministic DDIM
-makes the teacher's answer a function of photo and noise, so a plain squared error has something to find.
+noise; the student's LoRAs in UNet, encoder and SFT learn to land on its latent in one step. Deterministic
+DDIM makes the teacher's answer a function of photo and noise, so a plain squared error has something to find.
 """
 
 import copy
@@ -29,7 +29,7 @@ class Distill(AdaptedStage):
         self.train_loras(config.lora_parts)
 
     def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
-        """MSE of the student's latent to the teacher's; also logged: of one untrained step to the teacher's."""
+        """MSE of the student's latent to the teacher's."""
         batch = draw(self.config, sampler, draws)
         states = draws.states()
         with torch.no_grad():

@@ -35,7 +35,7 @@ class FidelityStage(AdaptedStage):
         return self.photo_loss(output.float(), batch, fidelity)
 
     def draw_fidelity(self, draws: Draws) -> float:
-        """1 with the chance `config.exact`; else mostly 0.5, or anything from 0 to 1 (0.5 to 1: chain only)."""
+        """1 with the chance `config.exact`; else mostly 0.5, or anything from 0 (chain only: 0.5) to 1."""
         roll, kind, free = torch.rand(3, generator=draws.shared).tolist()
         free = 0.5 + free / 2 if self.config.chain_only else free
         return 1.0 if roll < self.config.exact else LOOK_FIDELITY if kind < 0.75 else free

@@ -1,0 +1,59 @@
+"""Studies: strategies trained at an equal budget, measured on the same photos, written as table and plot."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from training import study
+from training.photos import split_of
+from training.presets import PRESETS, STUDIES
+
+SAMPLES = Path(__file__).parents[1] / "lwr" / "samples"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """The sample photos twice, under names of the training and of the validation split."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for split in ("train", "validation"):
+        for index, path in enumerate(sorted(SAMPLES.glob("*.jpg"))):
+            names = (f"{split}-{index}-{k}.jpg" for k in range(10_000))
+            shutil.copy(path, folder / next(name for name in names if split_of(name) == split))
+    return folder
+
+
+def test_a_study_compares_its_rows_on_the_same_photos(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(STUDIES, "tiny", ("separate", "shared", "lora-4"))
+    arguments = ("tiny", 2, 0.04, str(photos), None, 2)
+    result = study.study(*arguments)
+    rows = result["rows"]
+    assert rows["separate"]["trainable"] == 3 * rows["shared"]["trainable"] > 0
+    assert rows["lora-4"]["trainable"] > rows["shared"]["trainable"]
+    assert rows["shared"]["over_shared"] == {"mean": 0, "ci95": 0}
+    for row in rows.values():
+        assert len(row["gain_by_seed"]) == 2 and min(row["steps"]) > 0
+        assert len(row["by_image"]) == 2 * 3
+        assert {len(asked) for asked in row["prompt_swap"].values()} == {3}
+        images = [name for name in row["by_image"] if name.endswith("|dehaze")]
+        mean = sum(row["by_image"][name] for name in images) / len(images)
+        assert mean == pytest.approx(row["gain_by_task"]["dehaze"], abs=0.002)
+    kept = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("result.json")}
+    assert len(kept) == 6
+    assert study.study(*arguments)["rows"] == json.loads(json.dumps(rows))  # nothing runs again
+    assert kept == {path: path.stat().st_mtime_ns for path in Path("runs").rglob("result.json")}
+    assert study.table(result).count("| lora-4 |") == 2
+    study.plot(result, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").stat().st_size > 5000
+
+
+def test_every_studied_row_is_a_preset_with_the_same_budget() -> None:
+    for rows in STUDIES.values():
+        assert study.BASE in rows
+        budgets = {(PRESETS[r].minutes, PRESETS[r].batch, PRESETS[r].crop, PRESETS[r].lr) for r in rows}
+        assert len(budgets) == 1
