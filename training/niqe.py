@@ -19,7 +19,8 @@ from scipy.special import gamma
 from lwr.metrics import luma
 
 BLOCK = 96  # pixels, at full size; half of it at half size, as the authors' model was fitted
-INSTALL_HINT = "pip install --no-deps basicsr==1.4.2"
+# Without build isolation, or pip would fetch another torch only to build it.
+INSTALL_HINT = "pip install --no-deps --no-build-isolation basicsr==1.4.2"
 _SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))  # neighbours: horizontal, vertical, both diagonals
 
 

@@ -11,37 +11,25 @@ import argparse
 import dataclasses
 import json
 import statistics
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
-from lwr.adapter import Attachment, load_adapter
-from lwr.metrics import psnr
-from lwr.network import RestorationNetwork, load_network
-from lwr.sampling import sample
+from lwr.network import load_network
+from lwr.restore import Restorer
 from lwr.tasks import TASKS
+from training.cases import Case, evaluate
 from training.config import Config
 from training.create import create_network
 from training.loop import train
 from training.photos import Photo, load_photos
 from training.presets import PRESETS, START, STUDIES
-from training.samples import damaged
+from training.samples import damaged_samples
+from training.scores import Judge
 from training.study_report import plot, table
 from training.watch import versions
 
 BASE = "shared"  # what the others are compared with
 CROP = 192  # pixels, of the middle of a validation photo
-
-
-@dataclasses.dataclass(frozen=True)
-class Scores:
-    """PSNR gains in dB by damage, asked task and image id, at fidelity 1 and 0."""
-
-    exact: dict[str, dict[str, dict[str, float]]]
-    decoded: dict[str, dict[str, float]]  # of the right prompt only
-    seconds: float  # a photo
 
 
 def study(name: str, seeds: int, minutes: float | None, photos: str, limit: int | None, count: int) -> dict:
@@ -81,9 +69,9 @@ def study(name: str, seeds: int, minutes: float | None, photos: str, limit: int 
 
 def fresh_start(folder: Path) -> None:
     """The shipped prior with untrained parts around it."""
-    network = create_network(Config("none"))
-    network.prior.load_state_dict(load_network().prior.state_dict())
-    network.prior.vae.register_to_config(scaling_factor=load_network().prior.vae.config.scaling_factor)
+    network, shipped = create_network(Config("none")), load_network().prior
+    network.prior.load_state_dict(shipped.state_dict())
+    network.prior.vae.register_to_config(scaling_factor=shipped.vae.config.scaling_factor)
     folder.mkdir(parents=True)
     network.save(folder)
 
@@ -111,58 +99,28 @@ def _run(
         steps += train(dataclasses.replace(part, out=str(folder)), training).step
         trainable += json.loads((folder / "log.jsonl").read_text().splitlines()[0])["trainable"]
         networks |= dict.fromkeys(part.tasks, folder / "network")
-    scores = measure(networks, held_out, swap=seed == 0)
     result = {
         "trainable": trainable,
         "steps": steps,
         "seconds_per_step": round(preset.minutes * 60 / steps, 3),
     }
-    kept.write_text(json.dumps(result | dataclasses.asdict(scores)) + "\n")
+    kept.write_text(json.dumps(result | measure(networks, held_out, swap=seed == 0)) + "\n")
     return json.loads(kept.read_text())
 
 
-@torch.inference_mode()
-def measure(networks: dict[str, Path], photos: list[Photo], swap: bool) -> Scores:
-    """Scores of {task: network folder}; with `swap` also of every wrong prompt."""
-    exact = {damage: {} for damage in TASKS}
-    decoded, begun, passes = {}, time.perf_counter(), 0
+def measure(networks: dict[str, Path], photos: list[Photo], swap: bool) -> dict[str, dict]:
+    """PSNR gains in dB of {task: network folder}: "exact" by damage, asked task and image id, at fidelity 1;
+    "decoded" by task, mean at fidelity 0. With `swap` also of every wrong prompt."""
+    exact, decoded, judge = {damage: {} for damage in TASKS}, {}, Judge()
     for asked in TASKS:
-        network, attachment = load_network(networks[asked]), None
-        attachment = Attachment(network)
-        attachment.attach(
-            [load_adapter(networks[asked] / "adapters" / asked, asked, network.prior.facts.id)], [1.0]
-        )
-        for damage in TASKS if swap else (asked,):
-            gains, plain = {}, {}
-            for photo in photos:
-                clean = photo.pixels.permute(2, 0, 1)[None].float() / 255
-                degraded = damaged(photo.id, clean, damage)
-                before = psnr(degraded, clean).item()
-                one, zero = _restore(network, degraded, asked)
-                gains[photo.id] = round(psnr(one, clean).item() - before, 4)
-                plain[photo.id] = round(psnr(zero, clean).item() - before, 4)
-                passes += 1
-            exact[damage][asked] = gains
-            if damage == asked:
-                decoded[asked] = plain
-    return Scores(exact, decoded, round((time.perf_counter() - begun) / passes, 3))
-
-
-def _restore(
-    network: RestorationNetwork, degraded: torch.Tensor, task: str
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """One step of the sampler, decoded at fidelity 1 and at 0."""
-    encoded, context = network.encode(degraded), network.text_context({TASKS[task].instruction: 1.0})
-    noise = torch.randn(encoded.latent.shape, generator=torch.Generator().manual_seed(0))
-    latent = sample(
-        lambda x, t: network.predict(x, t, encoded.latent, context),
-        encoded.latent,
-        network.prior.scheduler,
-        [network.prior.facts.start_timestep],
-        noise,
-    )
-    one, zero = (network.decode(latent, encoded, fidelity).clamp(0, 1) for fidelity in (1.0, 0.0))
-    return one, zero
+        damages = tuple(TASKS) if swap else (asked,)
+        cases = [Case(damage, asked, 1.0) for damage in damages] + [Case(asked, asked, 0.0)]
+        restorer = Restorer.load(str(networks[asked]), device="cpu")
+        rows = evaluate(restorer, damaged_samples(photos, damages), cases, judge).rows
+        for case in cases[:-1]:
+            exact[case.damage][asked] = {i: scored["psnr_gain"] for i, scored in rows[case.name].items()}
+        decoded[asked] = statistics.fmean(scored["psnr_gain"] for scored in rows[cases[-1].name].values())
+    return {"exact": exact, "decoded": decoded}
 
 
 def _held_out(photos: Sequence[Photo], count: int) -> list[Photo]:
@@ -197,10 +155,7 @@ def _summary(found: list[dict]) -> dict:
         "gain_by_seed": [round(mean, 3) for mean in means],
         "gain_sd_of_seeds": round(statistics.stdev(means), 3) if len(means) > 1 else None,
         "gain_by_task": {t: round(statistics.fmean(gains[t] for gains in by_seed), 3) for t in TASKS},
-        "decoded_by_task": {
-            t: round(statistics.fmean(statistics.fmean(one["decoded"][t].values()) for one in found), 3)
-            for t in TASKS
-        },
+        "decoded_by_task": {t: round(statistics.fmean(one["decoded"][t] for one in found), 3) for t in TASKS},
         "prompt_swap": swap,
         "by_image": by_image,
     }

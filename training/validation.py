@@ -29,7 +29,7 @@ class Validation:
 
     @torch.no_grad()
     def __call__(self, stage: Stage, grid: Path) -> dict[str, float]:
-        """{"psnr_TASK": mean dB of the stage's photos, "gain_TASK": over its input}; writes the grid (PNG)."""
+        """{"psnr_TASK": mean dB of its photos, "gain_TASK": over its input}; writes the grid (PNG)."""
         scores, rows = {}, []
         for task in [t for t in TASKS if t in self.config.tasks]:
             before, after = [], []

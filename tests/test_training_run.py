@@ -1,0 +1,240 @@
+"""What a run tells and writes, what its command line understands, and what it refuses in one sentence."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from PIL import Image
+from toy_runs import (
+    ROOT,
+    SAMPLES,
+    contents,
+    log,
+    named_for,
+    options,
+    toy,
+)
+
+from training import run, watch
+from training.config import Config
+from training.loop import LEAST_LR, _decay, _Progress, _share, train
+from training.muon import Muon
+from training.presets import PRESETS
+from training.run import resolve
+from training.watch import Watch
+
+pytest_plugins = ["toy_runs"]
+
+
+def refused(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """Exit status and the one line of `python -m training.run ARGUMENTS`, which is to fail."""
+    monkeypatch.setattr(sys, "argv", ["run", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        run.main()
+    lines = [line for line in capsys.readouterr().err.splitlines() if "python -m training.run: " in line]
+    assert len(lines) == 1
+    return f"{stop.value.code} {lines[0].split('python -m training.run: ')[1]}"
+
+
+ANSWERS = {  # arguments beside those of a toy wrapping run: exit status and what the sentence says
+    "--device cuda": "1 There is no CUDA device here: use --device cpu",
+    "--device tpu": "1 There is no device 'tpu': use auto, cpu or cuda.",
+    "--precision fp16": "1 fp16 needs a CUDA device: use --precision no on a CPU.",
+    "--precision int4": "1 --precision is 'int4': use no, bf16, fp16.",
+    "--crop 50": "1 --crop is 50: use a multiple of 32.",
+    "--crop 4096": "1 No photo has both sides of 4096 pixels or more",
+    "--validate-crop 0": "1 --validate-crop is 0: use a multiple of 32.",
+    "--batch 0": "1 --batch is 0: use 1 or more.",
+    "--batch 4 --group 3": "1 --batch 4 is not a multiple of --group 3: change one of them.",
+    "--schedule linear": "1 --schedule is 'linear': use cosine, constant.",
+    "--tracker wandb": "1 There is no tracker 'wandb': use trackio, tensorboard or none.",
+    "--init nowhere": "1 nowhere has no network to start from: run the rung before it",
+    "--photos lwr/tasks": "1 No photos of split train in lwr/tasks: it holds none",
+    "--photos nowhere": "1 There is no file or folder nowhere",
+    "--bacth 3": "2 there is no field --bacth; did you mean --batch",
+    "--batch many": "2 argument --batch: invalid int value: 'many'",
+    "--muon perhaps": "2 argument --muon: 'perhaps' is neither true nor false",
+}
+DISTILL = {"--teacher-steps 1": "1 --teacher-steps is 1: a teacher takes 2 or more."}
+UNKNOWN_NAMES = [
+    "--tasks fog",
+    "--stage wraping",
+    "--parts decodr --stage end_to_end",
+    "--task-weights 0,0,0",
+]
+
+
+@pytest.mark.parametrize(("words", "answer"), (ANSWERS | DISTILL).items(), ids=[*ANSWERS, *DISTILL])
+def test_what_cannot_run_is_refused_in_one_sentence(
+    words: str,
+    answer: str,
+    toy_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if torch.cuda.is_available() and ("cuda" in words or "fp16" in words):
+        pytest.skip("there is a CUDA device")
+    preset = "distill" if words in DISTILL else "wrapping"
+    device = ["--device", "auto"] if "fp16" in words else []
+    arguments = [preset, *options(toy(preset, toy_root, "run")), *device, *words.split()]
+    assert refused(arguments, monkeypatch, capsys).startswith(answer)
+    assert not (toy_root / "run" / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("words", UNKNOWN_NAMES)
+def test_unknown_names_in_a_field_are_one_sentence_too(
+    words: str, toy_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["wrapping", *options(toy("wrapping", toy_root, "run")), *words.split()]
+    assert refused(arguments, monkeypatch, capsys)[0] in "12"
+
+
+def test_unknown_preset_is_answered_with_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = refused(["decodr"], monkeypatch, capsys)
+    assert answer.startswith("2 ") and "there is no preset 'decodr'; did you mean decoder" in answer
+    assert refused(["zzz"], monkeypatch, capsys).endswith(f"use one of {', '.join(PRESETS)}.")
+
+
+@pytest.mark.parametrize("changes", [{"wrapping_rank": 8}, {"rank": 8}, {"stage": "adapter"}], ids=str)
+def test_checkpoint_of_another_architecture_is_refused_and_stays(
+    changes: dict[str, Any],
+    finished_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = contents(finished_root / "run" / "checkpoint")
+    other = toy("wrapping", finished_root, "run", steps=3, lora_parts=("encoder",), **changes)
+    answer = refused(["wrapping", *options(other)], monkeypatch, capsys)
+    assert answer.startswith("1 The checkpoint in") and "give another --out, or --resume false" in answer
+    assert contents(finished_root / "run" / "checkpoint") == before
+
+
+def test_dry_run_prints_the_resolved_preset_and_loads_no_torch() -> None:
+    code = "import sys; from training.run import main; main(); assert 'torch' not in sys.modules"
+    words = ["wrapping", "--dry-run", "--batch", "3", "--tasks", "dehaze,deblur", "--muon", "no"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    expected = dataclasses.replace(PRESETS["wrapping"], batch=3, tasks=("dehaze", "deblur"), muon=False)
+    assert json.loads(done.stdout) == json.loads(json.dumps(dataclasses.asdict(expected)))
+
+
+def test_command_line_edits_every_kind_of_field() -> None:
+    words = (
+        "prior --minutes 1.5 --task-weights 1,2.5 --parts= --tasks deblur --muon TRUE --resume 0 --group 2"
+    )
+    config, dry = resolve(words.split())
+    assert not dry and config.init == PRESETS["prior"].init and config.stage == "prior"
+    assert (config.minutes, config.task_weights, config.group) == (1.5, (1.0, 2.5), 2)
+    assert (config.parts, config.tasks, config.muon, config.resume) == ((), ("deblur",), True, False)
+
+
+def test_run_folder_says_what_ran_and_shows_held_out_photos(toy_root: Path) -> None:
+    held_out_photo(toy_root / "photos", 100)
+    (toy_root / "photos" / named_for("train", "broken")).write_bytes(b"not a photo")
+    config = toy("wrapping", toy_root, "run", validate_minutes=1e-9, validate_crop=64)
+    train(config)
+    out = toy_root / "run"
+    assert json.loads((out / "config.json").read_text()) == json.loads(json.dumps(dataclasses.asdict(config)))
+    versions = json.loads((out / "versions.json").read_text())
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    assert versions["torch"] == torch.__version__ and versions["commit"] == (commit.stdout.strip() or None)
+
+    (start,) = log(out, "photos")
+    assert (start["photos"], start["skipped"]) == (len(SAMPLES), 1)  # a damaged photo costs that photo only
+    (skipped,) = log(out, "skipped_photo")
+    assert skipped["skipped_photo"].startswith("broken") and "not a picture" in skipped["reason"]
+    assert [line["step"] for line in log(out)] == [1, 2]
+    scores = log(out, "validation")[0]
+    assert {f"{kind}_{task}" for kind in ("psnr", "gain") for task in config.tasks} < scores.keys()
+    grids = [Image.open(path) for path in sorted((out / "samples").glob("*.png"))]
+    assert grids and all(grid.size == (3 * 64, len(config.tasks) * 64) for grid in grids)
+
+
+def test_held_out_photos_that_are_too_small_do_not_end_a_run(toy_root: Path) -> None:
+    held_out_photo(toy_root / "photos", 100)
+    assert train(toy("wrapping", toy_root, "run", validate_minutes=10.0, validate_crop=256)).step == 2
+
+
+def test_machine_without_git_can_train(toy_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(toy_root))
+    assert watch.versions()["commit"] is None
+
+
+def test_tensorboard_gets_the_metrics_if_it_is_installed(toy_root: Path) -> None:
+    pytest.importorskip("tensorboard")
+    train(toy("wrapping", toy_root, "run", tracker="tensorboard"))
+    assert list((toy_root / "run").rglob("events.out.tfevents.*"))
+
+
+def test_log_gives_means_of_the_steps_since_the_last_line(tmp_path: Path) -> None:
+    config = Config("none", out=str(tmp_path), log_steps=4, tracker="none")
+    teller = Watch(config, Accelerator(cpu=True), 0)
+    for step in range(1, 9):
+        kind = {"l1_good": 3.0, "n_good": 1.0} if step % 2 else {}  # logged by half of the steps
+        teller.step(step, float(step), kind, step / 8, 0.0)
+    assert [line["loss"] for line in log(tmp_path)] == [2.5, 6.5]
+    assert [line["l1_good"] for line in log(tmp_path)] == [3.0, 3.0]
+
+
+def test_looking_and_saving_between_two_lines_of_the_log_leaves_their_means_right(tmp_path: Path) -> None:
+    config = Config("none", out=str(tmp_path), log_steps=4, tracker="none")
+    teller = Watch(config, Accelerator(cpu=True), 0)
+    for step in range(1, 5):
+        teller.step(step, 1.0, {}, step / 4, 0.0)
+        if step == 2:
+            teller.pause()
+    assert [line["loss"] for line in log(tmp_path)] == [1.0]
+
+
+def test_begun_anew_a_run_forgets_its_checkpoint_and_log(finished_root: Path) -> None:
+    assert train(toy("wrapping", finished_root, "run", resume=False)).step == 2
+    assert [line["step"] for line in log(finished_root / "run")] == [1, 2]
+    assert len(log(finished_root / "run", "photos")) == 1
+
+
+def test_finished_run_started_again_changes_nothing(finished_root: Path) -> None:
+    before = [contents(finished_root / "run" / part) for part in ("checkpoint", "network")]
+    assert train(toy("wrapping", finished_root, "run")).step == 2
+    assert [contents(finished_root / "run" / part) for part in ("checkpoint", "network")] == before
+    assert [line["step"] for line in log(finished_root / "run")] == [1, 2]
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_learning_rate_warms_up_and_then_follows_the_schedule(
+    schedule: str, toy_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, step = [], Muon.step
+
+    def noted(self: Muon, closure: None = None) -> None:
+        seen.append(self.param_groups[0]["lr"])
+        step(self, closure)
+
+    monkeypatch.setattr(Muon, "step", noted)
+    config = toy("wrapping", toy_root, "run", steps=6, warmup=3, schedule=schedule)
+    train(config)
+    rates = [config.lr * min(1, (i + 1) / 3) * _decay(config, i / 6) for i in range(6)]
+    assert seen == pytest.approx(rates)
+    assert (seen[3:] == [config.lr] * 3) == (schedule == "constant")
+
+
+def test_schedule_ends_at_whichever_limit_comes_first() -> None:
+    config, progress = Config("none", steps=100, minutes=2.0), _Progress()
+    progress.step, progress.seconds = 25, 30.0
+    assert _share(config, progress) == 0.25
+    progress.seconds = 60.0
+    assert _share(config, progress) == 0.5
+    progress.seconds = 1e6
+    assert _share(config, progress) == 1
+    assert _share(dataclasses.replace(config, minutes=None), progress) == 0.25
+    factors = [_decay(config, share / 10) for share in range(11)]
+    assert factors[0] == 1 and factors[-1] == pytest.approx(LEAST_LR) and factors == sorted(factors)[::-1]
+    assert _decay(dataclasses.replace(config, schedule="constant"), 0.9) == 1

@@ -1,0 +1,158 @@
+"""What the tests of training share, a plugin of pytest: real photos under names of a split, and runs of the real
+network so short that a test can afford them. Everything is on the CPU, where equal numbers are equal bits.
+"""
+
+import dataclasses
+import json
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from training.config import Config
+from training.loop import Outcome, train
+from training.photos import split_of
+from training.presets import PRESETS
+from training.watch import Watch
+
+ROOT = Path(__file__).parents[1]
+SAMPLES = sorted((ROOT / "lwr" / "samples").glob("*.jpg"))
+# Values of a `toy`, for every preset.
+TOY: dict[str, Any] = {"steps": 2, "minutes": None, "batch": 2, "crop": 32, "warmup": 1, "log_steps": 1}
+TOY |= {"distance": "gradient", "tracker": "none", "validate_minutes": 0.0, "device": "cpu"}
+# An end-to-end run with all that may go wrong in one: Muon, AdamW, perceptual distance, discriminator.
+ADVERSARIAL: dict[str, Any] = {
+    "parts": ("modulation",),
+    "lora_parts": ("wrapping",),
+    "exact": 0.0,
+    "gan": 0.5,
+    "perceptual": 1.0,
+}
+
+
+@pytest.fixture
+def toy_root(tmp_path: Path) -> Iterator[Path]:
+    """A folder with photos and the shipped network, without adapters, to start from; removed afterwards."""
+    sample_photos(tmp_path / "photos")
+    shipped_start(tmp_path / "start", adapters=False)
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def _finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    root = tmp_path_factory.mktemp("finished")
+    sample_photos(root / "photos")
+    shipped_start(root / "start", adapters=False)
+    train(toy("wrapping", root, "run"))
+    yield root / "run"
+    shutil.rmtree(root)
+
+
+@pytest.fixture
+def finished_root(toy_root: Path, _finished: Path) -> Path:
+    """`toy_root` in which toy("wrapping", ..., "run") has run to its end."""
+    shutil.copytree(_finished, toy_root / "run")
+    return toy_root
+
+
+def named_for(split: str, stem: str, ending: str = ".jpg") -> str:
+    """A file name that puts a photo into `split`."""
+    return next(n for n in (f"{stem}-{k}{ending}" for k in range(10_000)) if split_of(n) == split)
+
+
+def sample_photos(folder: Path) -> Path:
+    """The sample photos under names that all fall into the training split."""
+    folder.mkdir(parents=True)
+    for index, path in enumerate(SAMPLES):
+        (folder / named_for("train", str(index))).write_bytes(path.read_bytes())
+    return folder
+
+
+def held_out_photo(folder: Path, side: int) -> None:
+    """Add a photo of the validation split, `side` pixels either way."""
+    name = named_for("validation", "held-out", ".png")
+    Image.open(SAMPLES[0]).resize((side, side)).save(folder / name)
+
+
+def shipped_start(folder: Path, adapters: bool = True) -> Path:
+    """A run folder whose network is the shipped one, with or without its adapters."""
+    (folder / "network").mkdir(parents=True)
+    for path in (ROOT / "lwr" / "embedded").iterdir():
+        if adapters or path.name != "adapters":
+            (folder / "network" / path.name).symlink_to(path)
+    return folder
+
+
+def toy(preset: str, root: Path, out: str, **changes: Any) -> Config:
+    """A preset at toy length in `root`/`out`, on `root`/photos and from `root`/start, which must be there."""
+    places = {"photos": str(root / "photos"), "init": str(root / "start"), "out": str(root / out)}
+    return dataclasses.replace(PRESETS[preset], **TOY | places | changes)
+
+
+def options(config: Config) -> list[str]:
+    """The command line that gives `config` from a preset; a value of None is left as the preset has it."""
+    words = []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        words += [] if value is None else [f"--{field.name.replace('_', '-')}", text]
+    return words
+
+
+def log(out: str | Path, key: str = "loss") -> list[dict[str, Any]]:
+    """The lines of log.jsonl that say something of `key`."""
+    lines = [json.loads(line) for line in (Path(out) / "log.jsonl").read_text().splitlines()]
+    return [line for line in lines if key in line]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file in `folder`, byte by byte."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def tensors(folder: Path) -> dict[str, torch.Tensor]:
+    """All tensors in the files of `folder`: weights, and what optimisers, averages and opponents keep."""
+    found: dict[str, torch.Tensor] = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.suffix == ".safetensors":
+            found |= {f"{name}:{key}": value for key, value in load_file(path).items()}
+        elif path.suffix in (".bin", ".pkl") and not name.startswith("random_states"):
+            found |= dict(_tensors(name, torch.load(path, weights_only=True)))
+    return found
+
+
+def _tensors(name: str, value: object) -> Iterator[tuple[str, torch.Tensor]]:
+    if isinstance(value, torch.Tensor):
+        yield name, value
+    elif isinstance(value, dict | list | tuple):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _tensors(f"{name}:{key}", part)
+
+
+def differing(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> list[str]:
+    """Names of tensors that only one has or that are not equal bit for bit."""
+    return [
+        name for name in a.keys() | b.keys() if name not in a or name not in b or not a[name].equal(b[name])
+    ]
+
+
+def train_until(step: int, config: Config) -> Outcome:
+    """Train, and get a real SIGTERM during the work after that step."""
+
+    def asked(self: Watch, at: int, *rest: Any) -> None:
+        watch_step(self, at, *rest)
+        if at == step:
+            signal.raise_signal(signal.SIGTERM)
+
+    watch_step: Callable[..., None] = Watch.step
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Watch, "step", asked)
+        return train(config)
