@@ -238,8 +238,21 @@ def _advanced() -> list[gr.components.Component]:
     return [
         gr.Dropdown(tasks, value="auto", label="Task", info="Overrules the sentence."),
         gr.Radio(["auto", "1", "2", "3", "4"], value="auto", label="Scale", info="Growth of each side."),
-        gr.Slider(1, 8, facts.default_steps, step=1, label="Steps", info="More take longer."),
-        gr.Slider(0, 1, facts.default_fidelity, label="Fidelity", info="0 imagines more, 1 stays closest."),
+        gr.Slider(
+            1,
+            8,
+            facts.default_steps,
+            step=1,
+            label="Steps",
+            info="Only count below fidelity 0.5; more take longer.",
+        ),
+        gr.Slider(
+            0,
+            1,
+            facts.default_fidelity,
+            label="Fidelity",
+            info="1 is the exactest, 0.5 looks best, 0 is the model's own picture.",
+        ),
         gr.Number(0, label="Seed", precision=0, minimum=0, info="Same seed, same pixels."),
     ]
 

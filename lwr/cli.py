@@ -34,9 +34,11 @@ def restore(
     scale: Annotated[
         float | None, typer.Option(help="output side / input side, 1 to 4 [default: by task]")
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="sampling steps [default: by prior]")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="sampling steps; embedded: only below fidelity 0.5 [default: by prior]")
+    ] = None,
     fidelity: Annotated[
-        float | None, typer.Option(help="0 imagines more, 1 keeps closest to the input")
+        float | None, typer.Option(help="1 is the exactest, 0.5 looks best, 0 is the model's own picture")
     ] = None,
     seed: Annotated[int, typer.Option(help="same seed, same pixels")] = 0,
     out: Annotated[str | None, typer.Option(help="file, or folder for several photos")] = None,

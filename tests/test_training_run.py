@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from PIL import Image
-from toy_runs import (
-    ROOT,
-    SAMPLES,
-    contents,
-    log,
-    named_for,
-    options,
-    toy,
-)
+from toy_runs import ROOT, SAMPLES, contents, finished, held_out_photo, log, named_for, new_root, options, toy
 
 from training import run, watch
 from training.config import Config
@@ -29,17 +23,35 @@ from training.presets import PRESETS
 from training.run import resolve
 from training.watch import Watch
 
-pytest_plugins = ["toy_runs"]
+
+@pytest.fixture
+def toy_root(tmp_path: Path) -> Iterator[Path]:
+    """A folder with photos and a network to start from, removed afterwards."""
+    yield new_root(tmp_path)
+    shutil.rmtree(tmp_path)
 
 
-def refused(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
-    """Exit status and the one line of `python -m training.run ARGUMENTS`, which is to fail."""
-    monkeypatch.setattr(sys, "argv", ["run", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        run.main()
-    lines = [line for line in capsys.readouterr().err.splitlines() if "python -m training.run: " in line]
-    assert len(lines) == 1
-    return f"{stop.value.code} {lines[0].split('python -m training.run: ')[1]}"
+@pytest.fixture
+def finished_root(toy_root: Path) -> Path:
+    """The same, in which toy("wrapping", ..., "run") has run to its end."""
+    return finished(toy_root)
+
+
+Refused = Callable[[Sequence[str]], str]
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """refused(ARGUMENTS): exit status and the one line of `python -m training.run ARGUMENTS`, which fails."""
+
+    def answer(arguments: Sequence[str]) -> str:
+        monkeypatch.setattr(sys, "argv", ["run", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            run.main()
+        (line,) = [x for x in capsys.readouterr().err.splitlines() if "python -m training.run: " in x]
+        return f"{stop.value.code} {line.split('python -m training.run: ')[1]}"
+
+    return answer
 
 
 ANSWERS = {  # arguments beside those of a toy wrapping run: exit status and what the sentence says
@@ -75,44 +87,38 @@ def test_what_cannot_run_is_refused_in_one_sentence(
     words: str,
     answer: str,
     toy_root: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    refused: Refused,
 ) -> None:
     if torch.cuda.is_available() and ("cuda" in words or "fp16" in words):
         pytest.skip("there is a CUDA device")
     preset = "distill" if words in DISTILL else "wrapping"
     device = ["--device", "auto"] if "fp16" in words else []
     arguments = [preset, *options(toy(preset, toy_root, "run")), *device, *words.split()]
-    assert refused(arguments, monkeypatch, capsys).startswith(answer)
+    assert refused(arguments).startswith(answer)
     assert not (toy_root / "run" / "checkpoint").exists()
 
 
 @pytest.mark.parametrize("words", UNKNOWN_NAMES)
-def test_unknown_names_in_a_field_are_one_sentence_too(
-    words: str, toy_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unknown_names_in_a_field_are_one_sentence_too(words: str, toy_root: Path, refused: Refused) -> None:
     arguments = ["wrapping", *options(toy("wrapping", toy_root, "run")), *words.split()]
-    assert refused(arguments, monkeypatch, capsys)[0] in "12"
+    assert refused(arguments)[0] in "12"
 
 
-def test_unknown_preset_is_answered_with_the_nearest(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    answer = refused(["decodr"], monkeypatch, capsys)
+def test_unknown_preset_is_answered_with_the_nearest(refused: Refused) -> None:
+    answer = refused(["decodr"])
     assert answer.startswith("2 ") and "there is no preset 'decodr'; did you mean decoder" in answer
-    assert refused(["zzz"], monkeypatch, capsys).endswith(f"use one of {', '.join(PRESETS)}.")
+    assert refused(["zzz"]).endswith(f"use one of {', '.join(PRESETS)}.")
 
 
 @pytest.mark.parametrize("changes", [{"wrapping_rank": 8}, {"rank": 8}, {"stage": "adapter"}], ids=str)
 def test_checkpoint_of_another_architecture_is_refused_and_stays(
     changes: dict[str, Any],
     finished_root: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    refused: Refused,
 ) -> None:
     before = contents(finished_root / "run" / "checkpoint")
     other = toy("wrapping", finished_root, "run", steps=3, lora_parts=("encoder",), **changes)
-    answer = refused(["wrapping", *options(other)], monkeypatch, capsys)
+    answer = refused(["wrapping", *options(other)])
     assert answer.startswith("1 The checkpoint in") and "give another --out, or --resume false" in answer
     assert contents(finished_root / "run" / "checkpoint") == before
 

@@ -1,11 +1,13 @@
-"""What the tests of training share, a plugin of pytest: real photos under names of a split, and runs of the real
-network so short that a test can afford them. Everything is on the CPU, where equal numbers are equal bits.
+"""What the tests of training share: real photos under names of a split, and runs of the real network so short
+that a test can afford them. Everything is on the CPU, where equal numbers are equal bits.
 """
 
 import dataclasses
+import functools
 import json
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,30 +38,24 @@ ADVERSARIAL: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def toy_root(tmp_path: Path) -> Iterator[Path]:
-    """A folder with photos and the shipped network, without adapters, to start from; removed afterwards."""
-    sample_photos(tmp_path / "photos")
-    shipped_start(tmp_path / "start", adapters=False)
-    yield tmp_path
-    shutil.rmtree(tmp_path)
+def new_root(folder: Path) -> Path:
+    """`folder` with photos and the shipped network, without adapters, to start from."""
+    sample_photos(folder / "photos")
+    shipped_start(folder / "start", adapters=False)
+    return folder
 
 
-@pytest.fixture(scope="session")
-def _finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    root = tmp_path_factory.mktemp("finished")
-    sample_photos(root / "photos")
-    shipped_start(root / "start", adapters=False)
-    train(toy("wrapping", root, "run"))
-    yield root / "run"
-    shutil.rmtree(root)
+def finished(root: Path) -> Path:
+    """`root`, a `new_root`, after toy("wrapping", root, "run") has run to its end; it runs but once."""
+    shutil.copytree(Path(_finished().name) / "run", root / "run")
+    return root
 
 
-@pytest.fixture
-def finished_root(toy_root: Path, _finished: Path) -> Path:
-    """`toy_root` in which toy("wrapping", ..., "run") has run to its end."""
-    shutil.copytree(_finished, toy_root / "run")
-    return toy_root
+@functools.cache
+def _finished() -> tempfile.TemporaryDirectory[str]:
+    folder = tempfile.TemporaryDirectory()
+    train(toy("wrapping", new_root(Path(folder.name)), "run"))
+    return folder
 
 
 def named_for(split: str, stem: str, ending: str = ".jpg") -> str:

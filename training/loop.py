@@ -249,17 +249,11 @@ class _Run:
         return self.accelerator.distributed_type.value in ("FSDP", "DEEPSPEED")
 
     def _save(self) -> None:
-        """Checkpoint, then the network with averaged weights, each replaced whole."""
+        """The network with averaged weights, then the checkpoint, each replaced whole.
+
+        In this order: a run that is killed in between takes the last steps again and misses nothing.
+        """
         accelerator = self.accelerator
-
-        def checkpoint(folder: Path) -> None:
-            accelerator.save_state(str(folder))
-            if accelerator.is_main_process:
-                facts = {"step": self.progress.step, "architecture": self._architecture()}
-                (folder / "facts.json").write_text(json.dumps(facts) + "\n")
-
-        alone = accelerator.is_main_process, accelerator.wait_for_everyone
-        write_folder(self.out / "checkpoint", checkpoint, *alone)
         with self._averaged():
             stage = self.stage
             if self._sharded:  # gather, on every process, and write from a whole copy
@@ -269,6 +263,16 @@ class _Run:
                     stage.load_state_dict(state)
             if accelerator.is_main_process:
                 write_folder(self.out / "network", stage.save)
+        accelerator.wait_for_everyone()
+
+        def checkpoint(folder: Path) -> None:
+            accelerator.save_state(str(folder))
+            if accelerator.is_main_process:
+                facts = {"step": self.progress.step, "architecture": self._architecture()}
+                (folder / "facts.json").write_text(json.dumps(facts) + "\n")
+
+        alone = accelerator.is_main_process, accelerator.wait_for_everyone
+        write_folder(self.out / "checkpoint", checkpoint, *alone)
         accelerator.wait_for_everyone()
 
     def _resume(self) -> None:

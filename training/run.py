@@ -88,7 +88,7 @@ def main() -> None:
 
     try:
         outcome = train(config)
-    except (TrainingError, FileNotFoundError, AdapterError, PriorError) as error:
+    except (TrainingError, OSError, AdapterError, PriorError) as error:
         print(f"python -m training.run: {error}", file=sys.stderr)
         raise SystemExit(1) from error
     if outcome.interrupted:

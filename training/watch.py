@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import platform
 import subprocess
@@ -118,8 +119,16 @@ def _means(totals: dict[str, float], steps: int) -> dict[str, float]:
 def _forget_after(path: Path, step: int) -> None:
     """Drop the lines of steps that a resumed run takes again."""
     if path.exists():
-        lines = [line for line in path.read_text().splitlines() if json.loads(line).get("step", 0) <= step]
+        lines = [line for line in path.read_text().splitlines() if _step(line) <= step]
         path.write_text("".join(f"{line}\n" for line in lines))
+
+
+def _step(line: str) -> float:
+    """The step that a line of the log is about; never, for one that a kill cut short."""
+    try:
+        return json.loads(line)["step"]
+    except ValueError:
+        return math.inf
 
 
 def _plain(config: Config) -> dict[str, object]:

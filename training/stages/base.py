@@ -1,5 +1,6 @@
 """What every stage shares: a network, the parameters that train, and a forward pass that gives the loss."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -198,8 +199,13 @@ class AdaptedStage(Stage):
         self._unfolded.clear()
 
     def save(self, folder: Path) -> None:
-        """The network, and each task's adapter under adapters/."""
+        """The network, and each task's adapter under adapters/; those of other tasks as they were."""
         super().save(folder)
+        before = Path(self.config.init or "") / "network" / "adapters"
+        if self.config.init and before.is_dir():
+            for adapter in before.iterdir():
+                if adapter.name not in self.loras:
+                    shutil.copytree(adapter, folder / "adapters" / adapter.name)
         for task, pairs in self.loras.items():
             named = {name.replace("/", "."): (a.detach(), b.detach()) for name, (a, b) in pairs.items()}
             save_adapter(Adapter(self.facts[task], named), folder / "adapters" / task)
