@@ -8,6 +8,7 @@ import torch
 from toy_runs import SAMPLES
 
 from lwr import image as images
+from training import mixture
 from training.checkpoint import TrainingError
 from training.config import Config
 from training.data import CropSampler
@@ -108,6 +109,26 @@ def test_every_kind_of_batch_appears_and_keeps_what_it_promises(sampler: CropSam
         assert strengths == {1.0} or (batch.kind == "partial" and 0.25 <= min(strengths) <= 0.75)
         for pixels in (batch.degraded, batch.target):
             assert pixels.shape == (2, 3, 32, 32) and pixels.min() >= 0 and pixels.max() <= 1
+
+
+def test_photo_with_two_damages_and_its_target_have_the_very_same_blur(
+    sampler: CropSampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, bytes]] = []
+
+    def noted(task: str, clean: torch.Tensor, draws: Draws) -> torch.Tensor:
+        calls.append((task, b"".join(state.numpy().tobytes() for state in draws.states())))
+        return degrade(task, clean, draws)
+
+    degrade = mixture.degrade
+    monkeypatch.setattr(mixture, "degrade", noted)
+    blurred = 0
+    for step in range(300):
+        calls.clear()
+        if draw(HALF, sampler, draws_of(HALF, CPU, step)).kind == "one-of-two" and len(calls) == 3:
+            assert calls[1] == calls[2] and calls[0][0] in DISTINCT
+            blurred += 1
+    assert blurred
 
 
 def test_tasks_come_as_often_as_their_weights_say(sampler: CropSampler) -> None:

@@ -17,6 +17,7 @@ from training.config import Config
 from training.data import CropSampler
 from training.draws import Draws, draws_of
 from training.loop import train
+from training.mixture import Batch
 from training.photos import load_photos
 from training.presets import PRESETS
 from training.stages import STAGES
@@ -142,6 +143,27 @@ def test_the_teacher_is_the_start_whatever_the_student_becomes(shipped: Path) ->
             parameter.add_(0.01)
     assert not any(name.startswith("teacher") for name in trained.state_dict())
     assert not differing(start.loras.state_dict(), trained.teacher.state_dict())
+
+
+def test_adapters_act_with_their_strength_and_leave_no_trace(shipped: Path) -> None:
+    config = toy("adapter", shipped, "none")
+    stage = STAGES["adapter"](config)
+    photo = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+    def restored(**tasks: float) -> torch.Tensor:
+        asked = {name.replace("_", "-"): strength for name, strength in tasks.items()}
+        draws = draws_of(dataclasses.replace(config, batch=1), torch.device("cpu"), 0)
+        output = stage.restore(Batch(photo, photo, asked, ""), draws, 0, 1.0)[0]
+        stage.after_backward()
+        return output
+
+    with torch.no_grad():
+        none, half, whole = (restored(deblur=strength) for strength in (0.0, 0.5, 1.0))
+        assert (none - half).abs().max() > 1e-4 and (half - whole).abs().max() > 1e-4
+        assert torch.equal(none, restored(dehaze=0.0)) and torch.equal(none, restored())
+        both = restored(dehaze=0.5, deblur=1.0)
+        assert torch.equal(both, restored(dehaze=0.5, deblur=1.0)) and not torch.equal(both, whole)
+    assert not differing(stage.network.state_dict(), load_network(shipped / "start" / "network").state_dict())
 
 
 def gradients(config: Config, root: Path) -> tuple[dict[str, torch.Tensor], float, int]:

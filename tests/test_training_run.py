@@ -56,7 +56,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 ANSWERS = {  # arguments beside those of a toy wrapping run: exit status and what the sentence says
     "--device cuda": "1 There is no CUDA device here: use --device cpu",
-    "--device tpu": "1 There is no device 'tpu': use auto, cpu or cuda.",
+    "--device tpu": "1 --device has 'tpu': use auto, cpu, cuda.",
     "--precision fp16": "1 fp16 needs a CUDA device: use --precision no on a CPU.",
     "--precision int4": "1 --precision is 'int4': use no, bf16, fp16.",
     "--crop 50": "1 --crop is 50: use a multiple of 32.",
@@ -197,7 +197,7 @@ def test_looking_and_saving_between_two_lines_of_the_log_leaves_their_means_righ
     for step in range(1, 5):
         teller.step(step, 1.0, {}, step / 4, 0.0)
         if step == 2:
-            teller.pause()
+            teller.pause(2)
     assert [line["loss"] for line in log(tmp_path)] == [1.0]
 
 

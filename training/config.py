@@ -33,7 +33,8 @@ class Config:
     device: str = "auto"  # auto, cpu or cuda
     precision: str = "no"  # no, bf16 or fp16; on a CPU without AVX-512, bf16 is 15 times slower
     channels_last: bool = True
-    checkpointing: bool = False  # keep less for the backward pass and compute it again: slower, smaller
+    checkpointing: bool = False  # compute again in the backward pass: by block in autoencoder and prior, by
+    # pass (encoding, a sampler's step, decoding) in stages from photo to photo; slower, smaller
     seed: int = 0
     # -- what trains
     prediction: str = "v_prediction"  # of a new network's UNet: epsilon, v_prediction or sample

@@ -17,6 +17,7 @@ from accelerate.utils import reduce
 from diffusers.training_utils import EMAModel
 
 from training.checkpoint import TrainingError, recover, write_folder
+from training.checks import check
 from training.config import Config
 from training.data import CropSampler
 from training.draws import draws_of
@@ -45,9 +46,11 @@ def train(config: Config, photos: Sequence[Photo] | None = None) -> Outcome:
 
     Raises TrainingError with one sentence; checkpoint and network in `config.out` stay the last good ones.
     """
-    _check(config)
+    check(config)
+    # Several processes on a machine without CUDA find each other only if accelerate is told so.
+    spread_on_cpu = int(os.environ.get("WORLD_SIZE", 1)) > 1 and not torch.cuda.is_available()
     accelerator = Accelerator(
-        cpu=config.device == "cpu",
+        cpu=config.device == "cpu" or spread_on_cpu,
         mixed_precision=config.precision,
         log_with=prepare_tracker(config),
         project_dir=config.out,
@@ -56,34 +59,6 @@ def train(config: Config, photos: Sequence[Photo] | None = None) -> Outcome:
     run = _Run(config, accelerator)
     with _signals() as stop:
         return run.train(stop, photos)
-
-
-def _check(config: Config) -> None:
-    """TrainingError for what can be known to fail before anything is loaded."""
-    if config.device not in ("auto", "cpu", "cuda"):
-        raise TrainingError(f"There is no device {config.device!r}: use auto, cpu or cuda.")
-    cuda = torch.cuda.is_available() and config.device != "cpu"
-    if config.device == "cuda" and not cuda:
-        raise TrainingError("There is no CUDA device here: use --device cpu, or auto for whatever is there.")
-    if config.precision == "fp16" and not cuda:
-        raise TrainingError("fp16 needs a CUDA device: use --precision no on a CPU.")
-    for name, values in (("precision", ("no", "bf16", "fp16")), ("schedule", ("cosine", "constant"))):
-        if getattr(config, name) not in values:
-            raise TrainingError(f"--{name} is {getattr(config, name)!r}: use {', '.join(values)}.")
-    for name in ("crop", "validate_crop"):
-        if getattr(config, name) % 32 or getattr(config, name) <= 0:
-            raise TrainingError(
-                f"--{name.replace('_', '-')} is {getattr(config, name)}: use a multiple of 32."
-            )
-    for name in ("batch", "accumulate", "steps", "log_steps"):
-        if getattr(config, name) < 1:
-            raise TrainingError(f"--{name.replace('_', '-')} is {getattr(config, name)}: use 1 or more.")
-    if config.muon and os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true":
-        raise TrainingError("Muon needs whole matrices, which FSDP does not keep: add --muon false.")
-    if config.init and not (Path(config.init) / "network").is_dir():
-        raise TrainingError(
-            f"{config.init} has no network to start from: run the rung before it, or give another --init."
-        )
 
 
 class _Run:
@@ -148,7 +123,7 @@ class _Run:
                 looked = now
             if now - saved > 60 * config.save_minutes:
                 self._save()
-                watch.pause()
+                watch.pause(self.progress.step)
                 saved = now
         if progress.step > first:
             self._look(validation, watch)
@@ -177,8 +152,6 @@ class _Run:
             self.stage.after_backward()
             opponents.append(self.stage.opponent_gradients())
             total += loss.detach() / config.accumulate
-            if not torch.isfinite(loss):
-                break
         mean = reduce(total).item()
         if not math.isfinite(mean):
             raise TrainingError(
@@ -220,7 +193,12 @@ class _Run:
         except FileNotFoundError:
             self.accelerator.print("No photo of this source is held out: the run goes without validation.")
             return None
-        return Validation(config, photos, self.device)
+        validation = Validation(config, photos, self.device)
+        if not len(validation.clean):
+            size = config.validate_crop
+            self.accelerator.print(f"No held-out photo has both sides of {size} pixels: no validation.")
+            return None
+        return validation
 
     def _look(self, validation: Validation | None, watch: Watch) -> None:
         if validation is not None:
@@ -230,7 +208,7 @@ class _Run:
                 scores = validation(self.stage, grid)
                 self.stage.train()
             watch.write({"step": self.progress.step, "validation": True} | scores)
-        watch.pause()
+        watch.pause(self.progress.step)
         self.accelerator.wait_for_everyone()
 
     @contextlib.contextmanager
@@ -292,8 +270,8 @@ class _Run:
         self.accelerator.load_state(str(folder))
 
     def _architecture(self) -> str:
-        """A name for the stage and the shapes of all that it trains."""
-        shapes = [(name, *p.shape) for name, p in self.stage.named_parameters() if p.requires_grad]
+        """A name for the stage, the shapes of its network and LoRAs, and what of them trains."""
+        shapes = [(name, *p.shape, p.requires_grad) for name, p in self.stage.named_parameters()]
         return f"{self.config.stage}-{hashlib.sha256(repr(shapes).encode()).hexdigest()[:16]}"
 
 

@@ -43,10 +43,10 @@ def draw(config: Config, sampler: CropSampler, draws: Draws) -> Batch:
     task = config.tasks[int(torch.multinomial(weights, 1, generator=draws.shared))]
     others = [t for t in config.tasks if t != task and (t in DISTINCT or task in DISTINCT)]
     roll, choice = torch.rand(2, generator=draws.shared).tolist()
-    clean = sampler.batch(draws, clear=task in DISTINCT)
+    other = others[int(choice * len(others))] if others and roll < 0.12 else None
+    clean = sampler.batch(draws, clear=bool({task, other} & DISTINCT))
 
-    if others and roll < 0.12:
-        other = others[int(choice * len(others))]
+    if other is not None:
         if roll < 0.05:  # wrong prompt: nothing of what it asks for is there
             damaged = degrade(other, clean, draws)
             return Batch(damaged, damaged, {task: 1.0}, "wrong")

@@ -92,7 +92,8 @@ def main() -> None:
         print(f"python -m training.run: {error}", file=sys.stderr)
         raise SystemExit(1) from error
     if outcome.interrupted:
-        print(f"stopped at step {outcome.step} and saved; the same command goes on", file=sys.stderr)
+        saved = "and saved; the same command goes on" if outcome.step else "before anything was trained"
+        print(f"stopped at step {outcome.step} {saved}", file=sys.stderr)
         raise SystemExit(STOPPED)
     print(f"network written to {outcome.out}/network")
 

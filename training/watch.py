@@ -5,6 +5,7 @@ import json
 import math
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -68,9 +69,9 @@ class Watch:
             numbers = {k: v for k, v in line.items() if isinstance(v, int | float) and k != "step"}
             self.accelerator.log(numbers, step=line.get("step"))
 
-    def pause(self) -> None:
+    def pause(self, step: int) -> None:
         """Time spent on anything but steps does not count in samples/s."""
-        self.totals, self.logged = {}, time.monotonic()
+        self.totals, self.since, self.logged = {}, step, time.monotonic()
 
     def close(self) -> None:
         """End bar and tracker."""
@@ -103,9 +104,10 @@ def write_facts(out: Path, config: Config) -> None:
 
 def versions() -> dict[str, object]:
     """Packages, commit and machine."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    git = ["git", "rev-parse", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True).stdout.strip() if shutil.which("git") else ""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
-    facts = {"python": platform.python_version(), "commit": commit.stdout.strip() or None}
+    facts = {"python": platform.python_version(), "commit": commit or None}
     facts |= {name: version(name) for name in PACKAGES}
     return facts | {"device": device, "threads": torch.get_num_threads(), "command": " ".join(sys.argv)}
 
@@ -117,8 +119,10 @@ def _means(totals: dict[str, float], steps: int) -> dict[str, float]:
 
 
 def _forget_after(path: Path, step: int) -> None:
-    """Drop the lines of steps that a resumed run takes again."""
-    if path.exists():
+    """Drop the lines of steps that a resumed run takes again; all of them when it begins anew."""
+    if not step:
+        path.unlink(missing_ok=True)
+    elif path.exists():
         lines = [line for line in path.read_text().splitlines() if _step(line) <= step]
         path.write_text("".join(f"{line}\n" for line in lines))
 

@@ -7,6 +7,7 @@ came back brown.
 import torch
 import torch.nn.functional as F
 from accelerate.utils import reduce
+from diffusers.models.resnet import ResnetBlock2D
 
 from lwr.decoder import decode_wrapped, encode_features
 from lwr.metrics import psnr
@@ -17,7 +18,7 @@ from training.draws import Draws
 from training.losses import charbonnier
 from training.mixture import Batch, degrade
 from training.perceptual import distance
-from training.stages.base import Logs, Stage
+from training.stages.base import Logs, Stage, checkpointed
 
 KL_WEIGHT = 1e-6
 MSE_WEIGHT = 4.0  # large errors, which are wrong colours, count more than under L1 alone
@@ -29,6 +30,10 @@ class Autoencoder(Stage):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.train_parts(["prior.vae"])
+        if config.checkpointing:
+            for module in self.network.prior.vae.modules():
+                if isinstance(module, ResnetBlock2D):
+                    module.forward = checkpointed(module.forward)
         unlike = distance("vgg16", config.distance, taps=3)[0] if config.perceptual else None
         self.aside("unlike", unlike)
         self.register_buffer("variance", torch.ones(()))

@@ -14,6 +14,7 @@ from lwr.adapter import Adapter, AdapterFacts, load_adapter, new_pair, product, 
 from lwr.metrics import psnr
 from lwr.network import RestorationNetwork, load_network
 from lwr.sampling import timesteps
+from training.checkpoint import TrainingError
 from training.config import Config
 from training.create import create_network
 from training.data import CropSampler
@@ -38,9 +39,9 @@ class Stage(nn.Module):
             self.network.to(memory_format=torch.channels_last)
         if config.checkpointing:
             for name in ("encode", "predict", "decode"):
-                setattr(self.network, name, _checkpointed(getattr(self.network, name)))
+                setattr(self.network, name, checkpointed(getattr(self.network, name)))
             wrapping = self.network.wrapping
-            wrapping.without_decoder = _checkpointed(wrapping.without_decoder)
+            wrapping.without_decoder = checkpointed(wrapping.without_decoder)
         for module in self.network.modules():
             if isinstance(module, nn.GroupNorm):
                 module.register_forward_pre_hook(_with_input_gradient)
@@ -61,8 +62,12 @@ class Stage(nn.Module):
                 for name, parameter in self.network.prior.unet.named_parameters():
                     if ".attn2." in name:
                         parameter.requires_grad_(True)
-            else:
+                continue
+            try:
                 self.network.get_submodule(part).requires_grad_(True)
+            except AttributeError as error:
+                known = "encoder, modulation, text, wrapping, prior.unet, prior.vae"
+                raise TrainingError(f"--parts has {part!r}: use {known}.") from error
 
     def aside(self, name: str, module: nn.Module | None) -> None:
         """Keep `self.name`, a module on the device that neither trains nor is saved with the stage."""
@@ -96,7 +101,9 @@ class Stage(nn.Module):
         self.network.save(folder)
 
 
-def _checkpointed(function: Callable[..., Any]) -> Callable[..., Any]:
+def checkpointed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, run again in the backward pass instead of keeping what it computed."""
+
     @wraps(function)
     def run(*arguments: Any) -> Any:
         if not torch.is_grad_enabled():

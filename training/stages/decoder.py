@@ -7,6 +7,7 @@ import dataclasses
 
 from lwr.decoder import ControllableFeatureWrapping
 from training.config import Config
+from training.stages.base import checkpointed
 from training.stages.fidelity import FidelityStage
 
 
@@ -30,4 +31,6 @@ class Decoder(FidelityStage):
         )
         grown = ControllableFeatureWrapping(network.config.wrapping)
         grown.load_state_dict(network.wrapping.state_dict(), strict=False)
+        if self.config.checkpointing:
+            grown.without_decoder = checkpointed(grown.without_decoder)
         network.wrapping = grown

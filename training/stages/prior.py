@@ -19,6 +19,8 @@ class Prior(Stage):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.train_parts(["prior.unet"])
+        if config.checkpointing:
+            self.network.prior.unet.enable_gradient_checkpointing()
 
     def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
         """The UNet's error at uniformly drawn timesteps."""
