@@ -29,8 +29,8 @@ def check(config: Config) -> None:
     weights = config.task_weights[: len(config.tasks)]
     if len(weights) < len(config.tasks) or min(weights) < 0 or not sum(weights) or not config.tasks:
         raise TrainingError(
-            f"--task-weights are {config.task_weights} for {len(config.tasks)} tasks: give each a number from "
-            "0 on, and one above 0."
+            f"--task-weights are {config.task_weights} for {len(config.tasks)} tasks: give each a number "
+            "from 0 on, and one above 0."
         )
     cuda = torch.cuda.is_available() and config.device != "cpu"
     if config.device == "cuda" and not cuda:
