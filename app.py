@@ -117,8 +117,9 @@ def restore_by_api(
 ) -> tuple[gr.FileData, dict[str, Any]]:
     """Restore a photo: `prompt` says what is wrong, such as "remove the haze"; a `task` by name wins over it.
 
-    scale: "auto" or 1 to 4; steps: None = the network's default; fidelity: 0 imagines more, 1 keeps closest
-    to the photo, None = the default; seed: same seed, same pixels. Returns the restored PNG and all settings.
+    scale: "auto" or 1 to 4; steps: None = the network's default; fidelity: 1 the exactest, 0.5 looks best,
+    0 the model's own picture, None = the task's default; seed: same seed, same pixels. Returns the restored
+    PNG and all settings.
     """
     _, restored, file = restore(image, (prompt, task, scale, steps, fidelity, seed), PROGRESS)
     return gr.FileData(path=file).model_dump(), _settings(restored)
@@ -164,7 +165,7 @@ def _request(prompt: Any, task: Any, scale: Any, steps: Any, fidelity: Any, seed
             "task": str(task or "auto"),
             "scale": None if scale in ("auto", "", None) else float(scale),
             "steps": None if steps is None else int(steps),
-            "fidelity": None if fidelity is None else float(fidelity),
+            "fidelity": None if fidelity in ("auto", "", None) else float(fidelity),
             "seed": int(seed or 0),
         }
     except (TypeError, ValueError, OverflowError) as error:
@@ -246,10 +247,9 @@ def _advanced() -> list[gr.components.Component]:
             label="Steps",
             info="Only count below fidelity 0.5; more take longer.",
         ),
-        gr.Slider(
-            0,
-            1,
-            facts.default_fidelity,
+        gr.Radio(
+            ["auto", "0", "0.25", "0.5", "0.75", "1"],
+            value="auto",
             label="Fidelity",
             info="1 is the exactest, 0.5 looks best, 0 is the model's own picture.",
         ),

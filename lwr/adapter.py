@@ -30,7 +30,7 @@ class AdapterFacts:
     prior_revision: str
     rank: int  # of most pairs; a pair's own rank is in its shape
     alpha: float
-    version: str = "0.2.0"
+    version: str = "0.3.0"
     sha256: str = ""  # of the weights file
     format_version: int = FORMAT_VERSION
 

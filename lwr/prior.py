@@ -34,7 +34,7 @@ class PriorFacts:
     """What diffusers' configs cannot say about a prior."""
 
     id: str = "embedded"
-    revision: str = "0.2.0"
+    revision: str = "0.3.0"
     patch_size: int = 1  # space-to-depth before the VAE's encoder and depth-to-space after its decoder
     start_timestep: int = 999  # where few-step sampling starts from the noised LQ latent
     default_steps: int = 4

@@ -125,8 +125,8 @@ class Restorer:
         """Restore one photo.
 
         `prompt` says what is wrong; an explicit `task` (a name, or {name: strength}) wins. `scale` 1 to 4,
-        None = what the prompt or the task says; `steps` and `fidelity` (0 imagines more, 1 keeps closer to
-        the input) None = the prior's default. Same settings, same pixels.
+        None = what the prompt or the task says; `steps` and `fidelity` (1 exactest, 0.5 looks best, 0 the
+        model's own picture) None = the task's or the prior's default. Same settings, same pixels.
         Raises RestoreError, ImageError or AdapterError, each with one sentence for the user.
         """
         begun = time.perf_counter()
@@ -169,8 +169,9 @@ class Restorer:
         steps = facts.default_steps if steps is None else steps
         usual = f"a whole number from 1 to {facts.start_timestep}; 1 to 4 is usual"
         steps = _checked("number of steps", steps, (1, facts.start_timestep), usual, int)
-        fidelity = facts.default_fidelity if fidelity is None else fidelity
-        fidelity = _checked("fidelity", fidelity, (0, 1), "0 (imagine more) to 1 (keep closest to the input)")
+        if fidelity is None:
+            fidelity = min(_default_fidelity(name, facts.default_fidelity) for name in tasks)
+        fidelity = _checked("fidelity", fidelity, (0, 1), "0 (the model's own picture) to 1 (the exactest)")
         seed = _checked("seed", seed, (0, 2**63 - 1), "a whole number from 0 to 2^63 - 1", int)
         adapters = {name: self._adapter(name).facts for name in tasks}
         versions = {name: f"{facts.id}/{name}@{a.version}" for name, a in adapters.items()}
@@ -357,6 +358,11 @@ def _tasks(prompt: str, task: str | Mapping[str, float] | None) -> tuple[dict[st
     if not found.understood:
         raise RestoreError(found.message)
     return found.tasks, found.scale
+
+
+def _default_fidelity(task: str, of_prior: float) -> float:
+    asked = TASKS[task].default_fidelity
+    return of_prior if asked is None else asked
 
 
 def _checked(name: str, value: object, limits: tuple[float, float], use: str, kind: type[N] = float) -> N:

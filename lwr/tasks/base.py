@@ -41,4 +41,5 @@ class Task:
     degrade: Degradation
     default_scale: float  # output side / input side when the user names none
     color_fix: Literal["wavelet", "none"]  # "none" where the input's colours are the defect (haze, low light)
+    default_fidelity: float | None = None  # None: the prior's; 1 where the look is not what is missing
     adapter: str = "embedded"  # "embedded", or "REPO@REVISION" on the Hub

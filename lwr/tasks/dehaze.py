@@ -42,4 +42,5 @@ TASK = Task(
     degrade=degrade,
     default_scale=1.0,
     color_fix="none",
+    default_fidelity=1.0,
 )
