@@ -190,3 +190,23 @@ def test_loss_that_is_no_number_names_the_crops_and_leaves_the_checkpoint(
     with pytest.raises(TrainingError, match=f"The loss of step 3 is nan, on crops of {names};"):
         train(config)
     assert contents(finished_root / "run" / "checkpoint") == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has ended")
+def test_sigterm_to_accelerates_launcher_saves_too(toy_root: Path) -> None:
+    config = toy("wrapping", toy_root, "run", steps=10_000, minutes=10_000.0)
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", "--cpu"]
+    process = subprocess.Popen(
+        [*launch, "-m", "training.run", "wrapping", *options(config)],
+        **{"cwd": ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL},
+    )
+    lines = toy_root / "run" / "log.jsonl"
+    while process.poll() is None and not (lines.exists() and len(log(toy_root / "run")) >= 2):
+        time.sleep(0.1)
+    process.terminate()
+    process.wait(60)
+    facts, begun = toy_root / "run" / "checkpoint" / "facts.json", time.monotonic()
+    while not facts.exists() and time.monotonic() - begun < 60:
+        time.sleep(0.2)
+    assert facts.exists()
+    load_network(toy_root / "run" / "network")

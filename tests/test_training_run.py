@@ -21,6 +21,7 @@ from training.loop import LEAST_LR, _decay, _Progress, _share, train
 from training.muon import Muon
 from training.presets import PRESETS
 from training.run import resolve
+from training.stages import wrapping
 from training.watch import Watch
 
 
@@ -56,7 +57,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 ANSWERS = {  # arguments beside those of a toy wrapping run: exit status and what the sentence says
     "--device cuda": "1 There is no CUDA device here: use --device cpu",
-    "--device tpu": "1 --device has 'tpu': use auto, cpu, cuda.",
+    "--device tpu": "1 --device is 'tpu': use auto, cpu, cuda.",
     "--precision fp16": "1 fp16 needs a CUDA device: use --precision no on a CPU.",
     "--precision int4": "1 --precision is 'int4': use no, bf16, fp16.",
     "--crop 50": "1 --crop is 50: use a multiple of 32.",
@@ -73,12 +74,26 @@ ANSWERS = {  # arguments beside those of a toy wrapping run: exit status and wha
     "--batch many": "2 argument --batch: invalid int value: 'many'",
     "--muon perhaps": "2 argument --muon: 'perhaps' is neither true nor false",
 }
-DISTILL = {"--teacher-steps 1": "1 --teacher-steps is 1: a teacher takes 2 or more."}
-UNKNOWN_NAMES = [
+DISTILL = {"--teacher-steps 1": "1 --teacher-steps is 1: use 2 to 250."}
+IMPOSSIBLE = [
     "--tasks fog",
     "--stage wraping",
     "--parts decodr --stage end_to_end",
     "--task-weights 0,0,0",
+    "--task-weights nan,nan,nan",
+    "--minutes 0",
+    "--minutes nan",
+    "--lr inf",
+    "--lr -1",
+    "--rank 0",
+    "--clip nan",
+    "--ema 2",
+    "--exact 5",
+    "--seed -1",
+    "--group 0",
+    "--distance foo",
+    "--prediction foo",
+    "--photos-limit 0",
 ]
 
 
@@ -98,10 +113,13 @@ def test_what_cannot_run_is_refused_in_one_sentence(
     assert not (toy_root / "run" / "checkpoint").exists()
 
 
-@pytest.mark.parametrize("words", UNKNOWN_NAMES)
-def test_unknown_names_in_a_field_are_one_sentence_too(words: str, toy_root: Path, refused: Refused) -> None:
+@pytest.mark.parametrize("words", IMPOSSIBLE)
+def test_names_and_numbers_that_no_run_can_have_are_one_sentence_too(
+    words: str, toy_root: Path, refused: Refused
+) -> None:
     arguments = ["wrapping", *options(toy("wrapping", toy_root, "run")), *words.split()]
     assert refused(arguments)[0] in "12"
+    assert refused([*arguments, "--dry-run"])[0] in "12"
 
 
 def test_unknown_preset_is_answered_with_the_nearest(refused: Refused) -> None:
@@ -123,14 +141,72 @@ def test_checkpoint_of_another_architecture_is_refused_and_stays(
     assert contents(finished_root / "run" / "checkpoint") == before
 
 
-def test_dry_run_prints_the_resolved_preset_and_loads_no_torch() -> None:
-    code = "import sys; from training.run import main; main(); assert 'torch' not in sys.modules"
+def test_dry_run_prints_the_resolved_preset_and_writes_nothing(tmp_path: Path) -> None:
+    code = "from training.run import main; main()"
     words = ["wrapping", "--dry-run", "--batch", "3", "--tasks", "dehaze,deblur", "--muon", "no"]
+    words += ["--out", str(tmp_path / "run")]
     done = subprocess.run(
         [sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    expected = dataclasses.replace(PRESETS["wrapping"], batch=3, tasks=("dehaze", "deblur"), muon=False)
+    out = str(tmp_path / "run")
+    changes = {"batch": 3, "tasks": ("dehaze", "deblur"), "muon": False, "out": out}
+    expected = dataclasses.replace(PRESETS["wrapping"], **changes)
     assert json.loads(done.stdout) == json.loads(json.dumps(dataclasses.asdict(expected)))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("damaged", ["wrapping.safetensors", "restoration.json"])
+def test_damaged_network_to_start_from_is_one_sentence(
+    damaged: str, tmp_path: Path, toy_root: Path, refused: Refused
+) -> None:
+    shutil.copytree(ROOT / "lwr" / "embedded", tmp_path / "bad" / "network")
+    file = tmp_path / "bad" / "network" / damaged
+    file.write_bytes(file.read_bytes()[:20])
+    answer = refused(["wrapping", *options(toy("wrapping", toy_root, "run", init=str(tmp_path / "bad")))])
+    assert answer.startswith(f"1 The network in {tmp_path / 'bad'} is damaged")
+
+
+def test_damaged_checkpoint_is_one_sentence_with_the_way_out(finished_root: Path, refused: Refused) -> None:
+    more = ["wrapping", *options(toy("wrapping", finished_root, "run", steps=3))]
+    facts = finished_root / "run" / "checkpoint" / "facts.json"
+    model = facts.with_name("model.safetensors")
+    model.write_bytes(model.read_bytes()[:1000])
+    assert "is damaged" in (answer := refused(more)) and "--resume false" in answer
+    facts.write_text("{")
+    assert "is damaged" in (answer := refused(more)) and "--resume false" in answer
+
+
+def test_other_rank_than_the_adapters_that_a_run_starts_from_is_refused(
+    toy_root: Path, refused: Refused
+) -> None:
+    shipped = str(ROOT / "lwr" / "embedded")  # a network itself is taken as a start too
+    answer = refused(["wrapping", *options(toy("wrapping", toy_root, "run", init=shipped, rank=8))])
+    assert "has other ranks: give --rank 4 --wrapping-rank 16" in answer
+
+
+def test_gradient_that_is_no_number_never_reaches_checkpoint_and_network(
+    finished_root: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(finished_root / "run")
+    monkeypatch.setattr(wrapping, "log_error", lambda output, _: (output * 0).sum().sqrt())  # slope: infinite
+    answer = refused(["wrapping", *options(toy("wrapping", finished_root, "run", steps=3))])
+    assert answer.startswith("1 The gradient of step 3 is nan, on crops of")
+    kept = contents(finished_root / "run")
+    assert all(kept[n] == x for n, x in before.items() if n.startswith(("checkpoint", "network")))
+
+
+def test_out_that_is_a_file_is_one_sentence_and_stays(toy_root: Path, refused: Refused) -> None:
+    (toy_root / "run").write_text("mine")
+    answer = refused(["wrapping", *options(toy("wrapping", toy_root, "run"))])
+    assert answer.startswith("1 --out") and "cannot be a folder" in answer
+    assert (toy_root / "run").read_text() == "mine"
+
+
+def test_help_says_what_every_field_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        resolve(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "crops a process and micro-step" in text and "gradient norm" in text
 
 
 def test_command_line_edits_every_kind_of_field() -> None:

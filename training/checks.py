@@ -1,5 +1,6 @@
-"""What can be known to be wrong with a run before anything is loaded."""
+"""What can be known to be wrong with a run before anything is loaded: a sentence each."""
 
+import math
 import os
 from pathlib import Path
 
@@ -9,48 +10,98 @@ from lwr.tasks import TASKS
 from training.checkpoint import TrainingError
 from training.config import Config
 from training.stages import STAGES
-from training.stages.base import LORA_PARTS
+from training.stages.base import LORA_PARTS, TRAINED_PARTS, start_folder
 
-DEVICES = ("auto", "cpu", "cuda")
+CHOICES = {
+    "stage": STAGES,
+    "device": ("auto", "cpu", "cuda"),
+    "precision": ("no", "bf16", "fp16"),
+    "schedule": ("cosine", "constant"),
+    "prediction": ("epsilon", "v_prediction", "sample"),
+    "distance": ("auto", "lpips", "dists", "gradient"),
+    "tasks": TASKS,
+    "parts": TRAINED_PARTS,
+    "lora_parts": LORA_PARTS,
+}
+# (least, most) of every number; None as a value means that the field is left open
+WHOLE = {
+    "photos_limit": (1, math.inf),
+    "batch": (1, math.inf),
+    "accumulate": (1, math.inf),
+    "group": (1, math.inf),
+    "steps": (1, math.inf),
+    "warmup": (0, math.inf),
+    "log_steps": (1, math.inf),
+    "seed": (0, 2**62),
+    "rank": (1, 4096),
+    "wrapping_rank": (1, 4096),
+    "look_rank": (1, 4096),
+    "teacher_steps": (2, 250),
+    "validate_photos": (1, math.inf),
+}
+ABOVE_ZERO = ("minutes", "lr", "clip", "save_minutes")
+RANGES = {
+    "weight_decay": (0, 1),
+    "ema": (0, 0.999999),
+    "exact": (0, 1),
+    "perceptual": (0, 1e6),
+    "perceptual_exact": (0, 1e6),
+    "gan": (0, 1e6),
+    "validate_minutes": (0, 1e9),
+}
 
 
 def check(config: Config) -> None:
-    """TrainingError for what can be known to fail before anything is loaded."""
-    for field, known in (
-        ("stage", STAGES),
-        ("device", DEVICES),
-        ("tasks", TASKS),
-        ("lora_parts", LORA_PARTS),
-    ):
+    """TrainingError for names and numbers that no run can have."""
+    for field, known in CHOICES.items():
         value = getattr(config, field)
         for one in value if isinstance(value, tuple) else (value,):
             if one not in known:
-                raise TrainingError(f"--{field.replace('_', '-')} has {one!r}: use {', '.join(known)}.")
+                raise _refusal(field, repr(one), f"use {', '.join(known)}")
+    for field, (least, most) in WHOLE.items():
+        value = getattr(config, field)
+        if value is not None and not least <= value <= most:
+            raise _refusal(
+                field, value, f"use {least} or more" if most == math.inf else f"use {least} to {most}"
+            )
+    for field in ABOVE_ZERO:
+        value = getattr(config, field)
+        if value is not None and not (value > 0 and math.isfinite(value)):
+            raise _refusal(field, value, "use a number above 0")
+    for field, (least, most) in RANGES.items():
+        if not least <= getattr(config, field) <= most:
+            raise _refusal(field, getattr(config, field), f"use {least:g} to {most:g}")
+    for field in ("crop", "validate_crop"):
+        if getattr(config, field) % 32 or getattr(config, field) <= 0:
+            raise _refusal(field, getattr(config, field), "use a multiple of 32")
     weights = config.task_weights[: len(config.tasks)]
-    if len(weights) < len(config.tasks) or min(weights) < 0 or not sum(weights) or not config.tasks:
+    if not config.tasks or len(weights) < len(config.tasks) or not sum(weights) > 0 or not min(weights) >= 0:
         raise TrainingError(
             f"--task-weights are {config.task_weights} for {len(config.tasks)} tasks: give each a number "
             "from 0 on, and one above 0."
         )
+
+
+def check_machine(config: Config) -> None:
+    """TrainingError for what is not here: a device, a place to write, a network to start from."""
     cuda = torch.cuda.is_available() and config.device != "cpu"
     if config.device == "cuda" and not cuda:
         raise TrainingError("There is no CUDA device here: use --device cpu, or auto for whatever is there.")
     if config.precision == "fp16" and not cuda:
         raise TrainingError("fp16 needs a CUDA device: use --precision no on a CPU.")
-    for name, values in (("precision", ("no", "bf16", "fp16")), ("schedule", ("cosine", "constant"))):
-        if getattr(config, name) not in values:
-            raise TrainingError(f"--{name} is {getattr(config, name)!r}: use {', '.join(values)}.")
-    for name in ("crop", "validate_crop"):
-        if getattr(config, name) % 32 or getattr(config, name) <= 0:
-            raise TrainingError(
-                f"--{name.replace('_', '-')} is {getattr(config, name)}: use a multiple of 32."
-            )
-    for name in ("batch", "accumulate", "steps", "log_steps"):
-        if getattr(config, name) < 1:
-            raise TrainingError(f"--{name.replace('_', '-')} is {getattr(config, name)}: use 1 or more.")
     if config.muon and os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true":
         raise TrainingError("Muon needs whole matrices, which FSDP does not keep: add --muon false.")
-    if config.init and not (Path(config.init) / "network").is_dir():
+    if config.init and start_folder(config) is None:
         raise TrainingError(
             f"{config.init} has no network to start from: run the rung before it, or give another --init."
         )
+    try:
+        Path(config.out).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(
+            f"--out {config.out} cannot be a folder ({error.strerror}): give another."
+        ) from error
+
+
+def _refusal(field: str, value: object, remedy: str) -> TrainingError:
+    return TrainingError(f"--{field.replace('_', '-')} is {value}: {remedy}.")

@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+import pickle
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -15,9 +16,12 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import reduce
 from diffusers.training_utils import EMAModel
+from safetensors import SafetensorError
 
+from lwr.adapter import AdapterError
+from lwr.prior import PriorError
 from training.checkpoint import TrainingError, recover, write_folder
-from training.checks import check
+from training.checks import check, check_machine
 from training.config import Config
 from training.data import CropSampler
 from training.draws import draws_of
@@ -47,6 +51,7 @@ def train(config: Config, photos: Sequence[Photo] | None = None) -> Outcome:
     Raises TrainingError with one sentence; checkpoint and network in `config.out` stay the last good ones.
     """
     check(config)
+    check_machine(config)
     # Several processes on a machine without CUDA find each other only if accelerate is told so.
     spread_on_cpu = int(os.environ.get("WORLD_SIZE", 1)) > 1 and not torch.cuda.is_available()
     accelerator = Accelerator(
@@ -67,9 +72,8 @@ class _Run:
     def __init__(self, config: Config, accelerator: Accelerator) -> None:
         self.config, self.accelerator = config, accelerator
         self.out, self.device = Path(config.out), accelerator.device
-        self.out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(config.seed)  # new LoRAs and networks
-        self.stage: Stage = STAGES[config.stage](config).to(self.device)
+        self.stage: Stage = _stage(config).to(self.device)
         matrices = hidden_matrices(self.stage) if config.muon else []
         taken = {id(p) for p in matrices}
         others = [p for p in self.stage.parameters() if p.requires_grad and id(p) not in taken]
@@ -154,11 +158,10 @@ class _Run:
             total += loss.detach() / config.accumulate
         mean = reduce(total).item()
         if not math.isfinite(mean):
-            raise TrainingError(
-                f"The loss of step {progress.step + 1} is {mean}, on crops of {', '.join(sampler.drawn)}; "
-                f"the last checkpoint in {self.out} is from before it. Try a smaller --lr, or --precision no."
-            )
-        accelerator.clip_grad_norm_(self.trainable, config.clip)
+            raise self._broken("loss", mean, sampler)
+        norm = float(accelerator.clip_grad_norm_(self.trainable, config.clip))
+        if not math.isfinite(norm) and config.precision != "fp16":  # fp16's scaler skips such a step itself
+            raise self._broken("gradient", norm, sampler)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -166,6 +169,13 @@ class _Run:
         self.ema.step(self.trainable)
         progress.step += 1
         return mean, {name: float(value) for name, value in logs.items()}
+
+    def _broken(self, what: str, value: float, sampler: CropSampler) -> TrainingError:
+        return TrainingError(
+            f"The {what} of step {self.progress.step + 1} is {value}, on crops of "
+            f"{', '.join(sampler.drawn)}; "
+            f"the last checkpoint in {self.out} is from before it. Try a smaller --lr, or --precision no."
+        )
 
     def _judge(self, gradients: list[list[torch.Tensor]]) -> None:
         """The discriminator's own step, on the mean gradient of micro-steps and processes."""
@@ -232,12 +242,17 @@ class _Run:
         In this order: a run that is killed in between takes the last steps again and misses nothing.
         """
         accelerator = self.accelerator
+        if not all(torch.isfinite(p).all() for p in self.trainable):
+            raise TrainingError(
+                f"The weights of step {self.progress.step} are not numbers any more, so they are not saved; "
+                f"what is in {self.out} is from before. Try a smaller --lr."
+            )
         with self._averaged():
             stage = self.stage
             if self._sharded:  # gather, on every process, and write from a whole copy
                 state = accelerator.get_state_dict(self.module)
                 if accelerator.is_main_process:
-                    stage = STAGES[self.config.stage](self.config)
+                    stage = _stage(self.config)
                     stage.load_state_dict(state)
             if accelerator.is_main_process:
                 write_folder(self.out / "network", stage.save)
@@ -261,18 +276,48 @@ class _Run:
         self.accelerator.wait_for_everyone()
         if not self.config.resume or not folder.exists():
             return
-        facts = json.loads((folder / "facts.json").read_text())
+        anew = "give another --out, or --resume false to begin anew."
+        try:
+            facts = json.loads((folder / "facts.json").read_text())
+        except (OSError, ValueError) as error:
+            raise TrainingError(f"The checkpoint in {folder} is damaged ({error}): {anew}") from error
         if facts["architecture"] != self._architecture():
             raise TrainingError(
                 f"The checkpoint in {folder} is of another architecture or stage than {self.config.stage!r} "
-                "with this start and these ranks: give another --out, or --resume false to begin anew."
+                f"with this start and these ranks: {anew}"
             )
-        self.accelerator.load_state(str(folder))
+        try:
+            self.accelerator.load_state(str(folder))
+        except (
+            OSError,
+            RuntimeError,
+            ValueError,
+            KeyError,
+            SafetensorError,
+            pickle.UnpicklingError,
+        ) as error:
+            reason = str(error).partition("\n")[0]
+            raise TrainingError(f"The checkpoint in {folder} is damaged ({reason}): {anew}") from error
 
     def _architecture(self) -> str:
         """A name for the stage, the shapes of its network and LoRAs, and what of them trains."""
         shapes = [(name, *p.shape, p.requires_grad) for name, p in self.stage.named_parameters()]
         return f"{self.config.stage}-{hashlib.sha256(repr(shapes).encode()).hexdigest()[:16]}"
+
+
+def _stage(config: Config) -> Stage:
+    """The stage; TrainingError when the network to start from cannot be read."""
+    try:
+        return STAGES[config.stage](config)
+    except (TrainingError, AdapterError, PriorError):
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        if config.init is None:
+            raise
+        reason = str(error).partition("\n")[0]
+        raise TrainingError(
+            f"The network in {config.init} is damaged or of another version ({reason}): give another --init."
+        ) from error
 
 
 class _Progress:

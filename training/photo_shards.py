@@ -25,7 +25,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 IMAGE_COLUMNS = ("clean", "image")
 ID_COLUMNS, PHOTO_COLUMNS = ("image_id", "id"), ("photo_id", "photo")
 COLUMNS = {*ID_COLUMNS, *PHOTO_COLUMNS, "dark_channel"}
-USABLE = "give a folder of pictures, tar or parquet shards, or a Hub dataset NAMESPACE/NAME"
+USABLE = "give a folder of pictures, uncompressed .tar or .parquet shards, or a Hub dataset NAMESPACE/NAME"
 
 _BATCH = 16  # parquet rows unpacked at a time; pyarrow itself holds pages, at most a row group
 _ADDRESS = re.compile(r"hf://datasets/[^/]+/[^/]+@[^/]+/")  # of a Hub file, up to its path

@@ -4,13 +4,16 @@
 
 import argparse
 import dataclasses
+import inspect
 import json
+import os
+import re
 import sys
 import typing
 from difflib import get_close_matches
 
 from training.config import Config
-from training.launch import start_all_processes
+from training.launch import start_all_processes, stop_with_the_launcher
 from training.presets import PRESETS
 
 STOPPED = 143  # the exit status of a process that SIGTERM ended
@@ -39,12 +42,17 @@ def resolve(arguments: list[str] | None = None) -> tuple[Config, bool]:
     parser.add_argument("--dry-run", action="store_true", help="print the resolved preset and stop")
     hints = typing.get_type_hints(Config)
     for field in dataclasses.fields(Config):
-        parser.add_argument(
-            f"--{field.name.replace('_', '-')}", type=_parser(hints[field.name]), default=None
-        )
+        option, kind = f"--{field.name.replace('_', '-')}", _parser(hints[field.name])
+        parser.add_argument(option, type=kind, default=None, help=_comments().get(field.name))
     values = vars(parser.parse_args(arguments))
     preset, dry = values.pop("preset"), values.pop("dry_run")
     return dataclasses.replace(preset, **{k: v for k, v in values.items() if v is not None}), dry
+
+
+def _comments() -> dict[str, str]:
+    """{field: the comment beside it in config.py}, for --help."""
+    found = re.findall(r"^    (\w+): .*?# (.*)$", inspect.getsource(Config), re.MULTILINE)
+    return {name: comment.replace("%", "%%") for name, comment in found}
 
 
 def _preset(name: str) -> Config:
@@ -77,16 +85,19 @@ def _switch(text: str) -> bool:
 def main() -> None:
     """Entry point."""
     config, dry = resolve()
+    stop_with_the_launcher()
     start_all_processes()
     if dry:
-        print(json.dumps(dataclasses.asdict(config), indent=2))
-        return
+        print(json.dumps(dataclasses.asdict(config), indent=2), flush=True)
     from lwr.adapter import AdapterError
     from lwr.prior import PriorError
     from training.checkpoint import TrainingError
-    from training.loop import train  # torch and accelerate load only when something trains
+    from training.checks import check
+    from training.loop import train  # torch and accelerate load only when the command line is right
 
     try:
+        if dry:
+            return check(config)
         outcome = train(config)
     except (TrainingError, OSError, AdapterError, PriorError) as error:
         print(f"python -m training.run: {error}", file=sys.stderr)
@@ -95,7 +106,8 @@ def main() -> None:
         saved = "and saved; the same command goes on" if outcome.step else "before anything was trained"
         print(f"stopped at step {outcome.step} {saved}", file=sys.stderr)
         raise SystemExit(STOPPED)
-    print(f"network written to {outcome.out}/network")
+    if os.environ.get("RANK", "0") == "0":
+        print(f"network written to {outcome.out}/network")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,13 @@ from training.mixture import Batch
 
 Logs = dict[str, torch.Tensor]
 LORA_PARTS = ("prior.unet", "encoder", "modulation", "wrapping")
+TRAINED_PARTS = (*LORA_PARTS, "prior.vae", "text")  # "text": text encoder and cross-attention
+
+
+def start_folder(config: Config) -> Path | None:
+    """The network that a run starts from: `init`/network, or `init` when that is one itself; None: none."""
+    places = [Path(config.init) / "network", Path(config.init)] if config.init else []
+    return next((place for place in places if (place / "vae").is_dir()), None)
 
 
 class Stage(nn.Module):
@@ -32,8 +39,8 @@ class Stage(nn.Module):
         super().__init__()
         self.config = config
         self.set_aside: dict[str, nn.Module] = {}
-        folder = Path(config.init) / "network" if config.init else None
-        self.network: RestorationNetwork = load_network(folder) if folder else create_network(config)
+        self.start = start_folder(config)
+        self.network: RestorationNetwork = load_network(self.start) if self.start else create_network(config)
         self.network.requires_grad_(False)
         if config.channels_last:
             self.network.to(memory_format=torch.channels_last)
@@ -62,12 +69,8 @@ class Stage(nn.Module):
                 for name, parameter in self.network.prior.unet.named_parameters():
                     if ".attn2." in name:
                         parameter.requires_grad_(True)
-                continue
-            try:
+            else:
                 self.network.get_submodule(part).requires_grad_(True)
-            except AttributeError as error:
-                known = "encoder, modulation, text, wrapping, prior.unet, prior.vae"
-                raise TrainingError(f"--parts has {part!r}: use {known}.") from error
 
     def aside(self, name: str, module: nn.Module | None) -> None:
         """Keep `self.name`, a module on the device that neither trains nor is saved with the stage."""
@@ -128,13 +131,11 @@ class AdaptedStage(Stage):
         super().__init__(config)
         targets = target_modules(self.network, LORA_PARTS)
         facts = self.network.prior.facts
-        self.facts = {
-            t: AdapterFacts(t, facts.id, facts.revision, config.rank, config.rank) for t in config.tasks
-        }
+        self.facts: dict[str, AdapterFacts] = {}
         self.loras = nn.ModuleDict()
         for task in config.tasks:
-            folder = Path(config.init or "") / "network" / "adapters" / task
-            known = load_adapter(folder, task, facts.id).pairs if folder.exists() else {}
+            self.facts[task] = AdapterFacts(task, facts.id, facts.revision, config.rank, config.rank)
+            known = self._known_pairs(task)
             pairs = {
                 name: known.get(name) or new_pair(module, self._rank(name))
                 for name, module in targets.items()
@@ -160,6 +161,24 @@ class AdaptedStage(Stage):
                 if name.startswith("wrapping/") and name.endswith("/enter"):
                     channels = self.network.config.wrapping.channels[int(name.split("/")[2])]
                     a[:, channels : 2 * channels] = 0
+
+    def _known_pairs(self, task: str) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        """The pairs to go on from; TrainingError when their ranks are not those of the config."""
+        folder = self.start / "adapters" / task if self.start else None
+        if folder is None or not folder.exists():
+            return {}
+        adapter = load_adapter(folder, task, self.network.prior.facts.id)
+        ranks = {
+            ("wrapping_rank" if n.startswith("wrapping.") else "rank"): a.shape[0]
+            for n, (a, _) in adapter.pairs.items()
+        }
+        if any(getattr(self.config, field) != rank for field, rank in ranks.items()):
+            options = " ".join(f"--{field.replace('_', '-')} {rank}" for field, rank in sorted(ranks.items()))
+            raise TrainingError(
+                f"The adapter for {task!r} in {self.start} has other ranks: give {options}, or start from a "
+                "network without that adapter."
+            )
+        return dict(adapter.pairs)
 
     def _rank(self, name: str) -> int:
         return self.config.wrapping_rank if name.startswith("wrapping.") else self.config.rank
@@ -208,8 +227,8 @@ class AdaptedStage(Stage):
     def save(self, folder: Path) -> None:
         """The network, and each task's adapter under adapters/; those of other tasks as they were."""
         super().save(folder)
-        before = Path(self.config.init or "") / "network" / "adapters"
-        if self.config.init and before.is_dir():
+        before = self.start / "adapters" if self.start else None
+        if before is not None and before.is_dir():
             for adapter in before.iterdir():
                 if adapter.name not in self.loras:
                     shutil.copytree(adapter, folder / "adapters" / adapter.name)

@@ -10,7 +10,6 @@ import copy
 import torch
 import torch.nn.functional as F
 
-from training.checkpoint import TrainingError
 from training.config import Config
 from training.data import CropSampler
 from training.draws import Draws
@@ -23,8 +22,6 @@ class Distill(AdaptedStage):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        if config.teacher_steps < 2:
-            raise TrainingError(f"--teacher-steps is {config.teacher_steps}: a teacher takes 2 or more.")
         self.aside("teacher", copy.deepcopy(self.loras))
         self.train_loras(config.lora_parts)
 
