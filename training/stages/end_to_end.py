@@ -39,7 +39,7 @@ class EndToEnd(FidelityStage):
         output = output.float()
         with torch.no_grad():
             clean = self.network.encode(self.memory_format(batch.target)).latent
-        loss, logs = self.photo_loss(output, batch, fidelity)
+        loss, logs = self.photo_loss(output, batch, fidelity, draws)
         loss = loss + LATENT_WEIGHT * F.mse_loss(latent.float(), clean)
         adversarial = self.discriminator is not None and progress > GAN_START and fidelity < 1
         if adversarial and batch.kind in self.config.tasks:

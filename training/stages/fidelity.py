@@ -12,6 +12,8 @@ from training.stages.base import AdaptedStage, Logs, logged
 
 L1_WEIGHT = 10.0  # brings L1 to about the size of the logarithmic error
 LOOK_FIDELITY = 0.5  # where CFW has taken all of its weights for the look
+MOST_SHIFT = 8  # pixels, of the corner that the perceptual distance starts from
+ALEX_WEIGHT = 0.5
 VGG_CROPS = slice(0, None, 2)  # every other crop: the VGG costs more than the network
 
 
@@ -32,7 +34,7 @@ class FidelityStage(AdaptedStage):
         batch = draw(self.config, sampler, draws)
         fidelity = self.draw_fidelity(draws)
         output = self.restore(batch, draws, 0 if self.config.chain_only else 1, fidelity)[0]
-        return self.photo_loss(output.float(), batch, fidelity)
+        return self.photo_loss(output.float(), batch, fidelity, draws)
 
     def draw_fidelity(self, draws: Draws) -> float:
         """1 with the chance `config.exact`; else mostly 0.5, or anything from 0 (chain only: 0.5) to 1."""
@@ -40,16 +42,23 @@ class FidelityStage(AdaptedStage):
         free = 0.5 + free / 2 if self.config.chain_only else free
         return 1.0 if roll < self.config.exact else LOOK_FIDELITY if kind < 0.75 else free
 
-    def photo_loss(self, output: torch.Tensor, batch: Batch, fidelity: float) -> tuple[torch.Tensor, Logs]:
-        """PSNR's loss at fidelity 1, L1 below it, and the perceptual distance."""
+    def photo_loss(
+        self, output: torch.Tensor, batch: Batch, fidelity: float, draws: Draws
+    ) -> tuple[torch.Tensor, Logs]:
+        """PSNR's loss at fidelity 1, L1 below it, and the perceptual distance.
+
+        That is taken from a corner drawn anew each time (after E-LPIPS, Kettunen et al. 2019): AlexNet looks
+        at every fourth pixel, and a chain in step with it once learned to weave a grid that only it likes.
+        """
         logs, exact = logged(output, batch, self.config), fidelity == 1
         weight = self.config.perceptual_exact if exact else self.config.perceptual
         loss = log_error(output, batch.target) if exact else L1_WEIGHT * charbonnier(output, batch.target)
         if weight and self.vgg is not None:
-            seen, target = output.clamp(0, 1), batch.target
+            down, right = torch.randint(MOST_SHIFT, (2,), generator=draws.shared).tolist()
+            seen, target = (x[..., down:, right:] for x in (output.clamp(0, 1), batch.target))
             unlike = self.vgg(seen[VGG_CROPS], target[VGG_CROPS]).mean()
             if self.alex is not None:
-                unlike = unlike + self.alex(seen, target).mean()
+                unlike = unlike + ALEX_WEIGHT * self.alex(seen, target).mean()
             loss = loss + weight * unlike
             logs |= {"distance_look": unlike.detach(), "n_look": torch.ones(())}
         return loss, logs
