@@ -117,7 +117,7 @@ def restore_by_api(
 ) -> tuple[gr.FileData, dict[str, Any]]:
     """Restore a photo: `prompt` says what is wrong, such as "remove the haze"; a `task` by name wins over it.
 
-    scale: "auto" or 1 to 4; steps: None = the network's default; fidelity: 1 the exactest, 0.5 looks best,
+    scale: "auto" or 1 to 4; steps: None = the network's default; fidelity: 1 the exactest, 0.5 the sharpest,
     0 the model's own picture, None = the task's default; seed: same seed, same pixels. Returns the restored
     PNG and all settings.
     """
@@ -251,7 +251,7 @@ def _advanced() -> list[gr.components.Component]:
             ["auto", "0", "0.25", "0.5", "0.75", "1"],
             value="auto",
             label="Fidelity",
-            info="1 is the exactest, 0.5 looks best, 0 is the model's own picture.",
+            info="1 is the exactest, 0.5 the sharpest to the eye, 0 the model's own picture.",
         ),
         gr.Number(0, label="Seed", precision=0, minimum=0, info="Same seed, same pixels."),
     ]

@@ -38,7 +38,8 @@ def restore(
         int | None, typer.Option(help="sampling steps; embedded: only below fidelity 0.5 [default: by prior]")
     ] = None,
     fidelity: Annotated[
-        float | None, typer.Option(help="1 is the exactest, 0.5 looks best, 0 is the model's own picture")
+        float | None,
+        typer.Option(help="1 is the exactest, 0.5 the sharpest to the eye, 0 the model's own picture"),
     ] = None,
     seed: Annotated[int, typer.Option(help="same seed, same pixels")] = 0,
     out: Annotated[str | None, typer.Option(help="file, or folder for several photos")] = None,

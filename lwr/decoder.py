@@ -8,7 +8,7 @@ photo: F = D + w * C([E, D]), w = `fidelity` in [0,1]. Two kinds of C:
   what the next coarser level found, and the same rule once more on the pixels: the chain's own photo is its
   input plus a learned correction, so what the small VAE cannot hold is not lost. The chain has two sets of
   weights, for the least error and for the look, and `fidelity` moves from one to the other (network
-  interpolation, Wang et al. 2019): 1 is the exact photo, 0.5 the one that looks best, 0 the decoder's.
+  interpolation, Wang et al. 2019): 1 is the exact photo, 0.5 the sharpest to the eye, 0 the decoder's.
 """
 
 import math

@@ -125,7 +125,7 @@ class Restorer:
         """Restore one photo.
 
         `prompt` says what is wrong; an explicit `task` (a name, or {name: strength}) wins. `scale` 1 to 4,
-        None = what the prompt or the task says; `steps` and `fidelity` (1 exactest, 0.5 looks best, 0 the
+        None = what the prompt or the task says; `steps` and `fidelity` (1 exactest, 0.5 sharpest, 0 the
         model's own picture) None = the task's or the prior's default. Same settings, same pixels.
         Raises RestoreError, ImageError or AdapterError, each with one sentence for the user.
         """

@@ -93,16 +93,16 @@ def test_clean_photos_every_task_and_the_swap(tmp_path: Path, run: Run) -> None:
     picture(side=160).save(photos / "a.png")
     (photos / "broken.png").write_bytes(b"no picture")
     sheet, curve = tmp_path / "sheet.jpg", tmp_path / "curve.png"
-    words = ("--clean", photos, "--split", "all", "--fidelity", "0.5,1", "--sheet", sheet, "--curve", curve)
+    words = ("--clean", photos, "--split", "all", "--fidelity", "0.75,1", "--sheet", sheet, "--curve", curve)
     results = run(*words)
     for task in TASKS:
-        for fidelity in ("0.5", "1"):
+        for fidelity in ("0.75", "1"):
             scored = results["scores"][f"{task}|{task}|fidelity {fidelity}"]
             gain = scored["psnr_output"] - scored["psnr_input"]
             assert scored["photos"] == 1 and gain == pytest.approx(scored["psnr_gain"], abs=1e-3)
             assert {"ssim_output", "lpips_output", "lpips_lower_by", "seconds", "peak_gb"} <= scored.keys()
     assert results["swap"].keys() == set(TASKS) and results["swap"]["dehaze"].keys() == set(TASKS)
-    assert results["swap"]["dehaze"]["dehaze"] == results["scores"]["dehaze|dehaze|fidelity 0.5"]["psnr_gain"]
+    assert results["swap"]["dehaze"]["dehaze"] == results["scores"]["dehaze|dehaze|fidelity 0.75"]["psnr_gain"]
     assert results["photos"]["deblur|deblur|fidelity 1"].keys() == {"a.png"}
     assert results["scores"]["super-resolution|baseline bicubic|-"]["psnr_gain"] == 0
     assert [lost["name"] for lost in results["skipped"]] == ["broken.png"]
