@@ -102,7 +102,9 @@ def test_clean_photos_every_task_and_the_swap(tmp_path: Path, run: Run) -> None:
             assert scored["photos"] == 1 and gain == pytest.approx(scored["psnr_gain"], abs=1e-3)
             assert {"ssim_output", "lpips_output", "lpips_lower_by", "seconds", "peak_gb"} <= scored.keys()
     assert results["swap"].keys() == set(TASKS) and results["swap"]["dehaze"].keys() == set(TASKS)
-    assert results["swap"]["dehaze"]["dehaze"] == results["scores"]["dehaze|dehaze|fidelity 0.75"]["psnr_gain"]
+    assert (
+        results["swap"]["dehaze"]["dehaze"] == results["scores"]["dehaze|dehaze|fidelity 0.75"]["psnr_gain"]
+    )
     assert results["photos"]["deblur|deblur|fidelity 1"].keys() == {"a.png"}
     assert results["scores"]["super-resolution|baseline bicubic|-"]["psnr_gain"] == 0
     assert [lost["name"] for lost in results["skipped"]] == ["broken.png"]

@@ -62,7 +62,11 @@ def test_defaults_come_from_prior_and_task(restorer: Restorer) -> None:
     for task, known in TASKS.items():
         settings = restorer.settle(task=task)
         assert (settings.scale, settings.seed) == (known.default_scale, 0)
-        assert (settings.steps, settings.fidelity) == (facts.default_steps, facts.default_fidelity)
+        own = known.default_fidelity
+        fidelity = facts.default_fidelity if own is None else own
+        assert (settings.steps, settings.fidelity) == (facts.default_steps, fidelity)
+    both = restorer.settle(task={"dehaze": 1.0, "deblur": 1.0})
+    assert both.fidelity == facts.default_fidelity < restorer.settle(task="dehaze").fidelity == 1
 
 
 def test_prompt_and_task_say_the_same(restorer: Restorer) -> None:
@@ -108,10 +112,10 @@ def test_two_tasks_go_in_one_pass_and_both_count(restorer: Restorer) -> None:
     both = restorer(FACE, "remove the haze and fix the blur", progress=lambda *call: calls.append(call))
     assert both.tasks == {"dehaze": 1.0, "deblur": 1.0}
     assert both.settings.adapters == {
-        "dehaze": "embedded/dehaze@0.2.0",
-        "deblur": "embedded/deblur@0.2.0",
+        "dehaze": "embedded/dehaze@0.3.0",
+        "deblur": "embedded/deblur@0.3.0",
     }
-    assert [what for _, _, what in calls] == ["encoding", "restoring", "decoding"]
+    assert [what for _, _, what in calls] == ["restoring"]  # CFW's chain alone
     assert not same(both, restorer(FACE, task="dehaze")) and not same(both, restorer(FACE, task="deblur"))
 
 
@@ -173,10 +177,16 @@ def test_path_and_picture_give_the_same_and_notes_are_passed_on(restorer: Restor
 
 
 def test_progress_rises_one_by_one_to_the_total(restorer: Restorer, tiled: Restorer) -> None:
-    for case, total in ((restorer, 4), (tiled, 4 * 4)):  # (encode + 2 steps + decode) x tiles
+    # below fidelity 0.5 (encode + 2 steps + decode) x tiles, from there on CFW's chain x tiles
+    for case, fidelity, total in (
+        (restorer, 0.4, 4),
+        (tiled, 0.4, 4 * 4),
+        (restorer, 0.5, 1),
+        (tiled, 0.5, 4),
+    ):
         calls: list[tuple[int, int]] = []
         note = partial(lambda calls, done, total, _what: calls.append((done, total)), calls)
-        case(ASTRONAUT.resize((384, 320)), task="deblur", steps=2, progress=note)
+        case(ASTRONAUT.resize((384, 320)), task="deblur", steps=2, fidelity=fidelity, progress=note)
         assert calls == [(done, total) for done in range(1, total + 1)]
 
 
@@ -209,8 +219,9 @@ def test_the_callback_can_stop_and_the_restorer_lives_on(restorer: Restorer, sto
             raise KeyboardInterrupt(what)
 
     before = restorer(FACE, task="deblur")
+    fidelity = 1.0 if stop_at == "restoring" else 0.2
     with pytest.raises(KeyboardInterrupt, match=stop_at):
-        restorer(FACE, task="dehaze", progress=stop)
+        restorer(FACE, task="dehaze", fidelity=fidelity, progress=stop)
     assert same(restorer(FACE, task="deblur"), before)
 
 
