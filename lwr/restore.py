@@ -170,7 +170,8 @@ class Restorer:
         usual = f"a whole number from 1 to {facts.start_timestep}; 1 to 4 is usual"
         steps = _checked("number of steps", steps, (1, facts.start_timestep), usual, int)
         if fidelity is None:
-            fidelity = min(_default_fidelity(name, facts.default_fidelity) for name in tasks)
+            wanted = [TASKS[name].default_fidelity for name in tasks]
+            fidelity = min(facts.default_fidelity if one is None else one for one in wanted)
         fidelity = _checked("fidelity", fidelity, (0, 1), "0 (the model's own picture) to 1 (the exactest)")
         seed = _checked("seed", seed, (0, 2**63 - 1), "a whole number from 0 to 2^63 - 1", int)
         adapters = {name: self._adapter(name).facts for name in tasks}
@@ -358,11 +359,6 @@ def _tasks(prompt: str, task: str | Mapping[str, float] | None) -> tuple[dict[st
     if not found.understood:
         raise RestoreError(found.message)
     return found.tasks, found.scale
-
-
-def _default_fidelity(task: str, of_prior: float) -> float:
-    asked = TASKS[task].default_fidelity
-    return of_prior if asked is None else asked
 
 
 def _checked(name: str, value: object, limits: tuple[float, float], use: str, kind: type[N] = float) -> N:

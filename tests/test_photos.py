@@ -132,14 +132,15 @@ FORMS = [
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_gives_the_same_photos_in_the_same_splits(form: Callable, tmp_path: Path) -> None:
-    check_photos_and_splits(form(tmp_path))
+    assert checked_photos_and_splits(form(tmp_path)) == len(ROWS)
 
 
 def test_hub_dataset_of_one_split_is_divided_as_files_are(hub: Callable[..., str], tmp_path: Path) -> None:
-    check_photos_and_splits(hub(train=one_parquet_of_structs(tmp_path)))
+    assert checked_photos_and_splits(hub(train=one_parquet_of_structs(tmp_path))) == len(ROWS)
 
 
-def check_photos_and_splits(source: str) -> None:
+def checked_photos_and_splits(source: str) -> int:
+    """How many photos `source` has, all of them looked at."""
     skipped: list[Skipped] = []
     photos = load_photos(source, None, skipped=skipped)
     assert not skipped
@@ -151,6 +152,7 @@ def check_photos_and_splits(source: str) -> None:
         expected = [p for p in photos if split_of(p.photo) == split]
         assert expected and same(load_photos(source, split), expected)
     assert same(load_photos(source, None, 7), photos[:7])
+    return len(photos)
 
 
 def test_hub_dataset_of_several_splits_gives_the_one_named(hub: Callable[..., str], tmp_path: Path) -> None:

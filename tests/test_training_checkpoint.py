@@ -4,15 +4,14 @@ import contextlib
 import errno
 import os
 import random
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toy_runs import ROOT, contents, finished, new_root, toy
+from toy_runs import ROOT, contents, finished, toy
 
 from lwr.network import load_network
 from training import checkpoint
@@ -23,13 +22,6 @@ from training.stages import wrapping
 
 class Killed(BaseException):
     """In place of SIGKILL at a chosen instruction: nothing that handles errors catches it."""
-
-
-@pytest.fixture
-def toy_root(tmp_path: Path) -> Iterator[Path]:
-    """A folder with photos and a network to start from, removed afterwards."""
-    yield new_root(tmp_path)
-    shutil.rmtree(tmp_path)
 
 
 def test_kill_at_any_moment_leaves_one_whole_folder(tmp_path: Path) -> None:

@@ -4,12 +4,10 @@ import errno
 import importlib.util
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +18,8 @@ from toy_runs import (
     ROOT,
     contents,
     differing,
-    finished,
     held_out_photo,
     log,
-    new_root,
     options,
     tensors,
     toy,
@@ -42,19 +38,6 @@ from training.photos import load_photos
 from training.stages import wrapping
 
 LOOKING = {"validate_minutes": 0.02, "validate_crop": 64, "save_minutes": 0.03}  # in the midst of a run
-
-
-@pytest.fixture
-def toy_root(tmp_path: Path) -> Iterator[Path]:
-    """A folder with photos and a network to start from, removed afterwards."""
-    yield new_root(tmp_path)
-    shutil.rmtree(tmp_path)
-
-
-@pytest.fixture
-def finished_root(toy_root: Path) -> Path:
-    """The same, in which toy("wrapping", ..., "run") has run to its end."""
-    return finished(toy_root)
 
 
 @pytest.mark.parametrize(

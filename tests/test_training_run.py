@@ -5,7 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from PIL import Image
-from toy_runs import ROOT, SAMPLES, contents, finished, held_out_photo, log, named_for, new_root, options, toy
+from toy_runs import ROOT, SAMPLES, contents, held_out_photo, log, named_for, options, toy
 
 from training import run, watch
 from training.config import Config
@@ -23,20 +23,6 @@ from training.presets import PRESETS
 from training.run import resolve
 from training.stages import wrapping
 from training.watch import Watch
-
-
-@pytest.fixture
-def toy_root(tmp_path: Path) -> Iterator[Path]:
-    """A folder with photos and a network to start from, removed afterwards."""
-    yield new_root(tmp_path)
-    shutil.rmtree(tmp_path)
-
-
-@pytest.fixture
-def finished_root(toy_root: Path) -> Path:
-    """The same, in which toy("wrapping", ..., "run") has run to its end."""
-    return finished(toy_root)
-
 
 Refused = Callable[[Sequence[str]], str]
 

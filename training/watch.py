@@ -5,6 +5,7 @@ import json
 import math
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -109,7 +110,12 @@ def versions() -> dict[str, object]:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
     facts = {"python": platform.python_version(), "commit": commit or None}
     facts |= {name: version(name) for name in PACKAGES}
-    return facts | {"device": device, "threads": torch.get_num_threads(), "command": " ".join(sys.argv)}
+    return facts | {"device": device, "threads": torch.get_num_threads(), "command": _command()}
+
+
+def _command() -> str:
+    """The command line as a reader would type it, without the paths of this machine."""
+    return shlex.join(["python", "-m", f"training.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
 
 
 def _means(totals: dict[str, float], steps: int) -> dict[str, float]:
