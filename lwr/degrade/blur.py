@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from lwr.degrade.draw import Range, pick
+from lwr.degrade.draw import Range, pick, working_dtype
 
 KIND_CHANCES = {
     "iso": 0.45,
@@ -74,11 +74,13 @@ def sample_sinc(stream: random.Random, sizes: tuple[int, int] = (7, 21)) -> Kern
 def draw_kernels(kernels: Sequence[Kernel], device: torch.device | str) -> torch.Tensor:
     """(B,K,K), each summing to 1 and centred; K is the largest of their sizes, zeros fill the rest."""
 
+    dtype = working_dtype(device)
+
     def column(values: list[float]) -> torch.Tensor:
-        return torch.tensor(values, dtype=torch.float32, device=device).view(-1, 1, 1)
+        return torch.tensor(values, dtype=dtype, device=device).view(-1, 1, 1)
 
     half = max(kernel.size for kernel in kernels) // 2
-    axis = torch.arange(-half, half + 1, dtype=torch.float32, device=device)
+    axis = torch.arange(-half, half + 1, dtype=dtype, device=device)
     y, x = axis.view(1, -1, 1), axis.view(1, 1, -1)
     cos, sin = column([math.cos(k.angle) for k in kernels]), column([math.sin(k.angle) for k in kernels])
     along = (cos * x + sin * y) / column([max(k.sigma_x, _SMALLEST_SIGMA) for k in kernels])

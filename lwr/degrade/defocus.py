@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from lwr.degrade.draw import log_uniform
+from lwr.degrade.draw import log_uniform, working_dtype
 
 PSF_SIZE = 33  # pixels; holds a radius up to 15
 
@@ -50,10 +50,12 @@ def draw_apertures(
             f"aperture radius is {widest:.1f} px; a PSF of {size} px holds up to {size // 2 - 1}"
         )
 
-    def column(values: list[float]) -> torch.Tensor:
-        return torch.tensor(values, dtype=torch.float32, device=device).view(-1, 1, 1)
+    dtype = working_dtype(device)
 
-    axis = torch.arange(size, dtype=torch.float32, device=device) - size // 2
+    def column(values: list[float]) -> torch.Tensor:
+        return torch.tensor(values, dtype=dtype, device=device).view(-1, 1, 1)
+
+    axis = torch.arange(size, dtype=dtype, device=device) - size // 2
     y, x = axis.view(1, -1, 1), axis.view(1, 1, -1)
     distance, bearing = torch.hypot(x, y).expand(len(apertures), -1, -1), torch.atan2(y, x)
     # A disk is a polygon whose sectors have no width.
@@ -82,6 +84,6 @@ def focal_planes(aperture: Aperture) -> list[Aperture]:
 
 def blend_planes(planes: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
     """Three photos (3,C,H,W) of depths 0, 0.5 and 1, blended by `depth` (1,1,H,W) in [0,1] to (1,C,H,W)."""
-    places = torch.tensor([0.0, 0.5, 1.0], device=planes.device).view(3, 1, 1, 1)
+    places = torch.tensor([0.0, 0.5, 1.0], device=planes.device, dtype=planes.dtype).view(3, 1, 1, 1)
     shares = (1 - 2 * (depth - places).abs()).clamp(min=0)
     return (planes * shares).sum(0, keepdim=True)

@@ -6,20 +6,32 @@ returns what it drew, or empty dicts.
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 
-from lwr.degrade.draw import per_photo, photo_streams
+from lwr.degrade.draw import draw_or_read, normal, per_photo, working_dtype
 from lwr.degrade.filtering import guided_filter
 from lwr.degrade.light import luminance
 
-# (clean (B,3,H,W) in [0,1], generator)
-# -> (depth (B,1,H,W) in [0,1], one JSON-able dict of drawn parameters per photo)
-Depth = Callable[[torch.Tensor, torch.Generator], tuple[torch.Tensor, list[dict[str, Any]]]]
+
+class Depth(Protocol):
+    """A provider of depth: see the module's docstring."""
+
+    def __call__(
+        self,
+        clean: torch.Tensor,
+        generator: torch.Generator,
+        params: Sequence[Mapping[str, Any]] | None = None,
+    ) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+        """Of photos (B,3,H,W) in [0,1]: depth (B,1,H,W) in [0,1], and a JSON-able dict of how, per photo.
+
+        With `params`, dicts that an earlier call returned, the depth is that of the earlier call.
+        """
+
 
 _CELLS = (2, 4, 8, 16, 32)  # of the short side, per octave of noise
 _EPSILON = 1e-3  # variance of luminance that counts as an edge
@@ -42,10 +54,11 @@ class DepthMix:
 
 
 def random_depth(
-    clean: torch.Tensor, generator: torch.Generator
+    clean: torch.Tensor, generator: torch.Generator, params: Sequence[Mapping[str, Any]] | None = None
 ) -> tuple[torch.Tensor, list[dict[str, Any]]]:
     """A `Depth`: 2 or 3 random sources, aligned to the photo's edges, with the parameters of `DepthMix`."""
-    mixes = [sample_mix(stream) for stream in photo_streams(generator, len(clean))]
+    mixes = draw_or_read(DepthMix, sample_mix, generator, len(clean), params)
+    clean = clean.to(working_dtype(clean.device))
     noise = fractal_noise(clean, [mix.persistence for mix in mixes], generator)
     depth = per_photo([mix.plane for mix in mixes], clean) * tilted_planes(clean, mixes)
     depth = depth + per_photo([mix.noise for mix in mixes], clean) * noise
@@ -54,6 +67,20 @@ def random_depth(
     depth = _stretched(guided_filter(luminance(clean), depth, radius, _EPSILON))
     veil = per_photo([mix.veil for mix in mixes], clean)
     return depth * (1 - veil) + veil, [asdict(mix) for mix in mixes]
+
+
+def depth_of(
+    depth: Depth,
+    clean: torch.Tensor,
+    generator: torch.Generator,
+    params: Sequence[Mapping[str, Any]] | None,
+) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+    """What `depth` says of `clean`, again as in the degradation whose `params` hold its dict as "depth"."""
+    if params is None:
+        depths, drawn = depth(clean, generator)
+    else:
+        depths, drawn = depth(clean, generator, [entry["depth"] for entry in params])
+    return depths.to(clean), drawn
 
 
 def sample_mix(stream: random.Random) -> DepthMix:
@@ -66,7 +93,7 @@ def sample_mix(stream: random.Random) -> DepthMix:
     weights["noise"] *= 0.6
     return DepthMix(
         **weights,
-        tilt=stream.gauss(0, 0.35),
+        tilt=normal(stream, 0, 0.35),
         horizon=stream.uniform(0.0, 0.5),
         bend=stream.uniform(0.7, 2.0),
         persistence=stream.uniform(0.3, 0.7),
@@ -77,8 +104,9 @@ def sample_mix(stream: random.Random) -> DepthMix:
 def tilted_planes(clean: torch.Tensor, mixes: list[DepthMix]) -> torch.Tensor:
     """(B,1,H,W) in [0,1]: near at the bottom, far at and above the horizon, both turned by the tilt."""
     height, width = clean.shape[-2:]
-    y = torch.linspace(0, 1, height, device=clean.device).view(1, 1, -1, 1)
-    x = torch.linspace(-0.5, 0.5, width, device=clean.device).view(1, 1, 1, -1)
+    like = {"device": clean.device, "dtype": clean.dtype}
+    y = torch.linspace(0, 1, height, **like).view(1, 1, -1, 1)
+    x = torch.linspace(-0.5, 0.5, width, **like).view(1, 1, 1, -1)
     tilts = per_photo([math.tan(max(min(mix.tilt, 1.2), -1.2)) for mix in mixes], clean)
     horizons = per_photo([mix.horizon for mix in mixes], clean)
     rise = ((1 - y - tilts * x) / (1 - horizons)).clamp(0, 1)
@@ -92,7 +120,7 @@ def fractal_noise(clean: torch.Tensor, persistence: list[float], generator: torc
     total = clean.new_zeros(len(clean), 1, *size)
     for octave, cells in enumerate(_CELLS):
         grid = [round(cells * side / min(size)) + 1 for side in size]
-        values = torch.rand(len(clean), 1, *grid, generator=generator, device=clean.device)
+        values = torch.rand(len(clean), 1, *grid, generator=generator, device=clean.device, dtype=clean.dtype)
         total = total + decay**octave * F.interpolate(values, size, mode="bicubic", align_corners=True)
     return _stretched(total)
 

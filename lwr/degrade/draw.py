@@ -1,12 +1,21 @@
-"""Random parameters: one stream of plain numbers per photo, all fed by the caller's torch.Generator."""
+"""Random parameters: one stream of plain numbers per photo, all fed by the caller's torch.Generator.
+
+What a degradation draws it returns as plain dicts; given back to it with the same generator state, they take
+the place of the drawing, and the same pixels come out. Parameters and, on a CPU, pixels do not depend on the
+machine: drawn numbers keep nine digits, and the arithmetic is in double precision (see `light.round_half`).
+"""
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import torch
 
 Range = tuple[float, float]
+T = TypeVar("T")
 
 
 def photo_streams(generator: torch.Generator, count: int) -> list[random.Random]:
@@ -19,6 +28,54 @@ def photo_streams(generator: torch.Generator, count: int) -> list[random.Random]
     return [random.Random(seed) for seed in seeds.tolist()]
 
 
+def draw_or_read(
+    kind: type[T],
+    draw: Callable[[random.Random], T],
+    generator: torch.Generator,
+    count: int,
+    params: Sequence[Mapping[str, Any]] | None,
+) -> list[T]:
+    """`count` records of parameters, drawn, or read back from the `params` of an earlier call.
+
+    The generator moves on alike in both cases, so what is drawn from it afterwards is the same.
+    """
+    streams = photo_streams(generator, count)
+    if params is None:
+        return [draw(stream) for stream in streams]
+    if len(params) != count:
+        raise ValueError(f"there are {len(params)} sets of parameters for {count} photos; give one each")
+    return [read(kind, entry) for entry in params]
+
+
+def read(kind: Any, value: Any) -> Any:
+    """A dataclass of type `kind` from the dict (or JSON) that `dataclasses.asdict` made of it.
+
+    Keys that are no fields are passed over: degradations add what they derive. Raises ValueError with the
+    offending part when `value` is no such record.
+    """
+    if get_origin(kind) is UnionType:
+        choices = [choice for choice in get_args(kind) if choice is not type(None)]
+        if value is None and len(choices) < len(get_args(kind)):
+            return None
+        if not isinstance(value, Mapping):
+            return read(choices[0], value)
+        fitting = [c for c in choices if is_dataclass(c) and {f.name for f in fields(c)} <= set(value)]
+        if not fitting:
+            raise ValueError(f"{value!r} is none of {', '.join(choice.__name__ for choice in choices)}")
+        return read(fitting[0], value)
+    if is_dataclass(kind):
+        missing = {f.name for f in fields(kind)} - set(value) if isinstance(value, Mapping) else {"all of it"}
+        if missing:
+            raise ValueError(f"{', '.join(sorted(missing))} is missing from a {kind.__name__}")
+        hints = get_type_hints(kind)
+        return kind(**{f.name: read(hints[f.name], value[f.name]) for f in fields(kind)})
+    if get_origin(kind) is tuple:
+        return tuple(value)
+    if not isinstance(value, kind if kind is not float else (int, float)):
+        raise ValueError(f"{value!r} is no {kind.__name__}")
+    return value
+
+
 def pick(stream: random.Random, chances: dict[str, float]) -> str:
     """One key of `chances`, in proportion to its value."""
     return stream.choices(list(chances), list(chances.values()))[0]
@@ -26,9 +83,24 @@ def pick(stream: random.Random, chances: dict[str, float]) -> str:
 
 def log_uniform(stream: random.Random, low: float, high: float) -> float:
     """A number in [low, high] whose logarithm is uniform; `low` > 0."""
-    return math.exp(stream.uniform(math.log(low), math.log(high)))
+    return min(max(_nine_digits(math.exp(stream.uniform(math.log(low), math.log(high)))), low), high)
+
+
+def normal(stream: random.Random, mean: float, deviation: float) -> float:
+    """A normally distributed number."""
+    return _nine_digits(stream.gauss(mean, deviation))
+
+
+def _nine_digits(value: float) -> float:
+    """`value` without the last digits of exp, log and cos, in which C libraries differ."""
+    return float(f"{value:.9g}")
+
+
+def working_dtype(device: torch.device | str) -> torch.dtype:
+    """Double precision on a CPU, where it makes results the same everywhere; single elsewhere, for speed."""
+    return torch.float64 if torch.device(device).type == "cpu" else torch.float32
 
 
 def per_photo(values: Sequence[float], like: torch.Tensor) -> torch.Tensor:
-    """B numbers as a (B,1,1,1) tensor on the device of `like`, ready to broadcast over a batch of images."""
-    return torch.tensor(values, dtype=torch.float32, device=like.device).view(-1, 1, 1, 1)
+    """B numbers as a (B,1,1,1) tensor of the kind of `like`, ready to broadcast over a batch of images."""
+    return torch.tensor(values, dtype=like.dtype, device=like.device).view(-1, 1, 1, 1)

@@ -1,14 +1,15 @@
 """Blur as it happens in a camera: light is spread by shake or defocus, saturates, gets noise, is encoded."""
 
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 
 from lwr.degrade.defocus import Aperture, blend_planes, draw_apertures, focal_planes, sample_aperture
-from lwr.degrade.depth import Depth, random_depth
-from lwr.degrade.draw import per_photo, photo_streams
+from lwr.degrade.depth import Depth, depth_of, random_depth
+from lwr.degrade.draw import draw_or_read, per_photo, working_dtype
 from lwr.degrade.filtering import filter_each
 from lwr.degrade.light import round_to_8_bit, to_display, to_linear
 from lwr.degrade.motion import Shake, draw_shakes, sample_shake
@@ -43,12 +44,19 @@ def sample_exposure(stream: random.Random) -> Exposure:
 
 
 def expose(
-    clean: torch.Tensor, generator: torch.Generator, depth: Depth = random_depth
+    clean: torch.Tensor,
+    generator: torch.Generator,
+    params: Sequence[Mapping[str, Any]] | None = None,
+    depth: Depth = random_depth,
 ) -> tuple[torch.Tensor, list[dict[str, Any]]]:
-    """`clean` (B,3,H,W) in [0,1] shaken or out of focus, 8-bit; the parameters are those of `Exposure`."""
-    exposures = [sample_exposure(stream) for stream in photo_streams(generator, len(clean))]
+    """`clean` (B,3,H,W) in [0,1] shaken or out of focus, 8-bit; the parameters are those of `Exposure`.
+
+    With `params`, one dict a photo as an earlier call returned them, nothing is drawn but noise.
+    """
+    exposures = draw_or_read(Exposure, sample_exposure, generator, len(clean), params)
+    clean = clean.to(working_dtype(clean.device))
     light = brighten_highlights(to_linear(clean), [exposure.highlight_gain for exposure in exposures])
-    params = [asdict(exposure) for exposure in exposures]
+    used = [asdict(exposure) for exposure in exposures]
     blurred = torch.empty_like(light)
     for indices in _grouped(exposures):
         kind = [exposures[i].blur for i in indices]
@@ -56,11 +64,12 @@ def expose(
         blurred[indices] = filter_each(light[indices], draw(kind, clean.device))
     for i, exposure in enumerate(exposures):
         if isinstance(exposure.blur, Aperture) and exposure.blur.focus is not None:
-            depths, drawn = depth(clean[i : i + 1], generator)
+            given = None if params is None else params[i : i + 1]
+            depths, drawn = depth_of(depth, clean[i : i + 1], generator, given)
             blurred[i : i + 1] = blur_by_depth(light[i : i + 1], depths, exposure.blur)
-            params[i]["depth"] = drawn[0]
+            used[i]["depth"] = drawn[0]
     noisy = add_noise(blurred.clamp(0, 1), [exposure.noise for exposure in exposures], generator)
-    return round_to_8_bit(to_display(noisy)), params
+    return round_to_8_bit(to_display(noisy)).float(), used
 
 
 def brighten_highlights(light: torch.Tensor, gains: list[float]) -> torch.Tensor:

@@ -17,7 +17,7 @@ def filter_each(images: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
     height, width = images.shape[-2:]
     shape = (fast_size(height + size - 1), fast_size(width + size - 1))
     padded = reflect_pad(images, size // 2, shape)
-    spectrum = torch.fft.rfft2(padded) * torch.fft.rfft2(kernels, s=shape).unsqueeze(1)
+    spectrum = torch.fft.rfft2(padded) * torch.fft.rfft2(kernels.to(images.dtype), s=shape).unsqueeze(1)
     # Circular wrap-around spoils only the first K-1 rows and columns, which are cropped.
     return torch.fft.irfft2(spectrum, s=shape)[..., size - 1 : size - 1 + height, size - 1 : size - 1 + width]
 

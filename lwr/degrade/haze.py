@@ -1,14 +1,15 @@
 """Haze by Koschmieder's law: I = J t + A (1 - t), t = exp(-beta d) (ranges after RESIDE, Li et al. 2019)."""
 
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from lwr.degrade.depth import Depth, random_depth
-from lwr.degrade.draw import per_photo, photo_streams
+from lwr.degrade.depth import Depth, depth_of, random_depth
+from lwr.degrade.draw import draw_or_read, per_photo, working_dtype
 from lwr.degrade.light import round_to_8_bit, to_display, to_linear
 from lwr.degrade.noise import Noise, add_noise
 
@@ -52,28 +53,37 @@ def apply_haze(clean: torch.Tensor, transmission: torch.Tensor, airlight: torch.
 
 
 def haze_photos(
-    clean: torch.Tensor, generator: torch.Generator, depth: Depth = random_depth
+    clean: torch.Tensor,
+    generator: torch.Generator,
+    params: Sequence[Mapping[str, Any]] | None = None,
+    depth: Depth = random_depth,
 ) -> tuple[torch.Tensor, list[dict[str, Any]]]:
-    """`clean` (B,3,H,W) in [0,1] with haze, 8-bit; the parameters are those of `Haze` and of the depth."""
-    hazes = [sample_haze(stream) for stream in photo_streams(generator, len(clean))]
-    depths, depth_params = depth(clean, generator)
+    """`clean` (B,3,H,W) in [0,1] with haze, 8-bit; the parameters are those of `Haze` and of the depth.
+
+    With `params`, one dict a photo as an earlier call returned them, nothing is drawn but noise.
+    """
+    hazes = draw_or_read(Haze, sample_haze, generator, len(clean), params)
+    clean = clean.to(working_dtype(clean.device))
+    depths, depth_params = depth_of(depth, clean, generator, params)
     transmission = transmissions(depths, hazes, generator)
-    airlight = torch.tensor([haze.airlight for haze in hazes], device=clean.device)[..., None, None]
+    airlight = torch.tensor([haze.airlight for haze in hazes], device=clean.device, dtype=clean.dtype)
+    airlight = airlight[..., None, None]
     hazy = apply_haze(clean, transmission, airlight)
     if any(haze.linear for haze in hazes):
         in_light = to_display(apply_haze(to_linear(clean), transmission, to_linear(airlight)))
         hazy = torch.where(per_photo([haze.linear for haze in hazes], clean) > 0, in_light, hazy)
     hazy = round_to_8_bit(add_noise(hazy, [haze.noise for haze in hazes], generator))
     mean = transmission.mean((1, 2, 3)).tolist()
-    return hazy, [
-        {**asdict(haze), "depth": depth_of, "mean_transmission": mean_of}
-        for haze, depth_of, mean_of in zip(hazes, depth_params, mean, strict=True)
+    return hazy.float(), [
+        {**asdict(haze), "depth": drawn, "mean_transmission": round(share, 6)}
+        for haze, drawn, share in zip(hazes, depth_params, mean, strict=True)
     ]
 
 
 def transmissions(depth: torch.Tensor, hazes: list[Haze], generator: torch.Generator) -> torch.Tensor:
     """t = exp(-beta d) as (B,1,H,W) in (0,1] for `depth` (B,1,H,W); the beta of patchy haze varies slowly."""
-    coarse = torch.rand(len(depth), 1, 5, 5, generator=generator, device=depth.device) + 0.5
+    like = {"device": depth.device, "dtype": depth.dtype}
+    coarse = torch.rand(len(depth), 1, 5, 5, generator=generator, **like) + 0.5
     patches = F.interpolate(coarse, depth.shape[-2:], mode="bicubic", align_corners=True).clamp(0.5, 1.5)
     patches = torch.where(per_photo([haze.patchy for haze in hazes], depth) > 0, patches, 1.0)
     return torch.exp(-per_photo([haze.beta for haze in hazes], depth) * patches * depth)

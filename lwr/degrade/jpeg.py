@@ -10,6 +10,9 @@ from functools import cache
 import torch
 import torch.nn.functional as F
 
+from lwr.degrade.draw import working_dtype
+from lwr.degrade.light import round_half
+
 # ITU-T T.81, Annex K, tables K.1 and K.2
 _LUMINANCE = (
     (16, 11, 10, 16, 24, 40, 51, 61),
@@ -40,17 +43,18 @@ def jpeg(images: torch.Tensor, qualities: Sequence[int]) -> torch.Tensor:
             f"JPEG qualities are {list(qualities)}; give {len(images)} whole numbers from 1 to 100"
         )
     height, width = images.shape[-2:]
-    pixels = images.clamp(0, 1).mul(255).round()
+    dtype, device = working_dtype(images.device), images.device
+    pixels = round_half(images.to(dtype).clamp(0, 1).mul(255))
     pixels = F.pad(pixels, (0, -width % 16, 0, -height % 16), mode="replicate")
-    to_ycc, to_rgb = _colour_matrices(images.device)
-    ycc = torch.einsum("ij,bjhw->bihw", to_ycc, pixels).round()  # chroma is centred on 0 here
-    light, chroma = ycc[:, :1] - 128, F.avg_pool2d(ycc[:, 1:], 2).round()
-    light = _quantise(light, _steps(_LUMINANCE, qualities, images.device)) + 128
-    chroma = _quantise(chroma, _steps(_CHROMINANCE, qualities, images.device))
+    to_ycc, to_rgb = _colour_matrices(device, dtype)
+    ycc = round_half(torch.einsum("ij,bjhw->bihw", to_ycc, pixels))  # chroma is centred on 0 here
+    light, chroma = ycc[:, :1] - 128, round_half(F.avg_pool2d(ycc[:, 1:], 2))
+    light = _quantise(light, _steps(_LUMINANCE, qualities, device).to(dtype)) + 128
+    chroma = _quantise(chroma, _steps(_CHROMINANCE, qualities, device).to(dtype))
     # libjpeg's "fancy upsampling" weighs neighbours 3:1, which is bilinear interpolation at pixel centres
     chroma = F.interpolate(chroma, scale_factor=2, mode="bilinear", align_corners=False)
     rgb = torch.einsum("ij,bjhw->bihw", to_rgb, torch.cat([light, chroma], 1))
-    return rgb[..., :height, :width].round().clamp(0, 255).div(255)
+    return round_half(rgb[..., :height, :width]).clamp(0, 255).div(255).to(images.dtype)
 
 
 def _quantise(planes: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
@@ -59,10 +63,10 @@ def _quantise(planes: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
     blocks = (
         planes.reshape(batch, channels, height // 8, 8, width // 8, 8).transpose(3, 4).reshape(batch, -1, 64)
     )
-    transform = _dct(planes.device)
+    transform = _dct(planes.device, planes.dtype)
     steps = steps.unsqueeze(1)
-    blocks = ((blocks @ transform.T / steps).round() * steps) @ transform
-    blocks = blocks.round().clamp(-128, 127).view(batch, channels, height // 8, width // 8, 8, 8)
+    blocks = (round_half(blocks @ transform.T / steps) * steps) @ transform
+    blocks = round_half(blocks).clamp(-128, 127).view(batch, channels, height // 8, width // 8, 8, 8)
     return blocks.transpose(3, 4).reshape(planes.shape)
 
 
@@ -78,7 +82,7 @@ def _steps(
 
 
 @cache
-def _dct(device: torch.device) -> torch.Tensor:
+def _dct(device: torch.device, dtype: torch.dtype) -> torch.Tensor:
     """(64,64) orthonormal two-dimensional DCT-II of a flattened 8x8 block."""
     line = torch.tensor(
         [
@@ -87,12 +91,12 @@ def _dct(device: torch.device) -> torch.Tensor:
         ],
         dtype=torch.float64,
     )
-    return torch.kron(line, line).float().to(device)
+    return torch.kron(line, line).to(dtype).to(device)
 
 
 @cache
-def _colour_matrices(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def _colour_matrices(device: torch.device, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     """RGB to YCbCr (JFIF, chroma centred on 0) and back, both (3,3)."""
     forward = [[0.299, 0.587, 0.114], [-0.168735892, -0.331264108, 0.5], [0.5, -0.418687589, -0.081312411]]
     to_ycc = torch.tensor(forward, dtype=torch.float64)
-    return to_ycc.float().to(device), torch.linalg.inv(to_ycc).float().to(device)
+    return to_ycc.to(dtype).to(device), torch.linalg.inv(to_ycc).to(dtype).to(device)

@@ -3,6 +3,7 @@
 import torch
 
 GAMMA = 2.2
+_GRID = 2.0**20  # steps between two whole numbers; the last bits of a double are 2^23 times finer at 255
 
 
 def to_linear(display: torch.Tensor) -> torch.Tensor:
@@ -15,9 +16,18 @@ def to_display(linear: torch.Tensor) -> torch.Tensor:
     return linear.clamp(0, 1).pow(1 / GAMMA)
 
 
+def round_half(values: torch.Tensor) -> torch.Tensor:
+    """Round to whole numbers, any shape, exact halves to the even one; in double precision on any machine.
+
+    Sums and resizes of 8-bit values often lie exactly half-way between two, up to the last bits, which depend
+    on the processor; rounding to a fine grid first takes those bits away.
+    """
+    return values.mul(_GRID).round().div(_GRID).round()
+
+
 def round_to_8_bit(images: torch.Tensor) -> torch.Tensor:
     """Clamp to [0,1] and round to multiples of 1/255, any shape."""
-    return images.clamp(0, 1).mul(255).round().div(255)
+    return round_half(images.clamp(0, 1).mul(255)).div(255)
 
 
 def luminance(images: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
-from lwr.degrade.draw import log_uniform
+from lwr.degrade.draw import log_uniform, working_dtype
 
 STEPS = 250
 PSF_SIZE = 65  # pixels; holds every path of an extent up to 32
@@ -95,10 +95,10 @@ def draw_shakes(shakes: Sequence[Shake], device: torch.device | str, size: int =
         raise ValueError(f"shake extent is {longest:.1f} px; a PSF of {size} px holds up to {size // 2}")
     paths = [walk(shake) for shake in shakes]
     # Every path to the same number of points, by weight 0 for the filling.
-    points = torch.zeros(3, len(paths), STEPS + 1)
+    points = torch.zeros(3, len(paths), STEPS + 1, dtype=working_dtype(device))
     for i, path in enumerate(paths):
-        points[0, i, : len(path)] = torch.tensor([point.real for point in path])
-        points[1, i, : len(path)] = torch.tensor([point.imag for point in path])
+        points[0, i, : len(path)] = torch.tensor([point.real for point in path], dtype=points.dtype)
+        points[1, i, : len(path)] = torch.tensor([point.imag for point in path], dtype=points.dtype)
         points[2, i, : len(path)] = 1 / len(path)
     x, y, weight = points.to(device).unsqueeze(-1)
     axis = torch.arange(size, device=device) - size // 2

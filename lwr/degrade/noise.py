@@ -41,7 +41,7 @@ def sample_noise(stream: random.Random, ranges: NoiseRanges) -> Noise:
 
 def add_noise(images: torch.Tensor, noises: Sequence[Noise], generator: torch.Generator) -> torch.Tensor:
     """(B,3,H,W) plus one `Noise` per photo; not clamped. Shot noise is Poisson's Gaussian limit: faster."""
-    sample = torch.randn(images.shape, generator=generator, device=images.device)
+    sample = torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
     light = images
     if any(noise.grey for noise in noises):
         grey = per_photo([noise.grey for noise in noises], images) > 0

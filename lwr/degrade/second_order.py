@@ -6,6 +6,7 @@ Whether the clean photo is sharpened first, as Real-ESRGAN does with its targets
 
 import math
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from lwr.degrade.blur import Kernel, KernelRanges, draw_kernels, sample_kernel, sample_sinc
-from lwr.degrade.draw import photo_streams
+from lwr.degrade.draw import draw_or_read, working_dtype
 from lwr.degrade.filtering import filter_each
 from lwr.degrade.jpeg import jpeg
 from lwr.degrade.light import round_to_8_bit
@@ -84,22 +85,30 @@ class SmallPhoto:
 
 
 def degrade_small(
-    clean: torch.Tensor, generator: torch.Generator, preset: SecondOrder = LIGHT, scale: float = 4.0
+    clean: torch.Tensor,
+    generator: torch.Generator,
+    preset: SecondOrder = LIGHT,
+    scale: float = 4.0,
+    params: Sequence[Mapping[str, Any]] | None = None,
 ) -> tuple[torch.Tensor, list[dict[str, Any]]]:
     """`clean` (B,3,H,W) in [0,1] made `scale` times smaller and poor, then enlarged back to (B,3,H,W), 8-bit.
 
     The parameters of each photo are the fields of `SmallPhoto`. `scale` is 1 to 4; below 4 the resize ranges
     narrow in proportion, so that a photo that keeps its size also keeps most of its detail.
+    With `params`, one dict a photo as an earlier call returned them, nothing is drawn but noise.
     Raises ValueError for another scale.
     """
     if not 1 <= scale <= 4:
         raise ValueError(f"scale is {scale}; give a number from 1 to 4")
-    photos = [sample_photo(stream, preset, scale) for stream in photo_streams(generator, len(clean))]
+    photos = draw_or_read(
+        SmallPhoto, lambda stream: sample_photo(stream, preset, scale), generator, len(clean), params
+    )
+    clean = clean.to(working_dtype(clean.device))
     blurred = filter_each(clean, draw_kernels([photo.blur1 for photo in photos], clean.device))
     # Each photo has its own size between the first and the last resize, hence one at a time.
     small = torch.cat([_shrink(blurred[i : i + 1], photo, generator) for i, photo in enumerate(photos)])
     large = F.interpolate(small, clean.shape[-2:], mode="bicubic", align_corners=False)
-    return round_to_8_bit(large), [asdict(photo) for photo in photos]
+    return round_to_8_bit(large).float(), [asdict(photo) for photo in photos]
 
 
 def sample_photo(stream: random.Random, preset: SecondOrder, scale: float) -> SmallPhoto:

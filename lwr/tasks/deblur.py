@@ -1,17 +1,24 @@
 """Task "deblur"."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
+from lwr.degrade.depth import Depth, random_depth
 from lwr.degrade.exposure import expose
 from lwr.tasks.base import Task, Vocabulary, phrases
 
 
-def degrade(clean: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+def degrade(
+    clean: torch.Tensor,
+    generator: torch.Generator,
+    params: Sequence[Mapping[str, Any]] | None = None,
+    depth: Depth = random_depth,
+) -> tuple[torch.Tensor, list[dict[str, Any]]]:
     """Blur `clean` (B, 3, H, W) in [0, 1] by camera shake (6 of 10) or defocus,
     with sensor noise; same shape."""
-    return expose(clean, generator)
+    return expose(clean, generator, params, depth)
 
 
 TASK = Task(

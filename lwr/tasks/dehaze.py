@@ -1,16 +1,23 @@
 """Task "dehaze"."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
+from lwr.degrade.depth import Depth, random_depth
 from lwr.degrade.haze import haze_photos
 from lwr.tasks.base import Task, Vocabulary, phrases
 
 
-def degrade(clean: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+def degrade(
+    clean: torch.Tensor,
+    generator: torch.Generator,
+    params: Sequence[Mapping[str, Any]] | None = None,
+    depth: Depth = random_depth,
+) -> tuple[torch.Tensor, list[dict[str, Any]]]:
     """Veil `clean` (B, 3, H, W) in [0, 1] by haze of random depth, density and colour; 8-bit, same shape."""
-    return haze_photos(clean, generator)
+    return haze_photos(clean, generator, params, depth)
 
 
 TASK = Task(

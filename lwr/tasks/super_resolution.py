@@ -1,5 +1,6 @@
 """Task "super-resolution"."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,16 +9,18 @@ from lwr.degrade.second_order import FULL, LIGHT, degrade_small
 from lwr.tasks.base import Task, Vocabulary, phrases
 
 
-def degrade(clean: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+def degrade(
+    clean: torch.Tensor, generator: torch.Generator, params: Sequence[Mapping[str, Any]] | None = None
+) -> tuple[torch.Tensor, list[dict[str, Any]]]:
     """Degrade `clean` (B, 3, H, W) in [0, 1] to a mildly poor photo of a quarter the side, enlarged back."""
-    return degrade_small(clean, generator, LIGHT, scale=4.0)
+    return degrade_small(clean, generator, LIGHT, 4.0, params)
 
 
 def degrade_full(
-    clean: torch.Tensor, generator: torch.Generator
+    clean: torch.Tensor, generator: torch.Generator, params: Sequence[Mapping[str, Any]] | None = None
 ) -> tuple[torch.Tensor, list[dict[str, Any]]]:
     """As `degrade`, with the full, much harsher ranges of Real-ESRGAN."""
-    return degrade_small(clean, generator, FULL, scale=4.0)
+    return degrade_small(clean, generator, FULL, 4.0, params)
 
 
 _PICTURES = phrases(
