@@ -1,11 +1,13 @@
 """Where pictures lie: loose in a folder, in tar or parquet shards, or in a dataset on the Hugging Face Hub.
 
 Every source becomes one stream of `Picture` (named, not yet decoded) and `Skipped` (what could not be read),
-in a fixed order. Tables (manifest.csv, KEY.json, parquet, Hub) may have the columns `image_id` or `id`,
-`photo_id` or `photo` (the photograph that a crop was cut from) and `dark_channel`; parquet and Hub rows hold
-the picture in `clean` or `image`, as the bytes of its file or as the Hub's {bytes, path}.
+in a fixed order. Tables (manifest.csv or metadata.csv beside pictures, manifest.csv beside tar shards,
+KEY.json, parquet, Hub) may have the columns `image_id` or `id`, `photo_id` or `photo` (the photograph that a
+crop was cut from), `dark_channel`, and those of `FACTS`: whose photo it is. Parquet and Hub rows have the
+picture in `clean` or `image`, as the bytes of its file or as the Hub's {bytes, path}.
 """
 
+import contextlib
 import csv
 import hashlib
 import json
@@ -18,13 +20,18 @@ from itertools import chain
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
+from training.storage import is_local, place
+
 if TYPE_CHECKING:
     from datasets import IterableDataset
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 IMAGE_COLUMNS = ("clean", "image")
 ID_COLUMNS, PHOTO_COLUMNS = ("image_id", "id"), ("photo_id", "photo")
-COLUMNS = {*ID_COLUMNS, *PHOTO_COLUMNS, "dark_channel"}
+FACTS = ("author", "license", "licence", "licence_basis", "source", "source_path", "source_url")
+COLUMNS = {*ID_COLUMNS, *PHOTO_COLUMNS, "dark_channel", *FACTS}
+TABLES = ("manifest.csv", "metadata.csv")
+BUILT_SET = "dataset.json"  # in a folder that training.build_dataset wrote
 USABLE = "give a folder of pictures, uncompressed .tar or .parquet shards, or a Hub dataset NAMESPACE/NAME"
 
 _BATCH = 16  # parquet rows unpacked at a time; pyarrow itself holds pages, at most a row group
@@ -41,14 +48,34 @@ class Skipped:
 
 
 @dataclass(frozen=True)
+class Span:
+    """The bytes of a picture that is a file, or a stretch of one; another process can read it as well."""
+
+    path: Path
+    start: int = 0
+    size: int | None = None  # None = to the end
+
+    def __call__(self) -> bytes:
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            data = file.read() if self.size is None else file.read(self.size)
+        if self.size is not None and len(data) < self.size:
+            raise OSError("unexpected end of data")
+        return data
+
+
+@dataclass(frozen=True)
 class Picture:
-    """A picture that is named but not yet decoded; read it before asking the stream for the next one."""
+    """A picture that is named but not yet decoded."""
 
     name: str  # where it lies, for messages
     id: str
     photo: str  # the photograph that it was cut from
     dark_channel: object  # as the table has it; None or "": not known
-    read: Callable[[], bytes]  # the bytes of the picture file
+    facts: Mapping[str, str]  # those of FACTS that its table states
+    read: Callable[
+        [], bytes
+    ]  # the bytes of the picture file; a Span if it lies in a file of its own or a tar
 
 
 def open_source(source: str | Path, split: str | None) -> tuple[Iterator[Picture | Skipped], str | None]:
@@ -59,8 +86,8 @@ def open_source(source: str | Path, split: str | None) -> tuple[Iterator[Picture
 
     Raises FileNotFoundError with a sentence when there is no such file, folder, dataset or split.
     """
-    if Path(source).exists():
-        return _under(Path(source)), split
+    if place(source).exists():
+        return _under(place(source)), split
     name = _HUB.fullmatch(str(source))
     if name is None:
         raise FileNotFoundError(f"There is no file or folder {source}: {USABLE}.")
@@ -90,36 +117,72 @@ def reason(error: Exception) -> str:
 def _under(source: Path) -> Iterator[Picture | Skipped]:
     """All pictures of a file or folder, loose or in shards; hidden files and folders are left out."""
     if source.is_file():
-        yield from _file(source, source.name)
+        yield from _file(source, source.name, _Tables(source.parent))
         return
-    for path in sorted(source.rglob("*")):
+    # Of a built set, each picture once: its other configs repeat it.
+    folder = source / "data" / "all" if (source / BUILT_SET).exists() else source
+    tables = _Tables(source)
+    for path in sorted(folder.rglob("*"), key=str):
         name = path.relative_to(source)
         if not _hidden(name) and path.is_file():
-            yield from _file(path, name.as_posix())
+            yield from _file(path, name.as_posix(), tables)
 
 
 def _hidden(name: PurePath) -> bool:
     return any(part.startswith(".") for part in name.parts)
 
 
-def _file(path: Path, name: str) -> Iterator[Picture | Skipped]:
+def _file(path: Path, name: str, tables: "_Tables") -> Iterator[Picture | Skipped]:
     suffix = path.suffix.lower()
     if suffix == ".tar":
         yield from _tar(path, name)
     elif suffix == ".parquet":
         yield from _parquet(path, name)
     elif suffix in SUFFIXES:
-        yield _picture({}, name, name, path.read_bytes)
+        try:
+            row = tables.row(path)
+        except (OSError, csv.Error) as error:
+            yield Skipped(name, f"its table cannot be read: {reason(error)}")
+        else:
+            yield _picture(row, name, name, Span(path))
 
 
 def _picture(row: Mapping[str, object], key: str, name: str, read: Callable[[], bytes]) -> Picture:
     """A picture named by its row in a table, or by `key` where the row is silent."""
     own = _first(row, ID_COLUMNS, key)
-    return Picture(name, own, _first(row, PHOTO_COLUMNS, own), row.get("dark_channel"), read)
+    facts = {fact: _first(row, (fact,), "").strip() for fact in FACTS if fact in row}
+    return Picture(name, own, _first(row, PHOTO_COLUMNS, own), row.get("dark_channel"), facts, read)
 
 
 def _first(row: Mapping[str, object], columns: Iterable[str], default: str) -> str:
     return next((str(row[column]) for column in columns if row.get(column) not in (None, "")), default)
+
+
+class _Tables:
+    """The tables that stand beside loose pictures, or in a folder above them, up to `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._read: dict[Path, dict[str, dict[str, str]]] = {}
+
+    def row(self, picture: Path) -> Mapping[str, str]:
+        """The row of a picture, by `file_name` relative to the table or by `id`; empty when none has it."""
+        for folder in picture.parents:
+            rows = self._rows(folder)
+            inside = picture.relative_to(folder)
+            for key in (inside.as_posix(), inside.with_suffix("").as_posix()):
+                if key in rows:
+                    return rows[key]
+            if folder == self._root:
+                break
+        return {}
+
+    def _rows(self, folder: Path) -> dict[str, dict[str, str]]:
+        if folder not in self._read:
+            self._read[folder] = {}
+            for table in TABLES:
+                self._read[folder] |= _table(folder / table, "file_name", "id")
+        return self._read[folder]
 
 
 # Tar: a manifest.csv beside the shards says which members count; without one all do, named by KEY.json.
@@ -127,20 +190,27 @@ def _first(row: Mapping[str, object], columns: Iterable[str], default: str) -> s
 
 def _tar(path: Path, name: str) -> Iterator[Picture | Skipped]:
     try:
-        rows = _manifest(path.with_name("manifest.csv"))
-        with tarfile.open(path, "r:") as tar:
+        rows = _table(path.with_name("manifest.csv"), "id")
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             members: dict[PurePosixPath, tarfile.TarInfo] = {}
             broken = _gather(tar, members)
-            for place, member in members.items():
-                if _hidden(place) or place.suffix.lower() not in SUFFIXES or rows and place.stem not in rows:
+            for inside, member in members.items():
+                if (
+                    _hidden(inside)
+                    or inside.suffix.lower() not in SUFFIXES
+                    or rows
+                    and inside.stem not in rows
+                ):
                     continue
-                label, read = f"{name}:{place}", partial(_read_member, tar, member)
+                label, read = f"{name}:{inside}", Span(path, member.offset_data, member.size)
                 try:
-                    row = rows[place.stem] if rows else _sidecar(tar, members.get(place.with_suffix(".json")))
+                    row = (
+                        rows[inside.stem] if rows else _sidecar(tar, members.get(inside.with_suffix(".json")))
+                    )
                 except (tarfile.TarError, OSError, ValueError) as error:
                     yield Skipped(label, f"its .json cannot be read: {reason(error)}")
                 else:
-                    yield _picture(row, str(place.with_suffix("")), label, read)
+                    yield _picture(row, str(inside.with_suffix("")), label, read)
             if broken:
                 yield Skipped(name, f"the rest of the shard is lost: {broken}")
     except (tarfile.TarError, OSError, csv.Error) as error:
@@ -156,22 +226,21 @@ def _gather(tar: tarfile.TarFile, members: dict[PurePosixPath, tarfile.TarInfo])
     return None
 
 
-def _read_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    with tar.extractfile(member) as file:
-        return file.read()
-
-
 def _sidecar(tar: tarfile.TarFile, member: tarfile.TarInfo | None) -> Mapping[str, object]:
-    row = json.loads(_read_member(tar, member)) if member else {}
+    if member is None:
+        return {}
+    with tar.extractfile(member) as file:
+        row = json.loads(file.read())
     return row if isinstance(row, dict) else {}
 
 
-def _manifest(path: Path) -> dict[str, dict[str, str]]:
-    """Rows by id; none where there is no manifest."""
+def _table(path: Path, *keys: str) -> dict[str, dict[str, str]]:
+    """Rows of a .csv by the first of the columns `keys` that is filled; none where there is no such file."""
     if not path.exists():
         return {}
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        return {row["id"]: row for row in csv.DictReader(file) if row.get("id")}
+        rows = [{column: value for column, value in row.items() if column} for row in csv.DictReader(file)]
+    return {name: row for row in rows if (name := _first(row, keys, ""))}
 
 
 # Parquet and Hub: rows of one shape.
@@ -182,7 +251,10 @@ def _parquet(path: Path, name: str) -> Iterator[Picture | Skipped]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path, memory_map=True) as file:
+        with (
+            contextlib.nullcontext(path) if is_local(path) else path.open("rb") as opened,
+            pq.ParquetFile(opened, memory_map=is_local(path)) as file,
+        ):
             names = file.schema_arrow.names
             image, columns = _columns(names)
             if image is None:

@@ -6,8 +6,10 @@ from typing import Any, Literal
 
 import torch
 
-# (B,3,H,W) in [0,1], generator -> (degraded (B,3,H,W) in [0,1], one JSON-able dict of parameters per photo)
-Degradation = Callable[[torch.Tensor, torch.Generator], tuple[torch.Tensor, list[dict[str, Any]]]]
+# (B,3,H,W) in [0,1], generator -> (degraded (B,3,H,W) in [0,1], one JSON-able dict of parameters per photo).
+# It may also take `params`, dicts that an earlier call returned, to make that degradation again, and `depth`, a
+# `lwr.degrade.depth.Depth`; the dataset's builder looks for these names.
+Degradation = Callable[..., tuple[torch.Tensor, list[dict[str, Any]]]]
 
 
 @dataclass(frozen=True)
@@ -41,5 +43,6 @@ class Task:
     degrade: Degradation
     default_scale: float  # output side / input side when the user names none
     color_fix: Literal["wavelet", "none"]  # "none" where the input's colours are the defect (haze, low light)
+    formation: str = ""  # how the photo goes bad: equations and sources, Markdown, for dataset cards
     default_fidelity: float | None = None  # None: the prior's; 1 where the look is not what is missing
     adapter: str = "embedded"  # "embedded", or "REPO@REVISION" on the Hub

@@ -1,0 +1,1 @@
+"""The multi-task dataset: many degradations of the same photo, as Parquet that `datasets` reads."""
