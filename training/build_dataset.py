@@ -146,7 +146,7 @@ def _recipe(arguments: argparse.Namespace) -> "Recipe":
 
 
 def _chosen(text: str | None, known: Iterable[str], default: Iterable[str], what: str) -> tuple[str, ...]:
-    """The names in a text with commas, in the order of `known`. Raises BuildError for one that is not known."""
+    """The names in a text with commas, in the order of `known`. Raises BuildError for an unknown one."""
     from training.dataset.build import BuildError
 
     if text is None:

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import torch
 
 # (B,3,H,W) in [0,1], generator -> (degraded (B,3,H,W) in [0,1], one JSON-able dict of parameters per photo).
-# It may also take `params`, dicts that an earlier call returned, to make that degradation again, and `depth`, a
-# `lwr.degrade.depth.Depth`; the dataset's builder looks for these names.
+# It may also take `params`, dicts that an earlier call returned, to make that degradation again, and `depth`,
+# a `lwr.degrade.depth.Depth`; the dataset's builder looks for these names.
 Degradation = Callable[..., tuple[torch.Tensor, list[dict[str, Any]]]]
 
 

@@ -58,10 +58,10 @@ TASK = Task(
     degrade=degrade,
     default_scale=1.0,
     color_fix="wavelet",
-    formation="""`I = G(clip(k * L) + n)`: the light `L` of the clean photo (its sRGB curve undone, clipped
-highlights up to `highlight_gain` times brighter) is spread by a kernel `k` and clipped by the sensor, gets noise `n`
-of variance `noise.read² + noise.shot² L`, and is encoded (`G`, sRGB) to 8 bits. `kind` "motion": `k` is the path of
-a shaken camera (Boracchi and Foi 2012), `blur.extent` pixels long. `kind` "defocus": `k` is a disk of `blur.radius`
-pixels or, with `blur.blades`, a polygon; with a `blur.focus`, the blur grows with the distance of the depth from
-it.""",
+    formation="""`I = G(clip(k * L) + n)`: the light `L` of the clean photo (its sRGB curve undone,
+clipped highlights up to `highlight_gain` times brighter) is spread by a kernel `k` and clipped by the
+sensor, gets noise `n` of variance `noise.read² + noise.shot² L`, and is encoded (`G`, sRGB) to 8 bits.
+`kind` "motion": `k` is the path of a shaken camera (Boracchi and Foi 2012), `blur.extent` pixels long.
+`kind` "defocus": `k` is a disk of `blur.radius` pixels or, with `blur.blades`, a polygon; with a
+`blur.focus`, the blur grows with the distance of the depth from it.""",
 )

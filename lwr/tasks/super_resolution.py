@@ -73,9 +73,10 @@ TASK = Task(
     degrade=degrade,
     default_scale=4.0,
     color_fix="wavelet",
-    formation="""The second-order degradation of Real-ESRGAN (Wang et al. 2021) with the milder ranges of StableSR
-(Wang et al. 2023): `x = JPEG(N(R(k1 * J)))`, then `y = JPEG(N(R(k2 * x)))` with a last resize to 1/`scale` of the
-side and a sinc filter, before or after the last JPEG (`sinc_first`). `k` are Gaussian, generalised Gaussian, plateau
-or sinc kernels, `R` resizes by area, bilinear or bicubic, `N` adds Gaussian or Poisson noise, grey or in colour.
-`degraded` is `y` enlarged bicubically back to the size of `clean`; its JPEG is 4:2:0.""",
+    formation="""The second-order degradation of Real-ESRGAN (Wang et al. 2021) with the milder ranges
+of StableSR (Wang et al. 2023): `x = JPEG(N(R(k1 * J)))`, then `y = JPEG(N(R(k2 * x)))` with a last
+resize to 1/`scale` of the side and a sinc filter, before or after the last JPEG (`sinc_first`). `k` are
+Gaussian, generalised Gaussian, plateau or sinc kernels, `R` resizes by area, bilinear or bicubic, `N`
+adds Gaussian or Poisson noise, grey or in colour. `degraded` is `y` enlarged bicubically back to the
+size of `clean`; its JPEG is 4:2:0.""",
 )

@@ -55,9 +55,8 @@ def objection(text: str, basis: str, allowed: Collection[str]) -> str | None:
     if not text:
         return "no licence stated"
     if basis not in ("explicit", ""):
-        return f"licence {text!r} is stated for its {basis}, not for the photo"
+        return f"licence not stated for the photo itself: {text} (of its {basis})"
     found = names(text)
     if found is None:
-        return f"licence {text!r} is not a known open licence"
-    outside = [name for name in found if name not in allowed]
-    return f"licence {text!r}: {', '.join(outside)} is not among the allowed ones" if outside else None
+        return f"licence not known as an open one: {text}"
+    return None if set(found) <= set(allowed) else f"licence not among the allowed: {text}"

@@ -52,8 +52,9 @@ def verify(out: Path, sample: int) -> Findings:
     Raises BuildError or VerifyError when there is nothing that could be checked.
     """
     manifest = read_manifest(out)
-    if manifest.get("format") != FORMAT:
-        raise VerifyError(f"{out} has format {manifest.get('format')}; this version reads {FORMAT}.")
+    form = manifest["recipe"]["format"]
+    if form != FORMAT:
+        raise VerifyError(f"{out} has format {form}; this version reads {FORMAT}.")
     findings = Findings()
     tasks = list(manifest["recipe"]["tasks"])
     rows: dict[str, list[_Row]] = {config: [] for config in (*tasks, ALL)}
