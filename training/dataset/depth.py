@@ -31,7 +31,7 @@ def model_depth(model: str) -> Depth:
     from transformers import pipeline
 
     try:
-        estimate = pipeline("depth-estimation", model=model, device="cpu", torch_dtype=torch.float32)
+        estimate = pipeline("depth-estimation", model=model, device="cpu", dtype=torch.float32)
     except Exception as error:  # whatever the Hub, the network and a faulty folder lead to
         advice = "give a Hub id or a folder of a depth-estimation model, or leave --depth out"
         raise DepthError(f"The depth model {model} cannot be loaded: {reason(error)}; {advice}.") from error

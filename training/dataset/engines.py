@@ -6,6 +6,8 @@ whose report is there is not done again.
 
 import json
 import multiprocessing
+import pickle
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -119,6 +121,8 @@ class Ray(Engine):
         import lwr
         import training
 
+        if address:
+            _reach(address)
         # Workers elsewhere get this code; what it imports must be installed there.
         code = {"py_modules": [lwr, training]} if address else {}
         start = {"address": address} if address else {"num_cpus": workers, "include_dashboard": False}
@@ -132,9 +136,7 @@ class Ray(Engine):
     def _do(self, jobs: Sequence[Job]) -> Iterable[dict[str, Any]]:
         if not jobs:
             return
-        import cloudpickle
-
-        rows = [{"job": cloudpickle.dumps(job)} for job in jobs]
+        rows = [{"job": pickle.dumps(job)} for job in jobs]
         done = self._ray.data.from_items(rows, override_num_blocks=len(rows)).map(_finish_row, num_cpus=1)
         for row in done.iter_rows():
             yield json.loads(row["outcome"])
@@ -143,7 +145,16 @@ class Ray(Engine):
         self._ray.shutdown()
 
 
-def _finish_row(row: dict[str, bytes]) -> dict[str, str]:
-    import pickle
+def _reach(address: str) -> None:
+    """EngineError unless something answers at HOST:PORT; Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        return  # "auto", which Ray resolves by itself
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        raise EngineError(f"There is no Ray cluster at {address}: {reason(error)}.") from error
 
+
+def _finish_row(row: dict[str, bytes]) -> dict[str, str]:
     return {"outcome": json.dumps(finish(pickle.loads(row["job"])))}
