@@ -248,7 +248,7 @@ def _advanced() -> list[gr.components.Component]:
             info="Only count below fidelity 0.5; more take longer.",
         ),
         gr.Radio(
-            ["auto", "0", "0.25", "0.5", "0.75", "1"],
+            ["auto", "0", "0.25", "0.5", "0.75", "0.9", "1"],
             value="auto",
             label="Fidelity",
             info="1 is the exactest, 0.5 the sharpest to the eye, 0 the model's own picture.",

@@ -84,7 +84,7 @@ def create_network(config: Config) -> RestorationNetwork:
             pad_token_id=tokenizer.pad_token_id,
         )
     )
-    facts = PriorFacts(patch_size=2, start_timestep=250, default_steps=1, default_fidelity=0.75)
+    facts = PriorFacts(patch_size=2, start_timestep=250, default_steps=1, default_fidelity=0.9)
     prior = Prior(vae, unet, scheduler, text_encoder, tokenizer, facts)
     sizes = NetworkConfig(
         encoder=EncoderConfig(
