@@ -196,12 +196,14 @@ def _histograms(title: str, params: Sequence[Mapping[str, Any]]) -> Image.Image:
     varied = sorted(columns, key=lambda name: (-len(set(columns[name])), name))[:_PLOTS]
     across = min(4, len(varied)) or 1
     down = math.ceil(len(varied) / across) or 1
-    figure = Figure(figsize=(3 * across, 2.1 * down), layout="constrained")
+    figure = Figure(figsize=(3 * across, 2.1 * down + 0.4))
+    figure.subplots_adjust(0.04, 0.08, 0.99, 0.88, hspace=0.45)  # a tenth of the time of automatic layouts
     figure.suptitle(f"{title}: parameters of {len(params)} images")
     for name, axes in zip(sorted(varied), figure.subplots(down, across, squeeze=False).flat, strict=False):
         axes.hist(columns[name], bins=24, color="#3b6ea5")
         axes.set_title(name, fontsize=9)
         axes.tick_params(labelsize=7)
+        axes.locator_params(nbins=5)
     for axes in figure.axes[len(varied) :]:
         axes.axis("off")
     buffer = io.BytesIO()

@@ -87,6 +87,7 @@ class Local(Engine):
             if "forkserver" in here:
                 context.set_forkserver_preload(list(_PRELOADED))
             self._pool = ProcessPoolExecutor(workers, context)
+            self._pool.submit(int)  # the workers' imports begin while the caller still looks around
 
     def _do(self, jobs: Sequence[Job]) -> Iterable[dict[str, Any]]:
         if self._pool is None:
