@@ -19,6 +19,8 @@ from contextlib import suppress
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, NoReturn
 
+from training.dataset.errors import DatasetError
+
 if TYPE_CHECKING:
     from training.dataset.build import Built
     from training.dataset.recipe import Recipe
@@ -32,17 +34,10 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; one sentence on stderr when what was asked for cannot be done."""
-    from training.dataset.build import BuildError
-    from training.dataset.depth import DepthError
-    from training.dataset.engines import EngineError
-    from training.dataset.verify import VerifyError
-
     arguments = _parser().parse_args(argv)
     try:
-        if arguments.verify:
-            return _verify(arguments)
-        return _build(arguments)
-    except (BuildError, DepthError, EngineError, VerifyError, OSError) as error:
+        return _verify(arguments) if arguments.verify else _build(arguments)
+    except (DatasetError, OSError) as error:
         print(f"python -m training.build_dataset: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -112,20 +107,21 @@ def _number(kind: type, least: float, most: float = float("inf")) -> object:
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    from training.dataset.build import BuildError, build
-    from training.dataset.depth import model_depth
     from training.dataset.engines import Local, Ray
-    from training.storage import place
 
     if not arguments.photos:
-        raise BuildError("--photos is missing: say where the clean photos are.")
-    recipe = _recipe(arguments)
-    if recipe.depth:
-        model_depth(recipe.depth)  # before anything is written
-    out = place(arguments.out)
+        raise DatasetError("--photos is missing: say where the clean photos are.")
     ray = arguments.engine == "ray"
+    # The workers come first: while they import torch, this process does.
     with Ray(arguments.workers, arguments.ray_address) if ray else Local(arguments.workers) as engine:
-        built = build(arguments.photos, out, recipe, engine)
+        from training.dataset.build import build
+        from training.dataset.depth import model_depth
+        from training.storage import place
+
+        recipe = _recipe(arguments)
+        if recipe.depth:
+            model_depth(recipe.depth)  # before anything is written
+        built = build(arguments.photos, place(arguments.out), recipe, engine)
     _report(built, recipe, arguments)
     return 1 if built.lost else 0
 
@@ -146,9 +142,7 @@ def _recipe(arguments: argparse.Namespace) -> "Recipe":
 
 
 def _chosen(text: str | None, known: Iterable[str], default: Iterable[str], what: str) -> tuple[str, ...]:
-    """The names in a text with commas, in the order of `known`. Raises BuildError for an unknown one."""
-    from training.dataset.build import BuildError
-
+    """The names in a text with commas, in the order of `known`. Raises DatasetError for an unknown one."""
     if text is None:
         return tuple(default)
     by_lower = {name.lower(): name for name in known}
@@ -157,7 +151,7 @@ def _chosen(text: str | None, known: Iterable[str], default: Iterable[str], what
         if name.lower() not in by_lower:
             near = get_close_matches(name.lower(), by_lower, 1)
             hint = f"did you mean {by_lower[near[0]]}?" if near else f"use {', '.join(by_lower.values())}."
-            raise BuildError(f"There is no {what} {name!r}: {hint}")
+            raise DatasetError(f"There is no {what} {name!r}: {hint}")
     return tuple(by_lower[name] for name in by_lower if name in {each.lower() for each in names})
 
 

@@ -23,6 +23,7 @@ from training.dataset.block import Block, write_block
 from training.dataset.card import write_card
 from training.dataset.curate import Candidate, Rejected, choose, measure, refuse
 from training.dataset.engines import Engine, Job
+from training.dataset.errors import DatasetError
 from training.dataset.listing import fingerprint, list_photos
 from training.dataset.recipe import Recipe
 from training.dataset.schema import SPLITS
@@ -31,10 +32,6 @@ from training.photos import split_of
 from training.storage import is_local, place, remove, sweep, write_text
 
 WORK, CLAIM, REJECTED = ".build", "claim.json", "rejected.csv"
-
-
-class BuildError(ValueError):
-    """A set that cannot be built as asked, with a sentence that says why."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class Built:
 def build(source: str, out: Path, recipe: Recipe, engine: Engine) -> Built:
     """Build the set, or go on with it.
 
-    Raises BuildError when `out` holds something else or no photo is left, EngineError when the work had to
+    Raises DatasetError when `out` holds something else, no photo is left, or the work had to
     stop, FileNotFoundError without a source; each with a sentence.
     """
     begun = time.perf_counter()
@@ -69,7 +66,7 @@ def build(source: str, out: Path, recipe: Recipe, engine: Engine) -> Built:
 
     chosen, rejected = choose(candidates, recipe, partial(_look, recipe, engine, out))
     if not chosen:
-        raise BuildError(_nothing_left(source, rejected, unreadable))
+        raise DatasetError(_nothing_left(source, rejected, unreadable))
     written, reports = _write(chosen, recipe, engine, out)
     broken = {image_id: why for report in reports for image_id, why in report["failed"]}
     rejected += [
@@ -77,7 +74,9 @@ def build(source: str, out: Path, recipe: Recipe, engine: Engine) -> Built:
     ]
     kept = [candidate for candidate in chosen if candidate.image_id not in broken]
     if not kept:
-        raise BuildError(f"None of {len(chosen)} photos could be degraded; the first {rejected[-1].reason}.")
+        raise DatasetError(
+            f"None of {len(chosen)} photos could be degraded; the first {rejected[-1].reason}."
+        )
 
     manifest = claim | _summary(candidates, kept, rejected, unreadable, reports)
     _write_rejected(out / REJECTED, rejected, unreadable)
@@ -95,44 +94,44 @@ def build(source: str, out: Path, recipe: Recipe, engine: Engine) -> Built:
 
 
 def read_manifest(out: Path) -> dict[str, Any]:
-    """The manifest of a complete set. Raises BuildError where there is none."""
+    """The manifest of a complete set. Raises DatasetError where there is none."""
     if not (out / BUILT_SET).exists():
-        raise BuildError(f"There is no complete set in {out}: it has no {BUILT_SET}.")
+        raise DatasetError(f"There is no complete set in {out}: it has no {BUILT_SET}.")
     try:
         return json.loads((out / BUILT_SET).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise BuildError(f"{out / BUILT_SET} is damaged: {error}.") from error
+        raise DatasetError(f"{out / BUILT_SET} is damaged: {error}.") from error
 
 
 # ---- the folder
 
 
 def _claimed(out: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
-    """The manifest of the set if it is complete. Raises BuildError when `out` is not for this set."""
+    """The manifest of the set if it is complete. Raises DatasetError when `out` is not for this set."""
     if not out.exists():
         return None
     if not out.is_dir():
-        raise BuildError(f"{out} is a file; give a folder.")
+        raise DatasetError(f"{out} is a file; give a folder.")
     if (out / BUILT_SET).exists():
         there = read_manifest(out)
     elif (out / WORK / CLAIM).exists():
         there = json.loads((out / WORK / CLAIM).read_text(encoding="utf-8"))
     elif any(path.name != WORK for path in out.iterdir()):
-        raise BuildError(f"{out} holds other files; give a new or empty folder. Nothing was changed.")
+        raise DatasetError(f"{out} holds other files; give a new or empty folder. Nothing was changed.")
     else:
         return None
     differences = list(_differences(there.get("recipe", {}), identity))
     if differences:
-        raise BuildError(f"{out} holds another set ({'; '.join(differences)}). {_CHOICE}")
+        raise DatasetError(f"{out} holds another set ({'; '.join(differences)}). {_CHOICE}")
     return there if "files" in there else None
 
 
 def _claim(out: Path, claim: dict[str, Any], complete: dict[str, Any] | None) -> None:
-    """Say in the folder whose it is. Raises BuildError if it was begun with other photos."""
+    """Say in the folder whose it is. Raises DatasetError if it was begun with other photos."""
     path = out / WORK / CLAIM
     there = complete or (json.loads(path.read_text(encoding="utf-8")) if path.exists() else claim)
     if there["photos"]["fingerprint"] != claim["photos"]["fingerprint"]:
-        raise BuildError(f"{out} was built from other photos, or they have changed since. {_CHOICE}")
+        raise DatasetError(f"{out} was built from other photos, or they have changed since. {_CHOICE}")
     if is_local(out):
         sweep(out)
     if not complete:

@@ -8,15 +8,12 @@ from typing import Any
 import torch
 
 from lwr.degrade.depth import Depth
+from training.dataset.errors import DatasetError
 from training.photo_shards import reason
 
 _METRIC = ("zoedepth", "glpn", "depth_pro")  # models that say metres; others say 1 / distance, on no scale
 _NEAREST = 0.2  # of the span of 1 / distance; a finite end for what such models put infinitely far
 _EDGES = (0.01, 0.99)  # quantiles that become 0 and 1, against outliers
-
-
-class DepthError(ValueError):
-    """A depth model that cannot be used, with a sentence that says why."""
 
 
 @lru_cache(maxsize=1)
@@ -26,7 +23,7 @@ def model_depth(model: str) -> Depth:
     Its depths are the same from call to call; across kinds of processor they are equal to float32's accuracy
     only, so that sets made with a model are not promised to be equal bit for bit on other machines.
 
-    Raises DepthError when its weights are neither here nor to be had, or it is no depth-estimation model.
+    Raises DatasetError when its weights are neither here nor to be had, or it is no depth-estimation model.
     """
     from transformers import pipeline
 
@@ -34,7 +31,7 @@ def model_depth(model: str) -> Depth:
         estimate = pipeline("depth-estimation", model=model, device="cpu", dtype=torch.float32)
     except Exception as error:  # whatever the Hub, the network and a faulty folder lead to
         advice = "give a Hub id or a folder of a depth-estimation model, or leave --depth out"
-        raise DepthError(f"The depth model {model} cannot be loaded: {reason(error)}; {advice}.") from error
+        raise DatasetError(f"The depth model {model} cannot be loaded: {reason(error)}; {advice}.") from error
     config = estimate.model.config
     metric = config.model_type in _METRIC or getattr(config, "depth_estimation_type", "") == "metric"
     facts = {"model": Path(model).name if Path(model).exists() else model, "metric": metric}

@@ -16,14 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training.dataset.errors import DatasetError
 from training.photo_shards import reason
 from training.storage import write_text
 
 _PRELOADED = ("training.dataset.block", "imagehash", "skimage.measure", "scipy.ndimage")
-
-
-class EngineError(RuntimeError):
-    """Work that came to an end before it was done, with a sentence that says why."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Engine(ABC):
     """Something that does jobs; a context, as its workers must be let go."""
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Any]:
-        """The results of all jobs, in any order. Raises EngineError at the first that could not be kept."""
+        """The results of all jobs, in any order. Raises DatasetError at the first that could not be kept."""
         left = []
         for job in jobs:
             if job.report.exists():
@@ -57,7 +54,7 @@ class Engine(ABC):
                 left.append(job)
         for outcome in self._do(left):
             if "stopped" in outcome:
-                raise EngineError(
+                raise DatasetError(
                     f"Stopped: a file could not be written ({outcome['stopped']}). Finished shards are "
                     "whole; free some space or mend the folder, and the same command goes on from there."
                 )
@@ -98,7 +95,7 @@ class Local(Engine):
             for future in as_completed(futures):
                 yield future.result()
         except BrokenProcessPool as error:
-            raise EngineError(
+            raise DatasetError(
                 "A worker was killed, perhaps for want of memory; the same command goes on, with fewer "
                 "--workers if need be."
             ) from error
@@ -116,7 +113,7 @@ class Ray(Engine):
             import ray
             import ray.data
         except ImportError as error:
-            raise EngineError(
+            raise DatasetError(
                 "--engine ray needs Ray: pip install -r training/requirements-ray.txt."
             ) from error
         import lwr
@@ -130,7 +127,7 @@ class Ray(Engine):
         try:
             ray.init(runtime_env=code, log_to_driver=False, logging_level="ERROR", **start)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise EngineError(f"There is no Ray cluster at {address}: {reason(error)}.") from error
+            raise DatasetError(f"There is no Ray cluster at {address}: {reason(error)}.") from error
         ray.data.DataContext.get_current().enable_progress_bars = False
         self._ray = ray
 
@@ -147,14 +144,14 @@ class Ray(Engine):
 
 
 def _reach(address: str) -> None:
-    """EngineError unless something answers at HOST:PORT; Ray itself would try for minutes."""
+    """DatasetError unless something answers at HOST:PORT; Ray itself would try for minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdigit():
         return  # "auto", which Ray resolves by itself
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
     except OSError as error:
-        raise EngineError(f"There is no Ray cluster at {address}: {reason(error)}.") from error
+        raise DatasetError(f"There is no Ray cluster at {address}: {reason(error)}.") from error
 
 
 def _finish_row(row: dict[str, bytes]) -> dict[str, str]:

@@ -15,17 +15,14 @@ from lwr.degrade.depth import Depth
 from lwr.tasks import TASKS
 from training.dataset.block import as_json, as_photo
 from training.dataset.build import read_manifest
-from training.dataset.depth import DepthError, model_depth
+from training.dataset.depth import model_depth
+from training.dataset.errors import DatasetError
 from training.dataset.licences import objection
 from training.dataset.recipe import FORMAT, degrade_one, digest, row_seed
 from training.dataset.schema import ALL, degraded_column, pixels_of, schema_of
 from training.photo_shards import reason
 from training.photos import split_of
 from training.storage import sha256
-
-
-class VerifyError(ValueError):
-    """A set that cannot be checked at all, with a sentence that says why."""
 
 
 @dataclass
@@ -49,12 +46,12 @@ class _Row:
 def verify(out: Path, sample: int) -> Findings:
     """Check the set in `out`; `sample` rows of each task are degraded again.
 
-    Raises BuildError or VerifyError when there is nothing that could be checked.
+    Raises DatasetError when there is nothing that could be checked.
     """
     manifest = read_manifest(out)
     form = manifest["recipe"]["format"]
     if form != FORMAT:
-        raise VerifyError(f"{out} has format {form}; this version reads {FORMAT}.")
+        raise DatasetError(f"{out} has format {form}; this version reads {FORMAT}.")
     findings = Findings()
     tasks = list(manifest["recipe"]["tasks"])
     rows: dict[str, list[_Row]] = {config: [] for config in (*tasks, ALL)}
@@ -149,7 +146,7 @@ def _degraded_again(
             count += 1
             try:
                 fault = _pixel_fault(out, row, together.get(row.cells["image_id"]), depth)
-            except (DepthError, OSError, ValueError, KeyError, TypeError) as error:
+            except (DatasetError, OSError, ValueError, KeyError, TypeError) as error:
                 fault = f"cannot be degraded again: {reason(error)}"
             if fault:
                 faults.append(f"{row.file} row {row.number}: {fault}")
