@@ -112,8 +112,8 @@ def test_two_tasks_go_in_one_pass_and_both_count(restorer: Restorer) -> None:
     both = restorer(FACE, "remove the haze and fix the blur", progress=lambda *call: calls.append(call))
     assert both.tasks == {"dehaze": 1.0, "deblur": 1.0}
     assert both.settings.adapters == {
-        "dehaze": "embedded/dehaze@0.3.0",
-        "deblur": "embedded/deblur@0.3.0",
+        "dehaze": "embedded/dehaze@0.4.0",
+        "deblur": "embedded/deblur@0.4.0",
     }
     assert [what for _, _, what in calls] == ["restoring"]  # CFW's chain alone
     assert not same(both, restorer(FACE, task="dehaze")) and not same(both, restorer(FACE, task="deblur"))
