@@ -81,7 +81,7 @@ def _run(options: Sequence[str], folder: str) -> dict[str, float]:
 
 def _watch(pid: int, peak: list[float], done: threading.Event) -> None:
     """Keep the most that a process and its children held at once, in GB; pages they share count once."""
-    while not done.wait(0.25):
+    while not done.wait(1.0):  # reading it takes milliseconds of a core
         try:
             tree = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
             peak[0] = max(peak[0], sum(each.memory_full_info().pss for each in tree) / 1e9)
