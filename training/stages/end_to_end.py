@@ -11,13 +11,11 @@ import torch.nn.functional as F
 from training.config import Config
 from training.data import CropSampler
 from training.draws import Draws
-from training.losses import PatchDiscriminator, adaptive_weight, hinge_discriminator
 from training.mixture import draw
 from training.stages.base import Logs
 from training.stages.fidelity import FidelityStage
 
 LATENT_WEIGHT = 0.1  # of the distance to the clean photo's latent, which fidelity 0 lives by
-GAN_START = 0.2  # of the run
 
 
 class EndToEnd(FidelityStage):
@@ -27,8 +25,6 @@ class EndToEnd(FidelityStage):
         super().__init__(config)
         self.train_parts(config.parts)
         self.train_loras(config.lora_parts)
-        self.aside("discriminator", PatchDiscriminator() if config.gan else None)
-        self._pending: list[torch.Tensor] | None = None
 
     def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
         """Loss of the photo at the batch's fidelity and of its latent; one batch in ten takes two steps."""
@@ -41,22 +37,4 @@ class EndToEnd(FidelityStage):
             clean = self.network.encode(self.memory_format(batch.target)).latent
         loss, logs = self.photo_loss(output, batch, fidelity, draws)
         loss = loss + LATENT_WEIGHT * F.mse_loss(latent.float(), clean)
-        adversarial = self.discriminator is not None and progress > GAN_START and fidelity < 1
-        if adversarial and batch.kind in self.config.tasks:
-            self.discriminator.requires_grad_(False)
-            gan = -self.discriminator(output).mean()
-            weight = adaptive_weight(loss, gan, output)
-            self._pending = self._judge(batch.target, output.detach())
-            logs |= {"gan": gan.detach(), "n_gan": torch.ones(())}
-            loss = loss + self.config.gan * weight * gan
-        return loss, logs
-
-    def _judge(self, real: torch.Tensor, fake: torch.Tensor) -> list[torch.Tensor]:
-        self.discriminator.requires_grad_(True)
-        loss = hinge_discriminator(self.discriminator(real), self.discriminator(fake))
-        return list(torch.autograd.grad(loss, list(self.discriminator.parameters())))
-
-    def opponent_gradients(self) -> list[torch.Tensor] | None:
-        """The discriminator's, once."""
-        gradients, self._pending = self._pending, None
-        return gradients
+        return self.against(output, batch, fidelity, progress, loss, logs)

@@ -5,7 +5,13 @@ import torch
 from training.config import Config
 from training.data import CropSampler
 from training.draws import Draws
-from training.losses import charbonnier, log_error
+from training.losses import (
+    PatchDiscriminator,
+    adaptive_weight,
+    charbonnier,
+    hinge_discriminator,
+    log_error,
+)
 from training.mixture import Batch, draw
 from training.perceptual import distance
 from training.stages.base import AdaptedStage, Logs, logged
@@ -15,10 +21,11 @@ LOOK_FIDELITY = 0.5  # where CFW has taken all of its weights for the look
 MOST_SHIFT = 8  # pixels, of the corner that the perceptual distance starts from
 ALEX_WEIGHT = 0.5
 VGG_CROPS = slice(0, None, 2)  # every other crop: the VGG costs more than the network
+GAN_START = 0.2  # of the run
 
 
 class FidelityStage(AdaptedStage):
-    """Trains for the least error at fidelity 1 and for the look below it."""
+    """Trains for the least error at fidelity 1 and for the look below it, where a hinge PatchGAN may help."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -28,13 +35,45 @@ class FidelityStage(AdaptedStage):
         # AlexNet's LPIPS costs next to nothing and sees the coarser texture that three levels of VGG miss.
         alex = wanted and self.vgg is not None and kind in ("auto", "lpips") and hasattr(self.vgg, "features")
         self.aside("alex", distance("alexnet", kind)[0] if alex else None)
+        self.aside("discriminator", PatchDiscriminator() if config.gan else None)
+        self._pending: list[torch.Tensor] | None = None
 
     def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
         """Loss of the photo at the batch's fidelity."""
         batch = draw(self.config, sampler, draws)
         fidelity = self.draw_fidelity(draws)
-        output = self.restore(batch, draws, 0 if self.config.chain_only else 1, fidelity)[0]
-        return self.photo_loss(output.float(), batch, fidelity, draws)
+        output = self.restore(batch, draws, 0 if self.config.chain_only else 1, fidelity)[0].float()
+        loss, logs = self.photo_loss(output, batch, fidelity, draws)
+        return self.against(output, batch, fidelity, progress, loss, logs)
+
+    def against(
+        self,
+        output: torch.Tensor,
+        batch: Batch,
+        fidelity: float,
+        progress: float,
+        loss: torch.Tensor,
+        logs: Logs,
+    ) -> tuple[torch.Tensor, Logs]:
+        """Add the PatchGAN's loss: below fidelity 1, of a task on its own damage, after the run's start."""
+        playing = self.discriminator is not None and progress > GAN_START and fidelity < 1
+        if not playing or batch.kind not in self.config.tasks:
+            return loss, logs
+        self.discriminator.requires_grad_(False)
+        gan = -self.discriminator(output).mean()
+        weight = adaptive_weight(loss, gan, output)
+        self.discriminator.requires_grad_(True)
+        judged = hinge_discriminator(self.discriminator(batch.target), self.discriminator(output.detach()))
+        self._pending = list(torch.autograd.grad(judged, list(self.discriminator.parameters())))
+        logs |= {"gan": gan.detach(), "judged": judged.detach()} | dict.fromkeys(
+            ("n_gan", "n_judged"), torch.ones(())
+        )
+        return loss + self.config.gan * weight * gan, logs
+
+    def opponent_gradients(self) -> list[torch.Tensor] | None:
+        """The discriminator's, once."""
+        gradients, self._pending = self._pending, None
+        return gradients
 
     def draw_fidelity(self, draws: Draws) -> float:
         """1 with the chance `config.exact`; else mostly 0.5, or anything from 0 (chain only: 0.5) to 1."""
