@@ -6,8 +6,10 @@ adapters share one pass, and undoes exactly: `detach` puts the original tensors 
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,10 +17,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from lwr.hub import Pin, fetch, is_repo
+
 PEFT_PREFIX = "base_model.model."
 WEIGHTS = "adapter_model.safetensors"
 FACTS = "adapter.json"
+CONFIG = "adapter_config.json"
 FORMAT_VERSION = 1
+CACHE_BYTES = 256_000_000  # of adapters from the Hub that stay in memory; one of ours takes 4 MB
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,45 @@ class Adapter:
 
     facts: AdapterFacts
     pairs: Mapping[str, tuple[torch.Tensor, torch.Tensor]]
+    source: str = ""  # "NAMESPACE/NAME@REVISION" that it came from; "" = a folder
+    notes: tuple[str, ...] = ()  # for the user, such as that a newer version is published
+
+    @classmethod
+    def fetch(
+        cls, repo: str, revision: str | None = None, task: str | None = None, prior: str | None = None
+    ) -> "Adapter":
+        """The adapter of a Hub repository: downloaded once, verified, kept in memory for the next caller.
+
+        `revision` is a version tag, a branch (resolved to its commit, which `source` and `notes` tell) or a
+        commit. `task` and the id `prior` are what it must be made for, if given. Raises HubError when it
+        cannot be had and AdapterError when it is not what it should be.
+        """
+        pin = Pin(repo, revision)
+        if pin.is_fixed:
+            adapter = MEMORY.get(str(pin), lambda: _fetched(pin))
+        else:  # it may mean other files today
+            adapter = _fetched(pin)
+            adapter = MEMORY.get(adapter.source, lambda: adapter)
+        _check(adapter.facts, adapter.source, task, prior)
+        return adapter
+
+    @classmethod
+    def open(cls, name: str, task: str | None = None, prior: str | None = None) -> "Adapter":
+        """The adapter in a local folder, or in a Hub repository "NAMESPACE/NAME@REVISION"."""
+        pin = Pin.parse(name)
+        if Path(name).is_dir() or not is_repo(pin.repo):
+            return load_adapter(Path(name), task, prior)
+        return cls.fetch(pin.repo, pin.revision, task, prior)
+
+    @property
+    def name(self) -> str:
+        """ "NAMESPACE/NAME@REVISION" of one from the Hub, else "PRIOR/TASK@VERSION"."""
+        return self.source or f"{self.facts.prior}/{self.facts.task}@{self.facts.version}"
+
+    @property
+    def bytes(self) -> int:
+        """Memory that its tensors take."""
+        return sum(a.nbytes + b.nbytes for a, b in self.pairs.values())
 
     def deltas(self) -> dict[str, torch.Tensor]:
         """Weight name -> scaling * B A, in the weight's own shape."""
@@ -107,25 +152,20 @@ def save_adapter(adapter: Adapter, folder: Path) -> Path:
     return folder
 
 
-def load_adapter(folder: Path, task: str, prior: str) -> Adapter:
-    """Read and verify one adapter folder; AdapterError says what is wrong."""
+def load_adapter(folder: Path, task: str | None = None, prior: str | None = None) -> Adapter:
+    """Read and verify one adapter folder, for a task and the id of a prior if given.
+
+    AdapterError says what is wrong.
+    """
     for name in (FACTS, WEIGHTS):
         if not (folder / name).exists():
-            raise AdapterError(f"The adapter for {task!r} is not complete: {folder / name} is missing.")
+            what = f"The adapter for {task!r} is not complete" if task else f"{folder} is no adapter"
+            raise AdapterError(f"{what}: {folder / name} is missing.")
     try:
         facts = AdapterFacts(**json.loads((folder / FACTS).read_text()))
     except (ValueError, TypeError) as error:  # no JSON, or not these fields
         raise AdapterError(f"{folder / FACTS} is damaged ({error}): fetch the adapter again.") from error
-    if facts.task != task or facts.prior != prior:
-        raise AdapterError(
-            f"{folder} is an adapter for task {facts.task!r} on prior {facts.prior!r}, "
-            f"not for {task!r} on {prior!r}: give the matching folder."
-        )
-    if facts.format_version != FORMAT_VERSION:
-        raise AdapterError(
-            f"{folder} has adapter format {facts.format_version!r}, and only {FORMAT_VERSION} is known: "
-            "update this program."
-        )
+    _check(facts, str(folder), task, prior)
     if facts.sha256 != _sha256(folder / WEIGHTS):
         raise AdapterError(f"{folder / WEIGHTS} is damaged (its hash differs from {FACTS}): fetch it again.")
     try:
@@ -138,9 +178,66 @@ def load_adapter(folder: Path, task: str, prior: str) -> Adapter:
         ) from error
 
 
+def _check(facts: AdapterFacts, source: str, task: str | None, prior: str | None) -> None:
+    """AdapterError unless the adapter is for this task and prior, and of a known format."""
+    if task not in (None, facts.task) or prior not in (None, facts.prior):
+        raise AdapterError(
+            f"{source} is an adapter for task {facts.task!r} on prior {facts.prior!r}, "
+            f"not for {task or facts.task!r} on {prior or facts.prior!r}: give the matching one."
+        )
+    if facts.format_version != FORMAT_VERSION:
+        raise AdapterError(
+            f"{source} has adapter format {facts.format_version!r}, and only {FORMAT_VERSION} is known: "
+            "update this program."
+        )
+
+
 def _pair(tensors: Mapping[str, torch.Tensor], name: str) -> tuple[torch.Tensor, torch.Tensor]:
     a, b = (tensors[f"{PEFT_PREFIX}{name}.lora_{side}.weight"].float() for side in "AB")
     return a, b
+
+
+def _fetched(pin: Pin) -> Adapter:
+    """The adapter of a repository as it is today, from the Hub or the cache on disk."""
+    found = fetch(pin, (FACTS, WEIGHTS, CONFIG))
+    return replace(load_adapter(found.folder), source=found.name, notes=found.notes)
+
+
+class AdapterMemory:
+    """Adapters that stay loaded, up to a number of bytes; the one that was not used for longest goes first.
+
+    Several callers that want one adapter at the same time wait for a single loading.
+    """
+
+    def __init__(self, budget: int = CACHE_BYTES) -> None:
+        self.budget = budget
+        self._kept: OrderedDict[str, Adapter] = OrderedDict()
+        self._loading: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str, load: Callable[[], Adapter]) -> Adapter:
+        """The adapter of that name; `load` makes it when it is not here. What `load` raises is not kept."""
+        with self._lock:
+            loading = self._loading.setdefault(name, threading.Lock())
+        with loading:
+            with self._lock:
+                if name in self._kept:
+                    self._kept.move_to_end(name)
+                    return self._kept[name]
+            adapter = load()
+            with self._lock:
+                self._kept[name] = adapter
+                while len(self._kept) > 1 and sum(kept.bytes for kept in self._kept.values()) > self.budget:
+                    self._kept.popitem(last=False)
+            return adapter
+
+    def clear(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self._kept.clear()
+
+
+MEMORY = AdapterMemory()
 
 
 class Attachment:

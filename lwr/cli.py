@@ -44,7 +44,13 @@ def restore(
     seed: Annotated[int, typer.Option(help="same seed, same pixels")] = 0,
     out: Annotated[str | None, typer.Option(help="file, or folder for several photos")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing files")] = False,
-    prior: Annotated[str, typer.Option(help="'embedded', a folder, or a Hub repository")] = "embedded",
+    prior: Annotated[
+        str, typer.Option(help="'embedded', a folder, or a Hub repository, NAMESPACE/NAME@REVISION")
+    ] = "embedded",
+    adapter: Annotated[
+        list[str] | None,
+        typer.Option(help="another adapter for its task: a folder or NAMESPACE/NAME@REVISION; repeatable"),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
     memory: Annotated[float | None, typer.Option(metavar="GB", help="working memory to stay within")] = None,
     as_json: JsonFlag = False,
@@ -53,7 +59,8 @@ def restore(
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging
 
-    from lwr.adapter import AdapterError
+    from lwr.adapter import Adapter, AdapterError
+    from lwr.hub import HubError
     from lwr.prior import PriorError
     from lwr.restore import RestoreError, Restorer
 
@@ -70,9 +77,11 @@ def restore(
     try:
         targets = _targets(photos, out)
         restorer = Restorer.load(prior, device=device, memory_gb=memory)
+        for name in adapter or ():
+            restorer.use(Adapter.open(name))
         restorer.settle(**request)
         _make_folder(targets, out)
-    except (RestoreError, PriorError, AdapterError, _UsageError) as error:
+    except (RestoreError, PriorError, AdapterError, HubError, _UsageError) as error:
         raise _usage(error, photos, as_json) from None
     failed = 0
     for index, (photo, target) in enumerate(zip(photos, targets, strict=True)):
@@ -91,6 +100,7 @@ def _restore_one(
     request: dict[str, Any],
 ) -> dict[str, Any]:
     """Restore one photo into `target` and say how it went, as the JSON line."""
+    from lwr.adapter import AdapterError
     from lwr.image import ImageError, save, writable
     from lwr.restore import RestoreError
 
@@ -103,7 +113,7 @@ def _restore_one(
         restored = restorer(photo, **request, progress=_show if sys.stderr.isatty() else None)
         remarks = list(restored.notes)
         written = save(restored.loaded, target, overwrite=overwrite, notes=remarks)
-    except (ImageError, RestoreError) as error:
+    except (AdapterError, ImageError, RestoreError) as error:
         return {"input": photo, "error": str(error)}
     for remark in remarks:
         print(f"{photo}: {remark}", file=sys.stderr)

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import nn
+
+from lwr.hub import HubError, Pin, fetch, is_repo
 from transformers import CLIPTextModel, CLIPTokenizer
 
 MAX_FILE = "9MB"  # a Space takes no plain file over 10 MB
@@ -95,35 +97,36 @@ class Prior(nn.Module):
         (folder / "prior.json").write_text(json.dumps(asdict(self.facts), indent=2) + "\n")
 
 
-def locate(name: str, revision: str | None = None) -> Path:
-    """The folder of a model: "embedded", a local folder, or a Hub repository "NAMESPACE/NAME" (fetched once).
+@dataclass(frozen=True)
+class Located:
+    """Where a model lies."""
 
-    Raises PriorError with one sentence when there is no such model, or it cannot be reached.
+    folder: Path
+    name: str  # "embedded", the folder, or "NAMESPACE/NAME@REVISION"
+    notes: tuple[str, ...] = ()  # for the user
+
+
+def locate(name: str, revision: str | None = None) -> Located:
+    """A model by name: "embedded", a local folder, or a Hub repository "NAMESPACE/NAME" (fetched once).
+
+    `revision` is a version tag, a branch or a commit; "NAMESPACE/NAME@REVISION" says the same. Raises
+    PriorError with one sentence when there is no such model, or it cannot be reached.
     """
     if name == "embedded":
-        return EMBEDDED
+        return Located(EMBEDDED, name)
     if os.path.isdir(name):  # unlike Path.is_dir, never an error, however long the name
-        return Path(name)
-    if name.count("/") != 1 or name.startswith((".", "/")):
+        return Located(Path(name), name)
+    pin = Pin.parse(name)
+    if not is_repo(pin.repo):
         raise PriorError(
             f"There is no model {name!r}: use 'embedded', the folder of a model, or a Hub repository "
             "'NAMESPACE/NAME'."
         )
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
     try:
-        return Path(snapshot_download(name, revision=revision))
-    except LocalEntryNotFoundError as error:
-        raise PriorError(
-            f"The model {name!r} is not on this machine and the Hub cannot be reached: go online once, or "
-            "use 'embedded', which needs no network."
-        ) from error
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise PriorError(
-            f"The model {name!r} (revision {revision or 'newest'}) cannot be fetched: check the name, "
-            "the revision and, if it is private, that you are logged in."
-        ) from error
+        found = fetch(Pin(pin.repo, revision or pin.revision))
+    except HubError as error:
+        raise PriorError(f"{error} ('embedded' needs no network.)") from error
+    return Located(found.folder, found.name, found.notes)
 
 
 def load_prior(folder: Path = EMBEDDED) -> Prior:

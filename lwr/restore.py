@@ -1,10 +1,11 @@
 """The one pass: photo + words -> restored photo. Command line, Space, evaluation and tests all call it."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -14,10 +15,11 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from lwr import image as images
-from lwr.adapter import Adapter, AdapterError, Attachment, load_adapter
+from lwr.adapter import Adapter, AdapterError, Attachment
+from lwr.adapter_choice import AdapterChoice
 from lwr.color import wavelet_color_fix
 from lwr.network import Encoded, RestorationNetwork, load_network
-from lwr.prior import PriorError, locate
+from lwr.prior import EMBEDDED, Located, PriorError, locate
 from lwr.prompt import route
 from lwr.sampling import sample, timesteps
 from lwr.tasks import TASKS
@@ -30,6 +32,7 @@ DEFAULT_TILE = 512  # pixels; what the network was measured with
 MAX_TILE = 2048
 BYTES_PER_PIXEL = 3000  # working memory of a float32 pass, measured by training.benchmark, rounded up
 FIXED_BYTES = 1_200_000_000  # libraries and weights
+PINS = "adapters.json"  # beside a published network: {task: "NAMESPACE/NAME@REVISION"}
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
@@ -52,7 +55,7 @@ class Settings:
     fidelity: float
     seed: int
     prior: str  # id@revision
-    adapters: dict[str, str]  # task name -> id@version
+    adapters: dict[str, str]  # task name -> id@version, or REPO@REVISION of one from the Hub
     tile: int  # pixels; photos up to TILE_SLACK times its area pass whole
 
 
@@ -72,17 +75,25 @@ class Restorer:
     """A network of its own and the adapters it has used. Calls from several threads wait for each other."""
 
     def __init__(
-        self, network: RestorationNetwork, folder: Path, device: torch.device, tile: int = DEFAULT_TILE
+        self,
+        network: RestorationNetwork,
+        source: Located | Path,
+        device: torch.device,
+        tile: int = DEFAULT_TILE,
     ) -> None:
         if tile <= OVERLAP or tile % network.multiple:
             raise RestoreError(
                 f"The tile is {tile} pixels: use a multiple of {network.multiple} above {OVERLAP}."
             )
+        source = Located(source, str(source)) if isinstance(source, Path) else source
         self.network = network.to(device).eval()
-        self.folder, self.device, self.tile = folder, device, tile
-        self._adapters: dict[str, Adapter] = {}
+        self.folder, self.device, self.tile = source.folder, device, tile
+        self.notes = source.notes  # on where the network is from
+        facts = network.prior.facts
+        self._prior = source.name if "@" in source.name else f"{facts.id}@{facts.revision}"
+        self.adapters = AdapterChoice(source.folder, facts, _pins(source.folder))
         self._attachment = Attachment(self.network)
-        self._attached: dict[str, float] = {}
+        self._attached: list[tuple[Adapter, float]] = []
         self._lock = threading.Lock()
 
     @classmethod
@@ -93,21 +104,22 @@ class Restorer:
         device: Device = "auto",
         memory_gb: float | None = None,
     ) -> "Restorer":
-        """Load the embedded network, a local folder or a Hub repository.
+        """Load the embedded network, a local folder or a Hub repository (at a tag, branch or commit).
 
         `memory_gb` bounds the working memory by the size of the tiles; None = tiles of 512 pixels.
         Raises PriorError or RestoreError with one sentence.
         """
         chosen, tile = _device(device), _tile(memory_gb)
-        folder = locate(model, revision)
+        source = locate(model, revision)
         try:
-            return cls(load_network(folder), folder, chosen, tile)
+            return cls(load_network(source.folder), source, chosen, tile)
         except PriorError:
             raise
         except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
             reason = str(error).partition("\n")[0]
             raise PriorError(
-                f"The model in {folder} is damaged ({reason}): fetch it again, or use the embedded one."
+                f"The model in {source.folder} is damaged ({reason}): fetch it again, or use the embedded "
+                "one."
             ) from error
 
     @torch.inference_mode()
@@ -134,10 +146,13 @@ class Restorer:
         loaded = images.load(image)
         size = output_size(loaded.rgb.shape[-2:], settings.scale)
         strengths = {name: s for name, s in settings.tasks.items() if s > 0}
+        adapters = {name: self.adapters.of(name) for name in strengths}  # a download holds up nobody else
+        named = {name: adapter.name for name, adapter in adapters.items()}
+        settings = replace(settings, adapters=settings.adapters | named)
         with self._lock, _memory_errors(size):
             photo = images.resize(loaded.rgb, size)
             restored = (
-                self._restore(photo, strengths, settings, progress or (lambda *_: None))
+                self._restore(photo, adapters, strengths, settings, progress or (lambda *_: None))
                 if strengths
                 else photo
             )
@@ -147,7 +162,7 @@ class Restorer:
             settings.tasks,
             settings,
             time.perf_counter() - begun,
-            loaded.notes,
+            (*loaded.notes, *self.notes, *(note for one in adapters.values() for note in one.notes)),
             result,
         )
 
@@ -174,14 +189,11 @@ class Restorer:
             fidelity = min(facts.default_fidelity if one is None else one for one in wanted)
         fidelity = _checked("fidelity", fidelity, (0, 1), "0 (the model's own picture) to 1 (the exactest)")
         seed = _checked("seed", seed, (0, 2**63 - 1), "a whole number from 0 to 2^63 - 1", int)
-        adapters = {name: self._adapter(name).facts for name in tasks}
-        versions = {name: f"{facts.id}/{name}@{a.version}" for name, a in adapters.items()}
-        return Settings(
-            tasks, scale, steps, fidelity, seed, f"{facts.id}@{facts.revision}", versions, self.tile
-        )
+        adapters = {name: self.adapters.planned(name) for name in tasks}
+        return Settings(tasks, scale, steps, fidelity, seed, self._prior, adapters, self.tile)
 
     def use(self, adapter: Adapter) -> None:
-        """Mend the adapter's task with it from now on, instead of with the one beside the network.
+        """Mend the adapter's task with it from now on, instead of with the one that comes with the network.
 
         Raises AdapterError when it is for no known task, for another prior, or of other shapes.
         """
@@ -191,29 +203,34 @@ class Restorer:
                 f"The adapter is for task {facts.task!r} on prior {facts.prior!r}: give one for "
                 f"{', '.join(TASKS)} on {prior!r}."
             )
+        self.adapters.check_revision(adapter)
         with self._lock:
-            self._attached = {}
+            self._attached = []
             self._attachment.attach([adapter], [1.0])  # tried now, so that a misfit shows here
             self._attachment.detach()
-            self._adapters[facts.task] = adapter
+            self.adapters.give(adapter)
 
-    def _adapter(self, task: str) -> Adapter:
-        if task not in self._adapters:
-            folder = self.folder / "adapters" / task
-            self._adapters[task] = load_adapter(folder, task, self.network.prior.facts.id)
-        return self._adapters[task]
-
-    def _attach(self, strengths: dict[str, float]) -> None:
-        if strengths != self._attached:
-            self._attached = {}
-            self._attachment.attach([self._adapter(name) for name in strengths], list(strengths.values()))
-            self._attached = dict(strengths)
+    def _attach(self, adapters: Mapping[str, Adapter], strengths: Mapping[str, float]) -> None:
+        """Fold these adapters into the network, unless they are in it."""
+        wanted = [(adapters[name], strength) for name, strength in strengths.items()]
+        same = len(wanted) == len(self._attached) and all(
+            a is b and s == t for (a, s), (b, t) in zip(wanted, self._attached, strict=True)
+        )
+        if not same:
+            self._attached = []
+            self._attachment.attach([adapter for adapter, _ in wanted], [strength for _, strength in wanted])
+            self._attached = wanted
 
     def _restore(
-        self, photo: torch.Tensor, strengths: dict[str, float], settings: Settings, progress: Progress
+        self,
+        photo: torch.Tensor,
+        adapters: Mapping[str, Adapter],
+        strengths: dict[str, float],
+        settings: Settings,
+        progress: Progress,
     ) -> torch.Tensor:
         """(1,3,H,W) in [0,1] at its final size -> the same, restored."""
-        self._attach(strengths)
+        self._attach(adapters, strengths)
         network, factor = self.network, self.network.prior.latent_factor
         padded, size = images.pad_to_multiple(photo.to(self.device), network.multiple)
         tiles = _Tiles(padded, settings.tile, factor)
@@ -330,6 +347,15 @@ def _memory_errors(size: tuple[int, int]) -> Iterator[None]:
         raise RestoreError(
             f"Too little memory for {size[1]}x{size[0]} pixels: lower memory_gb (--memory) or the scale."
         ) from error
+
+
+def _pins(folder: Path) -> dict[str, str]:
+    """{task: "REPO@REVISION"} of adapters on the Hub: as a published network, or as this program has them."""
+    published = folder / PINS
+    if published.exists():
+        return json.loads(published.read_text())
+    pinned = {name: task.adapter for name, task in TASKS.items() if task.adapter != "embedded"}
+    return pinned if folder == EMBEDDED else {}
 
 
 def output_size(size: tuple[int, int], scale: float) -> tuple[int, int]:

@@ -20,7 +20,7 @@ HEAVY = ("diffusers", "transformers", "peft", "huggingface_hub", "safetensors", 
 # What a part of lwr may import of lwr beside itself. A part is a folder, a file, or files of one first word
 # (prompt.py, prompt_words.py); a part that is not named here has no place in the plan.
 ALONE: tuple[str, ...] = ()
-MODEL = ("sampling", "prior", "encoder", "modulate", "decoder", "network")
+MODEL = ("hub", "sampling", "prior", "encoder", "modulate", "decoder", "network")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "__init__": ALONE,
     "image": ALONE,
@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "degrade": ALONE,
     "tasks": ("degrade",),
     "prompt": ("tasks",),
+    "hub": ALONE,
     "prior": MODEL,
     "encoder": MODEL,
     "modulate": MODEL,

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import torch
 
-from lwr.adapter import FACTS, AdapterError, load_adapter
+from lwr.adapter import Adapter, AdapterError
+from lwr.hub import HubError
 from lwr.prior import PriorError
 from lwr.restore import RestoreError, Restorer
 from training import report
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     plan = read_arguments(argv, __doc__)
     try:
         run(plan, shlex.join([*COMMAND.split(), *argv]))
-    except (AdapterError, PriorError, ResultsError, RestoreError, SampleError) as error:
+    except (AdapterError, HubError, PriorError, ResultsError, RestoreError, SampleError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0
@@ -57,8 +58,8 @@ def run(plan: Plan, command: str) -> None:
     begun = time.time()
     plan.prepare_files()
     restorer = Restorer.load(plan.prior)
-    for folder in plan.adapter:
-        use_adapter(restorer, Path(folder))
+    for name in plan.adapter:
+        restorer.use(Adapter.open(name))
     default = restorer.network.prior.facts.default_fidelity
     cases, swapped = plan.cases(default), plan.swapped(default)
     cases = list({case.name: case for case in [*cases, *swapped]}.values())
@@ -99,15 +100,6 @@ def run(plan: Plan, command: str) -> None:
             f"None of the photos in {plan.source} could be measured ({len(found.skipped)} lost)."
         )
     _finish(plan, results, found, judge, other)
-
-
-def use_adapter(restorer: Restorer, folder: Path) -> None:
-    """Mend a task with the adapter in `folder`; AdapterError says what is wrong with it."""
-    try:
-        task = json.loads((folder / FACTS).read_text())["task"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise AdapterError(f"{folder} is no adapter: it has no {FACTS} that names its task.") from error
-    restorer.use(load_adapter(folder, task, restorer.network.prior.facts.id))
 
 
 def _baselines(plan: Plan, asked: Mapping[str, float]) -> tuple[dict[str, list[Baseline]] | None, list[str]]:

@@ -40,7 +40,7 @@ class Plan:
     task: str | None
     prompt: str | None  # None, and no task: every task
     prior: str
-    adapter: list[str]  # folders
+    adapter: list[str]  # folders, or NAMESPACE/NAME@REVISION on the Hub
     fidelity: list[float] | None  # None: the prior's default and 1
     steps: int | None  # None: the prior's default
     swap: bool
@@ -166,8 +166,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--adapter",
         action="append",
         default=[],
-        metavar="FOLDER",
-        help="use this adapter for its task; may be given several times",
+        metavar="ADAPTER",
+        help="a folder or NAMESPACE/NAME@REVISION, to use for its task; may be given several times",
     )
     group.add_argument(
         "--fidelity", type=_numbers, metavar="0,0.5,1", help="default: the prior's default, and 1"

@@ -1,0 +1,242 @@
+"""Files of one revision of a Hugging Face repository: fetched once, checked, and every fault told in a sentence.
+
+`fetch` asks the Hub what a revision means today, downloads what the cache lacks, and compares each file with
+the hash that git or LFS knows it by. Without a network it takes what the cache holds and says so.
+"""
+
+import errno
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class HubError(ValueError):
+    """A repository, version or file that cannot be had; one sentence: what is wrong, and what to do."""
+
+
+class DamagedError(HubError):
+    """Files that are not what the Hub says they are. They have been deleted."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A revision on this machine."""
+
+    folder: Path
+    name: str  # "NAMESPACE/NAME@REVISION", a version tag or a commit: it means the same files tomorrow
+    notes: tuple[str, ...]  # for the user: a branch that was resolved, a newer version, no network
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A repository and a revision of it."""
+
+    repo: str
+    revision: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Pin":
+        """ "NAMESPACE/NAME@REVISION", or without a revision."""
+        repo, _, revision = text.partition("@")
+        return cls(repo, revision or None)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the revision is a version or a commit, which nobody moves."""
+        return bool(self.revision and (VERSION.fullmatch(self.revision) or COMMIT.fullmatch(self.revision)))
+
+    def __str__(self) -> str:
+        return f"{self.repo}@{self.revision or 'main'}"
+
+
+def is_repo(name: str) -> bool:
+    """Whether `name` may be a repository of the Hub, "NAMESPACE/NAME"."""
+    return name.count("/") == 1 and not name.startswith((".", "/")) and not name.endswith("/")
+
+
+def fetch(pin: Pin, patterns: Sequence[str] | None = None) -> Fetched:
+    """The files of a revision that match `patterns` (all of them: None), from the Hub or from its cache.
+
+    `pin.revision` is a version tag, a branch or a commit; None is the default branch. Raises HubError.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    with _faults_told(pin):
+        refs, trouble = _refs(pin)
+        if refs is not None:
+            _check_revision(pin, refs)
+        online = refs is not None
+        try:
+            folder = Path(
+                snapshot_download(
+                    pin.repo, revision=pin.revision, allow_patterns=patterns, local_files_only=not online
+                )
+            )
+        except LocalEntryNotFoundError as error:
+            if online:
+                raise
+            raise HubError(f"{trouble}, and {pin} is not on this machine: try again later.") from error
+    _verify(folder, pin)
+    commit = folder.name
+    notes = [] if trouble is None else [f"{trouble}: the copy of {pin} on this machine was used."]
+    fixed = pin.is_fixed
+    if refs is not None:
+        branches = {ref.name for ref in refs.branches}
+        versions = {ref.name for ref in refs.tags}
+        fixed = fixed or pin.revision in versions
+        if (pin.revision or "main") in branches and not fixed:
+            notes.append(
+                f"{pin} is a branch: its commit {commit} of today was used; ask for that one to keep it."
+            )
+        notes += _newer(pin, versions)
+    return Fetched(folder, f"{pin.repo}@{pin.revision if fixed else commit}", tuple(notes))
+
+
+def _refs(pin: Pin) -> tuple[Any, str | None]:
+    """(branches and tags, None), or (None, why the Hub cannot be asked)."""
+    import httpx2
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    try:
+        return HfApi().list_repo_refs(pin.repo), None
+    except (httpx2.TransportError, OfflineModeIsEnabled):
+        return None, "The Hub cannot be reached"
+    except HfHubHTTPError as error:
+        code = error.response.status_code
+        if code == 429 or code >= 500:
+            return None, f"The Hub is busy (status {code}{_wait(error)})"
+        raise
+
+
+def _check_revision(pin: Pin, refs: Any) -> None:
+    known = {ref.name for ref in (*refs.branches, *refs.tags)}
+    if pin.revision is None or pin.revision in known or COMMIT.fullmatch(pin.revision):
+        return
+    versions = sorted((ref.name for ref in refs.tags if VERSION.fullmatch(ref.name)), key=_order)
+    there = f"there are {', '.join(versions[-5:])}" if versions else "it has no version yet"
+    raise HubError(f"{pin.repo} has no revision {pin.revision!r}: {there}. Ask for one that is there.")
+
+
+def _newer(pin: Pin, versions: set[str]) -> Iterator[str]:
+    """A sentence when a later version than the pinned one is published."""
+    ordered = sorted((name for name in versions if VERSION.fullmatch(name)), key=_order)
+    pinned = VERSION.fullmatch(pin.revision or "")
+    if ordered and pinned and _order(ordered[-1]) > _order(pinned[0]):
+        yield f"{pin.repo} has a newer version, {ordered[-1]}; {pinned[0]} was asked for and used."
+
+
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(map(int, VERSION.fullmatch(version).groups()))
+
+
+# ---- what arrived
+
+
+def _verify(folder: Path, pin: Pin) -> None:
+    """Delete and refuse each file whose content is not what its name in the cache, its hash, promises.
+
+    Where the cache holds plain copies (no symbolic links, as on some Windows) there is no such name.
+    """
+    damaged = []
+    for path in (path for path in folder.rglob("*") if path.is_symlink()):
+        blob = path.resolve()
+        if _hash(blob) != blob.name:
+            blob.unlink(missing_ok=True)
+            path.unlink()
+            damaged.append(str(path.relative_to(folder)))
+    if damaged:
+        raise DamagedError(
+            f"{', '.join(sorted(damaged))} of {pin} is not what the Hub published (wrong hash): it was not used "
+            "and has been deleted. Try again to fetch it anew."
+        )
+
+
+def _hash(blob: Path) -> str | None:
+    """SHA-256 of a large file, git's SHA-1 of another; None when there is no such file."""
+    if not blob.exists():
+        return None
+    large = len(blob.name) == 64
+    digest = hashlib.sha256() if large else hashlib.sha1(b"blob %d\0" % blob.stat().st_size)
+    with blob.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+# ---- what may go wrong
+
+
+@contextmanager
+def _faults_told(pin: Pin) -> Iterator[None]:
+    """Turn what the client library raises into a HubError of one sentence."""
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        yield
+    except HubError:
+        raise
+    except HFValidationError as error:
+        raise HubError(f"{pin.repo!r} is no name of a repository: use NAMESPACE/NAME.") from error
+    except (LocalEntryNotFoundError, httpx2.TransportError) as error:
+        status = _status(error)
+        reason = f"the Hub is busy (status {status[0]}{status[1]})" if status else "the Hub cannot be reached"
+        raise HubError(f"{pin} is not on this machine and {reason}: try again{_later(status)}.") from error
+    except HfHubHTTPError as error:
+        raise HubError(_refusal(pin, error)) from error
+    except OSError as error:
+        raise HubError(_disk(pin, error)) from error
+
+
+def _refusal(pin: Pin, error: Any) -> str:
+    code, said = error.response.status_code, error.response.headers.get("X-Error-Message", "")
+    if "credentials" in said:
+        return "The Hub does not know your token: log in again with `hf auth login`, or correct HF_TOKEN."
+    if code in (401, 403, 404):
+        return (
+            f"There is no repository {pin.repo}, or it is private: check the name, and log in with "
+            "`hf auth login` if it is yours."
+        )
+    return f"The Hub would not give {pin} (status {code}{_wait(error)}): try again later."
+
+
+def _disk(pin: Pin, error: OSError) -> str:
+    from huggingface_hub import constants
+
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"There is no room for {pin} in {constants.HF_HUB_CACHE}: free some, or set HF_HUB_CACHE to a "
+            "folder on a larger disk, and try again."
+        )
+    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        return f"{constants.HF_HUB_CACHE} cannot be written to: set HF_HUB_CACHE to a folder of yours."
+    if "Consistency" in str(error):
+        return f"A file of {pin} arrived incomplete and was not used: try again."
+    return f"{pin} could not be fetched ({str(error).partition(chr(10))[0]}): try again."
+
+
+def _status(error: BaseException | None) -> tuple[int, str] | None:
+    """(HTTP status, when to come back) of the answer behind an error, if there was one."""
+    while error is not None:
+        if getattr(error, "response", None) is not None:
+            return error.response.status_code, _wait(error)
+        error = error.__cause__
+    return None
+
+
+def _later(status: tuple[int, str] | None) -> str:
+    return " later" if status else " when you are online"
+
+
+def _wait(error: Any) -> str:
+    seconds = error.response.headers.get("Retry-After", "")
+    return f", come back in {seconds} seconds" if seconds.isdigit() else ""
