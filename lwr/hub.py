@@ -1,4 +1,4 @@
-"""Files of one revision of a Hugging Face repository: fetched once, checked, and every fault told in a sentence.
+"""Files of one revision of a Hugging Face repository: fetched once, checked, and faults told in a sentence.
 
 `fetch` asks the Hub what a revision means today, downloads what the cache lacks, and compares each file with
 the hash that git or LFS knows it by. Without a network it takes what the cache holds and says so.
@@ -155,8 +155,8 @@ def _verify(folder: Path, pin: Pin) -> None:
             damaged.append(str(path.relative_to(folder)))
     if damaged:
         raise DamagedError(
-            f"{', '.join(sorted(damaged))} of {pin} is not what the Hub published (wrong hash): it was not used "
-            "and has been deleted. Try again to fetch it anew."
+            f"{', '.join(sorted(damaged))} of {pin} is not what the Hub published (wrong hash): it was "
+            "not used and has been deleted. Try again to fetch it anew."
         )
 
 

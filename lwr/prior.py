@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import nn
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from lwr.hub import HubError, Pin, fetch, is_repo
-from transformers import CLIPTextModel, CLIPTokenizer
 
 MAX_FILE = "9MB"  # a Space takes no plain file over 10 MB
 EMBEDDED = Path(__file__).parent / "embedded"

@@ -109,6 +109,10 @@ def test_clean_photos_every_task_and_the_swap(tmp_path: Path, run: Run) -> None:
     assert results["scores"]["super-resolution|baseline bicubic|-"]["psnr_gain"] == 0
     assert [lost["name"] for lost in results["skipped"]] == ["broken.png"]
     assert Image.open(sheet).width == 3 * 256 and Image.open(curve).width > 500
+    worst = results["sheets"]["sheet-deblur.jpg"][-1]
+    scored = results["photos"][worst["case"]]["a.png"]
+    assert worst["psnr_gain"] == pytest.approx(scored["psnr_output"] - scored["psnr_input"], abs=1e-3)
+    assert (tmp_path / "sheet-deblur.jpg").exists()
     run(*words, "--limit", 1, "--task", "deblur", "--no-swap", "--no-baselines")  # all are its own files
 
 

@@ -12,7 +12,7 @@ from lwr.tasks import TASKS
 from training.baselines import Baseline, apply
 from training.photo_shards import Skipped
 from training.photos import Photo
-from training.report import SHEET_ROWS, SheetRow, sheet_row
+from training.report import SHEET_ROWS, SheetFacts, SheetRow, sheet_row
 from training.samples import Sample, damaged_samples
 from training.scores import Judge, Row, Rows, Summary, row, summaries
 
@@ -47,6 +47,7 @@ class Evaluation:
     rows: Rows
     skipped: list[Skipped] = field(default_factory=list)
     sheet: list[SheetRow] = field(default_factory=list)  # of the first photos
+    worst: dict[str, SheetRow] = field(default_factory=dict)  # {damage: the photo that gained least}
 
 
 def evaluate(
@@ -74,10 +75,19 @@ def evaluate(
                 found.skipped.append(Skipped(f"{sample.id} ({case.name})", str(error)))
                 continue
             output = images.to_tensor(restored.image)
-            found.rows[case.name][sample.id] = row(before, judge(output, sample.clean), restored.seconds)
-            if case is shown.get(case.damage) and len(found.sheet) < SHEET_ROWS:
-                title = f"{sample.id}, {case.name.replace('|', ', ')}"
-                found.sheet.append(sheet_row(title, (enlarged, output, sample.clean)))
+            scored = row(before, judge(output, sample.clean), restored.seconds)
+            found.rows[case.name][sample.id] = scored
+            if case is shown.get(case.damage):
+                gain = None if sample.clean is None else scored["psnr_output"] - scored["psnr_input"]
+                facts = SheetFacts(sample.id, case.name, case.damage, gain, sample.credit)
+                worst = found.worst.get(case.damage)
+                bad = gain is not None and (worst is None or gain < worst.facts.psnr_gain)
+                if bad or len(found.sheet) < SHEET_ROWS:
+                    drawn = sheet_row(facts, (enlarged, output, sample.clean))
+                    if len(found.sheet) < SHEET_ROWS:
+                        found.sheet.append(drawn)
+                    if bad:
+                        found.worst[case.damage] = drawn
         if baselines is not None:
             for name, scored in _beside(sample, enlarged, before, judge, baselines[sample.damage]):
                 found.rows.setdefault(f"{sample.damage}|baseline {name}|-", {})[sample.id] = scored

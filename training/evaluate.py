@@ -129,11 +129,11 @@ def _finish(
             }
         except ResultsError as error:
             failure = error
+    if plan.sheet and found.sheet:
+        results["sheets"] = report.write_sheets(found.sheet, found.worst, plan.sheet)
     readable = report.markdown(results)
     plan.out.write_text(_dumped(results, found.rows), encoding="utf-8")
     plan.out.with_suffix(".md").write_text(readable, encoding="utf-8")
-    if plan.sheet and found.sheet:
-        report.write_sheet(found.sheet, plan.sheet)
     if plan.curve:
         report.write_curve(results["scores"], results["default_fidelity"], judge.distance_key, plan.curve)
     print(readable)

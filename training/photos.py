@@ -8,7 +8,7 @@ stand on both sides.
 import hashlib
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,6 +31,7 @@ class Photo:
     photo: str
     pixels: torch.Tensor
     clear: bool  # fit to be a haze-free target
+    credit: str = ""  # whose it is and under which licence, as far as its collection says
 
 
 def split_of(photo: str) -> Split:
@@ -102,7 +103,14 @@ def _photo(picture: Picture) -> Photo | Skipped:
         clear = float(picture.dark_channel or 0) <= MAX_CLEAR_DARK_CHANNEL
     except Exception as error:  # on damaged bytes decoders raise anything; reading fails in as many ways
         return Skipped(picture.name, reason(error))
-    return Photo(picture.id, picture.photo, pixels, clear)
+    return Photo(picture.id, picture.photo, pixels, clear, _credit(picture.facts))
+
+
+def _credit(facts: Mapping[str, str]) -> str:
+    """ "Jane Doe, CC-BY-4.0, https://example.org/photo"."""
+    rows = (("author",), ("license", "licence"), ("source_url", "source_path", "source"))
+    found = [next((facts[name] for name in names if facts.get(name)), "") for names in rows]
+    return ", ".join(text for text in found if text)
 
 
 def _nothing_found(source: str | Path, split: Split | None, others: int, lost: Sequence[Skipped]) -> str:

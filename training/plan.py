@@ -12,7 +12,7 @@ from tqdm import tqdm
 from lwr.tasks import TASKS
 from training.cases import Case, swap_cases
 from training.photo_shards import Skipped
-from training.report import check_ours
+from training.report import check_ours, sheet_of
 from training.samples import (
     Sample,
     clean_photos,
@@ -80,7 +80,8 @@ class Plan:
             raise ResultsError("Photos without targets have no PSNR to draw: leave out --curve.")
         if self.curve and importlib.util.find_spec("matplotlib") is None:
             raise ResultsError("--curve needs matplotlib: pip install matplotlib==3.11.2")
-        for path in (self.out, self.out.with_suffix(".md"), self.sheet, self.curve):
+        sheets = [sheet_of(self.sheet, damage) for damage in self.damages] if self.sheet else []
+        for path in (self.out, self.out.with_suffix(".md"), self.sheet, *sheets, self.curve):
             if path is not None:
                 check_ours(path)
                 try:

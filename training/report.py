@@ -1,7 +1,7 @@
 """What people look at: tables in Markdown, a sheet of pictures, a plot of what fidelity trades."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -13,21 +13,58 @@ from training.scores import COMMAND, ResultsError, Summary, is_results, read_jso
 HEADER = f"<!-- Written by {COMMAND} -->"
 CELL = 256  # pixels, of one picture in the sheet
 SHEET_ROWS = 12
+EXAMPLES = 3  # photos in the sheet of one damage, before its worst
 NAMES = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "perceptual": "distance", "niqe": "NIQE"}
+
+
+@dataclass(frozen=True)
+class SheetFacts:
+    """What a row of the sheet shows."""
+
+    photo: str
+    case: str  # as in the table: damage|asked for|fidelity
+    damage: str
+    psnr_gain: float | None  # in dB
+    credit: str  # whose photo it is, as far as its collection says
+
+    @property
+    def title(self) -> str:
+        """What stands above the pictures."""
+        gain = "" if self.psnr_gain is None else f", {self.psnr_gain:+.2f} dB"
+        return f"{self.photo}, {self.case.replace('|', ', ')}{gain}"
 
 
 @dataclass(frozen=True)
 class SheetRow:
     """One photo in the sheet: input, output, and the target if there is one, at most CELL pixels wide."""
 
-    title: str
+    facts: SheetFacts
     pictures: tuple[Image.Image, ...]
 
 
-def sheet_row(title: str, pictures: Sequence[torch.Tensor | None]) -> SheetRow:
+def sheet_row(facts: SheetFacts, pictures: Sequence[torch.Tensor | None]) -> SheetRow:
     """Images (1,3,H,W) in [0,1], made small at once so that many large photos fit."""
     small = (ImageOps.contain(images.to_pil(p), (CELL, CELL)) for p in pictures if p is not None)
-    return SheetRow(title, tuple(small))
+    return SheetRow(facts, tuple(small))
+
+
+def write_sheets(rows: Sequence[SheetRow], worst: Mapping[str, SheetRow], path: Path) -> dict[str, object]:
+    """The sheet of all rows, and one for each damage that ends with its worst photo; what they show.
+
+    Returns {file name: facts of its rows}.
+    """
+    sheets = {path: list(rows)}
+    for damage, last in worst.items():
+        best = [row for row in rows if row.facts.damage == damage and row.facts.photo != last.facts.photo]
+        sheets[sheet_of(path, damage)] = [*best[:EXAMPLES], last]
+    for file, shown in sheets.items():
+        write_sheet(shown, file)
+    return {file.name: [asdict(row.facts) for row in shown] for file, shown in sheets.items()}
+
+
+def sheet_of(path: Path, damage: str) -> Path:
+    """The sheet of one damage beside that of all."""
+    return path.with_name(f"{path.stem}-{damage}{path.suffix}")
 
 
 def write_sheet(rows: Sequence[SheetRow], path: Path) -> None:
@@ -39,7 +76,9 @@ def write_sheet(rows: Sequence[SheetRow], path: Path) -> None:
     for index, row in enumerate(rows):
         top = index * (CELL + bar)
         names = " | ".join(("input", "output", "target")[: len(row.pictures)])
-        draw.text((4, top + 2), f"{names}: {row.title}".encode("ascii", "replace").decode(), fill="black")
+        draw.text(
+            (4, top + 2), f"{names}: {row.facts.title}".encode("ascii", "replace").decode(), fill="black"
+        )
         for column, picture in enumerate(row.pictures):
             sheet.paste(picture, (column * CELL, top + bar))
     sheet.save(path, quality=88, comment=COMMAND.encode())

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -33,6 +33,7 @@ class Sample:
     degraded: torch.Tensor
     clean: torch.Tensor | None  # None: nobody knows how it should look
     scale: float  # output side / input side to ask for
+    credit: str = ""  # whose photo it is
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,13 @@ def one_crop_each(photos: Sequence[Photo], skipped: list[Skipped] | None = None)
     for photo in ordered:
         if min(photo.pixels.shape[:2]) >= SIZE:
             cut = photo.pixels[:SIZE, :SIZE]
-            first.setdefault(photo.photo, Photo(photo.id, photo.photo, cut, photo.clear))
+            first.setdefault(photo.photo, replace(photo, pixels=cut))
     small = [photo for photo in ordered if photo.photo not in first]
     for photo in small:
         height, width = (min(side, SIZE) // MULTIPLE * MULTIPLE for side in photo.pixels.shape[:2])
         if min(height, width) >= LEAST:
             cut = _centre(photo.pixels, height, width)
-            first.setdefault(photo.photo, Photo(photo.id, photo.photo, cut, photo.clear))
+            first.setdefault(photo.photo, replace(photo, pixels=cut))
         elif skipped is not None:
             skipped.append(Skipped(photo.id, f"a side is shorter than {LEAST} pixels"))
     if small:
@@ -105,7 +106,7 @@ def damaged_samples(photos: Iterable[Photo], tasks: Sequence[str] = tuple(TASKS)
         clean = photo.pixels.permute(2, 0, 1)[None].float() / 255
         for task in tasks:
             if task != "dehaze" or photo.clear:
-                yield Sample(photo.id, task, damaged(photo.id, clean, task), clean, 1)
+                yield Sample(photo.id, task, damaged(photo.id, clean, task), clean, 1, photo.credit)
 
 
 def find_pairs(folder: Path, limit: int | None, skipped: list[Skipped]) -> list[Pair]:

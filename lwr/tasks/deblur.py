@@ -56,6 +56,7 @@ TASK = Task(
         ),
     ),
     degrade=degrade,
+    adapter="embedded",  # or "NAMESPACE/NAME@vX.Y.Z" on the Hub
     default_scale=1.0,
     color_fix="wavelet",
     formation="""`I = G(clip(k * L) + n)`: the light `L` of the clean photo (its sRGB curve undone,

@@ -47,6 +47,7 @@ TASK = Task(
         ),
     ),
     degrade=degrade,
+    adapter="embedded",  # or "NAMESPACE/NAME@vX.Y.Z" on the Hub
     default_scale=1.0,
     color_fix="none",
     formation="""Koschmieder's law: `I = J t + A (1 - t)` with `t = exp(-beta d)`, for the clean photo

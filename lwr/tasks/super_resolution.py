@@ -71,6 +71,7 @@ TASK = Task(
         idioms=phrases("same resolution, same size, keep the size, original size, big deal, in detail"),
     ),
     degrade=degrade,
+    adapter="embedded",  # or "NAMESPACE/NAME@vX.Y.Z" on the Hub
     default_scale=4.0,
     color_fix="wavelet",
     formation="""The second-order degradation of Real-ESRGAN (Wang et al. 2021) with the milder ranges

@@ -1,0 +1,172 @@
+"""Cards of the network, the adapters and the Space: templates in cards/, filled and never typed.
+
+Numbers come from training/results, facts from task constants and manifests; metadata goes through
+huggingface_hub's card classes. (The dataset's card is made with the set, by training/dataset/card.py.)
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData, SpaceCard, SpaceCardData
+
+from lwr.adapter import AdapterFacts
+from lwr.prior import PriorFacts
+from lwr.tasks import TASKS
+from lwr.tasks.base import Task
+from training.publishing.names import Names
+from training.publishing.results import Results
+
+TEMPLATES = Path(__file__).parents[2] / "cards"
+SHEET = "assets/examples.jpg"  # in the repository
+LICENSE = "apache-2.0"
+TAGS = ("image-restoration", "lwr")
+METRICS = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS (AlexNet)"}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Results that belong to one network, and which of its tasks they cover."""
+
+    results: Results
+    adapters: Mapping[str, str]  # task -> "PRIOR/TASK@VERSION" as measured
+
+    @classmethod
+    def of(cls, results: Results, prior: PriorFacts, adapters: Mapping[str, AdapterFacts]) -> "Measured":
+        """`results`, or none of the evaluation when it measured other weights."""
+        known = results.file("evaluate").get("adapters", {})
+        same = results.file("evaluate").get("prior") == f"{prior.id}@{prior.revision}"
+        fits = {
+            task: known[task]
+            for task, facts in adapters.items()
+            if same and known.get(task) == f"{facts.prior}/{task}@{facts.version}"
+        }
+        return cls(results if same else Without(results, "evaluate"), fits)
+
+
+class Without(Results):
+    """Results of which one file is left out."""
+
+    def __init__(self, results: Results, name: str) -> None:
+        super().__init__(results.folder)
+        self._files[name] = {}
+
+
+def prior_card(names: Names, pins: Mapping[str, str], measured: Measured) -> str:
+    """README.md of the network's repository."""
+    tasks = [{"name": name, "repo": names.adapter(name)} for name in pins]
+    data = ModelCardData(
+        license=LICENSE,
+        library_name="diffusers",
+        pipeline_tag="image-to-image",
+        datasets=[names.dataset],
+        metrics=list(METRICS),
+        tags=[*TAGS, *pins],
+        **_index(names.prior, names, list(measured.adapters), measured.results),
+    )
+    return _filled(
+        ModelCard, "prior.md", data, names, measured.results,
+        tasks=tasks, pins=pins, tasks_there=list(pins), sheet=SHEET, repo=names.prior,
+        credits=_credits(measured.results, "evaluate.jpg"), minutes=measured.results.minutes(),
+    )  # fmt: skip
+
+
+def adapter_card(names: Names, task: Task, facts: AdapterFacts, size: int, measured: Measured) -> str:
+    """README.md of one adapter's repository; `size` of its weights in bytes."""
+    results, scored = measured.results, task.name in measured.adapters
+    repo = names.adapter(task.name)
+    data = ModelCardData(
+        license=LICENSE,
+        library_name="peft",
+        pipeline_tag="image-to-image",
+        base_model=names.prior,
+        base_model_relation="adapter",
+        datasets=[names.dataset],
+        metrics=list(METRICS),
+        tags=[*TAGS, "lora", task.name],
+        **_index(repo, names, [task.name] if scored else [], results),
+    )
+    default = task.default_fidelity or results.file("evaluate").get("default_fidelity", 1)
+    sheet = results.folder / f"evaluate-{task.name}.jpg"
+    return _filled(
+        ModelCard, "adapter.md", data, names, results,
+        task=task, facts=facts, scored=scored, base=names.prior,
+        megabytes=results.say(size / 1e6, ".1f"), fidelity=f"{default:g}", repo=repo,
+        sheet=SHEET if scored and sheet.exists() else None, credits=_credits(results, sheet.name),
+        minutes=results.minutes() if results.file("training") else None,
+    )  # fmt: skip
+
+
+def space_card(names: Names, pins: Mapping[str, str], measured: Measured, requirements: str) -> str:
+    """README.md of the Space, its front matter included."""
+    gradio = re.search(r"^gradio==(\S+)$", requirements, re.MULTILINE)
+    data = SpaceCardData(
+        title="LWR - Light-Weight Restoration",
+        emoji="📷",
+        colorFrom="blue",
+        colorTo="green",
+        sdk="gradio",
+        sdk_version=gradio[1],
+        python_version="3.11",
+        app_file="app.py",
+        pinned=False,
+        license=LICENSE,
+        short_description="Say what is wrong with a photo; get it back mended",
+        models=[names.prior, *(pin.split("@")[0] for pin in pins.values())],
+        datasets=[names.dataset],
+        tags=[*TAGS, *pins],
+        suggested_hardware="zero-a10g",
+    )
+    return _filled(
+        SpaceCard, "space.md", data, names, measured.results,
+        pins=pins, tasks_there=list(pins), repo=names.space,
+    )  # fmt: skip
+
+
+def _filled(kind: type, template: str, data: Any, names: Names, results: Results, **facts: Any) -> str:
+    scores = results.file("evaluate").get("scores", {})
+    photos = max((row["photos"] for row in scores.values()), default=0)
+    text = kind.from_template(
+        data,
+        template_path=str(TEMPLATES / template),
+        version=names.version,
+        space=names.space,
+        dataset=names.dataset,
+        measured=results,
+        photos=results.say(photos, "d"),
+        **facts,
+    )
+    return str(text)
+
+
+def _index(model: str, names: Names, tasks: Sequence[str], results: Results) -> dict[str, Any]:
+    """The card's model-index: what each task measured at its default fidelity."""
+    found = []
+    for name in tasks:
+        default = TASKS[name].default_fidelity or results.value("evaluate", "default_fidelity")
+        row = results.file("evaluate")["scores"].get(f"{name}|{name}|fidelity {default:g}", {})
+        found += [
+            EvalResult(
+                task_type="image-to-image",
+                task_name=TASKS[name].title,
+                dataset_type=names.dataset,
+                dataset_name=f"LWR validation photographs, {name}",
+                dataset_config=name,
+                dataset_split="validation",
+                metric_type=metric,
+                metric_name=title,
+                metric_value=row[f"{metric}_output"],
+            )
+            for metric, title in METRICS.items()
+            if f"{metric}_output" in row
+        ]
+    return {"model_name": model, "eval_results": found} if found else {}
+
+
+def _credits(results: Results, sheet: str) -> str:
+    """Whose photos a sheet shows."""
+    rows = results.file("evaluate").get("sheets", {}).get(sheet, [])
+    named = {row["photo"]: row["credit"] for row in rows}
+    return "; ".join(f"{photo}: {credit or 'not stated'}" for photo, credit in named.items())

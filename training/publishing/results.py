@@ -1,0 +1,79 @@
+"""Numbers for cards: every one comes from a file in training/results, with the command that measured it."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from training.report import swap_table, table
+
+FOLDER = Path(__file__).parents[1] / "results"
+NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?")
+
+
+class Results:
+    """The measurements in a folder; `given` are the numbers that went into cards, as they stand there."""
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        self.folder = folder
+        self.given: set[str] = set()
+        self._files: dict[str, dict[str, Any]] = {}
+
+    def file(self, name: str) -> dict[str, Any]:
+        """The content of NAME.json; {} when it was not measured."""
+        if name not in self._files:
+            path = self.folder / f"{name}.json"
+            self._files[name] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return self._files[name]
+
+    def value(self, name: str, *keys: str) -> Any:
+        """What stands under these keys in NAME.json; KeyError when it is not there."""
+        found: Any = self.file(name)
+        for key in keys:
+            found = found[key]
+        return found
+
+    def number(self, name: str, *keys: str, form: str = ".2f") -> str:
+        """The number under these keys, as a card shows it."""
+        return self.say(self.value(name, *keys), form)
+
+    def say(self, value: float, form: str = ".2f") -> str:
+        """A number that was worked out from measurements."""
+        return self._noted(format(value, form))
+
+    def text(self, name: str, *keys: str) -> str:
+        """The words under these keys."""
+        return self._noted(str(self.value(name, *keys)))
+
+    def command(self, name: str) -> str:
+        """The command line that wrote NAME.json."""
+        return self.text(name, "command")
+
+    def scores(self, damage: str) -> dict[str, Mapping[str, Any]]:
+        """Rows of the evaluation of this damage under its own task, and of what else was tried on it."""
+        rows = self.file("evaluate").get("scores", {})
+        return {
+            case: scored
+            for case, scored in rows.items()
+            if case.startswith((f"{damage}|{damage}|", f"{damage}|baseline"))
+        }
+
+    def score_table(self, damages: Sequence[str]) -> str:
+        """The evaluation's table of these damages."""
+        rows = {case: scored for damage in damages for case, scored in self.scores(damage).items()}
+        return self._noted(table(rows))
+
+    def swap_table(self) -> str:
+        """PSNR gain under the right and the wrong prompts."""
+        return self._noted(swap_table(self.value("evaluate", "swap")))
+
+    def minutes(self, rungs: Sequence[str] | None = None) -> tuple[str, str]:
+        """(minutes of training, core-hours) that went into the shipped weights, or into some of the rungs."""
+        runs = [run for run in self.value("training", "runs") if rungs is None or run["rung"] in rungs]
+        core_hours = sum(run["minutes"] * run["cores"] for run in runs) / 60
+        return self.say(sum(run["minutes"] for run in runs), ".0f"), self.say(core_hours, ".1f")
+
+    def _noted(self, text: str) -> str:
+        self.given |= set(NUMBER.findall(text))
+        return text

@@ -1,0 +1,190 @@
+"""From content to a version on the Hub: one commit, then the tag; done again it does nothing or goes on.
+
+Large files travel first, in parts, and what has arrived is not sent twice. Only the commit makes them part of
+the repository, and only when that holds exactly what was meant does the tag appear.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+from huggingface_hub.hf_api import RepoFile
+
+from training.publishing.content import Publication, PublishError
+from training.storage import sha256
+
+PART = 32  # files whose upload is one part
+MADE_BY_HUB = ".gitattributes"  # it comes with a new repository and belongs to the Hub
+Say = Callable[[str], None]
+
+
+def check_login(api: HfApi, namespace: str) -> None:
+    """PublishError unless somebody is logged in who may write to the namespace."""
+    with faults_told("the Hub"):
+        user = api.whoami()
+    allowed = {user["name"], *(organisation["name"] for organisation in user.get("orgs", []))}
+    if namespace not in allowed:
+        raise PublishError(
+            f"You are logged in as {user['name']} and may not publish for {namespace}: use --namespace "
+            f"with one of {', '.join(sorted(allowed))}, or log in as somebody else."
+        )
+    if user.get("auth", {}).get("accessToken", {}).get("role") == "read":
+        raise PublishError("Your token may only read: log in with one that may write, `hf auth login`.")
+
+
+def publish(api: HfApi, publication: Publication, version: str, private: bool, say: Say) -> str:
+    """Bring a repository to this version; its address. PublishError says why not.
+
+    A version that is there with the same content is left alone; with other content it is refused.
+    """
+    repo, kind = publication.repo, publication.kind
+    with faults_told(f"{repo}"):
+        for needed in publication.needs:
+            _check_needed(api, *needed.split("@"))
+        sdk = "gradio" if kind == "space" else None
+        api.create_repo(repo, repo_type=kind, private=private, exist_ok=True, space_sdk=sdk)
+        if private and not api.repo_info(repo, repo_type=kind).private:
+            raise PublishError(
+                f"{repo} is there and public: make it private on the Hub, or leave out --private."
+            )
+        refs = api.list_repo_refs(repo, repo_type=kind)
+        tags = {ref.name: ref.target_commit for ref in refs.tags}
+        hashes = {path: _Hashes(content) for path, content in publication.files.items()}
+        if version in tags:
+            _compare_tagged(api, publication, version, hashes)
+            say(f"{kind} {repo} {version} is published already, with this content.")
+        else:
+            tip = {ref.name: ref.target_commit for ref in refs.branches}["main"]
+            commit = _bring_up(api, publication, version, hashes, tip, say)
+            api.create_tag(repo, tag=version, revision=commit, repo_type=kind)
+            say(f"{kind} {repo} {version} is published.")
+    prefix = {"model": "", "dataset": "datasets/", "space": "spaces/"}[kind]
+    return f"{api.endpoint}/{prefix}{repo}/tree/{version}"
+
+
+class _Hashes:
+    """Size and hashes of a file, each worked out when it is first asked for."""
+
+    def __init__(self, content: Path | bytes) -> None:
+        self.content = content
+        self.size = len(content) if isinstance(content, bytes) else content.stat().st_size
+
+    def is_that(self, there: RepoFile) -> bool:
+        """Whether the Hub's file is this one."""
+        if there.size != self.size:
+            return False
+        if there.lfs is not None:
+            content = self.content
+            mine = hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else sha256(content)
+            return there.lfs.sha256 == mine
+        data = self.content if isinstance(self.content, bytes) else self.content.read_bytes()
+        return there.blob_id == hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+def _differences(
+    api: HfApi, publication: Publication, revision: str, hashes: Mapping[str, _Hashes]
+) -> tuple[list[str], list[str]]:
+    """(files to add or change, files to delete) to make a revision what is meant."""
+    entries = api.list_repo_tree(
+        publication.repo, revision=revision, recursive=True, repo_type=publication.kind
+    )
+    there = {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
+    add = [path for path, mine in hashes.items() if path not in there or not mine.is_that(there[path])]
+    return add, [path for path in there if path not in hashes and path != MADE_BY_HUB]
+
+
+def _compare_tagged(
+    api: HfApi, publication: Publication, version: str, hashes: Mapping[str, _Hashes]
+) -> None:
+    add, delete = _differences(api, publication, version, hashes)
+    if add or delete:
+        other = sorted([*add, *delete])
+        raise PublishError(
+            f"{publication.repo} {version} is published with other content ({', '.join(other[:3])}"
+            f"{' and more' if len(other) > 3 else ''}), and a version never changes: give a new --version."
+        )
+
+
+def _bring_up(
+    api: HfApi,
+    publication: Publication,
+    version: str,
+    hashes: Mapping[str, _Hashes],
+    tip: str,
+    say: Say,
+) -> str:
+    """Make the tip of main what is meant, in one commit on `tip` if need be; the commit that is it."""
+    repo, kind = publication.repo, publication.kind
+    add, delete = _differences(api, publication, tip, hashes)
+    if not add and not delete:
+        return tip  # an earlier attempt came this far
+    additions = [CommitOperationAdd(path, publication.files[path]) for path in add]
+    for start in range(0, len(additions), PART):
+        part = additions[start : start + PART]
+        api.preupload_lfs_files(repo, additions=part, repo_type=kind, free_memory=False)
+        if len(additions) > PART:
+            say(f"{kind} {repo}: {start + len(part)} of {len(additions)} files are there.")
+    deletions = [CommitOperationDelete(path) for path in delete]
+    done = api.create_commit(
+        repo, [*additions, *deletions], commit_message=version, repo_type=kind, parent_commit=tip
+    )
+    add, delete = _differences(api, publication, done.oid, hashes)
+    if add or delete:
+        raise PublishError(
+            f"{repo} did not arrive as it was sent ({', '.join([*add, *delete][:3])}): no version was made. "
+            "Run the same command again."
+        )
+    return done.oid
+
+
+def _check_needed(api: HfApi, repo: str, version: str) -> None:
+    if not api.repo_exists(repo) or version not in {ref.name for ref in api.list_repo_refs(repo).tags}:
+        raise PublishError(f"{repo} {version} must be published before: publish 'all', or 'adapter' first.")
+
+
+# ---- what may go wrong
+
+
+@contextmanager
+def faults_told(what: str) -> Iterator[None]:
+    """Turn what the client library raises into a PublishError of one sentence, without the token."""
+    again = "run the same command again, it goes on where it stopped"
+    try:
+        yield
+    except LocalTokenNotFoundError as error:
+        raise PublishError("You are not logged in: run `hf auth login`, or set HF_TOKEN.") from error
+    except HfHubHTTPError as error:
+        raise PublishError(_refusal(what, error, again)) from error
+    except httpx2.TransportError as error:
+        raise PublishError(f"The connection broke while publishing {what}: {again}.") from error
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise PublishError(f"{error.filename} went away while publishing {what}: {again}.") from error
+        raise PublishError(f"{what} could not be published ({_first_line(error)}): {again}.") from error
+    except ValueError as error:  # how the client wraps a refused card or part
+        raise PublishError(f"{what} was refused ({_first_line(error)}).") from error
+
+
+def _refusal(what: str, error: Any, again: str) -> str:
+    code, wait = error.response.status_code, error.response.headers.get("Retry-After", "")
+    if code == 401:
+        return "The Hub does not know your token: log in again with `hf auth login`, or correct HF_TOKEN."
+    if code == 403:
+        return f"Your token may not write to {what}: use one that may, or another --namespace."
+    if code == 412:
+        return f"Somebody else changed {what} at the same time: {again}."
+    if code == 429 or code >= 500:
+        when = f" in {wait} seconds" if wait.isdigit() else " later"
+        return f"The Hub is busy (status {code}): no version of {what} was made. Try again{when}."
+    return f"{what} was refused (status {code}, {_first_line(error)})."
+
+
+def _first_line(error: BaseException) -> str:
+    text = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return re.sub(r"hf_\w+", "hf_...", text).strip().rstrip(".")
