@@ -182,7 +182,11 @@ def _uploaded(image: Any) -> str:
 
 def _settings(restored: Restored) -> dict[str, Any]:
     size = dict(zip(("width", "height"), restored.image.size, strict=True))
-    return asdict(restored.settings) | size | {"seconds": restored.seconds, "notes": restored.notes}
+    return (
+        asdict(restored.settings)
+        | size
+        | {"seconds": restored.seconds, "notes": restored.notes, "newer": restored.newer}
+    )
 
 
 def build() -> gr.Blocks:

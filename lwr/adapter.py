@@ -57,7 +57,8 @@ class Adapter:
     facts: AdapterFacts
     pairs: Mapping[str, tuple[torch.Tensor, torch.Tensor]]
     source: str = ""  # "NAMESPACE/NAME@REVISION" that it came from; "" = a folder
-    notes: tuple[str, ...] = ()  # for the user, such as that a newer version is published
+    notes: tuple[str, ...] = ()  # for the user, such as that there was no network
+    newer: str | None = None  # "NAMESPACE/NAME@vX.Y.Z", a later version than the one that was asked for
 
     @classmethod
     def fetch(
@@ -200,7 +201,7 @@ def _pair(tensors: Mapping[str, torch.Tensor], name: str) -> tuple[torch.Tensor,
 def _fetched(pin: Pin) -> Adapter:
     """The adapter of a repository as it is today, from the Hub or the cache on disk."""
     found = fetch(pin, (FACTS, WEIGHTS, CONFIG))
-    return replace(load_adapter(found.folder), source=found.name, notes=found.notes)
+    return replace(load_adapter(found.folder), source=found.name, notes=found.notes, newer=found.newer)
 
 
 class AdapterMemory:

@@ -115,6 +115,7 @@ def _restore_one(
         written = save(restored.loaded, target, overwrite=overwrite, notes=remarks)
     except (AdapterError, ImageError, RestoreError) as error:
         return {"input": photo, "error": str(error)}
+    remarks += [f"{newer} is published; it is used when you ask for it." for newer in restored.newer]
     for remark in remarks:
         print(f"{photo}: {remark}", file=sys.stderr)
     settings, (width, height) = restored.settings, restored.image.size

@@ -31,7 +31,8 @@ class Fetched:
 
     folder: Path
     name: str  # "NAMESPACE/NAME@REVISION", a version tag or a commit: it means the same files tomorrow
-    notes: tuple[str, ...]  # for the user: a branch that was resolved, a newer version, no network
+    notes: tuple[str, ...]  # for the user: a branch that was resolved, no network
+    newer: str | None  # "NAMESPACE/NAME@vX.Y.Z" when a later version is published; never taken unasked
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def fetch(pin: Pin, patterns: Sequence[str] | None = None) -> Fetched:
     _verify(folder, pin)
     commit = folder.name
     notes = [] if trouble is None else [f"{trouble}: the copy of {pin} on this machine was used."]
-    fixed = pin.is_fixed
+    fixed, newer = pin.is_fixed, None
     if refs is not None:
         branches = {ref.name for ref in refs.branches}
         versions = {ref.name for ref in refs.tags}
@@ -96,8 +97,8 @@ def fetch(pin: Pin, patterns: Sequence[str] | None = None) -> Fetched:
             notes.append(
                 f"{pin} is a branch: its commit {commit} of today was used; ask for that one to keep it."
             )
-        notes += _newer(pin, versions)
-    return Fetched(folder, f"{pin.repo}@{pin.revision if fixed else commit}", tuple(notes))
+        newer = _newer(pin, versions)
+    return Fetched(folder, f"{pin.repo}@{pin.revision if fixed else commit}", tuple(notes), newer)
 
 
 def _refs(pin: Pin) -> tuple[Any, str | None]:
@@ -126,12 +127,12 @@ def _check_revision(pin: Pin, refs: Any) -> None:
     raise HubError(f"{pin.repo} has no revision {pin.revision!r}: {there}. Ask for one that is there.")
 
 
-def _newer(pin: Pin, versions: set[str]) -> Iterator[str]:
-    """A sentence when a later version than the pinned one is published."""
-    ordered = sorted((name for name in versions if VERSION.fullmatch(name)), key=_order)
-    pinned = VERSION.fullmatch(pin.revision or "")
-    if ordered and pinned and _order(ordered[-1]) > _order(pinned[0]):
-        yield f"{pin.repo} has a newer version, {ordered[-1]}; {pinned[0]} was asked for and used."
+def _newer(pin: Pin, tags: set[str]) -> str | None:
+    """The latest version, if it is later than the pinned one."""
+    versions = sorted((name for name in tags if VERSION.fullmatch(name)), key=_order)
+    if versions and VERSION.fullmatch(pin.revision or "") and _order(versions[-1]) > _order(pin.revision):
+        return f"{pin.repo}@{versions[-1]}"
+    return None
 
 
 def _order(version: str) -> tuple[int, ...]:
@@ -212,7 +213,7 @@ def _refusal(pin: Pin, error: Any) -> str:
 def _disk(pin: Pin, error: OSError) -> str:
     from huggingface_hub import constants
 
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return (
             f"There is no room for {pin} in {constants.HF_HUB_CACHE}: free some, or set HF_HUB_CACHE to a "
             "folder on a larger disk, and try again."

@@ -104,6 +104,7 @@ class Located:
     folder: Path
     name: str  # "embedded", the folder, or "NAMESPACE/NAME@REVISION"
     notes: tuple[str, ...] = ()  # for the user
+    newer: str | None = None  # "NAMESPACE/NAME@vX.Y.Z", a later version than the one that was asked for
 
 
 def locate(name: str, revision: str | None = None) -> Located:
@@ -126,7 +127,7 @@ def locate(name: str, revision: str | None = None) -> Located:
         found = fetch(Pin(pin.repo, revision or pin.revision))
     except HubError as error:
         raise PriorError(f"{error} ('embedded' needs no network.)") from error
-    return Located(found.folder, found.name, found.notes)
+    return Located(found.folder, found.name, found.notes, found.newer)
 
 
 def load_prior(folder: Path = EMBEDDED) -> Prior:

@@ -69,6 +69,7 @@ class Restored:
     seconds: float
     notes: tuple[str, ...]  # remarks for the user, such as "only the first frame was used"
     loaded: images.Loaded  # tensor, transparency and metadata, for `lwr.image.save`
+    newer: tuple[str, ...] = ()  # "NAMESPACE/NAME@vX.Y.Z": later versions of what was used; not taken unasked
 
 
 class Restorer:
@@ -88,7 +89,7 @@ class Restorer:
         source = Located(source, str(source)) if isinstance(source, Path) else source
         self.network = network.to(device).eval()
         self.folder, self.device, self.tile = source.folder, device, tile
-        self.notes = source.notes  # on where the network is from
+        self.notes, self.newer = source.notes, source.newer  # on where the network is from
         facts = network.prior.facts
         self._prior = source.name if "@" in source.name else f"{facts.id}@{facts.revision}"
         self.adapters = AdapterChoice(source.folder, facts, _pins(source.folder))
@@ -164,6 +165,7 @@ class Restorer:
             time.perf_counter() - begun,
             (*loaded.notes, *self.notes, *(note for one in adapters.values() for note in one.notes)),
             result,
+            tuple(filter(None, (self.newer, *(one.newer for one in adapters.values())))),
         )
 
     def settle(

@@ -154,21 +154,25 @@ def _check_needed(api: HfApi, repo: str, version: str) -> None:
 @contextmanager
 def faults_told(what: str) -> Iterator[None]:
     """Turn what the client library raises into a PublishError of one sentence, without the token."""
-    again = "run the same command again, it goes on where it stopped"
     try:
         yield
-    except LocalTokenNotFoundError as error:
-        raise PublishError("You are not logged in: run `hf auth login`, or set HF_TOKEN.") from error
-    except HfHubHTTPError as error:
-        raise PublishError(_refusal(what, error, again)) from error
-    except httpx2.TransportError as error:
-        raise PublishError(f"The connection broke while publishing {what}: {again}.") from error
-    except OSError as error:
-        if isinstance(error, FileNotFoundError):
-            raise PublishError(f"{error.filename} went away while publishing {what}: {again}.") from error
-        raise PublishError(f"{what} could not be published ({_first_line(error)}): {again}.") from error
-    except ValueError as error:  # how the client wraps a refused card or part
-        raise PublishError(f"{what} was refused ({_first_line(error)}).") from error
+    except (httpx2.TransportError, OSError, RuntimeError, ValueError) as error:
+        # The client wraps a failed upload in a RuntimeError, a refused card in a ValueError.
+        cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
+        raise PublishError(_sentence(what, cause)) from error
+
+
+def _sentence(what: str, error: BaseException) -> str:
+    again = "run the same command again, it goes on where it stopped"
+    if isinstance(error, LocalTokenNotFoundError):
+        return "You are not logged in: run `hf auth login`, or set HF_TOKEN."
+    if isinstance(error, HfHubHTTPError):
+        return _refusal(what, error, again)
+    if isinstance(error, httpx2.TransportError):
+        return f"The connection broke while publishing {what}: {again}."
+    if isinstance(error, FileNotFoundError):
+        return f"{error.filename} went away while publishing {what}: {again}."
+    return f"{what} could not be published ({_first_line(error)}): {again}."
 
 
 def _refusal(what: str, error: Any, again: str) -> str:

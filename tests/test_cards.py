@@ -1,0 +1,101 @@
+"""Every number in a card comes from a file in training/results: none is typed, none is of other weights."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+
+from lwr.adapter import load_adapter
+from lwr.prior import EMBEDDED, PriorFacts
+from lwr.tasks import TASKS
+from training.publishing.cards import TEMPLATES, Measured, adapter_card, prior_card, space_card
+from training.publishing.names import Names
+from training.publishing.results import FOLDER, Results
+
+NAMES = Names("somebody", "v1.2.3")
+PINS = {task: NAMES.pin(task) for task in TASKS}
+PRIOR = PriorFacts(**json.loads((EMBEDDED / "prior.json").read_text()))
+ADAPTERS = {task: load_adapter(EMBEDDED / "adapters" / task, task).facts for task in TASKS}
+# A number with decimals, or with a unit behind it; "fidelity 0.5" is a setting and no measurement.
+MEASUREMENT = re.compile(
+    r"(?<![\w.-])(?<!fidelity )[-+]?(?:\d+\.\d+(?![\w.])|\d+(?= ?(?:%|dB|[GM]B|seconds|minutes|core|photog)))"
+)
+
+
+def prose(card: str) -> str:
+    """A card without metadata, code, addresses and how photos go bad (which the task's file says)."""
+    text = re.sub(r"^---\n.*?\n---\n", "", card, flags=re.DOTALL)
+    text = re.sub(r"## How photos go bad\n.*?\nTraining drew", "Training drew", text, flags=re.DOTALL)
+    return re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", " ", text, flags=re.DOTALL)
+
+
+def cards(results: Results) -> Iterator[tuple[str, str]]:
+    measured = Measured.of(results, PRIOR, ADAPTERS)
+    yield "prior", prior_card(NAMES, PINS, measured)
+    for name, task in TASKS.items():
+        yield name, adapter_card(NAMES, task, ADAPTERS[name], 1_940_000, measured)
+    yield "space", space_card(NAMES, PINS, measured, Path("requirements.txt").read_text())
+
+
+def strangers(card: str, given: set[str]) -> set[str]:
+    """Measurements in a card that no results file gave."""
+    known = {number.lstrip("+-") for number in given}
+    return {found for found in MEASUREMENT.findall(prose(card)) if found.lstrip("+-") not in known}
+
+
+@pytest.mark.parametrize("template", sorted(TEMPLATES.glob("*.md")), ids=lambda path: path.stem)
+def test_no_measurement_is_typed_into_a_template(template: Path) -> None:
+    text = re.sub(r"{%.*?%}|{{.*?}}", " ", template.read_text(), flags=re.DOTALL)
+    assert not MEASUREMENT.findall(prose(text))
+
+
+def test_every_number_in_a_card_has_a_results_file() -> None:
+    results = Results()
+    for name, card in cards(results):
+        assert not strangers(card, results.given), name
+        assert len(MEASUREMENT.findall(prose(card))) > 20, f"the card of {name} shows no numbers"
+
+
+def test_the_check_finds_a_typed_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(TEMPLATES, tmp_path / "cards")
+    with (tmp_path / "cards" / "adapter.md").open("a") as file:
+        file.write("\nIt is 98.76 dB better and 43 % smaller.\n")
+    monkeypatch.setattr("training.publishing.cards.TEMPLATES", tmp_path / "cards")
+    results = Results()
+    found = {name: strangers(card, results.given) for name, card in cards(results)}
+    assert found == {"prior": set(), "space": set()} | dict.fromkeys(TASKS, {"98.76", "43"})
+
+
+def test_results_of_other_weights_are_left_out() -> None:
+    measured = Measured.of(Results(), replace(PRIOR, revision="99.0.0"), ADAPTERS)
+    card = prior_card(NAMES, PINS, measured)
+    assert "No measurement of this version is at hand" in card
+    assert ModelCard(card).data.eval_results is None
+    other = ADAPTERS | {"deblur": replace(ADAPTERS["deblur"], version="99.0.0")}
+    measured = Measured.of(Results(), PRIOR, other)
+    assert "No measurement" in adapter_card(NAMES, TASKS["deblur"], other["deblur"], 10**6, measured)
+    assert "No measurement" not in adapter_card(NAMES, TASKS["dehaze"], other["dehaze"], 10**6, measured)
+
+
+def test_without_results_there_are_no_numbers(tmp_path: Path) -> None:
+    shutil.copy(FOLDER / "training.json", tmp_path)
+    for _, card in cards(Results(tmp_path)):
+        assert "dB" not in prose(card)
+
+
+def test_the_worst_photo_is_shown_and_credited() -> None:
+    sheets = json.loads((FOLDER / "evaluate.json").read_text())["sheets"]
+    photos = json.loads((FOLDER / "evaluate.json").read_text())["photos"]
+    for task in TASKS:
+        *_, worst = sheets[f"evaluate-{task}.jpg"]
+        gains = [row["psnr_output"] - row["psnr_input"] for row in photos[worst["case"]].values()]
+        assert worst["psnr_gain"] == pytest.approx(min(gains), abs=1e-3)
+        assert (FOLDER / f"evaluate-{task}.jpg").exists()
+    for name, card in cards(Results()):
+        if name in TASKS:
+            assert all(row["credit"] in card for row in sheets[f"evaluate-{name}.jpg"])

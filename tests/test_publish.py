@@ -1,0 +1,339 @@
+"""Publishing to a live Hub on this machine: one commit, then the tag; again nothing; never half of it."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gradio_client import Client, handle_file
+from hub_server import Fault, RunningHub, cut_upload, lost_answer, status
+from huggingface_hub import DatasetCard, HfApi, ModelCard, SpaceCard, snapshot_download
+from huggingface_hub.hf_api import RepoFile
+from PIL import Image
+from published import OWNER, TOKEN, forget, other_network, photo, publish, tags
+from test_dataset import build, photos
+
+from lwr.prior import EMBEDDED
+from lwr.restore import Restorer
+from lwr.tasks import TASKS
+from training.publish import main
+
+REPO = "bob/lwr-dehaze"
+MODELS = ["lwr", *(f"lwr-{task}" for task in TASKS)]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("set")
+    assert build(photos(folder / "photos", 6), folder / "set") == 0
+    return folder / "set"
+
+
+@pytest.fixture(scope="module")
+def complete(running_hub: RunningHub, dataset: Path) -> RunningHub:
+    """Everything at v1.0.0."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_TOKEN", TOKEN)
+        assert publish("all", "--dataset", str(dataset)) == 0
+    return running_hub
+
+
+@pytest.fixture(autouse=True)
+def logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    forget(monkeypatch, tmp_path / "cache")
+
+
+@pytest.fixture
+def bob(running_hub: RunningHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningHub]:
+    """A Hub where bob, who is logged in, has published nothing, and nobody the adapter in `network`."""
+    monkeypatch.setenv("HF_TOKEN", "hf_bob")
+    HfApi().delete_repo(REPO, missing_ok=True)
+    running_hub.hub.log.clear()
+    yield running_hub
+    running_hub.hub.faults.clear()
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    """A network whose dehaze adapter is like no other."""
+    return other_network(tmp_path / "network", factor=time.time() % 1)
+
+
+def publish_bobs(network: Path, version: str = "v1.0.0") -> int:
+    words = ("adapter", "--task", "dehaze", "--prior", str(network))
+    return publish(*words, version=version, namespace="bob")
+
+
+def commits(repo: str, kind: str = "model") -> list[str]:
+    return [commit.title for commit in HfApi().list_repo_commits(repo, repo_type=kind)]
+
+
+def puts(hub: RunningHub) -> int:
+    return sum(call.startswith("PUT ") for call in hub.hub.log)
+
+
+def test_all_is_one_commit_and_a_tag_each(complete: RunningHub, dataset: Path) -> None:
+    kinds = [(f"{OWNER}/{name}", "model") for name in MODELS]
+    kinds += [(f"{OWNER}/lwr-multitask", "dataset"), (f"{OWNER}/lwr", "space")]
+    for repo, kind in kinds:
+        assert commits(repo, kind) == ["v1.0.0", "initial commit"] and tags(repo, kind) == {"v1.0.0"}
+    sizes = [
+        entry.size
+        for entry in HfApi().list_repo_tree(f"{OWNER}/lwr", repo_type="space", recursive=True)
+        if isinstance(entry, RepoFile)
+    ]
+    assert max(sizes) < 10_000_000 and len(sizes) > 60
+
+
+def test_again_does_nothing_and_other_content_is_refused(
+    complete: RunningHub, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    complete.hub.log.clear()
+    assert publish("all", "--dataset", str(dataset)) == 0
+    assert not [call for call in complete.hub.log if "/commit/" in call or "/tag/" in call or "PUT" in call]
+    other = other_network(tmp_path / "network", "deblur")
+    assert publish("adapter", "--task", "deblur", "--prior", str(other)) == 1
+    said = capsys.readouterr().err
+    assert "alice/lwr-deblur v1.0.0 is published with other content (" in said
+    assert "a version never changes" in said and "Traceback" not in said
+    assert commits(f"{OWNER}/lwr-deblur") == ["v1.0.0", "initial commit"]
+    assert publish("adapter", "--task", "deblur", "--prior", str(other), version="v1.0.1") == 0
+    assert tags(f"{OWNER}/lwr-deblur") == {"v1.0.0", "v1.0.1"}
+
+
+def test_a_version_replaces_all_files_of_the_last(bob: RunningHub, network: Path) -> None:
+    assert publish_bobs(network) == 0
+    HfApi().upload_file(path_or_fileobj=b"x", path_in_repo="stray.txt", repo_id=REPO)
+    assert publish_bobs(network, "v1.1.0") == 0
+    there = HfApi().list_repo_files(REPO, revision="v1.1.0")
+    assert "stray.txt" not in there and "adapter.json" in there
+
+
+@pytest.mark.parametrize(
+    ("call", "fault", "sentence"),
+    [
+        ("POST .*/commit/", status(503, retry_after=9), "The Hub is busy .status 503.*in 9 seconds"),
+        ("POST .*/commit/", status(429), "The Hub is busy .status 429.*later"),
+        ("POST .*/commit/", lost_answer(), "connection broke.*same command again"),
+        ("POST .*/commit/", cut_upload(2000), "connection broke.*same command again"),
+        ("POST .*/tag/", status(500), "The Hub is busy .status 500"),
+        ("POST .*/tag/", lost_answer(), "connection broke.*same command again"),
+        ("PUT ", status(400), "was refused"),
+    ],
+)
+def test_an_interrupted_publication_goes_on(
+    bob: RunningHub,
+    network: Path,
+    call: str,
+    fault: Fault,
+    sentence: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bob.hub.fail(call, fault)
+    assert publish_bobs(network) == 1
+    said = capsys.readouterr().err
+    assert re.search(sentence, said) and "Traceback" not in said
+    only_the_answer_was_lost = "tag" in call and "lost" in fault.__qualname__
+    assert tags(REPO) == ({"v1.0.0"} if only_the_answer_was_lost else set())
+    sent = puts(bob)
+    assert publish_bobs(network) == 0
+    assert tags(REPO) == {"v1.0.0"} and commits(REPO) == ["v1.0.0", "initial commit"]
+    assert puts(bob) == sent + (call == "PUT ")  # what had arrived is not sent twice
+
+
+def test_a_cut_upload_is_sent_again_and_never_half_kept(bob: RunningHub, network: Path) -> None:
+    bob.hub.fail("PUT ", cut_upload(300_000))
+    assert publish_bobs(network) == 0
+    assert puts(bob) == 2 and tags(REPO) == {"v1.0.0"}
+    assert not [path for path in (bob.hub.store.root / "lfs").iterdir() if path.suffix]
+
+
+def test_a_killed_publication_goes_on(bob: RunningHub, network: Path) -> None:
+    words = [
+        "adapter",
+        "--task",
+        "dehaze",
+        "--namespace",
+        "bob",
+        "--version",
+        "v1.0.0",
+        "--prior",
+        str(network),
+    ]
+    child = subprocess.Popen([sys.executable, "-m", "training.publish", *words], stderr=subprocess.DEVNULL)
+    while not puts(bob) and child.poll() is None:
+        time.sleep(0.001)
+    child.kill()
+    child.wait()
+    assert publish_bobs(network) == 0
+    assert tags(REPO) == {"v1.0.0"} and commits(REPO) == ["v1.0.0", "initial commit"]
+
+
+def test_a_space_waits_for_its_adapters(complete: RunningHub, capsys: pytest.CaptureFixture[str]) -> None:
+    assert publish("space", version="v3.0.0") == 1
+    assert "must be published before" in capsys.readouterr().err
+    assert tags(f"{OWNER}/lwr", "space") == {"v1.0.0"}
+
+
+@pytest.mark.parametrize(
+    ("token", "sentence"),
+    [
+        ("", "You are not logged in"),
+        ("hf_not_known", "does not know your token"),
+        ("hf_alice_read", "may only read"),
+        ("hf_bob", "logged in as bob and may not publish for alice"),
+    ],
+)
+def test_tokens(
+    running_hub: RunningHub,
+    token: str,
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", token)
+    assert publish("adapter", "--task", "dehaze") == 1
+    said = "".join(capsys.readouterr())
+    assert sentence in said and "Traceback" not in said and (not token or token not in said)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["prior", "--version", "1.0.0"], "'1.0.0' is no version"),
+        (["prior", "--version", "v01.0.0"], "is no version"),
+        (["prior", "--namespace", "a/b"], "cannot be a namespace"),
+        (["prior", "--namespace", "a b"], "cannot be a namespace"),
+        (["prior", "--prior", "/nowhere"], "no network in /nowhere"),
+        (["dataset", "--dataset", "/nowhere"], "no finished dataset in /nowhere"),
+        (["space", "--task", "dehaze"], "--task goes with 'adapter' only"),
+    ],
+)
+def test_wrong_usage(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    usual = {"--namespace": OWNER, "--version": "v1.0.0"}
+    more = [text for name, value in usual.items() if name not in words for text in (name, value)]
+    assert main([*words, *more, "--dry-run"]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_damaged_set_is_not_published(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "set"
+    shutil.copytree(dataset, folder)
+    shard = next(folder.rglob("*.parquet"))
+    shard.write_bytes(shard.read_bytes()[:-1])
+    assert publish("dataset", "--dataset", str(folder)) == 2
+    assert "not as it was built" in capsys.readouterr().err
+
+
+def test_a_dry_run_writes_what_is_published(complete: RunningHub, dataset: Path, tmp_path: Path) -> None:
+    words = ("all", "--dataset", str(dataset), "--dry-run", "--out", str(tmp_path / "dry"))
+    complete.hub.log.clear()
+    for _ in range(2):  # a second one replaces the first
+        assert publish(*words) == 0
+    assert not complete.hub.log
+    places = [("models", name, "model") for name in MODELS]
+    for folder, name, kind in [*places, ("datasets", "lwr-multitask", "dataset"), ("spaces", "lwr", "space")]:
+        dry = tmp_path / "dry" / "v1.0.0" / folder / OWNER / name
+        there = Path(snapshot_download(f"{OWNER}/{name}", repo_type=kind, revision="v1.0.0"))
+        ours = {str(p.relative_to(dry)): p.read_bytes() for p in dry.rglob("*") if p.is_file()}
+        theirs = {str(p.relative_to(there)): p.read_bytes() for p in there.rglob("*") if p.is_file()}
+        assert ours == {name: data for name, data in theirs.items() if name != ".gitattributes"}
+
+
+def test_a_dry_run_leaves_other_files_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine = tmp_path / "v1.0.0" / "models" / OWNER / "lwr-dehaze" / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    assert publish("adapter", "--dry-run", "--out", str(tmp_path), "--task", "dehaze") == 1
+    assert "not from a dry run" in capsys.readouterr().err and mine.read_text() == "mine"
+
+
+def test_cards_have_valid_metadata(complete: RunningHub) -> None:
+    cards = [(ModelCard, f"{OWNER}/{name}", "model") for name in MODELS]
+    cards += [(DatasetCard, f"{OWNER}/lwr-multitask", "dataset"), (SpaceCard, f"{OWNER}/lwr", "space")]
+    for kind, repo, name in cards:
+        card = kind.load(repo)
+        card.validate(repo_type=name)
+        assert card.data.license
+    prior = ModelCard.load(f"{OWNER}/lwr").data
+    assert (prior.pipeline_tag, prior.library_name) == ("image-to-image", "diffusers")
+    adapter = ModelCard.load(f"{OWNER}/lwr-deblur").data
+    assert (adapter.base_model, adapter.base_model_relation) == (f"{OWNER}/lwr", "adapter")
+    results = json.loads((Path("training") / "results" / "evaluate.json").read_text())
+    measured = {r.metric_type: r.metric_value for r in adapter.eval_results}
+    row = results["scores"][f"deblur|deblur|fidelity {results['default_fidelity']:g}"]
+    assert measured == {name: row[f"{name}_output"] for name in ("psnr", "ssim", "lpips")}
+    space = SpaceCard.load(f"{OWNER}/lwr").data
+    assert space.sdk == "gradio" and f"gradio=={space.sdk_version}" in Path("requirements.txt").read_text()
+    assert space.models == [f"{OWNER}/{name}" for name in MODELS]
+
+
+@pytest.mark.parametrize("name", ["lwr", "lwr-deblur", "lwr-multitask"])
+def test_the_lines_in_a_card_run(complete: RunningHub, name: str, tmp_path: Path) -> None:
+    kind = "dataset" if name == "lwr-multitask" else "model"
+    there = Path(snapshot_download(f"{OWNER}/{name}", repo_type=kind, revision="v1.0.0"))
+    lines = re.search(r"```python\n(.*?)```", (there / "README.md").read_text(), re.DOTALL)[1]
+    photo(tmp_path / "photo.jpg")
+    before = Path.cwd()
+    os.chdir(tmp_path)
+    try:
+        exec(compile(lines, name, "exec"), {})
+    finally:
+        os.chdir(before)
+    if kind == "model":
+        assert Image.open(tmp_path / "restored.png").size == (96, 96)
+
+
+def test_a_published_space_starts_alone(complete: RunningHub, tmp_path: Path) -> None:
+    folder = tmp_path / "space"
+    snapshot_download(f"{OWNER}/lwr", repo_type="space", revision="v1.0.0", local_dir=folder)
+    shutil.rmtree(folder / "lwr" / "embedded" / "adapters")  # so that only the Hub's will do
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = {"GRADIO_SERVER_PORT": str(port), "HF_HUB_CACHE": str(tmp_path / "new"), "HF_TOKEN": ""}
+    complete.hub.log.clear()
+    with (tmp_path / "log.txt").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=folder, env=os.environ | own, stdout=log, stderr=log
+        )
+        try:
+            client = _client(f"http://127.0.0.1:{port}", server, tmp_path / "log.txt")
+            assert not [call for call in complete.hub.log if "/lwr-" in call]
+            picture = photo(tmp_path / "photo.png")
+            file, settings = client.predict(handle_file(picture), "remove the haze", api_name="/restore")
+        finally:
+            server.terminate()
+            server.wait(30)
+    assert settings["adapters"] == {"dehaze": f"{OWNER}/lwr-dehaze@v1.0.0"}
+    assert not [call for call in complete.hub.log if "lwr-deblur" in call]
+    ours = Restorer.load(device="cpu")(picture, "remove the haze").image
+    assert Image.open(file).tobytes() == ours.tobytes()
+
+
+def _client(address: str, server: subprocess.Popen, log: Path) -> Client:
+    until = time.monotonic() + 120
+    while True:
+        try:
+            return Client(address, verbose=False)
+        except Exception:
+            assert server.poll() is None and time.monotonic() < until, log.read_text()
+            time.sleep(0.3)
+
+
+def test_task_files_are_pinned_in_the_space_and_nowhere_else(complete: RunningHub) -> None:
+    there = Path(snapshot_download(f"{OWNER}/lwr", repo_type="space", revision="v1.0.0"))
+    for task in TASKS:
+        name = f"lwr/tasks/{task.replace('-', '_')}.py"
+        assert f'adapter="{OWNER}/lwr-{task}@v1.0.0",' in (there / name).read_text()
+        assert 'adapter="embedded",' in (EMBEDDED.parents[1] / name).read_text()
