@@ -245,35 +245,46 @@ class Attachment:
     """Adapters folded into a network; remembers the original tensors so that `detach` is exact."""
 
     def __init__(self, network: nn.Module) -> None:
-        self.network = network
+        self.parameters = dict(network.named_parameters())
         self.originals: dict[str, torch.Tensor] = {}
 
     @torch.no_grad()
     def attach(self, adapters: Sequence[Adapter], strengths: Sequence[float]) -> None:
-        """Make the network W + sum_i strength_i * delta_i; replaces what was attached before."""
+        """Make the network W + sum_i strength_i * delta_i; replaces what was attached before.
+
+        Adds up in float32 and in the order of the tasks' names, so that the order of a sentence is the same.
+        """
         self.detach()
-        parameters = dict(self.network.named_parameters())
-        totals: dict[str, torch.Tensor] = {}
-        for adapter, strength in zip(adapters, strengths, strict=True):
-            for name, delta in adapter.deltas().items():
-                if name not in parameters or parameters[name].shape != delta.shape:
-                    raise AdapterError(
-                        f"The adapter for {adapter.facts.task!r} does not fit this network at {name}: "
-                        f"it was made for another version of the prior {adapter.facts.prior!r}."
-                    )
-                totals[name] = totals[name] + strength * delta if name in totals else strength * delta
-        for name, delta in totals.items():
-            parameter = parameters[name]
+        folded: dict[str, torch.Tensor] = {}
+        pairs = sorted(zip(adapters, strengths, strict=True), key=lambda pair: pair[0].facts.task)
+        for adapter, strength in pairs:
+            for name, (a, b) in adapter.pairs.items():
+                weight = self._weight(f"{name}.weight", a, b, adapter.facts)
+                before = folded.get(f"{name}.weight", weight).float().flatten(1)
+                a, b = (x.flatten(1).to(weight.device) for x in (a, b))
+                total = torch.addmm(before, b, a, alpha=strength * adapter.facts.scaling)
+                folded[f"{name}.weight"] = total.view(weight.shape)
+        for name, total in folded.items():
+            parameter = self.parameters[name]
             self.originals[name] = parameter.data
-            parameter.data = parameter.data + delta.to(parameter.device, parameter.dtype)
+            parameter.data = total.to(parameter.dtype)
 
     @torch.no_grad()
     def detach(self) -> None:
         """Put every original tensor back, bit for bit."""
-        parameters = dict(self.network.named_parameters())
         for name, original in self.originals.items():
-            parameters[name].data = original
+            self.parameters[name].data = original
         self.originals = {}
+
+    def _weight(self, name: str, a: torch.Tensor, b: torch.Tensor, facts: AdapterFacts) -> torch.Tensor:
+        """The weight that a pair belongs to; AdapterError when its shape is another."""
+        weight = self.parameters.get(name)
+        if weight is None or weight.shape != (b.shape[0], *a.shape[1:]):
+            raise AdapterError(
+                f"The adapter for {facts.task!r} does not fit this network at {name}: "
+                f"it was made for another version of the prior {facts.prior!r}."
+            )
+        return weight
 
 
 def _sha256(path: Path) -> str:

@@ -267,11 +267,11 @@ def test_cards_have_valid_metadata(complete: RunningHub) -> None:
         assert card.data.license
     prior = ModelCard.load(f"{OWNER}/lwr").data
     assert (prior.pipeline_tag, prior.library_name) == ("image-to-image", "diffusers")
-    adapter = ModelCard.load(f"{OWNER}/lwr-deblur").data
+    adapter = ModelCard.load(f"{OWNER}/lwr-super-resolution").data
     assert (adapter.base_model, adapter.base_model_relation) == (f"{OWNER}/lwr", "adapter")
     results = json.loads((Path("training") / "results" / "evaluate.json").read_text())
     measured = {r.metric_type: r.metric_value for r in adapter.eval_results}
-    row = results["scores"][f"deblur|deblur|fidelity {results['default_fidelity']:g}"]
+    row = results["scores"][f"super-resolution|super-resolution|fidelity {results['default_fidelity']:g}"]
     assert measured == {name: row[f"{name}_output"] for name in ("psnr", "ssim", "lpips")}
     space = SpaceCard.load(f"{OWNER}/lwr").data
     assert space.sdk == "gradio" and f"gradio=={space.sdk_version}" in Path("requirements.txt").read_text()
