@@ -18,16 +18,16 @@ from lwr import image as images
 from lwr.adapter import Adapter, AdapterError, Attachment
 from lwr.adapter_choice import AdapterChoice
 from lwr.color import wavelet_color_fix
-from lwr.network import Encoded, RestorationNetwork, load_network
+from lwr.network import RestorationNetwork, load_network
 from lwr.prior import EMBEDDED, Located, PriorError, locate
 from lwr.prompt import route
+from lwr.restore_tiles import OVERLAP, TILE_SLACK, Tiles
 from lwr.sampling import sample, timesteps
 from lwr.tasks import TASKS
 from lwr.tiling import blend
 
 MAX_SCALE = 4.0
 MAX_OUTPUT_PIXELS = 64_000_000
-OVERLAP = 128  # pixels that neighbouring tiles share
 DEFAULT_TILE = 512  # pixels; what the network was measured with
 MAX_TILE = 2048
 BYTES_PER_PIXEL = 3000  # working memory of a float32 pass, measured by training.benchmark, rounded up
@@ -235,7 +235,7 @@ class Restorer:
         self._attach(adapters, strengths)
         network, factor = self.network, self.network.prior.latent_factor
         padded, size = images.pad_to_multiple(photo.to(self.device), network.multiple)
-        tiles = _Tiles(padded, settings.tile, factor)
+        tiles = Tiles(padded, settings.tile, factor)
         if not network.needs_sampler(settings.fidelity):
             count = _Counter(progress, tiles.count)
             chain = count.after(
@@ -256,7 +256,7 @@ class Restorer:
         strengths: dict[str, float],
         settings: Settings,
         progress: Progress,
-        tiles: "_Tiles",
+        tiles: Tiles,
     ) -> torch.Tensor:
         """(1,3,H,W) of fitting sides -> the same through encoder, sampler and decoder."""
         network = self.network
@@ -276,48 +276,6 @@ class Restorer:
         latent = sample(predict, lq_latent, network.prior.scheduler, schedule, noise.to(self.device))
         decode = count.after("decoding", lambda z, e: network.decode(z, e, settings.fidelity))
         return decode(latent, encoded) if encoded else tiles.decode(latent, photo, network.encode, decode)
-
-
-class _Tiles:
-    """How a large photo passes piece by piece; every blend is Gaussian-weighted."""
-
-    def __init__(self, photo: torch.Tensor, tile: int, factor: int) -> None:
-        height, width = photo.shape[-2:]
-        self.tile, self.factor = tile, factor
-        self.whole = height * width <= TILE_SLACK * tile * tile
-        stride = tile - OVERLAP
-        self.count = 1 if self.whole else _pieces(height, tile, stride) * _pieces(width, tile, stride)
-
-    def encode(self, photo: torch.Tensor, encode: Callable[[torch.Tensor], Encoded]) -> torch.Tensor:
-        """(1,3,H,W) -> the blended LQ latent (1,C,H/f,W/f)."""
-        return blend(photo, lambda x: encode(x).latent, self.tile, OVERLAP, scale=1 / self.factor)
-
-    def predict(
-        self, latent: torch.Tensor, lq_latent: torch.Tensor, step: Callable[..., torch.Tensor]
-    ) -> torch.Tensor:
-        """The UNet's output for the whole latent."""
-        both = torch.cat([latent, lq_latent], 1)
-        return blend(both, lambda x: step(*x.chunk(2, 1)), self.tile // self.factor, OVERLAP // self.factor)
-
-    def decode(
-        self,
-        latent: torch.Tensor,
-        photo: torch.Tensor,
-        encode: Callable[[torch.Tensor], Encoded],
-        decode: Callable[[torch.Tensor, Encoded], torch.Tensor],
-    ) -> torch.Tensor:
-        """The decoded photo; each tile's encoder features are made again instead of kept."""
-        channels, factor = latent.shape[1], self.factor
-        packed = torch.cat([latent, torch.nn.functional.pixel_unshuffle(photo, factor)], 1)
-
-        def piece(x: torch.Tensor) -> torch.Tensor:
-            pixels = torch.nn.functional.pixel_shuffle(x[:, channels:], factor)
-            return decode(x[:, :channels], encode(pixels))
-
-        return blend(packed, piece, self.tile // factor, OVERLAP // factor, scale=factor)
-
-
-TILE_SLACK = 1.5  # a photo up to this many times a tile's area passes whole
 
 
 class _Counter:
@@ -420,7 +378,3 @@ def _tile(memory_gb: float | None) -> int:
         least = (FIXED_BYTES + TILE_SLACK * BYTES_PER_PIXEL * 4 * OVERLAP**2) / 1e9
         raise RestoreError(f"{memory_gb:g} GB of memory is too little: this needs at least {least:.1f}.")
     return tile
-
-
-def _pieces(size: int, tile: int, stride: int) -> int:
-    return 1 if size <= tile else -(-(size - tile) // stride) + 1

@@ -42,6 +42,16 @@ def running_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub
     hub.stop()
 
 
+@pytest.fixture(scope="session")
+def small_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished multi-task dataset of a few small pictures."""
+    from test_dataset import build, photos
+
+    folder = tmp_path_factory.mktemp("set")
+    assert build(photos(folder / "photos", 6), folder / "set") == 0
+    return folder / "set"
+
+
 @pytest.fixture
 def toy_root(tmp_path: Path) -> Iterator[Path]:
     """A folder with photos and a network to start from, removed afterwards."""

@@ -19,7 +19,6 @@ from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from peft import PeftConfig
 from published import OWNER, TOKEN, forget, other_network, photo, publish
-from test_dataset import build, photos
 
 from lwr.adapter import MEMORY, Adapter, AdapterError, AdapterMemory
 from lwr.adapter_choice import AdapterChoice
@@ -33,18 +32,11 @@ WEIGHTS = r"GET /_lfs/"  # the call that brings a large file
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("set")
-    assert build(photos(folder / "photos", 6), folder / "set") == 0
-    return folder / "set"
-
-
-@pytest.fixture(scope="module")
-def hub(running_hub: RunningHub, tmp_path_factory: pytest.TempPathFactory, dataset: Path) -> RunningHub:
+def hub(running_hub: RunningHub, tmp_path_factory: pytest.TempPathFactory, small_set: Path) -> RunningHub:
     """Everything at v1.0.0, and a weaker dehaze adapter at v1.1.0."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_TOKEN", TOKEN)
-        assert publish("all", "--dataset", str(dataset)) == 0
+        assert publish("all", "--dataset", str(small_set)) == 0
         other = other_network(tmp_path_factory.mktemp("other") / "network")
         assert publish("adapter", "--task", "dehaze", "--prior", str(other), version="v1.1.0") == 0
     return running_hub
@@ -201,12 +193,12 @@ def test_the_command_line_takes_published_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-def test_a_published_dataset(dataset: Path, streaming: bool, tmp_path: Path) -> None:
+def test_a_published_dataset(small_set: Path, streaming: bool, tmp_path: Path) -> None:
     name, cache = f"{OWNER}/lwr-multitask", str(tmp_path / "datasets")
     rows = load_dataset(
         name, "dehaze", revision="v1.0.0", split="train", streaming=streaming, cache_dir=cache
     )
-    ours = load_dataset(str(dataset), "dehaze", split="train", streaming=True)
+    ours = load_dataset(str(small_set), "dehaze", split="train", streaming=True)
     row, our_row = next(iter(rows)), next(iter(ours))
     assert (
         row["image_id"] == our_row["image_id"] and row["degraded"].tobytes() == our_row["degraded"].tobytes()

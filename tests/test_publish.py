@@ -18,7 +18,6 @@ from huggingface_hub import DatasetCard, HfApi, ModelCard, SpaceCard, snapshot_d
 from huggingface_hub.hf_api import RepoFile
 from PIL import Image
 from published import OWNER, TOKEN, forget, other_network, photo, publish, tags
-from test_dataset import build, photos
 
 from lwr.prior import EMBEDDED
 from lwr.restore import Restorer
@@ -30,18 +29,11 @@ MODELS = ["lwr", *(f"lwr-{task}" for task in TASKS)]
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("set")
-    assert build(photos(folder / "photos", 6), folder / "set") == 0
-    return folder / "set"
-
-
-@pytest.fixture(scope="module")
-def complete(running_hub: RunningHub, dataset: Path) -> RunningHub:
+def complete(running_hub: RunningHub, small_set: Path) -> RunningHub:
     """Everything at v1.0.0."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_TOKEN", TOKEN)
-        assert publish("all", "--dataset", str(dataset)) == 0
+        assert publish("all", "--dataset", str(small_set)) == 0
     return running_hub
 
 
@@ -80,7 +72,7 @@ def puts(hub: RunningHub) -> int:
     return sum(call.startswith("PUT ") for call in hub.hub.log)
 
 
-def test_all_is_one_commit_and_a_tag_each(complete: RunningHub, dataset: Path) -> None:
+def test_all_is_one_commit_and_a_tag_each(complete: RunningHub, small_set: Path) -> None:
     kinds = [(f"{OWNER}/{name}", "model") for name in MODELS]
     kinds += [(f"{OWNER}/lwr-multitask", "dataset"), (f"{OWNER}/lwr", "space")]
     for repo, kind in kinds:
@@ -94,10 +86,10 @@ def test_all_is_one_commit_and_a_tag_each(complete: RunningHub, dataset: Path) -
 
 
 def test_again_does_nothing_and_other_content_is_refused(
-    complete: RunningHub, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    complete: RunningHub, small_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     complete.hub.log.clear()
-    assert publish("all", "--dataset", str(dataset)) == 0
+    assert publish("all", "--dataset", str(small_set)) == 0
     assert not [call for call in complete.hub.log if "/commit/" in call or "/tag/" in call or "PUT" in call]
     other = other_network(tmp_path / "network", "deblur")
     assert publish("adapter", "--task", "deblur", "--prior", str(other)) == 1
@@ -225,18 +217,18 @@ def test_wrong_usage(words: list[str], sentence: str, capsys: pytest.CaptureFixt
 
 
 def test_a_damaged_set_is_not_published(
-    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "set"
-    shutil.copytree(dataset, folder)
+    shutil.copytree(small_set, folder)
     shard = next(folder.rglob("*.parquet"))
     shard.write_bytes(shard.read_bytes()[:-1])
     assert publish("dataset", "--dataset", str(folder)) == 2
     assert "not as it was built" in capsys.readouterr().err
 
 
-def test_a_dry_run_writes_what_is_published(complete: RunningHub, dataset: Path, tmp_path: Path) -> None:
-    words = ("all", "--dataset", str(dataset), "--dry-run", "--out", str(tmp_path / "dry"))
+def test_a_dry_run_writes_what_is_published(complete: RunningHub, small_set: Path, tmp_path: Path) -> None:
+    words = ("all", "--dataset", str(small_set), "--dry-run", "--out", str(tmp_path / "dry"))
     complete.hub.log.clear()
     for _ in range(2):  # a second one replaces the first
         assert publish(*words) == 0
