@@ -15,6 +15,7 @@ from typing import Any
 
 VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
 COMMIT = re.compile(r"[0-9a-f]{40}")
+TIMEOUT = 10.0  # seconds until a Hub that does not answer counts as out of reach
 
 
 class HubError(ValueError):
@@ -90,25 +91,35 @@ def fetch(pin: Pin, patterns: Sequence[str] | None = None) -> Fetched:
     notes = [] if trouble is None else [f"{trouble}: the copy of {pin} on this machine was used."]
     fixed, newer = pin.is_fixed, None
     if refs is not None:
-        branches = {ref.name for ref in refs.branches}
-        versions = {ref.name for ref in refs.tags}
-        fixed = fixed or pin.revision in versions
-        if (pin.revision or "main") in branches and not fixed:
+        fixed = fixed or pin.revision in refs.tags
+        if (pin.revision or "main") in refs.branches and not fixed:
             notes.append(
                 f"{pin} is a branch: its commit {commit} of today was used; ask for that one to keep it."
             )
-        newer = _newer(pin, versions)
+        newer = _newer(pin, refs)
     return Fetched(folder, f"{pin.repo}@{pin.revision if fixed else commit}", tuple(notes), newer)
 
 
-def _refs(pin: Pin) -> tuple[Any, str | None]:
+@dataclass(frozen=True)
+class _Refs:
+    """Names that a repository has today."""
+
+    branches: frozenset[str]
+    tags: frozenset[str]
+
+
+def _refs(pin: Pin) -> tuple[_Refs | None, str | None]:
     """(branches and tags, None), or (None, why the Hub cannot be asked)."""
     import httpx2
-    from huggingface_hub import HfApi
+    from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status, validate_repo_id
 
-    try:
-        return HfApi().list_repo_refs(pin.repo), None
+    validate_repo_id(pin.repo)
+    url = f"{constants.ENDPOINT}/api/models/{pin.repo}/refs"
+    try:  # as HfApi.list_repo_refs does, which would wait for ever on a network that swallows what it is sent
+        answer = get_session().get(url, headers=build_hf_headers(), timeout=TIMEOUT)
+        hf_raise_for_status(answer)
     except (httpx2.TransportError, OfflineModeIsEnabled):
         return None, "The Hub cannot be reached"
     except HfHubHTTPError as error:
@@ -116,20 +127,24 @@ def _refs(pin: Pin) -> tuple[Any, str | None]:
         if code == 429 or code >= 500:
             return None, f"The Hub is busy (status {code}{_wait(error)})"
         raise
+    names = [frozenset(ref["name"] for ref in answer.json()[kind]) for kind in ("branches", "tags")]
+    return _Refs(*names), None
 
 
-def _check_revision(pin: Pin, refs: Any) -> None:
-    known = {ref.name for ref in (*refs.branches, *refs.tags)}
-    if pin.revision is None or pin.revision in known or COMMIT.fullmatch(pin.revision):
+def _check_revision(pin: Pin, refs: _Refs) -> None:
+    if pin.revision is None or pin.revision in refs.branches | refs.tags or COMMIT.fullmatch(pin.revision):
         return
-    versions = sorted((ref.name for ref in refs.tags if VERSION.fullmatch(ref.name)), key=_order)
-    there = f"there are {', '.join(versions[-5:])}" if versions else "it has no version yet"
-    raise HubError(f"{pin.repo} has no revision {pin.revision!r}: {there}. Ask for one that is there.")
+    raise HubError(f"{pin.repo} has no revision {pin.revision!r}: {_there(refs)}. Ask for one that is there.")
 
 
-def _newer(pin: Pin, tags: set[str]) -> str | None:
+def _there(refs: _Refs) -> str:
+    versions = sorted((name for name in refs.tags if VERSION.fullmatch(name)), key=_order)
+    return f"there are {', '.join(versions[-5:])}" if versions else "it has no version yet"
+
+
+def _newer(pin: Pin, refs: _Refs) -> str | None:
     """The latest version, if it is later than the pinned one."""
-    versions = sorted((name for name in tags if VERSION.fullmatch(name)), key=_order)
+    versions = sorted((name for name in refs.tags if VERSION.fullmatch(name)), key=_order)
     if versions and VERSION.fullmatch(pin.revision or "") and _order(versions[-1]) > _order(pin.revision):
         return f"{pin.repo}@{versions[-1]}"
     return None
@@ -202,6 +217,8 @@ def _refusal(pin: Pin, error: Any) -> str:
     code, said = error.response.status_code, error.response.headers.get("X-Error-Message", "")
     if "credentials" in said:
         return "The Hub does not know your token: log in again with `hf auth login`, or correct HF_TOKEN."
+    if error.response.headers.get("X-Error-Code") == "RevisionNotFound":
+        return f"{pin.repo} has no revision {pin.revision!r}: ask for one that is there."
     if code in (401, 403, 404):
         return (
             f"There is no repository {pin.repo}, or it is private: check the name, and log in with "

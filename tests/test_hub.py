@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ import torch
 from datasets import load_dataset
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from hub_server import Fault, RunningHub, altered, cut_download, status, truncated
-from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub import HfApi, constants, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from peft import PeftConfig
 from published import OWNER, TOKEN, forget, other_network, photo, publish
@@ -113,6 +114,7 @@ def test_an_adapter_of_another_prior_revision_is_refused(tmp_path: Path, restore
     [
         (f"{OWNER}/nothing", "v1.0.0", "no repository alice/nothing, or it is private"),
         (DEHAZE, "v7.0.0", "no revision 'v7.0.0': there are v1.0.0, v1.1.0"),
+        (DEHAZE, "0" * 40, "has no revision '0000"),
         (f"{OWNER}/lwr", "v1.0.0", "is no adapter"),
         ("no name at all", "v1.0.0", "no name of a repository"),
     ],
@@ -287,6 +289,14 @@ def test_a_busy_hub(hub: RunningHub, code: int) -> None:
     MEMORY.clear()
     hub.hub.fail("refs", status(code))
     assert f"status {code}): the copy of" in Adapter.fetch(DEHAZE, "v1.0.0").notes[0]
+
+
+def test_a_network_that_swallows_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never answers
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setattr("lwr.hub.TIMEOUT", 0.3)
+        with pytest.raises(HubError, match="cannot be reached, and"):
+            Adapter.fetch(DEHAZE, "v1.0.0")
 
 
 def test_a_busy_moment_between_two_calls_is_waited_for(hub: RunningHub) -> None:
