@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from huggingface_hub import DatasetCard, HfApi, ModelCard, SpaceCard, snapshot_d
 from huggingface_hub.hf_api import RepoFile
 from PIL import Image
 from published import OWNER, TOKEN, forget, other_network, photo, publish, tags
+from served import running_app
 
 from lwr.prior import EMBEDDED
 from lwr.restore import Restorer
@@ -290,37 +290,17 @@ def test_a_published_space_starts_alone(complete: RunningHub, tmp_path: Path) ->
     folder = tmp_path / "space"
     snapshot_download(f"{OWNER}/lwr", repo_type="space", revision="v1.0.0", local_dir=folder)
     shutil.rmtree(folder / "lwr" / "embedded" / "adapters")  # so that only the Hub's will do
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    own = {"GRADIO_SERVER_PORT": str(port), "HF_HUB_CACHE": str(tmp_path / "new"), "HF_TOKEN": ""}
+    own = {"HF_HUB_CACHE": str(tmp_path / "new"), "HF_TOKEN": ""}
     complete.hub.log.clear()
-    with (tmp_path / "log.txt").open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=folder, env=os.environ | own, stdout=log, stderr=log
-        )
-        try:
-            client = _client(f"http://127.0.0.1:{port}", server, tmp_path / "log.txt")
-            assert not [call for call in complete.hub.log if "/lwr-" in call]
-            picture = photo(tmp_path / "photo.png")
-            file, settings = client.predict(handle_file(picture), "remove the haze", api_name="/restore")
-        finally:
-            server.terminate()
-            server.wait(30)
+    with running_app(tmp_path, folder, own) as address:
+        assert not [call for call in complete.hub.log if "/lwr-" in call]
+        picture = photo(tmp_path / "photo.png")
+        client = Client(address, verbose=False)
+        file, settings = client.predict(handle_file(picture), "remove the haze", api_name="/restore")
     assert settings["adapters"] == {"dehaze": f"{OWNER}/lwr-dehaze@v1.0.0"}
     assert not [call for call in complete.hub.log if "lwr-deblur" in call]
     ours = Restorer.load(device="cpu")(picture, "remove the haze").image
     assert Image.open(file).tobytes() == ours.tobytes()
-
-
-def _client(address: str, server: subprocess.Popen, log: Path) -> Client:
-    until = time.monotonic() + 120
-    while True:
-        try:
-            return Client(address, verbose=False)
-        except Exception:
-            assert server.poll() is None and time.monotonic() < until, log.read_text()
-            time.sleep(0.3)
 
 
 def test_task_files_are_pinned_in_the_space_and_nowhere_else(complete: RunningHub) -> None:

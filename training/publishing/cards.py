@@ -136,6 +136,7 @@ def _filled(kind: type, template: str, data: Any, names: Names, results: Results
         dataset=names.dataset,
         measured=results,
         photos=results.say(photos, "d"),
+        limits=(TEMPLATES / "limits.md").read_text(encoding="utf-8"),
         **facts,
     )
     return str(text)

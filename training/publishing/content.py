@@ -17,7 +17,7 @@ from training.publishing.results import Results
 from training.storage import sha256
 
 ROOT = Path(__file__).parents[2]
-SPACE_FILES = ("app.py", "requirements.txt", "LICENSE")
+SPACE_FILES = ("app.py", "requirements.txt", "LICENSE", "cards/limits.md")
 UNPINNED = re.compile(r'^    adapter="[^"]*",', re.MULTILINE)  # of a task file
 Kind = Literal["model", "dataset", "space"]
 
@@ -109,14 +109,17 @@ def space(names: Names, network: Path, results: Results) -> Publication:
     facts = adapters(network)
     pins = {task: names.pin(task) for task in facts}
     files: dict[str, Path | bytes] = {name: ROOT / name for name in SPACE_FILES}
-    library = _folder(ROOT / "lwr", skip=("embedded",))
+    for folder, skip in (("lwr", ("embedded",)), ("page", ())):
+        files |= {f"{folder}/{name}": path for name, path in _folder(ROOT / folder, skip).items()}
     shipped = _folder(network, skip=(PINS, "README.md"))
-    files |= {f"lwr/{name}": path for name, path in library.items() if "__pycache__" not in name}
     files |= {f"lwr/embedded/{name}": path for name, path in shipped.items()}
     for task, pin in pins.items():
         name = f"lwr/tasks/{task.replace('-', '_')}.py"
         files[name] = _pinned(files, name, pin)
     measured = _measured(network, results)
+    if measured.adapters:  # what the page's About tab shows
+        shown = [results.folder / "evaluate.json", *sorted(results.folder.glob("evaluate-*.jpg"))]
+        files |= {f"training/results/{path.name}": path for path in shown}
     requirements = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     files["README.md"] = space_card(names, pins, measured, requirements).encode()
     return Publication("space", names.space, files, tuple(pins.values()))
@@ -161,11 +164,12 @@ def _sheet(measured: Measured, name: str) -> dict[str, Path | bytes]:
 
 
 def _folder(folder: Path, skip: Sequence[str]) -> dict[str, Path | bytes]:
-    """{path: file} of all files under a folder but hidden ones and those under the names in `skip`."""
+    """{path: file} of all files under a folder but hidden and compiled ones and those named in `skip`."""
     found = {}
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
-        if path.is_file() and parts[0] not in skip and not any(part.startswith(".") for part in parts):
+        passed = parts[0] in skip or any(part.startswith((".", "__pycache__")) for part in parts)
+        if path.is_file() and not passed:
             found["/".join(parts)] = path
     return found
 

@@ -1,0 +1,1 @@
+"""The page's widgets, a file for each tab."""

@@ -1,0 +1,76 @@
+"""What this is, how well it does, where it fails: from cards/ and training/results, nothing typed twice."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from lwr.restore import MAX_OUTPUT_PIXELS, Restorer
+
+ROOT = Path(__file__).parents[1]
+LIMITS = ROOT / "cards" / "limits.md"
+RESULTS = ROOT / "training" / "results"
+API = '`gradio_client`, `curl` and MCP clients get the same: see "Use via API" at the foot of the page.'
+
+
+def build(restorer: Restorer, max_file_size: str) -> None:
+    """Lay the tab out."""
+    facts, config = restorer.network.prior.facts, restorer.network.config.wrapping
+    millions = sum(p.numel() for p in restorer.network.parameters()) / 1e6
+    gr.Markdown(
+        f"""## What runs here
+
+A small latent diffusion model ({facts.id}, version {facts.revision}, {millions:.1f} million parameters)
+whose decoder is wrapped by {sum(config.chain)} blocks that see the photo itself, and one LoRA adapter for
+each task, after StableSR ([Wang et al. 2024](https://arxiv.org/abs/2305.07015)). Photos up to
+{max_file_size}, results up to {MAX_OUTPUT_PIXELS // 10**6} megapixels; uploads and results are deleted after
+about an hour. {API}
+
+## What it cannot do
+
+{LIMITS.read_text(encoding="utf-8") if LIMITS.exists() else ""}
+"""
+    )
+    if (RESULTS / "evaluate.json").exists():
+        results = json.loads((RESULTS / "evaluate.json").read_text(encoding="utf-8"))
+        with gr.Accordion("What was measured", open=True):
+            gr.Markdown(numbers(results), elem_id="numbers")
+        sheets = sorted(RESULTS.glob("evaluate-*.jpg"))
+        named = [(str(path), path.stem.removeprefix("evaluate-")) for path in sheets]
+        if sheets:
+            gr.Gallery(
+                [(path, f"{name}: input, output, target; the last is the worst") for path, name in named],
+                label="Validation photos, with the worst of each task",
+                columns=3, interactive=False, object_fit="contain", buttons=["fullscreen"],
+            )  # fmt: skip
+
+
+def numbers(results: dict[str, Any]) -> str:
+    """The evaluation in short: each task at its default fidelity and at 1, and what else was tried."""
+    lines = [
+        f"`{results['command']}`, of {results['prior']}; photos that were never trained on.",
+        "",
+        "| damage | method | photos | PSNR | gain | LPIPS lower by |",
+        "|---|---|---|---|---|---|",
+    ]
+    for case, row in results["scores"].items():
+        damage, asked, fidelity = case.split("|")
+        level = fidelity.removeprefix("fidelity ")
+        if not (
+            asked.startswith("baseline")
+            or (asked == damage and level in ("1", f"{results['default_fidelity']:g}"))
+        ):
+            continue
+        method = asked.removeprefix("baseline ") if level == "-" else f"this, {fidelity}"
+        gain = f"{row['psnr_gain']:+.2f} ± {row['psnr_gain_ci95']:.2f} dB"
+        cells = (
+            damage,
+            method,
+            row["photos"],
+            f"{row['psnr_output']:.2f} dB",
+            gain,
+            f"{row['lpips_lower_by']:.0%}",
+        )
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines).replace("@", "&#64;")  # no address of a mailbox

@@ -1,0 +1,54 @@
+"""Photos to try, with results that were made beforehand and load at once.
+
+`python -m training.page_examples` makes them with the shipped weights.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from page.look import TITLE
+
+FOLDER = Path(__file__).parent / "examples"
+SAMPLES = Path(__file__).parents[1] / "lwr" / "samples"
+INDEX = FOLDER / "examples.json"
+
+
+def found() -> list[dict[str, Any]]:
+    """Facts of each example: before, after, sentence, done, credit."""
+    return json.loads(INDEX.read_text(encoding="utf-8")) if INDEX.exists() else []
+
+
+def build() -> gr.Gallery:
+    """The gallery; a click shows the comparison and fills in photo and sentence."""
+    pictures = [(str(FOLDER / one["before"]), f"“{one['sentence']}”") for one in found()]
+    gallery = gr.Gallery(
+        pictures,
+        label="Photos to try: press one to see what became of it",
+        columns=4,
+        rows=1,
+        height="auto",
+        object_fit="cover",
+        allow_preview=False,
+        interactive=False,
+        buttons=[],
+        elem_id="examples",
+    )
+    credits = "; ".join(f"{one['name']}: {one['credit']}" for one in found())
+    gr.Markdown(f"Photos: {credits}." if credits else TITLE, elem_classes="credit")
+    return gallery
+
+
+def show(event: gr.SelectData) -> tuple[Any, ...]:
+    """(photo, sentence, comparison, what was done, the part of the page for results) of the chosen one."""
+    one = found()[event.index]
+    before, after = (str(FOLDER / one[side]) for side in ("before", "after"))
+    return (
+        str(SAMPLES / one["photo"]),
+        one["sentence"],
+        (before, after),
+        one["done"],
+        gr.Column(visible=False),
+    )

@@ -1,0 +1,190 @@
+"""What the tabs and the API have done for them: a checked upload and wishes in, a restored file out.
+
+Everything here is about one visitor's request; tensors stay in `lwr`.
+"""
+
+import html
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from lwr import image as images
+from lwr.adapter import AdapterError
+from lwr.image import ImageError
+from lwr.restore import Restored, RestoreError, Restorer, Settings, output_size
+from lwr.tasks import TASKS
+
+MISTAKES = (ImageError, RestoreError, AdapterError)  # each says in one sentence what is wrong
+FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP": ".webp"}
+LEAST_SECONDS = 5  # of GPU time that are asked for
+
+
+class CancelledError(Exception):
+    """The visitor pressed Cancel."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished request."""
+
+    source: images.Loaded
+    restored: Restored
+    file: str  # the PNG, in Gradio's upload folder, where its cache deletes it in time
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that makes these pixels again, and what came of it."""
+        size = dict(zip(("width", "height"), self.restored.image.size, strict=True))
+        told = {"seconds": self.restored.seconds, "notes": self.restored.notes, "newer": self.restored.newer}
+        return asdict(self.restored.settings) | size | told
+
+
+class Pace:
+    """Seconds that a photo will take, learned from those before; starts from a small one of its own."""
+
+    def __init__(self, seconds_per_megapixel: float) -> None:
+        self.rate = seconds_per_megapixel
+
+    def learn(self, megapixels: float, seconds: float) -> None:
+        """Take a finished photo into account; small ones say little."""
+        share = min(0.5, megapixels)
+        self.rate += share * (seconds / megapixels - self.rate)
+
+    def seconds(self, megapixels: float, settings: Settings) -> float:
+        """For a result of so many megapixels; sampling steps count where the sampler has a part."""
+        steps = settings.steps if settings.fidelity < 0.5 else 0
+        return self.rate * megapixels * (1 + steps)
+
+
+class Service:
+    """One restorer for all visitors. `run` is what needs the GPU: (photo, request, stop file, progress)."""
+
+    def __init__(self, restorer: Restorer, run: Callable[..., Restored]) -> None:
+        self.restorer, self.run = restorer, run
+        self.stops = Path(tempfile.mkdtemp(prefix="lwr-stop-"))  # a file for each visitor who pressed Cancel
+        self.pace = Pace(2.0)
+
+    def warm_up(self) -> None:
+        """Restore a small grey photo: the first visitor waits less, and the pace is known."""
+        from PIL import Image
+
+        for _ in range(2):  # the first pass pays for start-up
+            seconds = self.restorer(Image.new("RGB", (256, 256), "grey"), task="deblur").seconds
+        self.pace = Pace(seconds / (256 * 256 / 1e6))
+
+    def request(
+        self,
+        prompt: Any = "",
+        task: Any = "auto",
+        scale: Any = None,
+        steps: Any = None,
+        fidelity: Any = None,
+        seed: Any = 0,
+    ) -> dict[str, Any]:
+        """The restorer's arguments from what a browser or client sent; RestoreError when they are bad."""
+        try:
+            wanted = {
+                "prompt": str(prompt or ""),
+                "task": dict(task) if isinstance(task, Mapping) else str(task or "auto"),
+                "scale": None if scale in ("auto", "", None) else float(scale),
+                "steps": None if steps in ("auto", "", None) else int(steps),
+                "fidelity": None if fidelity in ("auto", "", None) else float(fidelity),
+                "seed": int(seed or 0),
+            }
+        except (TypeError, ValueError, OverflowError) as error:
+            raise RestoreError(f"Scale, steps, fidelity and seed must be numbers: {error}.") from None
+        self.restorer.settle(**wanted)
+        return wanted
+
+    def restore(self, photo: str, request: dict[str, Any], visitor: str, progress: Any) -> Done:
+        """Restore an uploaded file. Raises gr.Error with a sentence."""
+        stop = self.stops / visitor
+        stop.unlink(missing_ok=True)
+        with mistakes_told(photo):  # before a GPU is asked for
+            source = images.load(photo)
+        restored = self.run(photo, request, str(stop), progress)
+        megapixels = restored.image.width * restored.image.height / 1e6
+        self.pace.learn(megapixels, restored.seconds)
+        with mistakes_told(photo):
+            file = images.save(restored.loaded, new_folder() / f"{Path(photo).stem[:80]}.restored.png")
+        return Done(source, restored, str(file))
+
+    def stop_visitor(self, request: gr.Request) -> None:
+        """Let this visitor's running request end at its next step or tile."""
+        (self.stops / request.session_hash).touch()
+
+    def estimate(self, photo: str | None, request: dict[str, Any]) -> float | None:
+        """Seconds that a photo will take; None when it cannot be read."""
+        if photo is None:
+            return None
+        from PIL import Image
+
+        try:
+            settings = self.restorer.settle(**request)
+            with Image.open(photo) as image:
+                height, width = output_size((image.height, image.width), settings.scale)
+        except (OSError, ValueError, Image.DecompressionBombError):
+            return None
+        return self.pace.seconds(height * width / 1e6, settings)
+
+    def gpu_seconds(self, photo: str, request: dict[str, Any], *_: Any) -> int:
+        """GPU time to ask for: twice the estimate, as a request that overruns is lost."""
+        return max(LEAST_SECONDS, round(2 * (self.estimate(photo, request) or 30)))
+
+
+def uploaded(image: Any) -> str:
+    """The path of an upload; nothing outside Gradio's upload folder is ever opened."""
+    path = image.get("path") if isinstance(image, dict) else None
+    if not isinstance(path, str) or Path(get_upload_folder()).resolve() not in Path(path).resolve().parents:
+        raise gr.Error("There is no photo yet: give one first.", print_exception=False)
+    return path
+
+
+def new_folder() -> Path:
+    """A new folder where Gradio's `delete_cache` finds it."""
+    return Path(tempfile.mkdtemp(dir=get_upload_folder()))
+
+
+@contextmanager
+def mistakes_told(photo: str) -> Iterator[None]:
+    """Turn a visitor's mistake into a `gr.Error` of one sentence, escaped since browsers show it as HTML."""
+    try:
+        yield
+    except MISTAKES as mistake:
+        raise gr.Error(sentence(mistake, photo), print_exception=False) from None
+    except CancelledError:
+        raise gr.Error("Your photo is as it was.", title="Stopped", print_exception=False) from None
+
+
+def sentence(mistake: Exception, photo: str = "") -> str:
+    """What a mistake says, as text that is safe in a page and names no folder of the server."""
+    text = str(mistake).replace(photo, Path(photo).name) if photo else str(mistake)
+    return html.escape(text, quote=False)
+
+
+def stopping(stop: str, progress: Any) -> Callable[[int, int, str], None]:
+    """The restorer's progress: shows each step or tile; ends the work when the visitor's file is there."""
+
+    def report(done: int, total: int, what: str) -> None:
+        if Path(stop).exists():
+            raise CancelledError
+        progress((done, total), desc=what.capitalize(), unit="parts")
+
+    return report
+
+
+def plan(settings: Settings) -> str:
+    """Settings in words: "remove haze (slightly), enlarge 2x"."""
+    words = []
+    for name, strength in settings.tasks.items():
+        degree = "" if strength == 1 else f" (strength {strength:g})"
+        words.append(TASKS[name].title.lower() + degree)
+    if settings.scale != 1:
+        words = [word for word in words if not word.startswith("enlarge")] + [f"enlarge {settings.scale:g}x"]
+    return ", ".join(words)

@@ -1,0 +1,67 @@
+"""The app started as a user starts it, and pictures to give it."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+MAKE, ORIENTATION = 271, 274  # EXIF tags
+
+
+@contextmanager
+def running_app(scratch: Path, folder: Path = ROOT, own: Mapping[str, str] | None = None) -> Iterator[str]:
+    """The address of `python app.py` in `folder`, on a free port; what it prints goes to scratch/log.txt."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address, log = f"http://127.0.0.1:{port}", scratch / "log.txt"
+    usual = {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(scratch / "uploads")}
+    environment = os.environ | usual | dict(own or {})
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            [sys.executable, "app.py"],
+            cwd=folder,
+            env=environment | (own or {}),
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        until = time.monotonic() + 180
+        while not answers(address):
+            assert server.poll() is None and time.monotonic() < until, f"no server:\n{log.read_text()}"
+            time.sleep(0.3)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def answers(address: str) -> bool:
+    """Whether a page is there."""
+    try:
+        return urllib.request.urlopen(address, timeout=5).status == 200
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def picture(width: int, height: int) -> Image.Image:
+    """Something to see."""
+    y, x = np.mgrid[0:height, 0:width]
+    return Image.fromarray(np.stack([2 * x % 256, 3 * y % 256, (x + y) % 256], -1).astype(np.uint8))
+
+
+def exif(orientation: int = 1) -> Image.Exif:
+    """Facts of a camera."""
+    tags = Image.Exif()
+    tags[MAKE], tags[ORIENTATION] = "Test Camera", orientation
+    return tags

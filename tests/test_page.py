@@ -1,0 +1,314 @@
+"""The page as visitors meet it: a real server and a real browser, at desk and phone width."""
+
+import json
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlparse
+
+import gradio as gr
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from served import MAKE, exif, picture, running_app
+
+import app
+from lwr.tasks import TASKS
+from page import examples
+from page.service import Service, stopping
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs chromium (Debian's)")
+SIZES = {"desk": {"width": 1280, "height": 1000}, "phone": {"width": 390, "height": 844}}
+SECONDS = 60_000  # ms that a page may take for anything
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_app(tmp_path_factory.mktemp("server")) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+def opened(browser: Browser, url: str, size: str = "desk", dark: bool = False) -> Page:
+    context = browser.new_context(
+        viewport=SIZES[size], color_scheme="dark" if dark else "light", accept_downloads=True
+    )
+    page = context.new_page()
+    page.set_default_timeout(SECONDS)
+    page.asked = []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.goto(url)
+    page.wait_for_selector("#restore")
+    return page
+
+
+@pytest.fixture
+def page(browser: Browser, url: str) -> Iterator[Page]:
+    shown = opened(browser, url)
+    yield shown
+    shown.context.close()
+
+
+@pytest.fixture(params=["desk", "phone"])
+def any_page(request: pytest.FixtureRequest, browser: Browser, url: str) -> Iterator[Page]:
+    shown = opened(browser, url, request.param, dark=request.param == "phone")
+    yield shown
+    shown.context.close()
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A 96x64 photo that the camera held upright: 64x96."""
+    path = tmp_path / "lying.jpg"
+    picture(96, 64).save(path, exif=exif(orientation=6))
+    return path
+
+
+def give(page: Page, photo: Path, words: str = "") -> None:
+    page.set_input_files("#photo input[type=file]", photo)
+    page.wait_for_selector("#photo img")
+    if words:
+        page.fill("#sentence textarea, #sentence input", words)
+
+
+def plan_is(page: Page, words: str) -> None:
+    expect(page.locator("#plan")).to_contain_text(words, timeout=SECONDS)
+
+
+def sizes(page: Page, slider: str = "#result") -> list[list[int]]:
+    """Pixel sizes of the two pictures in a slider, once both are there."""
+    loaded = f"[...document.querySelectorAll('{slider} img')].filter(i => i.naturalWidth)"
+    page.wait_for_function(f"{loaded}.length == 2")
+    return page.evaluate(f"{loaded}.map(i => [i.naturalWidth, i.naturalHeight])")
+
+
+def settings(page: Page) -> dict:
+    """The settings of the result that the page shows."""
+    page.get_by_text("Settings of this result").click()
+    return json.loads(re.sub(r"^\d+$", "", page.locator(".json-holder").first.inner_text(), flags=re.M))
+
+
+def download(page: Page, folder: Path) -> Path:
+    with page.expect_download() as coming:
+        page.locator("#download").click()
+    file = folder / coming.value.suggested_filename
+    coming.value.save_as(file)
+    return file
+
+
+def test_a_visitor_restores_and_downloads_a_photo(any_page: Page, photo: Path, tmp_path: Path) -> None:
+    give(any_page, photo, "slightly dehaze and enlarge it 2x")
+    plan_is(any_page, "remove haze (strength 0.5), enlarge 2x, in about")
+    any_page.click("#restore")
+    assert sizes(any_page) == [[128, 192], [128, 192]]
+    expect(any_page.locator("#done")).to_contain_text(
+        "remove haze (strength 0.5), enlarge 2x, 128x192 pixels"
+    )
+    for kind, form in (("PNG", "PNG"), ("JPEG", "JPEG"), ("WebP", "WEBP")):
+        any_page.get_by_label(kind, exact=True).check()
+        any_page.wait_for_timeout(700)
+        restored = Image.open(download(any_page, tmp_path))
+        assert (restored.format, restored.size) == (form, (128, 192))
+        assert restored.getexif()[MAKE] == "Test Camera"
+    assert any_page.evaluate("document.documentElement.scrollWidth") <= any_page.viewport_size["width"]
+    strangers = [a for a in any_page.asked if a.startswith("http") and "//127.0.0.1" not in a]
+    assert strangers == [], "the page must work without internet"
+
+
+@pytest.mark.parametrize("task", list(TASKS))
+def test_each_task_chip(page: Page, photo: Path, task: str) -> None:
+    give(page, photo)
+    page.locator("#tasks").get_by_label(TASKS[task].title).check()
+    page.get_by_text("Advanced", exact=True).click()
+    page.get_by_label("1", exact=True).first.check()  # scale
+    plan_is(page, TASKS[task].title.lower())
+    page.click("#restore")
+    sizes(page)
+    expect(page.locator("#done")).to_contain_text(TASKS[task].title.lower())
+
+
+def test_the_sentence_can_be_overridden(page: Page, photo: Path) -> None:
+    give(page, photo, "remove the haze and the blur")
+    plan_is(page, "remove haze, fix blur")
+    chips = page.locator("#tasks")
+    expect(chips.get_by_label("Remove haze")).to_be_checked()
+    chips.get_by_label("Fix blur").uncheck()
+    plan_is(page, "I understood: remove haze,")
+    page.get_by_label("number input for Strength: remove haze").fill("0.25")
+    plan_is(page, "remove haze (strength 0.25)")
+    page.click("#restore")
+    expect(page.locator("#done")).to_contain_text("remove haze (strength 0.25), 64x96", timeout=SECONDS)
+
+
+def test_enter_sends_the_sentence_as_it_stands(page: Page, photo: Path) -> None:
+    give(page, photo)
+    page.fill("#sentence textarea, #sentence input", "fix the blur")
+    page.press("#sentence textarea, #sentence input", "Enter")
+    expect(page.locator("#done")).to_contain_text("fix blur", timeout=SECONDS)
+
+
+def test_a_result_can_be_restored_again(page: Page, photo: Path) -> None:
+    give(page, photo, "enlarge it 2x")
+    plan_is(page, "enlarge 2x")
+    page.click("#restore")
+    assert sizes(page) == [[128, 192]] * 2
+    page.click("#again")
+    page.fill("#sentence textarea, #sentence input", "fix the blur")
+    plan_is(page, "fix blur")
+    page.click("#restore")
+    expect(page.locator("#done")).to_contain_text("fix blur, 128x192", timeout=SECONDS)
+
+
+def test_cancel_stops_and_the_page_goes_on(page: Page, photo: Path, tmp_path: Path) -> None:
+    large = tmp_path / "large.jpg"
+    picture(2000, 1500).save(large)
+    give(page, large, "fix the blur")
+    plan_is(page, "in about")
+    page.click("#restore")
+    page.click("#cancel:not([disabled])")
+    page.wait_for_timeout(300)
+    give_again = page.locator("#photo button[aria-label='Remove Image'], #photo button[title='Remove Image']")
+    give_again.first.click()
+    give(page, photo)
+    page.click("#restore")
+    expect(page.locator("#done")).to_contain_text("fix blur, 64x96 pixels", timeout=SECONDS)
+
+
+def test_work_ends_at_the_next_tile_when_the_visitor_cancels(tmp_path: Path) -> None:
+    seen = []
+    stop = tmp_path / "stop"
+
+    def progress(done: tuple[int, int], **_: object) -> None:
+        seen.append(done)
+        stop.touch()  # the visitor presses Cancel during the first tile
+
+    service = Service(app.RESTORER, app.run)
+    large = tmp_path / "large.png"
+    picture(1200, 900).save(large)
+    with pytest.raises(gr.Error, match="as it was"):
+        app.run(str(large), service.request("fix the blur"), str(stop), progress)
+    assert len(seen) == 1 and seen[0][1] > 3
+    stop.unlink()
+    stopping(str(stop), progress)(1, 2, "restoring")  # without the file it goes on
+
+
+def test_a_batch_loses_nothing(page: Page, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        picture(64, 64).save(tmp_path / folder / "same.png")
+    (tmp_path / "letter.png").write_text("Dear reader")
+    page.get_by_role("tab", name="Batch").click()
+    files = [tmp_path / "a/same.png", tmp_path / "b/same.png", tmp_path / "letter.png"]
+    page.set_input_files("#batch-files input[type=file]", files)
+    expect(page.locator("#batch-files")).to_contain_text("letter")
+    page.fill("#batch-sentence textarea, #batch-sentence input", "fix the blur")
+    page.click("#batch-start")
+    report = page.locator("#batch-report")
+    expect(report).to_contain_text("2 of 3 photos are restored", timeout=SECONDS)
+    expect(report).to_contain_text("letter.png is not an image")
+    with page.expect_download() as coming:
+        page.locator("#batch-zip a[download]").first.click()
+    coming.value.save_as(tmp_path / "all.zip")
+    with zipfile.ZipFile(tmp_path / "all.zip") as zipped:
+        assert sorted(zipped.namelist()) == ["report.txt", "same-2.restored.png", "same.restored.png"]
+        assert Image.open(zipped.open("same-2.restored.png")).size == (64, 64)
+
+
+def test_a_link_brings_the_settings_back(browser: Browser, url: str, page: Page) -> None:
+    page.fill("#sentence textarea, #sentence input", "slightly dehaze & enlarge it 3x")
+    plan_is(page, "enlarge 3x")
+    page.get_by_text("Advanced", exact=True).click()
+    page.get_by_label("Seed").fill("42")
+    page.get_by_text("Link to these settings").click()
+    page.click("#share")
+    expect(page.locator("#link textarea, #link input")).to_have_value(re.compile("seed=42"), timeout=SECONDS)
+    link = page.locator("#link textarea, #link input").input_value()
+    assert parse_qs(urlparse(link).query)["prompt"] == ["slightly dehaze & enlarge it 3x"]
+    other = opened(browser, link)
+    plan_is(other, "remove haze (strength 0.5), enlarge 3x")
+    other.get_by_text("Advanced", exact=True).click()
+    expect(other.get_by_label("Seed")).to_have_value("42")
+    other.context.close()
+    bad = opened(browser, f"{url}/?scale=99&seed=-1&fidelity=x&tasks=nothing&prompt=<img src=x id=injected>")
+    plan_is(bad, "I found nothing in this")
+    assert bad.locator("#injected").count() == 0
+    bad.context.close()
+
+
+def test_an_example_shows_at_once_what_became_of_it(page: Page) -> None:
+    page.locator("#examples button, #examples .thumbnail-item").first.click()
+    sizes(page)
+    expect(page.locator("#done")).not_to_be_visible()
+    expect(page.locator("#sentence textarea, #sentence input")).to_have_value(examples.found()[0]["sentence"])
+
+
+def test_examples_are_what_the_shipped_weights_make() -> None:
+    facts = app.RESTORER.network.prior.facts
+    for one in examples.found():
+        assert one["prior"] == f"{facts.id}@{facts.revision}", "run python -m training.page_examples again"
+        assert one["credit"] and (examples.FOLDER / one["after"]).stat().st_size < 300_000
+
+
+def test_breaking_and_mending_a_good_photo(page: Page, photo: Path) -> None:
+    page.get_by_role("tab", name="Try to break it").click()
+    page.set_input_files("#good input[type=file]", photo)
+    page.wait_for_selector("#good img")
+    page.click("#break")
+    sizes(page, "#broken")
+    expect(page.locator("#score")).to_contain_text("restored")
+    assert re.search(r"damaged\s+\d+\.\d\d dB\s+0\.\d{3}", page.locator("#score").inner_text())
+
+
+def test_about_shows_limits_and_numbers(any_page: Page) -> None:
+    any_page.get_by_role("tab", name="About").click()
+    expect(any_page.get_by_text("Strong blur stays")).to_be_visible()
+    expect(any_page.locator("#numbers")).to_contain_text("dark channel")
+    assert any_page.evaluate("document.documentElement.scrollWidth") <= any_page.viewport_size["width"]
+
+
+def test_a_mistake_shows_as_a_sentence_and_markup_stays_text(page: Page, photo: Path) -> None:
+    photo.write_bytes(photo.read_bytes()[:200])
+    give(page, photo, "<img src=x id=injected> remove the haze")
+    plan_is(page, "remove haze")
+    page.click("#restore")
+    expect(page.locator(".toast-body").first).to_contain_text("lying.jpg is", timeout=SECONDS)
+    assert page.locator("#injected").count() == 0
+
+
+@pytest.mark.parametrize("tab", ["Restore", "Batch", "Try to break it", "About"])
+def test_no_serious_accessibility_fault(any_page: Page, tab: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    any_page.get_by_role("tab", name=tab).click()
+    any_page.wait_for_timeout(500)
+    found = Axe().run(any_page).response["violations"]
+    serious = [
+        f"{fault['id']}: {node['html'][:150]}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
+    assert not serious, "\n".join(serious)
+
+
+def test_by_keyboard_alone(page: Page, photo: Path) -> None:
+    give(page, photo)
+    page.locator("#sentence textarea, #sentence input").focus()
+    page.keyboard.type("fix the blur")
+    plan_is(page, "fix blur")
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "restore":
+            break
+    page.keyboard.press("Enter")
+    expect(page.locator("#done")).to_contain_text("fix blur", timeout=SECONDS)
