@@ -121,5 +121,6 @@ if __name__ == "__main__":
         max_file_size=MAX_FILE_SIZE,
         footer_links=["api"],
         ssr_mode=False,
+        mcp_server=True,
         allowed_paths=[str(restore_tab.examples.FOLDER), str(about_tab.RESULTS)],
     )

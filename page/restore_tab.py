@@ -102,7 +102,7 @@ def build(service: Service) -> list[gr.components.Component]:
         told, line, preprocess=False, trigger_mode="always_last", **live,
     )  # fmt: skip
 
-    def restore(
+    def restore_on_page(
         request: gr.Request,
         progress: gr.Progress = PROGRESS,
         image: Any = None,
@@ -123,7 +123,7 @@ def build(service: Service) -> list[gr.components.Component]:
 
     busy = gr.on([button.click, words.submit], lambda: gr.Button(interactive=True), None, cancel, **live)
     working = busy.then(
-        restore, told, [slider, done, file, master, settings, details, kind], preprocess=False,
+        restore_on_page, told, [slider, done, file, master, settings, details, kind], preprocess=False,
         show_progress_on=slider, scroll_to_output=True, api_visibility="private",
         concurrency_id="restore", concurrency_limit=1,
     )  # fmt: skip

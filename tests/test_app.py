@@ -1,6 +1,10 @@
 """The Space as programs meet it: a real server and Gradio's client."""
 
+import asyncio
 import json
+import re
+import shutil
+import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -9,8 +13,10 @@ from pathlib import Path
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from mcp import ClientSession
+from mcp.client.streamable_http import streamablehttp_client
 from PIL import Image
-from served import MAKE, exif, picture, running_app
+from served import MAKE, ROOT, exif, picture, running_app
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +108,51 @@ def test_files_that_were_not_uploaded_are_never_opened(url: str, photo: Path, me
     event = json.load(urllib.request.urlopen(call, timeout=30))["event_id"]
     answer = urllib.request.urlopen(f"{url}/gradio_api/call/restore/{event}", timeout=60).read().decode()
     assert "event: error" in answer and "event: complete" not in answer
+
+
+# What the README says -----------------------------------------------------------------------------
+
+
+def snippet(kind: str, words: str, url: str) -> str:
+    """The README's code block of that kind with these words in it, for this server."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL)
+    return next(block for block in blocks if words in block).replace("http://127.0.0.1:7860", url)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a photo, in which the snippets run."""
+    picture(96, 64).save(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_readmes_client(url: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values: dict = {}
+    exec(snippet("python", "gradio_client", url), values)
+    assert Image.open(values["file"]).size == (96, 64) and values["settings"]["tasks"] == {"dehaze": 1.0}
+    assert "'dehaze': 1.0" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+def test_the_readmes_curl(url: str, folder: Path) -> None:
+    done = subprocess.run(["bash", "-c", snippet("bash", "curl", url)], capture_output=True, text=True)
+    assert "event: complete" in done.stdout and "photo.restored.png" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_readmes_mcp_server(url: str, folder: Path) -> None:
+    address = json.loads(snippet("json", "mcpServers", url))["mcpServers"]["lwr"]["url"]
+
+    async def talk() -> tuple[list[str], str]:
+        async with (
+            streamablehttp_client(address) as (reading, writing, _),
+            ClientSession(reading, writing) as mcp,
+        ):
+            await mcp.initialize()
+            tools = [tool.name for tool in (await mcp.list_tools()).tools if tool.description]
+            found = await mcp.call_tool("route_prompt", {"prompt": "slightly dehaze it"})
+            return tools, found.content[0].text
+
+    tools, found = asyncio.run(talk())
+    assert {"restore", "route_prompt", "list_tasks"} <= set(tools) and "0.5" in found

@@ -266,7 +266,8 @@ def test_cards_have_valid_metadata(complete: RunningHub) -> None:
     row = results["scores"][f"super-resolution|super-resolution|fidelity {results['default_fidelity']:g}"]
     assert measured == {name: row[f"{name}_output"] for name in ("psnr", "ssim", "lpips")}
     space = SpaceCard.load(f"{OWNER}/lwr").data
-    assert space.sdk == "gradio" and f"gradio=={space.sdk_version}" in Path("requirements.txt").read_text()
+    needed = Path("requirements.txt").read_text().splitlines()
+    assert space.sdk == "gradio" and f"gradio[mcp]=={space.sdk_version}" in needed
     assert space.models == [f"{OWNER}/{name}" for name in MODELS]
 
 

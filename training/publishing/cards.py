@@ -101,7 +101,7 @@ def adapter_card(names: Names, task: Task, facts: AdapterFacts, size: int, measu
 
 def space_card(names: Names, pins: Mapping[str, str], measured: Measured, requirements: str) -> str:
     """README.md of the Space, its front matter included."""
-    gradio = re.search(r"^gradio==(\S+)$", requirements, re.MULTILINE)
+    gradio = re.search(r"^gradio(?:\[\w+\])?==(\S+)$", requirements, re.MULTILINE)
     data = SpaceCardData(
         title="LWR - Light-Weight Restoration",
         emoji="📷",
