@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from lwr.hub import Pin, fetch, is_repo
+from lwr.hub import HubError, Pin, fetch, is_repo
 
 PEFT_PREFIX = "base_model.model."
 WEIGHTS = "adapter_model.safetensors"
@@ -74,8 +74,9 @@ class Adapter:
         if pin.is_fixed:
             adapter = MEMORY.get(str(pin), lambda: _fetched(pin))
         else:  # it may mean other files today
-            adapter = _fetched(pin)
-            adapter = MEMORY.get(adapter.source, lambda: adapter)
+            found = _fetched(pin)
+            kept = MEMORY.get(found.source, lambda: replace(found, notes=()))
+            adapter = replace(kept, notes=found.notes)
         _check(adapter.facts, adapter.source, task, prior)
         return adapter
 
@@ -201,7 +202,19 @@ def _pair(tensors: Mapping[str, torch.Tensor], name: str) -> tuple[torch.Tensor,
 def _fetched(pin: Pin) -> Adapter:
     """The adapter of a repository as it is today, from the Hub or the cache on disk."""
     found = fetch(pin, (FACTS, WEIGHTS, CONFIG))
-    return replace(load_adapter(found.folder), source=found.name, notes=found.notes, newer=found.newer)
+    adapter = load_adapter(found.folder)
+    newer = found.newer if found.newer and _replaces(found.newer, adapter.facts) else None
+    return replace(adapter, source=found.name, notes=found.notes, newer=newer)
+
+
+def _replaces(name: str, facts: AdapterFacts) -> bool:
+    """Whether the published adapter `name` is for the same network and task."""
+    try:
+        folder = fetch(Pin.parse(name), (FACTS,)).folder
+        other = json.loads((folder / FACTS).read_text())
+    except (HubError, OSError, ValueError):
+        return False
+    return all(other.get(key) == getattr(facts, key) for key in ("task", "prior", "prior_revision"))
 
 
 class AdapterMemory:

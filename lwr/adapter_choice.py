@@ -1,5 +1,6 @@
 """Which adapter mends a task: one that a caller gave, the pinned one on the Hub, or the one that shipped."""
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from lwr.adapter import Adapter, AdapterError, load_adapter
 from lwr.hub import DamagedError, HubError
-from lwr.prior import PriorFacts
+from lwr.prior import EMBEDDED, PriorFacts
 
 HUB_PAUSE = 60.0  # seconds before an unreachable Hub is asked again, while a shipped adapter stands in
 
@@ -18,13 +19,13 @@ class AdapterChoice:
     def __init__(self, folder: Path, prior: PriorFacts, pins: Mapping[str, str]) -> None:
         """`folder` is the network's; `pins` {task: "NAMESPACE/NAME@REVISION"} are on the Hub."""
         self.folder, self.prior, self.pins = folder, prior, dict(pins)
-        self._given: dict[str, Adapter] = {}
+        self.given: dict[str, Adapter] = {}
         self._beside: dict[str, Adapter] = {}
         self._standing_in: dict[str, tuple[float, Adapter]] = {}  # task -> (until when, which)
 
     def give(self, adapter: Adapter) -> None:
         """Choose this adapter for its task from now on."""
-        self._given[adapter.facts.task] = adapter
+        self.given[adapter.facts.task] = adapter
 
     def of(self, task: str) -> Adapter:
         """The adapter for a task, fetched if need be. AdapterError when there is none that may be used.
@@ -32,15 +33,15 @@ class AdapterChoice:
         A Hub that cannot be reached, or has nothing there, is no error where an adapter came with the
         network: that one stands in, and its `notes` say so. A damaged download never is replaced silently.
         """
-        if task in self._given or task not in self.pins:
-            return self._given.get(task) or self._shipped(task)
+        if task in self.given or task not in self.pins:
+            return self.given.get(task) or self._shipped(task)
         until, stand_in = self._standing_in.get(task, (0.0, None))
         if stand_in is not None and time.monotonic() < until:
             return stand_in
         try:
             adapter = Adapter.open(self.pins[task], task, self.prior.id)
         except HubError as error:
-            if isinstance(error, DamagedError) or not self._is_shipped(task):
+            if isinstance(error, DamagedError) or not self._shipped_folder(task).is_dir():
                 raise AdapterError(str(error)) from error
             shipped = self._shipped(task)
             note = f"{error} The adapter that came with this program, {shipped.name}, was used instead."
@@ -52,7 +53,7 @@ class AdapterChoice:
 
     def planned(self, task: str) -> str:
         """The name of the adapter that `of` would give, without fetching it."""
-        fetches = task in self.pins and task not in self._given
+        fetches = task in self.pins and task not in self.given
         return self.pins[task] if fetches else self.of(task).name
 
     def check_revision(self, adapter: Adapter) -> None:
@@ -64,12 +65,18 @@ class AdapterChoice:
                 f"network is {self.prior.id}@{self.prior.revision}: use a version that was made for it."
             )
 
-    def _is_shipped(self, task: str) -> bool:
-        return (self.folder / "adapters" / task).is_dir()
+    def _shipped_folder(self, task: str) -> Path:
+        """Beside the network, or in this program when it ships the adapters of the same network."""
+        beside = self.folder / "adapters" / task
+        return beside if beside.is_dir() or not self._is_embedded() else EMBEDDED / "adapters" / task
+
+    def _is_embedded(self) -> bool:
+        ours = json.loads((EMBEDDED / "prior.json").read_text())
+        return (self.prior.id, self.prior.revision) == (ours["id"], ours["revision"])
 
     def _shipped(self, task: str) -> Adapter:
         if task not in self._beside:
-            adapter = load_adapter(self.folder / "adapters" / task, task, self.prior.id)
+            adapter = load_adapter(self._shipped_folder(task), task, self.prior.id)
             self.check_revision(adapter)
             self._beside[task] = adapter
         return self._beside[task]

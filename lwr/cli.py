@@ -79,7 +79,10 @@ def restore(
         restorer = Restorer.load(prior, device=device, memory_gb=memory)
         for name in adapter or ():
             restorer.use(Adapter.open(name))
-        restorer.settle(**request)
+        asked = restorer.settle(**request).tasks
+        for task in restorer.adapters.given:
+            if task not in asked:
+                print(f"The adapter for {task} has no part in this: it was not asked for.", file=sys.stderr)
         _make_folder(targets, out)
     except (RestoreError, PriorError, AdapterError, HubError, _UsageError) as error:
         raise _usage(error, photos, as_json) from None

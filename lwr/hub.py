@@ -88,7 +88,8 @@ def fetch(pin: Pin, patterns: Sequence[str] | None = None) -> Fetched:
             raise HubError(f"{trouble}, and {pin} is not on this machine: try again later.") from error
     _verify(folder, pin)
     commit = folder.name
-    notes = [] if trouble is None else [f"{trouble}: the copy of {pin} on this machine was used."]
+    known = str(pin) if pin.is_fixed else f"{pin} (commit {commit})"
+    notes = [] if trouble is None else [f"{trouble}: the copy of {known} on this machine was used."]
     fixed, newer = pin.is_fixed, None
     if refs is not None:
         fixed = fixed or pin.revision in refs.tags
@@ -139,7 +140,9 @@ def _check_revision(pin: Pin, refs: _Refs) -> None:
 
 def _there(refs: _Refs) -> str:
     versions = sorted((name for name in refs.tags if VERSION.fullmatch(name)), key=_order)
-    return f"there are {', '.join(versions[-5:])}" if versions else "it has no version yet"
+    if not versions:
+        return "it has no version yet"
+    return f"{'there are' if len(versions) <= 5 else 'its latest are'} {', '.join(versions[-5:])}"
 
 
 def _newer(pin: Pin, refs: _Refs) -> str | None:
@@ -235,8 +238,8 @@ def _disk(pin: Pin, error: OSError) -> str:
             f"There is no room for {pin} in {constants.HF_HUB_CACHE}: free some, or set HF_HUB_CACHE to a "
             "folder on a larger disk, and try again."
         )
-    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-        return f"{constants.HF_HUB_CACHE} cannot be written to: set HF_HUB_CACHE to a folder of yours."
+    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
+        return f"{constants.HF_HUB_CACHE} is no folder to write in: set HF_HUB_CACHE to one of yours."
     if "Consistency" in str(error):
         return f"A file of {pin} arrived incomplete and was not used: try again."
     return f"{pin} could not be fetched ({str(error).partition(chr(10))[0]}): try again."

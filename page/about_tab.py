@@ -2,11 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
 from lwr.restore import MAX_OUTPUT_PIXELS, Restorer
+from page.numbers import numbers
 
 ROOT = Path(__file__).parents[1]
 LIMITS = ROOT / "cards" / "limits.md"
@@ -35,7 +35,8 @@ about an hour. {API}
     if (RESULTS / "evaluate.json").exists():
         results = json.loads((RESULTS / "evaluate.json").read_text(encoding="utf-8"))
         with gr.Accordion("What was measured", open=True):
-            gr.Markdown(numbers(results), elem_id="numbers")
+            what = f"`{results['command']}` on photos that were never trained on, version {results['prior']}."
+            gr.Markdown(f"{what}\n\n{numbers(results)}".replace("@", "&#64;"), elem_id="numbers")
         sheets = sorted(RESULTS.glob("evaluate-*.jpg"))
         named = [(str(path), path.stem.removeprefix("evaluate-")) for path in sheets]
         if sheets:
@@ -44,33 +45,3 @@ about an hour. {API}
                 label="Validation photos, with the worst of each task",
                 columns=3, interactive=False, object_fit="contain", buttons=["fullscreen"],
             )  # fmt: skip
-
-
-def numbers(results: dict[str, Any]) -> str:
-    """The evaluation in short: each task at its default fidelity and at 1, and what else was tried."""
-    lines = [
-        f"`{results['command']}`, of {results['prior']}; photos that were never trained on.",
-        "",
-        "| damage | method | photos | PSNR | gain | LPIPS lower by |",
-        "|---|---|---|---|---|---|",
-    ]
-    for case, row in results["scores"].items():
-        damage, asked, fidelity = case.split("|")
-        level = fidelity.removeprefix("fidelity ")
-        if not (
-            asked.startswith("baseline")
-            or (asked == damage and level in ("1", f"{results['default_fidelity']:g}"))
-        ):
-            continue
-        method = asked.removeprefix("baseline ") if level == "-" else f"this, {fidelity}"
-        gain = f"{row['psnr_gain']:+.2f} ± {row['psnr_gain_ci95']:.2f} dB"
-        cells = (
-            damage,
-            method,
-            row["photos"],
-            f"{row['psnr_output']:.2f} dB",
-            gain,
-            f"{row['lpips_lower_by']:.0%}",
-        )
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines).replace("@", "&#64;")  # no address of a mailbox

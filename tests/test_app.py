@@ -9,7 +9,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
+import httpx2
+import psutil
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
@@ -156,3 +159,88 @@ def test_the_readmes_mcp_server(url: str, folder: Path) -> None:
 
     tools, found = asyncio.run(talk())
     assert {"restore", "route_prompt", "list_tasks"} <= set(tools) and "0.5" in found
+
+
+# What nobody should send --------------------------------------------------------------------------
+
+
+def malformed(count: int) -> list[tuple[str, dict]]:
+    """(path, arguments of httpx2.request) of requests that no widget and no honest client sends."""
+    random = Random(0)
+    junk = [
+        None,
+        "",
+        "auto",
+        -1,
+        1e308,
+        float("inf"),
+        True,
+        [],
+        {},
+        "\x00",
+        "a" * 10**5,
+        {"path": "/etc/passwd"},
+    ]
+    junk += [
+        {"path": "../../etc/passwd", "meta": {"_type": "gradio.FileData"}},
+        {"path": 3},
+        [[]],
+        "<script>",
+    ]
+    found: list[tuple[str, dict]] = []
+    for _ in range(count):
+        data = [random.choice(junk) for _ in range(random.choice((0, 1, 6, 7, 7, 7, 9)))]
+        body = json.dumps({"data": data}).replace("Infinity", "1e999")
+        kind = random.choice(("call", "call", "route", "join", "upload", "text", "file"))
+        if kind == "call":
+            found.append(("/gradio_api/call/restore", {"content": body}))
+        elif kind == "route":
+            found.append(("/gradio_api/call/route", {"content": body}))
+        elif kind == "join":
+            number = random.choice((-1, 0, 3, 9, 999, "x"))
+            text = json.dumps(
+                {"data": data, "fn_index": number, "session_hash": random.choice(("s", "../x", None))}
+            )
+            found.append(("/gradio_api/queue/join", {"content": text}))
+        elif kind == "upload":
+            name = random.choice(("../../x.png", "a" * 300 + ".png", "\r\n.png", ".."))
+            found.append(("/gradio_api/upload", {"files": {"files": (name, random.randbytes(2000))}}))
+        elif kind == "text":
+            found.append(
+                ("/gradio_api/call/restore", {"content": random.choice(("", "{", "[]", "null", "\x00"))})
+            )
+        else:
+            path = random.choice(
+                ("/etc/passwd", "../app.py", "%2e%2e/app.py", "/work/main/README.md", "C:\\x")
+            )
+            found.append((f"/gradio_api/file={path}", {"method": "GET"}))
+    return found
+
+
+def test_malformed_requests_break_nothing(url: str, client: Client, photo: Path, log: Path) -> None:
+    words = {"headers": {"Content-Type": "application/json"}}
+    server = psutil.Process(serving(url))
+    memory = []
+    for _ in range(2):  # the first round also fills caches
+        for path, request in malformed(200):
+            method = request.get("method", "POST")
+            rest = {key: value for key, value in request.items() if key != "method"}
+            answer = httpx2.request(
+                method, url + path, timeout=30, **rest, **({} if "files" in rest else words)
+            )
+            assert b"root:" not in answer.content and b"Light-Weight" not in answer.content
+            if path.endswith("/restore") and answer.status_code == 200:
+                event = answer.json()["event_id"]
+                told = httpx2.get(f"{url}{path}/{event}", timeout=60).text
+                assert "event: complete" not in told and "Traceback" not in told
+        memory.append(server.memory_info().rss)
+    assert memory[1] < memory[0] * 1.05, memory
+    file, _ = client.predict(handle_file(str(photo)), "remove the haze", api_name="/restore")
+    assert Image.open(file).size == (96, 64)
+
+
+def serving(url: str) -> int:
+    """The process that listens at an address."""
+    port = int(url.rsplit(":", 1)[1])
+    found = (c.pid for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port)
+    return next(found)

@@ -123,9 +123,16 @@ def prompt_swap(
 
 
 def _shown(cases: Sequence[Case], default: float) -> dict[str, Case]:
-    """{damage: the case for the sheet of pictures}: the right task, nearest to the prior's fidelity."""
+    """{damage: the case for the sheet of pictures}: the right task, nearest to its default fidelity."""
     right = [case for case in cases if case.damage == case.asked or case.damage not in TASKS]
-    right.sort(key=lambda case: abs((default if case.fidelity is None else case.fidelity) - default))
+
+    def distance(case: Case) -> float:
+        wanted = TASKS[case.damage].default_fidelity if case.damage in TASKS else None
+        return abs(
+            (default if case.fidelity is None else case.fidelity) - (default if wanted is None else wanted)
+        )
+
+    right.sort(key=distance)
     return {case.damage: case for case in reversed(right)}
 
 

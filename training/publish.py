@@ -19,7 +19,8 @@ from huggingface_hub.utils import validate_repo_id
 
 from lwr.tasks import TASKS
 from training.publishing import content
-from training.publishing.content import Publication, PublishError
+from training.publishing.content import Publication
+from training.publishing.errors import PublishError
 from training.publishing.names import Names
 from training.publishing.results import FOLDER, Results
 
@@ -103,6 +104,9 @@ def _publications(options: argparse.Namespace, names: Names) -> list[Publication
         tasks = options.task or list(there)
         if missing := [task for task in tasks if task not in there]:
             raise PublishError(f"{network / 'adapters'} has no adapter for {missing[0]!r}: train it first.")
+        for task in TASKS if not options.task else ():
+            if task not in there:
+                print(f"{network / 'adapters'} has no adapter for {task!r}: left out.", file=sys.stderr)
         found += [content.adapter(names, network, task, results) for task in tasks]
     if "dataset" in wanted:
         folder = options.dataset or DATASET

@@ -52,12 +52,16 @@ def write_card(out: Path, manifest: Mapping[str, Any]) -> None:
         tasks=[_task_facts(task, params[task]) for task in tasks],
         collections=_collections(out, manifest),
         rebuild=_rebuild(manifest["recipe"]),
-        gigabytes=f"{sum(facts['bytes'] for facts in manifest['files'].values()) / 1e9:.2f}",
+        size=_megabytes(sum(facts["bytes"] for facts in manifest["files"].values())),
         examples=EXAMPLES,
         all_config=ALL,
     )
     with whole_file(out / "README.md") as temporary:
         temporary.write_text(str(card), encoding="utf-8")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def _config(name: str, manifest: Mapping[str, Any]) -> dict[str, Any]:

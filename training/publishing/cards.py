@@ -64,12 +64,12 @@ def prior_card(names: Names, pins: Mapping[str, str], measured: Measured) -> str
         datasets=[names.dataset],
         metrics=list(METRICS),
         tags=[*TAGS, *pins],
-        **_index(names.prior, names, list(measured.adapters), measured.results),
+        **_index(names.prior, list(measured.adapters), measured.results),
     )
     return _filled(
         ModelCard, "prior.md", data, names, measured.results,
         tasks=tasks, pins=pins, tasks_there=list(pins), sheet=SHEET, repo=names.prior,
-        credits=_credits(measured.results, "evaluate.jpg"), minutes=measured.results.minutes(),
+        credits=_credits(measured.results, "evaluate.jpg"), minutes=_minutes(measured.results),
     )  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def adapter_card(names: Names, task: Task, facts: AdapterFacts, size: int, measu
         datasets=[names.dataset],
         metrics=list(METRICS),
         tags=[*TAGS, "lora", task.name],
-        **_index(repo, names, [task.name] if scored else [], results),
+        **_index(repo, [task.name] if scored else [], results),
     )
     default = task.default_fidelity or results.file("evaluate").get("default_fidelity", 1)
     sheet = results.folder / f"evaluate-{task.name}.jpg"
@@ -95,7 +95,7 @@ def adapter_card(names: Names, task: Task, facts: AdapterFacts, size: int, measu
         task=task, facts=facts, scored=scored, base=names.prior,
         megabytes=results.say(size / 1e6, ".1f"), fidelity=f"{default:g}", repo=repo,
         sheet=SHEET if scored and sheet.exists() else None, credits=_credits(results, sheet.name),
-        minutes=results.minutes() if results.file("training") else None,
+        minutes=_minutes(results),
     )  # fmt: skip
 
 
@@ -139,10 +139,15 @@ def _filled(kind: type, template: str, data: Any, names: Names, results: Results
         limits=(TEMPLATES / "limits.md").read_text(encoding="utf-8"),
         **facts,
     )
-    return str(text)
+    return re.sub(r"[ \t]+\n", "\n", str(text)).rstrip() + "\n"
 
 
-def _index(model: str, names: Names, tasks: Sequence[str], results: Results) -> dict[str, Any]:
+def _minutes(results: Results) -> tuple[str, str] | None:
+    """(minutes, core-hours) of training, if they are known."""
+    return results.minutes() if results.file("training") else None
+
+
+def _index(model: str, tasks: Sequence[str], results: Results) -> dict[str, Any]:
     """The card's model-index: what each task measured at its default fidelity."""
     found = []
     for name in tasks:
@@ -152,10 +157,8 @@ def _index(model: str, names: Names, tasks: Sequence[str], results: Results) -> 
             EvalResult(
                 task_type="image-to-image",
                 task_name=TASKS[name].title,
-                dataset_type=names.dataset,
-                dataset_name=f"LWR validation photographs, {name}",
-                dataset_config=name,
-                dataset_split="validation",
+                dataset_type="lwr-validation-photographs",  # no Hub dataset: crops made when measuring
+                dataset_name=f"{row['photos']} validation photographs, {name}",
                 metric_type=metric,
                 metric_name=title,
                 metric_value=row[f"{metric}_output"],

@@ -7,23 +7,26 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from PIL import Image
+from safetensors import SafetensorError
+
 from lwr.adapter import CONFIG, FACTS, WEIGHTS, AdapterError, AdapterFacts, load_adapter
-from lwr.prior import EMBEDDED, PriorFacts
+from lwr.network import CONFIG as NETWORK_CONFIG
+from lwr.network import PARTS, load_network
+from lwr.prior import COMPONENTS, EMBEDDED, PriorFacts
 from lwr.restore import PINS
 from lwr.tasks import TASKS
 from training.publishing.cards import SHEET, Measured, adapter_card, prior_card, space_card
+from training.publishing.errors import PublishError
 from training.publishing.names import Names
 from training.publishing.results import Results
 from training.storage import sha256
 
 ROOT = Path(__file__).parents[2]
+SPACE_SUFFIXES = (".py", ".md", ".json", ".jpg", ".webp")  # of what lies under lwr and page
 SPACE_FILES = ("app.py", "requirements.txt", "LICENSE", "cards/limits.md")
 UNPINNED = re.compile(r'^    adapter="[^"]*",', re.MULTILINE)  # of a task file
 Kind = Literal["model", "dataset", "space"]
-
-
-class PublishError(Exception):
-    """What cannot be published, or not now; one sentence: what is wrong, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ def prior(names: Names, network: Path, results: Results) -> Publication:
     """The network without its adapters, which it names by repository and version."""
     pins = {task: names.pin(task) for task in adapters(network)}
     measured = _measured(network, results)
-    files = _folder(network, skip=("adapters", PINS, "README.md"))
+    files: dict[str, Path | bytes] = {**_network(network)}
     files |= {
         "README.md": prior_card(names, pins, measured).encode(),
         "LICENSE": ROOT / "LICENSE",
@@ -51,14 +54,21 @@ def prior(names: Names, network: Path, results: Results) -> Publication:
 
 def adapter(names: Names, network: Path, task: str, results: Results) -> Publication:
     """One task's adapter, its facts brought to this version and base repository."""
-    facts = adapters(network)[task]
+    facts, prior_facts = adapters(network)[task], _prior_facts(network)
     folder, measured = network / "adapters" / task, _measured(network, results)
+    if (facts.prior, facts.prior_revision) != (prior_facts.id, prior_facts.revision):
+        raise PublishError(
+            f"{folder} was trained on {facts.prior}@{facts.prior_revision}, and the network beside it is "
+            f"{prior_facts.id}@{prior_facts.revision}: train it on that one first."
+        )
     try:
         load_adapter(folder, task, facts.prior)
+        config = json.loads((folder / CONFIG).read_text())
     except AdapterError as error:
         raise PublishError(str(error)) from error
+    except (OSError, ValueError) as error:
+        raise PublishError(f"{folder / CONFIG} is missing or damaged: export the adapter again.") from error
     version = names.version.removeprefix("v")
-    config = json.loads((folder / CONFIG).read_text())
     config |= {"base_model_name_or_path": names.prior, "revision": names.version}
     size = (folder / WEIGHTS).stat().st_size
     card = adapter_card(names, TASKS[task], replace(facts, version=version), size, measured)
@@ -85,15 +95,21 @@ def dataset(names: Names, folder: Path) -> Publication:
         ) from error
     except (ValueError, KeyError) as error:
         raise PublishError(f"{folder / 'dataset.json'} is damaged ({error}): build the set again.") from error
-    files = _folder(folder, skip=())
+    there = _folder(folder)
     bad = [
-        name for name, facts in shards.items() if name not in files or sha256(files[name]) != facts["sha256"]
+        name for name, facts in shards.items() if name not in there or sha256(there[name]) != facts["sha256"]
     ]
+    bad += [name for name in there if name.startswith("data/") and name not in shards]
+    bad += [name for name in ("README.md", "rejected.csv") if name not in there]
     if bad:
         raise PublishError(
-            f"{bad[0]} in {folder} is missing or not as it was built ({len(bad)} such): "
+            f"{bad[0]} in {folder} is missing, or not as the set was built ({len(bad)} such): "
             "build it again; python -m training.build_dataset --out DIR --verify says more."
         )
+    own = ("README.md", "rejected.csv", "dataset.json")
+    files = {
+        name: path for name, path in there.items() if name in (*own, *shards) or name.startswith("assets/")
+    }
     card = files["README.md"].read_text(encoding="utf-8")
     for here, there in (
         ('"DIR", ', f'"{names.dataset}", '),
@@ -107,12 +123,22 @@ def dataset(names: Names, folder: Path) -> Publication:
 def space(names: Names, network: Path, results: Results) -> Publication:
     """The page, the library and the network; tasks are pinned to the adapters of this version."""
     facts = adapters(network)
+    if missing := [task for task in TASKS if task not in facts]:
+        raise PublishError(
+            f"The Space offers the task {missing[0]!r}, and {network / 'adapters'} has no adapter for it: "
+            "train it, or take its file out of lwr/tasks."
+        )
     pins = {task: names.pin(task) for task in facts}
     files: dict[str, Path | bytes] = {name: ROOT / name for name in SPACE_FILES}
-    for folder, skip in (("lwr", ("embedded",)), ("page", ())):
-        files |= {f"{folder}/{name}": path for name, path in _folder(ROOT / folder, skip).items()}
-    shipped = _folder(network, skip=(PINS, "README.md"))
-    files |= {f"lwr/embedded/{name}": path for name, path in shipped.items()}
+    for folder in ("lwr", "page"):
+        found = _folder(ROOT / folder, SPACE_SUFFIXES)
+        files |= {
+            f"{folder}/{name}": path for name, path in found.items() if not name.startswith("embedded/")
+        }
+    files |= {f"lwr/embedded/{name}": path for name, path in _network(network).items()}
+    for task in facts:
+        own = {name: network / "adapters" / task / name for name in (WEIGHTS, FACTS, CONFIG)}
+        files |= {f"lwr/embedded/adapters/{task}/{name}": path for name, path in own.items()}
     for task, pin in pins.items():
         name = f"lwr/tasks/{task.replace('-', '_')}.py"
         files[name] = _pinned(files, name, pin)
@@ -152,24 +178,54 @@ def adapters(network: Path) -> dict[str, AdapterFacts]:
     return found
 
 
+def _prior_facts(network: Path) -> PriorFacts:
+    try:
+        return PriorFacts(**json.loads((network / "prior.json").read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise PublishError(
+            f"{network / 'prior.json'} is missing or damaged ({error}): train again."
+        ) from error
+
+
+def _network(network: Path) -> dict[str, Path]:
+    """{path: file} of the parts of a network, once it has been loaded to see that it is whole."""
+    try:
+        load_network(network)
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise PublishError(f"The network in {network} is damaged ({reason}): give a whole one.") from error
+    single = (NETWORK_CONFIG, "prior.json", *(f"{part}.safetensors" for part in PARTS))
+    folders = tuple(f"{name}/" for name in (*COMPONENTS, "scheduler", "tokenizer"))
+    return {
+        name: path for name, path in _folder(network).items() if name in single or name.startswith(folders)
+    }
+
+
 def _measured(network: Path, results: Results) -> Measured:
-    facts = PriorFacts(**json.loads((network / "prior.json").read_text()))
-    return Measured.of(results, facts, adapters(network))
+    return Measured.of(results, _prior_facts(network), adapters(network))
 
 
 def _sheet(measured: Measured, name: str) -> dict[str, Path | bytes]:
     """The example pictures, if they were made."""
     path = measured.results.folder / name
-    return {SHEET: path} if measured.adapters and path.exists() else {}
+    if not measured.adapters or not path.exists():
+        return {}
+    try:
+        with Image.open(path) as picture:
+            picture.verify()
+    except OSError as error:
+        raise PublishError(f"{path} is no picture: measure again with --sheet.") from error
+    return {SHEET: path}
 
 
-def _folder(folder: Path, skip: Sequence[str]) -> dict[str, Path | bytes]:
-    """{path: file} of all files under a folder but hidden and compiled ones and those named in `skip`."""
+def _folder(folder: Path, suffixes: Sequence[str] | None = None) -> dict[str, Path]:
+    """{path: file} of all files under a folder (of these suffixes), but hidden ones and symbolic links."""
     found = {}
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
-        passed = parts[0] in skip or any(part.startswith((".", "__pycache__")) for part in parts)
-        if path.is_file() and not passed:
+        hidden = any(part.startswith((".", "__pycache__")) for part in parts)
+        wanted = suffixes is None or path.suffix in suffixes
+        if wanted and path.is_file() and not path.is_symlink() and not hidden:
             found["/".join(parts)] = path
     return found
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from page.numbers import numbers
+from training.publishing.errors import PublishError
 from training.report import swap_table, table
 
 FOLDER = Path(__file__).parents[1] / "results"
@@ -21,16 +23,25 @@ class Results:
         self._files: dict[str, dict[str, Any]] = {}
 
     def file(self, name: str) -> dict[str, Any]:
-        """The content of NAME.json; {} when it was not measured."""
+        """The content of NAME.json; {} when it was not measured. PublishError when it is damaged."""
         if name not in self._files:
             path = self.folder / f"{name}.json"
-            self._files[name] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            try:
+                content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            except (OSError, ValueError) as error:
+                raise PublishError(f"{path} is damaged ({error}): measure again.") from error
+            if not isinstance(content, dict):
+                raise PublishError(f"{path} holds no results: measure again.")
+            self._files[name] = content
         return self._files[name]
 
     def value(self, name: str, *keys: str) -> Any:
-        """What stands under these keys in NAME.json; KeyError when it is not there."""
+        """What stands under these keys in NAME.json; PublishError when it is not there."""
         found: Any = self.file(name)
         for key in keys:
+            if not isinstance(found, dict) or key not in found:
+                path = self.folder / f"{name}.json"
+                raise PublishError(f"{path} has no {' / '.join(keys)}, which a card shows: measure again.")
             found = found[key]
         return found
 
@@ -63,6 +74,10 @@ class Results:
         """The evaluation's table of these damages."""
         rows = {case: scored for damage in damages for case, scored in self.scores(damage).items()}
         return self._noted(table(rows))
+
+    def brief_table(self) -> str:
+        """The evaluation in short."""
+        return self._noted(numbers(self.file("evaluate")))
 
     def swap_table(self) -> str:
         """PSNR gain under the right and the wrong prompts."""

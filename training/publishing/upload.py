@@ -13,10 +13,11 @@ from typing import Any
 
 import httpx2
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 from huggingface_hub.hf_api import RepoFile
 
-from training.publishing.content import Publication, PublishError
+from training.publishing.content import Publication
+from training.publishing.errors import PublishError
 from training.storage import sha256
 
 PART = 32  # files whose upload is one part
@@ -26,7 +27,7 @@ Say = Callable[[str], None]
 
 def check_login(api: HfApi, namespace: str) -> None:
     """PublishError unless somebody is logged in who may write to the namespace."""
-    with faults_told("the Hub"):
+    with faults_told(f"for {namespace}"):
         user = api.whoami()
     allowed = {user["name"], *(organisation["name"] for organisation in user.get("orgs", []))}
     if namespace not in allowed:
@@ -60,9 +61,11 @@ def publish(api: HfApi, publication: Publication, version: str, private: bool, s
             _compare_tagged(api, publication, version, hashes)
             say(f"{kind} {repo} {version} is published already, with this content.")
         else:
-            tip = {ref.name: ref.target_commit for ref in refs.branches}["main"]
-            commit = _bring_up(api, publication, version, hashes, tip, say)
-            api.create_tag(repo, tag=version, revision=commit, repo_type=kind)
+            commit = _earlier(api, publication, version, hashes)
+            if commit is None:
+                tip = {ref.name: ref.target_commit for ref in refs.branches}["main"]
+                commit = _bring_up(api, publication, version, hashes, tip, say)
+            _tag(api, publication, version, commit, hashes)
             say(f"{kind} {repo} {version} is published.")
     prefix = {"model": "", "dataset": "datasets/", "space": "spaces/"}[kind]
     return f"{api.endpoint}/{prefix}{repo}/tree/{version}"
@@ -109,6 +112,26 @@ def _compare_tagged(
             f"{publication.repo} {version} is published with other content ({', '.join(other[:3])}"
             f"{' and more' if len(other) > 3 else ''}), and a version never changes: give a new --version."
         )
+
+
+def _earlier(api: HfApi, publication: Publication, version: str, hashes: Mapping[str, _Hashes]) -> str | None:
+    """The commit that an earlier attempt made for this version, if it holds what is meant."""
+    commits = api.list_repo_commits(publication.repo, repo_type=publication.kind)
+    for commit in (one.commit_id for one in commits if one.title == version):
+        if _differences(api, publication, commit, hashes) == ([], []):
+            return commit
+    return None
+
+
+def _tag(
+    api: HfApi, publication: Publication, version: str, commit: str, hashes: Mapping[str, _Hashes]
+) -> None:
+    try:
+        api.create_tag(publication.repo, tag=version, revision=commit, repo_type=publication.kind)
+    except HfHubHTTPError as error:
+        if error.response.status_code != 409:
+            raise
+        _compare_tagged(api, publication, version, hashes)  # somebody was quicker, with the same content?
 
 
 def _bring_up(
@@ -164,6 +187,8 @@ def faults_told(what: str) -> Iterator[None]:
 
 def _sentence(what: str, error: BaseException) -> str:
     again = "run the same command again, it goes on where it stopped"
+    if isinstance(error, OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE is set, so nothing can be published: unset it."
     if isinstance(error, LocalTokenNotFoundError):
         return "You are not logged in: run `hf auth login`, or set HF_TOKEN."
     if isinstance(error, HfHubHTTPError):
@@ -181,7 +206,7 @@ def _refusal(what: str, error: Any, again: str) -> str:
         return "The Hub does not know your token: log in again with `hf auth login`, or correct HF_TOKEN."
     if code == 403:
         return f"Your token may not write to {what}: use one that may, or another --namespace."
-    if code == 412:
+    if code in (409, 412):
         return f"Somebody else changed {what} at the same time: {again}."
     if code == 429 or code >= 500:
         when = f" in {wait} seconds" if wait.isdigit() else " later"
