@@ -6,6 +6,7 @@ that ships with this repository, so the page works without internet, on a CPU as
 
 import os
 import uuid
+from functools import cache
 from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -18,7 +19,7 @@ except ImportError:
 import gradio as gr
 
 from lwr.prompt import route
-from lwr.restore import Restored, Restorer
+from lwr.restore import MAX_OUTPUT_PIXELS, Restored, Restorer
 from lwr.tasks import TASKS
 from page import about_tab, batch_tab, break_tab, restore_tab
 from page.look import CSS, JS, PURPOSE, THEME, TITLE
@@ -37,9 +38,21 @@ def run(photo: str, request: dict[str, Any], stop: str, progress: Any) -> Restor
         return RESTORER(photo, **request, progress=stopping(stop, progress))
 
 
-SERVICE = Service(RESTORER, run)
+@cache
+def restorer_on_cpu() -> Restorer:
+    """A second network, made when the first visitor's GPU time is used up."""
+    return RESTORER if RESTORER.device.type == "cpu" else Restorer.load(device="cpu")
+
+
+def run_slowly(photo: str, request: dict[str, Any], stop: str, progress: Any) -> Restored:
+    """The same on the CPU."""
+    with mistakes_told(photo):
+        return restorer_on_cpu()(photo, **request, progress=stopping(stop, progress))
+
+
+SERVICE = Service(RESTORER, run, run_slowly)
 if spaces is not None:
-    SERVICE.run = spaces.GPU(run, duration=SERVICE.gpu_seconds)  # does nothing off ZeroGPU
+    SERVICE.run_on_gpu = spaces.GPU(run, duration=SERVICE.gpu_seconds)  # does nothing off ZeroGPU
 
 
 def restore(
@@ -98,8 +111,9 @@ def build() -> gr.Blocks:
             with gr.Tab("About"):
                 about_tab.build(RESTORER, MAX_FILE_SIZE)
         gr.Markdown(
-            f"Photos up to {MAX_FILE_SIZE}; files are deleted after about an hour. Detail in a restored "
-            "photo is partly imagined: do not take it as evidence."
+            f"Photos up to {MAX_FILE_SIZE}, results up to {MAX_OUTPUT_PIXELS // 10**6} megapixels; files are "
+            "deleted after about an hour. Detail in a restored photo is partly imagined: do not take it as "
+            "evidence."
         )
         page.load(restore_tab.from_link, None, linked, queue=False, api_visibility="private")
         gr.api(

@@ -196,7 +196,7 @@ class Restorer:
 
     @torch.inference_mode()
     def warm_up(self, side: int = 256) -> float:
-        """Seconds of a pass over a grey photo of `side` x `side` pixels without adapters; the first is slower."""
+        """Seconds of a pass over a grey square of `side` pixels, without adapters; the first is slower."""
         begun = time.perf_counter()
         photo = torch.full((1, 3, side, side), 0.5, device=self.device)
         with self._lock:

@@ -4,6 +4,7 @@ Everything here is about one visitor's request; tensors stay in `lwr`.
 """
 
 import html
+import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from lwr.image import ImageError
 from lwr.restore import Restored, RestoreError, Restorer, Settings, output_size
 from lwr.tasks import TASKS
 
+LOG = logging.getLogger("lwr.page")
 MISTAKES = (ImageError, RestoreError, AdapterError)  # each says in one sentence what is wrong
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP": ".webp"}
 LEAST_SECONDS = 5  # of GPU time that are asked for
@@ -63,10 +65,19 @@ class Pace:
 
 
 class Service:
-    """One restorer for all visitors. `run` is what needs the GPU: (photo, request, stop file, progress)."""
+    """One restorer for all visitors.
 
-    def __init__(self, restorer: Restorer, run: Callable[..., Restored]) -> None:
-        self.restorer, self.run = restorer, run
+    `run` is what needs the GPU: (photo, request, stop file, progress) -> Restored; `run_slowly` the same on
+    the CPU, for visitors whose GPU time is used up.
+    """
+
+    def __init__(
+        self,
+        restorer: Restorer,
+        run: Callable[..., Restored],
+        run_slowly: Callable[..., Restored] | None = None,
+    ) -> None:
+        self.restorer, self.run_on_gpu, self.run_slowly = restorer, run, run_slowly
         self.stops = Path(tempfile.mkdtemp(prefix="lwr-stop-"))  # a file for each visitor who pressed Cancel
         self.pace = Pace(2.0)
 
@@ -99,6 +110,16 @@ class Service:
             raise RestoreError(f"Scale, steps, fidelity and seed must be numbers: {error}.") from None
         self.restorer.settle(**wanted)
         return wanted
+
+    def run(self, photo: str, request: dict[str, Any], stop: str, progress: Any) -> Restored:
+        """Restore on the GPU or, when this visitor's time there is used up, on the CPU, and say so."""
+        try:
+            return self.run_on_gpu(photo, request, stop, progress)
+        except gr.Error as error:
+            if self.run_slowly is None or "quota" not in error.title.lower():
+                raise
+        gr.Info("Your GPU time is used up for now, so this photo is restored on the CPU; it takes longer.")
+        return self.run_slowly(photo, request, stop, progress)
 
     def restore(self, photo: str, request: dict[str, Any], visitor: str, progress: Any) -> Done:
         """Restore an uploaded file. Raises gr.Error with a sentence."""
@@ -155,6 +176,7 @@ def mistakes_told(photo: str) -> Iterator[None]:
     try:
         yield
     except MISTAKES as mistake:
+        LOG.warning("refused a request: %s", type(mistake).__name__)  # neither words nor photo of a visitor
         raise gr.Error(sentence(mistake, photo), print_exception=False) from None
     except CancelledError:
         raise gr.Error("Your photo is as it was.", title="Stopped", print_exception=False) from None

@@ -16,6 +16,7 @@ import psutil
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from huggingface_hub import SpaceCard
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 from PIL import Image
@@ -159,6 +160,14 @@ def test_the_readmes_mcp_server(url: str, folder: Path) -> None:
 
     tools, found = asyncio.run(talk())
     assert {"restore", "route_prompt", "list_tasks"} <= set(tools) and "0.5" in found
+
+
+def test_the_front_matter_is_a_spaces(log: Path) -> None:
+    card = SpaceCard.load(ROOT / "README.md")
+    needed = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert f"gradio[mcp]=={card.data.sdk_version}" in needed and (ROOT / card.data.app_file).exists()
+    assert card.data.license == "apache-2.0" and len(card.data.to_dict()["short_description"]) <= 60
+    assert "Traceback" not in log.read_text()
 
 
 # What nobody should send --------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from served import MAKE, exif, picture, running_app
 import app
 from lwr.tasks import TASKS
 from page import examples
-from page.service import Service, stopping
+from page.service import LEAST_SECONDS, Service, stopping
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs chromium (Debian's)")
@@ -207,6 +207,22 @@ def test_work_ends_at_the_next_tile_when_the_visitor_cancels(tmp_path: Path) -> 
     assert len(seen) == 1 and seen[0][1] > 3
     stop.unlink()
     stopping(str(stop), progress)(1, 2, "restoring")  # without the file it goes on
+
+
+def test_without_gpu_time_the_cpu_serves_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def used_up(*_: object) -> None:
+        raise gr.Error("You have exceeded your GPU quota", title="ZeroGPU quota exceeded")
+
+    told = []
+    monkeypatch.setattr(gr, "Info", told.append)
+    picture(64, 64).save(tmp_path / "photo.png")
+    service = Service(app.RESTORER, used_up, app.run_slowly)
+    wanted = service.request("fix the blur")
+    made = service.run(str(tmp_path / "photo.png"), wanted, str(tmp_path / "stop"), lambda *_, **__: None)
+    assert made.image.size == (64, 64) and "on the CPU" in told[0]
+    assert service.gpu_seconds(str(tmp_path / "photo.png"), wanted) == LEAST_SECONDS
+    picture(4000, 3000).save(tmp_path / "large.png")
+    assert service.gpu_seconds(str(tmp_path / "large.png"), wanted) > LEAST_SECONDS
 
 
 def test_a_batch_loses_nothing(page: Page, tmp_path: Path) -> None:
