@@ -162,12 +162,11 @@ def test_the_readmes_mcp_server(url: str, folder: Path) -> None:
     assert {"restore", "route_prompt", "list_tasks"} <= set(tools) and "0.5" in found
 
 
-def test_the_front_matter_is_a_spaces(log: Path) -> None:
+def test_the_front_matter_is_a_spaces() -> None:
     card = SpaceCard.load(ROOT / "README.md")
     needed = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     assert f"gradio[mcp]=={card.data.sdk_version}" in needed and (ROOT / card.data.app_file).exists()
     assert card.data.license == "apache-2.0" and len(card.data.to_dict()["short_description"]) <= 60
-    assert "Traceback" not in log.read_text()
 
 
 # What nobody should send --------------------------------------------------------------------------
