@@ -97,8 +97,6 @@ def _publications(options: argparse.Namespace, names: Names) -> list[Publication
     wanted = TARGETS[:-1] if options.what == "all" else (options.what,)
     network, results = options.prior, Results(options.results)
     found: list[Publication] = []
-    if "prior" in wanted:
-        found.append(content.prior(names, network, results))
     if "adapter" in wanted:
         there = content.adapters(network)
         tasks = options.task or list(there)
@@ -108,6 +106,8 @@ def _publications(options: argparse.Namespace, names: Names) -> list[Publication
             if task not in there:
                 print(f"{network / 'adapters'} has no adapter for {task!r}: left out.", file=sys.stderr)
         found += [content.adapter(names, network, task, results) for task in tasks]
+    if "prior" in wanted:
+        found.append(content.prior(names, network, results))
     if "dataset" in wanted:
         folder = options.dataset or DATASET
         if options.what == "all" and options.dataset is None and not folder.exists():

@@ -37,6 +37,7 @@ class Publication:
     repo: str
     files: Mapping[str, Path | bytes]
     needs: Sequence[str] = field(default=())  # "REPO@VERSION" of models that must be published before
+    names: Sequence[str] = field(default=())  # of models that it refers to and can do without
 
 
 def prior(names: Names, network: Path, results: Results) -> Publication:
@@ -49,7 +50,8 @@ def prior(names: Names, network: Path, results: Results) -> Publication:
         "LICENSE": ROOT / "LICENSE",
         PINS: _json(pins),
     }
-    return Publication("model", names.prior, files | _sheet(measured, "evaluate.jpg"))
+    files |= _sheet(measured, "evaluate.jpg")
+    return Publication("model", names.prior, files, names=tuple(pins.values()))
 
 
 def adapter(names: Names, network: Path, task: str, results: Results) -> Publication:

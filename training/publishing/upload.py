@@ -47,7 +47,11 @@ def publish(api: HfApi, publication: Publication, version: str, private: bool, s
     repo, kind = publication.repo, publication.kind
     with faults_told(f"{repo}"):
         for needed in publication.needs:
-            _check_needed(api, *needed.split("@"))
+            if not _is_published(api, *needed.split("@")):
+                raise PublishError(f"{needed} must be published before: publish 'all', or 'adapter' first.")
+        for named in publication.names:
+            if not _is_published(api, *named.split("@")):
+                say(f"{repo} names {named}, which is not published yet: publish 'adapter' too.")
         sdk = "gradio" if kind == "space" else None
         api.create_repo(repo, repo_type=kind, private=private, exist_ok=True, space_sdk=sdk)
         if private and not api.repo_info(repo, repo_type=kind).private:
@@ -166,9 +170,8 @@ def _bring_up(
     return done.oid
 
 
-def _check_needed(api: HfApi, repo: str, version: str) -> None:
-    if not api.repo_exists(repo) or version not in {ref.name for ref in api.list_repo_refs(repo).tags}:
-        raise PublishError(f"{repo} {version} must be published before: publish 'all', or 'adapter' first.")
+def _is_published(api: HfApi, repo: str, version: str) -> bool:
+    return api.repo_exists(repo) and version in {ref.name for ref in api.list_repo_refs(repo).tags}
 
 
 # ---- what may go wrong
