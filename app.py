@@ -115,13 +115,14 @@ def build() -> gr.Blocks:
             "deleted after about an hour. Detail in a restored photo is partly imagined: do not take it as "
             "evidence."
         )
+        page.unload(SERVICE.leave)
         page.load(restore_tab.from_link, None, linked, queue=False, api_visibility="private")
         gr.api(
             restore, api_name="restore", concurrency_id="restore", concurrency_limit=1
         )  # one photo at a time
         gr.api(route_prompt, api_name="route")
         gr.api(list_tasks, api_name="tasks")
-    return page.queue(max_size=QUEUE)
+    return page.queue(max_size=QUEUE, api_open=False)
 
 
 demo = build()

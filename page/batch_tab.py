@@ -51,12 +51,11 @@ def build(service: Service) -> None:
             wanted = service.request(prompt)
         return _all(service, paths, wanted, request.session_hash, progress)
 
-    working = gr.on(
+    gr.on(
         [button.click, words.submit], restore_all, [files, words], [result, report], preprocess=False,
         show_progress_on=report, api_visibility="private", concurrency_id="restore", concurrency_limit=1,
     )  # fmt: skip
-    quiet = {"queue": False, "api_visibility": "private"}
-    cancel.click(service.stop_visitor, None, None, cancels=[working], **quiet)
+    cancel.click(service.stop_batch, None, None, queue=False, api_visibility="private")
 
 
 def _all(
@@ -64,8 +63,7 @@ def _all(
 ) -> tuple[str | None, str]:
     folder, lines, taken = new_folder(), [], set()
     archive, good = folder / "restored.zip", 0
-    stop = service.stops / visitor
-    stop.unlink(missing_ok=True)
+    stop = service.stop_file(visitor, "batch")
     with zipfile.ZipFile(archive, "w") as zipped:  # pictures do not shrink further
         for number, path in enumerate(paths):
             progress((number, len(paths)), desc=f"Photo {number + 1} of {len(paths)}", unit="photos")
@@ -80,7 +78,8 @@ def _all(
                 good += 1
             except gr.Error as error:
                 if stop.exists():
-                    raise
+                    lines.append(f"- Stopped by you: {len(paths) - number} photos were not restored.")
+                    break
                 lines.append(f"- `{_plain(name)}`: **not restored.** {error.message}")
             except MISTAKES as mistake:
                 lines.append(f"- `{_plain(name)}`: **not restored.** {sentence(mistake, path)}")

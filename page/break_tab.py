@@ -7,9 +7,11 @@ import torch
 
 from lwr import image as images
 from lwr.metrics import psnr, ssim
+from lwr.restore import RestoreError
 from lwr.tasks import TASKS
 from page.service import Service, mistakes_told, new_folder, uploaded
 
+LEAST = 32  # pixels, of the shorter side
 SIDE = 1024  # pixels, of the longer side that is measured
 PROGRESS = gr.Progress()
 
@@ -49,6 +51,8 @@ def build(service: Service) -> None:
         with mistakes_told(path):
             number = service.request("", task, seed=seed)["seed"]
             clean = _small(images.load(path).rgb)
+            if min(clean.shape[-2:]) < LEAST:
+                raise RestoreError(f"Photos under {LEAST} pixels a side cannot be measured: use a larger.")
         damaged, params = TASKS[task].degrade(clean, torch.Generator().manual_seed(number))
         file = new_folder() / "damaged.png"
         images.save(damaged, file)

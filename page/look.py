@@ -37,4 +37,5 @@ span.or, button.show-api { color: var(--neutral-600) !important; opacity: 1 !imp
 .gradio-container > .main, .contain, .tabs { width: 100%; }
 .tabs, .tab-wrapper, .tab-container { min-width: 0; }
 #numbers { overflow-x: auto; }
+#numbers code { white-space: pre-wrap; overflow-wrap: anywhere; }
 """

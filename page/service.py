@@ -3,8 +3,11 @@
 Everything here is about one visitor's request; tensors stay in `lwr`.
 """
 
+import atexit
+import hashlib
 import html
 import logging
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +17,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
+from PIL import Image
 
 from lwr import image as images
 from lwr.adapter import AdapterError
@@ -53,15 +57,19 @@ class Pace:
     def __init__(self, seconds_per_megapixel: float) -> None:
         self.rate = seconds_per_megapixel
 
-    def learn(self, megapixels: float, seconds: float) -> None:
+    def learn(self, megapixels: float, settings: Settings, seconds: float) -> None:
         """Take a finished photo into account; small ones say little."""
         share = min(0.5, megapixels)
-        self.rate += share * (seconds / megapixels - self.rate)
+        self.rate += share * (seconds / megapixels / _passes(settings) - self.rate)
 
     def seconds(self, megapixels: float, settings: Settings) -> float:
-        """For a result of so many megapixels; sampling steps count where the sampler has a part."""
-        steps = settings.steps if settings.fidelity < 0.5 else 0
-        return self.rate * megapixels * (1 + steps)
+        """For a result of so many megapixels."""
+        return self.rate * megapixels * _passes(settings)
+
+
+def _passes(settings: Settings) -> int:
+    """Sampling steps count where the sampler has a part."""
+    return 1 + (settings.steps if settings.fidelity < 0.5 else 0)
 
 
 class Service:
@@ -79,6 +87,7 @@ class Service:
     ) -> None:
         self.restorer, self.run_on_gpu, self.run_slowly = restorer, run, run_slowly
         self.stops = Path(tempfile.mkdtemp(prefix="lwr-stop-"))  # a file for each visitor who pressed Cancel
+        atexit.register(shutil.rmtree, self.stops, ignore_errors=True)
         self.pace = Pace(2.0)
 
     def warm_up(self) -> None:
@@ -102,9 +111,9 @@ class Service:
                 "prompt": str(prompt or ""),
                 "task": dict(task) if isinstance(task, Mapping) else str(task or "auto"),
                 "scale": None if scale in ("auto", "", None) else float(scale),
-                "steps": None if steps in ("auto", "", None) else int(steps),
+                "steps": None if steps in ("auto", "", None) else _whole(steps),
                 "fidelity": None if fidelity in ("auto", "", None) else float(fidelity),
-                "seed": int(seed or 0),
+                "seed": _whole(seed or 0),
             }
         except (TypeError, ValueError, OverflowError) as error:
             raise RestoreError(f"Scale, steps, fidelity and seed must be numbers: {error}.") from None
@@ -123,46 +132,83 @@ class Service:
 
     def restore(self, photo: str, request: dict[str, Any], visitor: str, progress: Any) -> Done:
         """Restore an uploaded file. Raises gr.Error with a sentence."""
-        stop = self.stops / visitor
-        stop.unlink(missing_ok=True)
+        stop = self.stop_file(visitor)
         with mistakes_told(photo):  # before a GPU is asked for
             source = images.load(photo)
         restored = self.run(photo, request, str(stop), progress)
         megapixels = restored.image.width * restored.image.height / 1e6
-        self.pace.learn(megapixels, restored.seconds)
+        self.pace.learn(megapixels, restored.settings, restored.seconds)
         with mistakes_told(photo):
             file = images.save(restored.loaded, new_folder() / f"{Path(photo).stem[:80]}.restored.png")
         return Done(source, restored, str(file))
 
-    def stop_visitor(self, request: gr.Request) -> None:
-        """Let this visitor's running request end at its next step or tile."""
-        (self.stops / request.session_hash).touch()
+    def stop_photo(self, request: gr.Request) -> None:
+        """Let this visitor's running photo end at its next step or tile."""
+        self._stop_file(request.session_hash).touch()
+
+    def stop_batch(self, request: gr.Request) -> None:
+        """Let this visitor's running batch end at its next step or tile; what is done stays."""
+        self._stop_file(request.session_hash, "batch").touch()
+
+    def leave(self, request: gr.Request) -> None:
+        """The visitor has closed the page."""
+        self.stop_photo(request)
+        self.stop_batch(request)
+
+    def stop_file(self, visitor: str, what: str = "photo") -> Path:
+        """The file whose being there ends this visitor's photo or batch; it is not there yet."""
+        file = self._stop_file(visitor, what)
+        file.unlink(missing_ok=True)
+        return file
+
+    def _stop_file(self, visitor: str, what: str = "photo") -> Path:
+        # Clients choose what they call their session, so it never becomes a path as it is.
+        return self.stops / hashlib.sha256(f"{what} {visitor}".encode()).hexdigest()
 
     def estimate(self, photo: str | None, request: dict[str, Any]) -> float | None:
-        """Seconds that a photo will take; None when it cannot be read."""
+        """Seconds that a photo will take; None when there is none. RestoreError when it cannot be done."""
         if photo is None:
             return None
-        from PIL import Image
-
+        settings = self.restorer.settle(**request)
         try:
-            settings = self.restorer.settle(**request)
             with Image.open(photo) as image:
-                height, width = output_size((image.height, image.width), settings.scale)
-        except (OSError, ValueError, Image.DecompressionBombError):
-            return None
+                size = (image.height, image.width)
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            raise RestoreError(
+                f"{Path(photo).name} is damaged, too large, or no photo: try another."
+            ) from error
+        height, width = output_size(size, settings.scale)
         return self.pace.seconds(height * width / 1e6, settings)
 
     def gpu_seconds(self, photo: str, request: dict[str, Any], *_: Any) -> int:
         """GPU time to ask for: twice the estimate, as a request that overruns is lost."""
-        return max(LEAST_SECONDS, round(2 * (self.estimate(photo, request) or 30)))
+        try:
+            return max(LEAST_SECONDS, round(2 * (self.estimate(photo, request) or 0)))
+        except MISTAKES:  # which the work itself will tell
+            return LEAST_SECONDS
 
 
 def uploaded(image: Any) -> str:
     """The path of an upload; nothing outside Gradio's upload folder is ever opened."""
-    path = image.get("path") if isinstance(image, dict) else None
-    if not isinstance(path, str) or Path(get_upload_folder()).resolve() not in Path(path).resolve().parents:
+    path = upload_path(image)
+    if path is None:
         raise gr.Error("There is no photo yet: give one first.", print_exception=False)
     return path
+
+
+def upload_path(image: Any) -> str | None:
+    """The path of an upload, or None when it is none."""
+    path = image.get("path") if isinstance(image, dict) else None
+    inside = isinstance(path, str) and "\0" not in path
+    return path if inside and Path(get_upload_folder()).resolve() in Path(path).resolve().parents else None
+
+
+def _whole(value: Any) -> int:
+    """A whole number; ValueError for 2.7, "2x" or True."""
+    number = int(value)
+    if isinstance(value, bool) or number != float(value):
+        raise ValueError(f"{value} is no whole number")
+    return number
 
 
 def new_folder() -> Path:

@@ -218,9 +218,7 @@ def malformed(count: int) -> list[tuple[str, dict]]:
                 ("/gradio_api/call/restore", {"content": random.choice(("", "{", "[]", "null", "\x00"))})
             )
         else:
-            path = random.choice(
-                ("/etc/passwd", "../app.py", "%2e%2e/app.py", "/work/main/README.md", "C:\\x")
-            )
+            path = random.choice(("/etc/passwd", "../app.py", "%2e%2e/app.py", "/etc/hostname", "C:\\x"))
             found.append((f"/gradio_api/file={path}", {"method": "GET"}))
     return found
 
@@ -252,3 +250,18 @@ def serving(url: str) -> int:
     port = int(url.rsplit(":", 1)[1])
     found = (c.pid for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port)
     return next(found)
+
+
+def test_a_session_is_no_path(url: str, tmp_path: Path) -> None:
+    victim = tmp_path / "victim.txt"
+    victim.write_text("still here")
+    config = httpx2.get(f"{url}/config").json()
+    starts = [d["id"] for d in config["dependencies"] if d["api_name"] == "restore_on_page"]
+    form = {"files": ("photo.png", (ROOT / "lwr/samples/small-cat.jpg").read_bytes())}
+    path = httpx2.post(f"{url}/gradio_api/upload", files=form).json()[0]
+    upload = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    data = [upload, None, "remove the haze", ["dehaze"], "auto", 1, "auto", 0, 1, 1, 1]
+    body = {"data": data, "fn_index": starts[0], "session_hash": str(victim)}
+    assert httpx2.post(f"{url}/gradio_api/queue/join", json=body).status_code == 200
+    done = Client(url, verbose=False).predict(handle_file(path), "remove the haze", api_name="/restore")
+    assert done and victim.read_text() == "still here"

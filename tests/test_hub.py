@@ -16,7 +16,8 @@ import pytest
 import torch
 from datasets import load_dataset
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from hub_server import Fault, RunningHub, altered, cut_download, status, truncated
+from hub_faults import Fault, altered, cut_download, status, truncated
+from hub_server import RunningHub
 from huggingface_hub import HfApi, constants, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from peft import PeftConfig

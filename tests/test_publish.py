@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from gradio_client import Client, handle_file
-from hub_server import Fault, RunningHub, cut_upload, lost_answer, status
+from hub_faults import Fault, cut_upload, lost_answer, status
+from hub_server import RunningHub
 from huggingface_hub import DatasetCard, HfApi, ModelCard, SpaceCard, snapshot_download
 from huggingface_hub.hf_api import RepoFile
 from PIL import Image

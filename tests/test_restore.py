@@ -11,6 +11,7 @@ import skimage.data
 import torch
 from PIL import Image
 
+from lwr.adapter import load_adapter
 from lwr.image import ImageError, load, resize, to_pil
 from lwr.prior import EMBEDDED, PriorError
 from lwr.restore import OVERLAP, Restored, RestoreError, Restorer
@@ -111,10 +112,8 @@ def test_two_tasks_go_in_one_pass_and_both_count(restorer: Restorer) -> None:
     calls: list[tuple[int, int, str]] = []
     both = restorer(FACE, "remove the haze and fix the blur", progress=lambda *call: calls.append(call))
     assert both.tasks == {"dehaze": 1.0, "deblur": 1.0}
-    assert both.settings.adapters == {
-        "dehaze": "embedded/dehaze@0.4.0",
-        "deblur": "embedded/deblur@0.4.0",
-    }
+    shipped = {task: load_adapter(EMBEDDED / "adapters" / task).facts for task in both.tasks}
+    assert both.settings.adapters == {t: f"embedded/{t}@{facts.version}" for t, facts in shipped.items()}
     assert [what for _, _, what in calls] == ["restoring"]  # CFW's chain alone
     assert not same(both, restorer(FACE, task="dehaze")) and not same(both, restorer(FACE, task="deblur"))
 

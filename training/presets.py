@@ -32,7 +32,7 @@ PRESETS: dict[str, Config] = {
     "prior":       Config("prior",       VAE,         PRIOR,             minutes=6,  lr=1e-3, batch=24),
     "encoder":     Config("encoder",     PRIOR,       ENCODER,           minutes=8,  lr=1e-3, batch=16),
     "wrapping":    Config("wrapping",    ENCODER,     WRAPPING,          minutes=50, lr=1e-3, chain_only=True, **SMALL),
-    "decoder":     Config("decoder",     WRAPPING,    DECODER,           minutes=25, lr=1e-3, chain_only=True, exact=0, **SMALL | LOOK),
+    "decoder":     Config("decoder",     WRAPPING,    DECODER,           minutes=25, lr=1e-3, chain_only=True, exact=0, gan=0.1, **SMALL | LOOK),
     "adapter":     Config("adapter",     DECODER,     ADAPTER,           minutes=5,  lr=5e-4, **LOOK, **LORAS),
     "end-to-end":  Config("end_to_end",  DECODER,     "runs/end-to-end", minutes=60, lr=2e-4, gan=0.02, **LOOK, **AROUND, **LORAS),
     "distill":     Config("distill",     ADAPTER,     "runs/distill",    minutes=10, lr=2e-4, lora_parts=LORAS["lora_parts"][:3], **DETAIL),
