@@ -42,6 +42,6 @@ about an hour. {API}
         if sheets:
             gr.Gallery(
                 [(path, f"{name}: input, output, target; the last is the worst") for path, name in named],
-                label="Validation photos, with the worst of each task",
+                label="Validation photos, with the worst of each task", elem_id="sheets",
                 columns=3, interactive=False, object_fit="contain", buttons=["fullscreen"],
             )  # fmt: skip

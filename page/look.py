@@ -31,8 +31,10 @@ span.or, button.show-api { color: var(--neutral-600) !important; opacity: 1 !imp
 .dark span.or, .dark button.show-api { color: var(--neutral-300) !important; }
 #plan p { margin: 0; min-height: 1.5em; }
 .credit { font-size: 0.85em; }
-#examples .grid-container { grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)) !important; }
-#examples .grid-container, #examples .grid-wrap { min-width: 0; height: auto !important; }
+#examples .grid-container, #sheets .grid-container {
+  grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)) !important;
+}
+.gallery-container .grid-container, .gallery-container .grid-wrap { min-width: 0; height: auto !important; }
 @media (max-width: 600px) { .tab-container button { padding: 0 9px !important; } }
 .gradio-container > .main, .contain, .tabs { width: 100%; }
 .tabs, .tab-wrapper, .tab-container { min-width: 0; }

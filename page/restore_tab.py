@@ -308,6 +308,8 @@ def from_link(request: gr.Request) -> list[Any]:
     What the address lacks, or has wrong, stays as it is.
     """
     asked = {name: found[-1] for name, found in parse_qs(str(request.query_params)).items()}
+    if not set(asked) & set(LINKED):  # no link: whoever was quick has typed already
+        return [gr.skip()] * (len(LINKED) + len(TASKS) + 1)
     prompt, text = asked.get("prompt", "")[:MAX_CHARACTERS], asked.get("tasks")
     tasks = route(prompt).tasks if text is None else _tasks(text)
     chips, *strengths = _chosen(tasks)
