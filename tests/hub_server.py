@@ -50,11 +50,16 @@ class HubError(Exception):
 
 
 class Hub:
-    """The application; `log` holds "METHOD path" of every call, `faults` the next calls that go wrong."""
+    """The application.
+
+    `log` holds "METHOD path" of every call, `faults` the next calls that go wrong, `hosts` the address where
+    a Space runs: {"NAMESPACE/NAME": "http://127.0.0.1:7860"}.
+    """
 
     def __init__(self, root: Path, tokens: dict[str, tuple[str, str]] | None = None) -> None:
         self.store, self.tokens = Store(root), TOKENS if tokens is None else tokens
         self.log: list[str] = []
+        self.hosts: dict[str, str] = {}
         self.faults: list[tuple[re.Pattern[str], Fault]] = []
         self._grants: set[str] = set()
 
@@ -194,6 +199,8 @@ class Hub:
             return self._commit(request, repo, kind, name, revision, await request.body())
         if verb in ("tag", "branch"):
             return self._name(request, repo, verb, revision, await request.body())
+        if verb == "runtime":
+            return JSONResponse(self._runtime(name))
         commit = _revision(repo, revision)
         if verb == "tree":
             return self._tree(request, repo, commit, path)
@@ -220,8 +227,12 @@ class Hub:
             "downloads": 0, "likes": 0, "lastModified": log[0]["date"], "createdAt": log[-1]["date"],
         }  # fmt: skip
         if kind == "spaces":
-            facts |= {"sdk": repo.facts["sdk"], "runtime": {"stage": "STOPPED", "hardware": None}}
+            facts |= {"sdk": repo.facts["sdk"], "host": self.hosts.get(name), "runtime": self._runtime(name)}
         return JSONResponse(facts)
+
+    def _runtime(self, name: str) -> dict[str, Any]:
+        """Of a Space."""
+        return {"stage": "RUNNING" if name in self.hosts else "STOPPED", "hardware": {}}
 
     def _tree(self, request: Request, repo: Repo, commit: str, path: str) -> Response:
         entries = repo.tree(commit, path, request.query_params.get("recursive", "").lower() in ("1", "true"))

@@ -93,6 +93,10 @@ def test_a_branch_is_resolved_and_told() -> None:
         found = Adapter.fetch(DEHAZE, revision=revision)
         assert found.name == f"{DEHAZE}@{commit}" and "is a branch" in found.notes[0]
     assert Adapter.fetch(DEHAZE, revision=commit).facts == found.facts
+    api = HfApi(token=TOKEN)
+    api.create_branch(DEHAZE, branch="dev", revision="v1.0.0", exist_ok=True)
+    older = api.list_repo_commits(DEHAZE, revision="v1.0.0")[0].commit_id
+    assert Adapter.fetch(DEHAZE, revision="dev").name == f"{DEHAZE}@{older}"
 
 
 def test_a_wrong_adapter_is_refused_with_both_names() -> None:
