@@ -1,5 +1,6 @@
 """Many photos at once: one sentence for all, a zip file out, a line for each photo."""
 
+import html
 import shutil
 import zipfile
 from pathlib import Path
@@ -83,9 +84,8 @@ def _all(
                 lines.append(f"- `{_plain(name)}`: **not restored.** {error.message}")
             except MISTAKES as mistake:
                 lines.append(f"- `{_plain(name)}`: **not restored.** {sentence(mistake, path)}")
-        zipped.writestr(
-            "report.txt", "\n".join(line.replace("`", "").replace("**", "") for line in lines) + "\n"
-        )
+        text = "".join(f"{line}\n" for line in lines)
+        zipped.writestr("report.txt", html.unescape(text.replace("`", "").replace("**", "")))
     head = f"{good} of {len(paths)} photos are restored."
     if not good:
         shutil.rmtree(folder)

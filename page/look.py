@@ -15,10 +15,14 @@ DARKER = {
     "block_label_text_color_dark": "*neutral_200",
 }
 THEME = gr.themes.Default(primary_hue="teal", **FONTS).set(**DARKER)
-# Gradio names an empty picture but gives it no role that may have a name.
+# Gradio names an empty picture but gives it no role that may have a name; a wide table scrolls by keyboard.
 JS = """() => {
-  const mend = () => document.querySelectorAll('.empty[aria-label]:not([role])').forEach(
-    (empty) => empty.setAttribute('role', 'img'));
+  const mend = () => {
+    document.querySelectorAll('.empty[aria-label]:not([role])').forEach(
+      (empty) => empty.setAttribute('role', 'img'));
+    document.querySelectorAll('#numbers table:not([tabindex])').forEach(
+      (table) => table.setAttribute('tabindex', '0'));
+  };
   new MutationObserver(mend).observe(document.body, {childList: true, subtree: true});
   mend();
 }"""
@@ -38,6 +42,8 @@ span.or, button.show-api { color: var(--neutral-600) !important; opacity: 1 !imp
 @media (max-width: 600px) { .tab-container button { padding: 0 9px !important; } }
 .gradio-container > .main, .contain, .tabs { width: 100%; }
 .tabs, .tab-wrapper, .tab-container { min-width: 0; }
-#numbers { overflow-x: auto; }
+#numbers { contain: inline-size; }
+#numbers table { display: block; overflow-x: auto; }
+#numbers td, #numbers th { white-space: nowrap; }
 #numbers code { white-space: pre-wrap; overflow-wrap: anywhere; }
 """
