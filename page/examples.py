@@ -9,8 +9,6 @@ from typing import Any
 
 import gradio as gr
 
-from page.look import TITLE
-
 FOLDER = Path(__file__).parent / "examples"
 SAMPLES = Path(__file__).parents[1] / "lwr" / "samples"
 INDEX = FOLDER / "examples.json"
@@ -18,7 +16,7 @@ INDEX = FOLDER / "examples.json"
 
 def found() -> list[dict[str, Any]]:
     """Facts of each example: before, after, sentence, done, credit."""
-    return json.loads(INDEX.read_text(encoding="utf-8")) if INDEX.exists() else []
+    return json.loads(INDEX.read_text(encoding="utf-8"))
 
 
 def build() -> gr.Gallery:
@@ -37,7 +35,7 @@ def build() -> gr.Gallery:
         elem_id="examples",
     )
     credits = "; ".join(f"{one['name']}: {one['credit']}" for one in found())
-    gr.Markdown(f"Photos: {credits}." if credits else TITLE, elem_classes="credit")
+    gr.Markdown(f"Photos: {credits}.", elem_classes="credit")
     return gallery
 
 

@@ -210,9 +210,8 @@ def sliders_for(chosen: list[str]) -> list[gr.Slider]:
 def _advanced(service: Service) -> tuple[gr.components.Component, ...]:
     """Scale, steps, fidelity and seed."""
     facts = service.restorer.network.prior.facts
-    quality = (
-        [*QUALITY] if facts.default_steps in dict(QUALITY).values() else [("Default", facts.default_steps)]
-    )
+    usual = facts.default_steps in dict(QUALITY).values()
+    quality = QUALITY if usual else [("As this network likes it", facts.default_steps), *QUALITY]
     return (
         gr.Radio(SCALES, value="auto", label="Scale", info="Growth of each side; auto follows the sentence."),
         gr.Radio(

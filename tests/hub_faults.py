@@ -4,6 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
 Scope = MutableMapping[str, Any]
@@ -42,7 +43,7 @@ def cut_upload(after: int) -> Fault:
 
         try:
             await app(scope, cutting, send)
-        except Exception:  # the application notices that its caller has gone
+        except (ClientDisconnect, OSError, RuntimeError):  # the application notices that its caller has gone
             logging.getLogger(__name__).debug("upload cut")
 
     return fault
@@ -96,7 +97,7 @@ def _changed_answer(
 
         try:
             await app(scope, receive, changing)
-        except Exception:
+        except (ClientDisconnect, OSError, RuntimeError):
             logging.getLogger(__name__).debug("download cut")
 
     return fault

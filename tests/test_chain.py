@@ -1,14 +1,17 @@
 """CFW's chain: two sets of weights that fidelity moves between, and no sampler where it has no part."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
+from toy_runs import shipped_start
 
 from lwr.decoder import ControllableFeatureWrapping, TwoWayConv2d
 from lwr.network import RestorationNetwork
 from training.config import Config
 from training.create import create_network
+from training.stages.decoder import Decoder
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +98,15 @@ def test_gates_see_the_whole_photo_and_new_ones_change_nothing() -> None:
     changed[..., 60:, 60:] += 3  # far from the corner that is looked at
     assert not torch.equal(block(changed)[..., :8, :8], block(x)[..., :8, :8])
     assert torch.equal(other(changed)[..., :8, :8], other(x)[..., :8, :8])
+
+
+def test_a_new_look_begins_as_the_exact_photo_and_needs_no_decoder(tmp_path: Path) -> None:
+    start = shipped_start(tmp_path / "start")
+    stage = Decoder(Config("decoder", str(start), chain_only=True, new_look=True))
+    for look, exact in zip(weights(stage.network, 0.5), weights(stage.network, 1.0), strict=True):
+        assert torch.equal(look, exact)
+    assert not stage.network.needs_sampler(0.5)
+    shipped = Decoder(Config("decoder", str(start), chain_only=True)).network
+    assert not shipped.needs_sampler(0.5)
+    assert not all(map(torch.equal, weights(shipped, 0.5), weights(shipped, 1.0)))
+    assert all(map(torch.equal, weights(shipped, 1.0), weights(stage.network, 1.0)))

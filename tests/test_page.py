@@ -1,6 +1,5 @@
 """The page as visitors meet it: a real server and a real browser, at desk and phone width."""
 
-import json
 import re
 import shutil
 import zipfile
@@ -103,12 +102,6 @@ def sizes(page: Page, slider: str = "#result") -> list[list[int]]:
     loaded = f"[...document.querySelectorAll('{slider} img')].filter(i => i.naturalWidth)"
     page.wait_for_function(f"{loaded}.length == 2")
     return page.evaluate(f"{loaded}.map(i => [i.naturalWidth, i.naturalHeight])")
-
-
-def settings(page: Page) -> dict:
-    """The settings of the result that the page shows."""
-    page.get_by_text("Settings of this result").click()
-    return json.loads(re.sub(r"^\d+$", "", page.locator(".json-holder").first.inner_text(), flags=re.M))
 
 
 def download(page: Page, folder: Path) -> Path:

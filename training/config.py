@@ -43,6 +43,7 @@ class Config:
     rank: int = 4  # of each LoRA
     wrapping_rank: int = 16  # of the LoRA pairs in CFW, where the tasks differ most
     look_rank: int = 24  # of CFW's second set of weights, once the decoder rung has made it
+    new_look: bool = False  # the decoder rung begins that set anew, though the network has one
     teacher_steps: int = 4  # of the sampler whose result the distill rung learns in one step
     # -- losses
     chain_only: bool = False  # CFW's chain without sampler and decoder: half the cost, for fidelity 0.5 to 1

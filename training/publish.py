@@ -17,6 +17,7 @@ from pathlib import Path
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
+from lwr.prior import EMBEDDED
 from lwr.tasks import TASKS
 from training.publishing import content
 from training.publishing.content import Publication
@@ -68,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--private", action="store_true", help="make new repositories private")
     parser.add_argument("--task", action="append", choices=list(TASKS), help="'adapter' of these only")
     for name, default, what in (
-        ("--prior", content.DEFAULT_NETWORK, "the network to publish [lwr/embedded]"),
+        ("--prior", EMBEDDED, "the network to publish [lwr/embedded]"),
         ("--dataset", None, f"a finished set [{DATASET}]"),
         ("--results", FOLDER, "measurements for the cards [training/results]"),
         ("--out", DRY_RUN, f"where a dry run writes [{DRY_RUN}]"),

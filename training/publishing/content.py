@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from lwr.adapter import CONFIG, FACTS, WEIGHTS, AdapterError, AdapterFacts, load_adapter
 from lwr.network import CONFIG as NETWORK_CONFIG
 from lwr.network import PARTS, load_network
-from lwr.prior import COMPONENTS, EMBEDDED, PriorFacts
+from lwr.prior import COMPONENTS, PriorFacts
 from lwr.restore import PINS
 from lwr.tasks import TASKS
 from training.publishing.cards import SHEET, Measured, adapter_card, prior_card, space_card
@@ -234,6 +234,3 @@ def _folder(folder: Path, suffixes: Sequence[str] | None = None) -> dict[str, Pa
 
 def _json(facts: Mapping[str, object]) -> bytes:
     return (json.dumps(facts, indent=2) + "\n").encode()
-
-
-DEFAULT_NETWORK = EMBEDDED

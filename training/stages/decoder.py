@@ -16,7 +16,7 @@ class Decoder(FidelityStage):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        if not self.network.config.wrapping.look_rank:
+        if config.new_look or not self.network.config.wrapping.look_rank:
             self._grow(config.look_rank)
         for name, parameter in self.network.wrapping.named_parameters():
             parameter.requires_grad_("look_" in name)
@@ -30,7 +30,8 @@ class Decoder(FidelityStage):
             network.config, wrapping=dataclasses.replace(network.config.wrapping, look_rank=rank)
         )
         grown = ControllableFeatureWrapping(network.config.wrapping)
-        grown.load_state_dict(network.wrapping.state_dict(), strict=False)
+        exact = {name: w for name, w in network.wrapping.state_dict().items() if "look_" not in name}
+        grown.load_state_dict(exact, strict=False)
         if self.config.checkpointing:
             grown.without_decoder = checkpointed(grown.without_decoder)
         network.wrapping = grown
