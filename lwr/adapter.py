@@ -258,7 +258,7 @@ class Attachment:
     """Adapters folded into a network; remembers the original tensors so that `detach` is exact."""
 
     def __init__(self, network: nn.Module) -> None:
-        self.parameters = dict(network.named_parameters())
+        self.network = network
         self.originals: dict[str, torch.Tensor] = {}
 
     @torch.no_grad()
@@ -268,36 +268,41 @@ class Attachment:
         Adds up in float32 and in the order of the tasks' names, so that the order of a sentence is the same.
         """
         self.detach()
+        parameters = dict(self.network.named_parameters())  # offloading replaces them now and then
         folded: dict[str, torch.Tensor] = {}
         pairs = sorted(zip(adapters, strengths, strict=True), key=lambda pair: pair[0].facts.task)
         for adapter, strength in pairs:
             for name, (a, b) in adapter.pairs.items():
-                weight = self._weight(f"{name}.weight", a, b, adapter.facts)
+                weight = _weight(parameters, f"{name}.weight", a, b, adapter.facts)
                 before = folded.get(f"{name}.weight", weight).float().flatten(1)
                 a, b = (x.flatten(1).to(weight.device) for x in (a, b))
                 total = torch.addmm(before, b, a, alpha=strength * adapter.facts.scaling)
                 folded[f"{name}.weight"] = total.view(weight.shape)
         for name, total in folded.items():
-            parameter = self.parameters[name]
+            parameter = parameters[name]
             self.originals[name] = parameter.data
             parameter.data = total.to(parameter.dtype)
 
     @torch.no_grad()
     def detach(self) -> None:
         """Put every original tensor back, bit for bit."""
+        parameters = dict(self.network.named_parameters()) if self.originals else {}
         for name, original in self.originals.items():
-            self.parameters[name].data = original
+            parameters[name].data = original
         self.originals = {}
 
-    def _weight(self, name: str, a: torch.Tensor, b: torch.Tensor, facts: AdapterFacts) -> torch.Tensor:
-        """The weight that a pair belongs to; AdapterError when its shape is another."""
-        weight = self.parameters.get(name)
-        if weight is None or weight.shape != (b.shape[0], *a.shape[1:]):
-            raise AdapterError(
-                f"The adapter for {facts.task!r} does not fit this network at {name}: "
-                f"it was made for another version of the prior {facts.prior!r}."
-            )
-        return weight
+
+def _weight(
+    parameters: Mapping[str, nn.Parameter], name: str, a: torch.Tensor, b: torch.Tensor, facts: AdapterFacts
+) -> torch.Tensor:
+    """The weight that a pair belongs to; AdapterError when its shape is another."""
+    weight = parameters.get(name)
+    if weight is None or weight.shape != (b.shape[0], *a.shape[1:]):
+        raise AdapterError(
+            f"The adapter for {facts.task!r} does not fit this network at {name}: "
+            f"it was made for another version of the prior {facts.prior!r}."
+        )
+    return weight
 
 
 def _sha256(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +16,18 @@ HUB_PAUSE = 60.0  # seconds before an unreachable Hub is asked again, while a sh
 class AdapterChoice:
     """The adapters of one network; each is loaded when a task first needs it."""
 
-    def __init__(self, folder: Path, prior: PriorFacts, pins: Mapping[str, str]) -> None:
-        """`folder` is the network's; `pins` {task: "NAMESPACE/NAME@REVISION"} are on the Hub."""
-        self.folder, self.prior, self.pins = folder, prior, dict(pins)
+    def __init__(
+        self,
+        folder: Path | None,
+        prior: PriorFacts,
+        pins: Mapping[str, str],
+        without: Sequence[str] = (),
+    ) -> None:
+        """`pins` {task: "NAMESPACE/NAME@REVISION"} are on the Hub; the network does `without` an adapter.
+
+        `folder` is the network's; None is a prior alone, which does everything as well as it can by itself.
+        """
+        self.folder, self.prior, self.pins, self.without = folder, prior, dict(pins), tuple(without)
         self.given: dict[str, Adapter] = {}
         self._beside: dict[str, Adapter] = {}
         self._standing_in: dict[str, tuple[float, Adapter]] = {}  # task -> (until when, which)
@@ -26,6 +35,12 @@ class AdapterChoice:
     def give(self, adapter: Adapter) -> None:
         """Choose this adapter for its task from now on."""
         self.given[adapter.facts.task] = adapter
+
+    def needed(self, task: str) -> bool:
+        """Whether the task takes an adapter on this network."""
+        if task in self.given or task in self.pins or self.folder is None:
+            return self.folder is not None or task in self.given
+        return task not in self.without or self._shipped_folder(task).is_dir()
 
     def of(self, task: str) -> Adapter:
         """The adapter for a task, fetched if need be. AdapterError when there is none that may be used.
@@ -75,6 +90,12 @@ class AdapterChoice:
         return (self.prior.id, self.prior.revision) == (ours["id"], ours["revision"])
 
     def _shipped(self, task: str) -> Adapter:
+        if self.folder is None or not self._shipped_folder(task).is_dir():
+            does = f"it does {', '.join(self.without)}; " if self.without else ""
+            raise AdapterError(
+                f"The network {self.prior.id} has no adapter for {task!r}: {does}give one with --adapter, or "
+                "train it."
+            )
         if task not in self._beside:
             adapter = load_adapter(self._shipped_folder(task), task, self.prior.id)
             self.check_revision(adapter)

@@ -45,14 +45,33 @@ def restore(
     out: Annotated[str | None, typer.Option(help="file, or folder for several photos")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing files")] = False,
     prior: Annotated[
-        str, typer.Option(help="'embedded', a folder, or a Hub repository, NAMESPACE/NAME@REVISION")
+        str,
+        typer.Option(
+            help="embedded, sd-2.1-base, sd-2.1, sd-turbo, ..., a folder, or a Hub repository, "
+            "NAMESPACE/NAME@REVISION; sd-turbo=PLACE takes its files from elsewhere"
+        ),
     ] = "embedded",
+    parts: Annotated[
+        str | None,
+        typer.Option(help="restoring parts to put around the prior: a folder that convert or training wrote"),
+    ] = None,
     adapter: Annotated[
         list[str] | None,
         typer.Option(help="another adapter for its task: a folder or NAMESPACE/NAME@REVISION; repeatable"),
     ] = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option(help="towards --positive, away from --negative; 1 is none [default: by prior]"),
+    ] = None,
+    positive: Annotated[str | None, typer.Option(help="words for a Stable Diffusion prior")] = None,
+    negative: Annotated[str | None, typer.Option(help="words for what it should avoid")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
-    memory: Annotated[float | None, typer.Option(metavar="GB", help="working memory to stay within")] = None,
+    precision: Annotated[
+        str, typer.Option(help="of the weights: auto, float32, bfloat16 or float16")
+    ] = "auto",
+    memory: Annotated[
+        float | None, typer.Option(metavar="GB", help="memory to stay within [default: what is free]")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Restore photos; each is written beside its input as NAME.restored.png unless --out says otherwise."""
@@ -73,10 +92,13 @@ def restore(
         "steps": steps,
         "fidelity": fidelity,
         "seed": seed,
+        "guidance": guidance,
+        "positive": positive,
+        "negative": negative,
     }
     try:
         targets = _targets(photos, out)
-        restorer = Restorer.load(prior, device=device, memory_gb=memory)
+        restorer = Restorer.load(prior, device=device, memory_gb=memory, parts=parts, precision=precision)
         for name in adapter or ():
             restorer.use(Adapter.open(name))
         asked = restorer.settle(**request).tasks
@@ -209,9 +231,14 @@ def convert(
     if kind != "stablesr" or not 2 <= len(files) <= 3:
         wrong = _UsageError("Only StableSR is known: use convert stablesr CKPT [CFW_CKPT] OUT.")
         raise _usage(wrong, [str(path) for path in files[:1]], as_json)
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging
+
     from lwr.stablesr import StableSRError
     from lwr.stablesr import convert as convert_stablesr
 
+    for library in (logging, diffusers_logging):
+        library.disable_progress_bar()
     checkpoint, *wrapping, out = files
     line: dict[str, Any] = {"input": str(checkpoint), "output": str(out)}
     try:

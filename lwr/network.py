@@ -1,15 +1,17 @@
 """Prior + time-aware encoder + SFT + CFW as one module: every tensor operation between photo and photo.
 
-Training, evaluation and the Restorer run these same methods.
+Training, evaluation and the Restorer run these same methods. Latents between them are float32, whatever
+precision the weights have.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from lwr.decoder import (
@@ -21,20 +23,40 @@ from lwr.decoder import (
 )
 from lwr.encoder import EncoderConfig, TimeAwareEncoder
 from lwr.modulate import Modulation, ModulationConfig
-from lwr.prior import EMBEDDED, Prior, PriorError, load_prior
+from lwr.prior import Prior, PriorError, PriorFacts, load_prior
+from lwr.prior_place import PARTS_CONFIG, Located, facts_of, locate
 from lwr.sampling import sample
+from lwr.weights import stream
 
-CONFIG = "restoration.json"
 PARTS = ("encoder", "modulation", "wrapping")
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Sizes of what StableSR adds to a prior."""
+    """Sizes of what StableSR adds to a prior, and what it was trained for. Without an encoder: nothing."""
 
-    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    encoder: EncoderConfig | None = None
     modulation: ModulationConfig = field(default_factory=ModulationConfig)
-    wrapping: WrappingConfig = field(default_factory=lambda: WrappingConfig((128, 256, 512, 512), (1, 2)))
+    wrapping: WrappingConfig = field(default_factory=lambda: WrappingConfig((), ()))
+    id: str = ""  # of these parts; beside a prior from elsewhere the network is "PRIOR+ID"
+    base: str | None = None  # the prior that they were trained on; None = it lies in the same folder
+    tasks: tuple[str, ...] = ()  # that the parts do without an adapter
+    # facts of the prior that these parts were trained with, by the names of PriorFacts: start_timestep, eta
+    facts: Mapping[str, float | int | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the UNet is told: the good side (None = the tasks' instructions), the bad one, how strongly."""
+
+    positive: str | None = None
+    negative: str = ""
+    guidance: float = 1.0  # 1 = the good side alone
+
+    @classmethod
+    def of(cls, facts: PriorFacts) -> "Words":
+        """Those that a prior is used with."""
+        return cls(facts.positive, facts.negative, facts.guidance)
 
 
 @dataclass(frozen=True)
@@ -53,8 +75,8 @@ class RestorationNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.prior = prior
-        self.encoder = TimeAwareEncoder(config.encoder)
-        self.modulation = Modulation(prior.unet, config.modulation)
+        self.encoder = TimeAwareEncoder(config.encoder) if config.encoder else None
+        self.modulation = Modulation(prior.unet, config.modulation) if config.encoder else None
         self.wrapping = ControllableFeatureWrapping(config.wrapping)
 
     def forward(
@@ -64,18 +86,21 @@ class RestorationNetwork(nn.Module):
         schedule: Sequence[int],
         noise: torch.Tensor,
         fidelity: float | None,
+        words: Words | None = None,
     ) -> tuple[torch.Tensor | None, torch.Tensor]:
         """The whole pass without tiles: (photo (B,3,H,W) about [0,1] or None, clean latent (B,C,h,w)).
 
-        `instructions`: {sentence: strength}; `noise` (B,C,h,w); `fidelity` None leaves the decoder out. An
-        empty `schedule` leaves out all but CFW's chain, which then sees no decoder.
+        `instructions`: {sentence: strength}; `noise` (B,C,h,w); `fidelity` None leaves the decoder out;
+        `words` None are the prior's. Steps add no fresh noise. An empty `schedule` leaves out all but CFW's
+        chain, which then sees no decoder.
         """
         encoded = self.encode(photo)
         if not schedule:
             return self.without_sampler(encoded, fidelity or 0.0), encoded.latent
-        context = self.text_context(instructions)
+        words = words or Words.of(self.prior.facts)
+        context = self.context(instructions, words)
         latent = sample(
-            lambda x, t: self.predict(x, t, encoded.latent, context),
+            lambda x, t: self.predict(x, t, encoded.latent, context, words.guidance),
             encoded.latent,
             self.prior.scheduler,
             schedule,
@@ -85,9 +110,19 @@ class RestorationNetwork(nn.Module):
 
     def encode(self, photo: torch.Tensor) -> Encoded:
         """(B,3,H,W) in [0,1], sides multiples of the latent factor -> its latent and features."""
-        image = self.prior.to_vae(photo)
+        image = self.prior.to_vae(photo).to(self.prior.vae.dtype)
         moments, features = encode_features(self.prior.vae, image)
-        return Encoded(self.prior.scale_latent(moments), features, image)
+        return Encoded(self.prior.scale_latent(moments).float(), features, image)
+
+    def context(self, instructions: Mapping[str, float], words: Words) -> torch.Tensor:
+        """What the UNet is told: (1,L,D), or with guidance (2,L,D) of the good and the bad side.
+
+        {sentence: strength} counts only where `words` have no good side.
+        """
+        told = [] if words.positive is None else [words.positive]
+        away = [] if words.guidance == 1 else [words.negative]
+        texts = [self.text_context(instructions)] if not told else []
+        return torch.cat([*texts, *([self.prior.encode_text([*told, *away])] if told or away else [])])
 
     def text_context(self, instructions: Mapping[str, float]) -> torch.Tensor:
         """{sentence: strength} -> (1,L,D): the empty text moved towards each sentence by its strength."""
@@ -98,17 +133,35 @@ class RestorationNetwork(nn.Module):
         return context
 
     def predict(
-        self, latent: torch.Tensor, timestep: int, lq_latent: torch.Tensor, context: torch.Tensor
+        self,
+        latent: torch.Tensor,
+        timestep: int,
+        lq_latent: torch.Tensor,
+        context: torch.Tensor,
+        guidance: float = 1.0,
     ) -> torch.Tensor:
-        """The modulated UNet's raw output (B,C,h,w); sides must be multiples of the UNet's downsampling."""
-        time = torch.full((latent.shape[0],), timestep, device=latent.device)
-        features = self.encoder(lq_latent, time)
-        with self.modulation.applied(self.prior.unet, features):
-            return self.prior.unet(latent, time, context.expand(latent.shape[0], -1, -1)).sample
+        """The modulated UNet's output (B,C,h,w), guided; sides are multiples of the UNet's downsampling.
+
+        `context` is what `context` gives, with two rows when `guidance` is not 1.
+        """
+        precision, time = self.prior.unet.dtype, torch.full((len(latent),), timestep, device=latent.device)
+        with self.steered(lq_latent.to(precision), time):
+            output, *away = (
+                self.prior.unet(latent.to(precision), time, text.expand(len(latent), -1, -1)).sample.float()
+                for text in context
+            )
+        return output if not away else away[0] + guidance * (output - away[0])
+
+    def steered(self, lq_latent: torch.Tensor, time: torch.Tensor) -> AbstractContextManager[None]:
+        """Within it the UNet is modulated by what the encoder sees at timesteps (B,) in (B,C,h,w)."""
+        if self.encoder is None:
+            return nullcontext()
+        return self.modulation.applied(self.prior.unet, self.encoder(lq_latent, time))
 
     def without_sampler(self, encoded: Encoded, fidelity: float) -> torch.Tensor:
         """The photo (B,3,H,W) about [0,1] of CFW's chain alone, at a fidelity of 0.5 to 1."""
-        return self.prior.from_vae(self.wrapping.without_decoder(encoded.features, encoded.image, fidelity))
+        output = self.wrapping.without_decoder(encoded.features, encoded.image, fidelity)
+        return self.prior.from_vae(output.float())
 
     def needs_sampler(self, fidelity: float) -> bool:
         """Whether sampler and decoder have any part in the photo, with the adapters that are folded in."""
@@ -120,11 +173,10 @@ class RestorationNetwork(nn.Module):
 
     def decode(self, latent: torch.Tensor, encoded: Encoded, fidelity: float) -> torch.Tensor:
         """Latent in the UNet's units -> photo (B,3,H,W) about [0,1], not clamped."""
-        latent = latent / self.prior.vae.config.scaling_factor
-        output = decode_wrapped(
-            self.prior.vae, latent, self.wrapping, encoded.features, encoded.image, fidelity
-        )
-        return self.prior.from_vae(output)
+        vae = self.prior.vae
+        latent = (latent / vae.config.scaling_factor).to(vae.dtype)
+        output = decode_wrapped(vae, latent, self.wrapping, encoded.features, encoded.image, fidelity)
+        return self.prior.from_vae(output.float())
 
     @property
     def multiple(self) -> int:
@@ -132,36 +184,63 @@ class RestorationNetwork(nn.Module):
         return self.prior.latent_factor * 2 ** (len(self.prior.unet.config.block_out_channels) - 1)
 
     def save(self, folder: Path) -> None:
-        """Write the prior's folders, one safetensors file per added part, and restoration.json."""
-        self.prior.save(folder)
+        """Write one safetensors file per added part and restoration.json, and the prior if it has no base."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.config.base is None:
+            self.prior.save(folder)
+        else:  # for who reads the folder; loading asks the base
+            self.prior.facts.save(folder)
         for part in PARTS:
-            tensors = {k: v.half().contiguous() for k, v in getattr(self, part).state_dict().items()}
+            module = getattr(self, part)
+            if module is None:
+                continue
+            tensors = {k: v.half().contiguous() for k, v in module.state_dict().items()}
             save_file(tensors, folder / f"{part}.safetensors")
-        (folder / CONFIG).write_text(json.dumps(asdict(self.config), indent=2) + "\n")
+        (folder / PARTS_CONFIG).write_text(json.dumps(asdict(self.config), indent=2) + "\n")
 
 
-def load_network(folder: Path = EMBEDDED) -> RestorationNetwork:
-    """Load prior and added parts from one folder, float32 on the CPU, in evaluation mode."""
-    if not (folder / CONFIG).exists():
-        raise PriorError(
-            f"{folder} has no {CONFIG}: it may be a plain diffusion model; restoring needs the trained "
-            "encoder and decoder parts beside it."
-        )
-    facts = json.loads((folder / CONFIG).read_text())
-    config = NetworkConfig(
-        encoder=EncoderConfig(**_tuples(facts["encoder"])),
-        modulation=ModulationConfig(**facts["modulation"]),
-        wrapping=WrappingConfig(**_tuples(facts["wrapping"])),
-    )
-    network = RestorationNetwork(load_prior(folder), config)
-    for part in PARTS:
-        tensors = {k: v.float() for k, v in load_file(folder / f"{part}.safetensors").items()}
-        getattr(network, part).load_state_dict(tensors)
+def load_network(
+    source: Path | str | Located = "embedded", precision: torch.dtype = torch.float32
+) -> RestorationNetwork:
+    """Load a prior and the parts around it onto the CPU, in evaluation mode; `source` as `locate` takes it.
+
+    In float16 all that is next to the pictures (VAE, CFW) stays float32. Raises PriorError with a sentence.
+    """
+    located = source if isinstance(source, Located) else locate(str(source))
+    config = read_config(located.parts) if located.parts else NetworkConfig()
+    facts = replace(facts_of(located), **config.facts)
+    if located.parts not in (None, located.folder) and config.id:
+        facts = replace(facts, id=f"{facts.id}+{config.id}")
+    prior = load_prior(located.folder, facts, precision)
+    with torch.device("meta"):  # the prior is there already; the parts come from their files
+        network = RestorationNetwork(prior, config)
+    for part in PARTS if config.encoder else ():
+        _load_part(network, part, located, prior.vae.dtype if part == "wrapping" else precision)
     return network.eval().requires_grad_(False)
 
 
+def _load_part(network: RestorationNetwork, part: str, located: Located, precision: torch.dtype) -> None:
+    """Fill one part from its file; PriorError when it is of another prior's sizes."""
+    tensors = dict(stream(located.parts / f"{part}.safetensors", precision))
+    try:
+        getattr(network, part).load_state_dict(tensors, assign=True)
+    except RuntimeError as error:
+        if located.parts == located.folder:
+            raise
+        trained = network.config.base or network.config.id or "another prior"
+        raise PriorError(
+            f"The restoring parts in {located.parts} were made for {trained} and do not fit {located.name}: "
+            "its UNet has other blocks. Give parts that were trained on it."
+        ) from error
+
+
+def read_config(folder: Path) -> NetworkConfig:
+    """The sizes of the parts in a folder, from its restoration.json."""
+    facts = json.loads((folder / PARTS_CONFIG).read_text())
+    kinds = {"encoder": EncoderConfig, "modulation": ModulationConfig, "wrapping": WrappingConfig}
+    sizes = {name: kind(**_tuples(facts.pop(name))) for name, kind in kinds.items() if facts.get(name)}
+    return NetworkConfig(**sizes, **_tuples(facts))
+
+
 def _tuples(values: Mapping[str, object]) -> dict[str, object]:
-    return {
-        key: tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
-        for key, value in values.items()
-    }
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}

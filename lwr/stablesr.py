@@ -24,9 +24,9 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from lwr import stablesr_keys as keys
-from lwr.adapter import Adapter, AdapterFacts, save_adapter
-from lwr.network import CONFIG, PARTS, NetworkConfig, RestorationNetwork
+from lwr.network import PARTS, NetworkConfig, RestorationNetwork
 from lwr.prior import COMPONENTS, Prior, PriorFacts
+from lwr.prior_place import PARTS_CONFIG
 from lwr.stablesr_file import StableSRError, Tensors, read_checkpoint
 from lwr.stablesr_sizes import (
     TEXT_LENGTH,
@@ -39,7 +39,14 @@ from lwr.stablesr_sizes import (
 
 Prediction = Literal["epsilon", "v_prediction"]
 Reshape = Callable[[str, torch.Tensor], torch.Tensor]  # (our name, the checkpoint's tensor) -> ours
-FACTS = PriorFacts(id="stablesr", revision="converted", patch_size=1, start_timestep=999, default_steps=50)
+FACTS = PriorFacts(
+    id="stablesr", revision="converted", default_steps=50, positive="", eta=1.0, least_side=512
+)
+TRAINED_WITH = (
+    "start_timestep",
+    "eta",
+    "default_fidelity",
+)  # what the parts want of any prior they are put on
 SCHEDULE = {  # of Stable Diffusion
     "beta_schedule": "scaled_linear",
     "beta_start": 0.00085,
@@ -48,7 +55,7 @@ SCHEDULE = {  # of Stable Diffusion
     "set_alpha_to_one": False,
 }
 START, END, PAD = 49406, 49407, 0  # OpenCLIP's tokens
-TASK = "super-resolution"  # what StableSR was trained for
+TASK = "super-resolution"  # what StableSR was trained for, without an adapter
 LISTED = 8  # keys named in one sentence
 
 
@@ -130,6 +137,10 @@ def _empty_network(filling: "_Filling", head_channels: int, prediction: Predicti
     try:
         config = network_config(tensors, name)
         facts = FACTS if config.wrapping.levels else replace(FACTS, default_fidelity=0.0)
+        if prediction == "v_prediction":  # the model for 768 pixels
+            facts = replace(facts, tile=768, least_side=768)
+        kept = {name: getattr(facts, name) for name in TRAINED_WITH}
+        config = replace(config, id=facts.id, tasks=(TASK,), facts=kept)
         with torch.device("meta"):
             unet = UNet2DConditionModel(**unet_config(tensors, name, head_channels))
             vae = AutoencoderKL(**vae_config(tensors, name))
@@ -265,20 +276,17 @@ def _tokenizer() -> CLIPTokenizer:
 
 
 def _save(network: RestorationNetwork, folder: Path) -> None:
-    """The layout of `RestorationNetwork.save`, in the network's own precision, and StableSR's one task."""
+    """The layout of `RestorationNetwork.save`, in the network's own precision."""
     prior = network.prior
     for name in COMPONENTS:
         getattr(prior, name).save_pretrained(folder / name)
     prior.scheduler.save_pretrained(folder / "scheduler")
     prior.tokenizer.save_pretrained(folder / "tokenizer")
-    (folder / "prior.json").write_text(json.dumps(asdict(prior.facts), indent=2) + "\n")
+    prior.facts.save(folder)
     for part in PARTS:
         state = {name: value.contiguous() for name, value in getattr(network, part).state_dict().items()}
         save_file(state, folder / f"{part}.safetensors")
-    (folder / CONFIG).write_text(json.dumps(asdict(network.config), indent=2) + "\n")
-    # StableSR is trained for its task as it is: an adapter that changes nothing
-    facts = AdapterFacts(TASK, prior.facts.id, prior.facts.revision, rank=1, alpha=1.0)
-    save_adapter(Adapter(facts, {}), folder / "adapters" / TASK)
+    (folder / PARTS_CONFIG).write_text(json.dumps(asdict(network.config), indent=2) + "\n")
 
 
 def _remarks(tensors: Tensors, network: RestorationNetwork) -> list[str]:

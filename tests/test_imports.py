@@ -20,7 +20,7 @@ HEAVY = ("diffusers", "transformers", "peft", "huggingface_hub", "safetensors", 
 # What a part of lwr may import of lwr beside itself. A part is a folder, a file, or files of one first word
 # (prompt.py, prompt_words.py); a part that is not named here has no place in the plan.
 ALONE: tuple[str, ...] = ()
-MODEL = ("hub", "sampling", "prior", "encoder", "modulate", "decoder", "network")
+MODEL = ("hub", "weights", "sampling", "prior", "encoder", "modulate", "decoder", "network")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "__init__": ALONE,
     "image": ALONE,
@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "tasks": ("degrade",),
     "prompt": ("tasks",),
     "hub": ALONE,
+    "weights": ALONE,
     "prior": MODEL,
     "encoder": MODEL,
     "modulate": MODEL,
@@ -39,7 +40,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "network": MODEL,
     "adapter": MODEL,
     "stablesr": (*MODEL, "adapter"),
-    "restore": (*MODEL, "image", "color", "tiling", "tasks", "prompt", "adapter"),
+    "memory": (*MODEL, "restore"),
+    "offload": MODEL,
+    "restore": (*MODEL, "memory", "offload", "image", "color", "tiling", "tasks", "prompt", "adapter"),
     "cli": (*MODEL, "image", "tasks", "prompt", "adapter", "stablesr", "restore"),
     "__main__": ("cli",),
 }

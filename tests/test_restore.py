@@ -255,7 +255,9 @@ def _empty_folder(folder: Path) -> Path:
 
 
 def _without_unet(folder: Path) -> Path:
-    (folder / "restoration.json").write_text("{}")
+    for source in EMBEDDED.iterdir():
+        if source.name != "unet":
+            (folder / source.name).symlink_to(source)
     return folder
 
 
@@ -268,8 +270,8 @@ def _broken_weights(folder: Path) -> Path:
 
 
 BROKEN: dict[str, Callable[[Path], Path]] = {
-    "has no restoration.json": _empty_folder,
-    "is damaged": _without_unet,
+    "has no vae folder": _empty_folder,
+    "has no unet folder": _without_unet,
     "is damaged .*fetch it again": _broken_weights,
 }
 

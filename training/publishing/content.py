@@ -11,9 +11,9 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from lwr.adapter import CONFIG, FACTS, WEIGHTS, AdapterError, AdapterFacts, load_adapter
-from lwr.network import CONFIG as NETWORK_CONFIG
 from lwr.network import PARTS, load_network
 from lwr.prior import COMPONENTS, PriorFacts
+from lwr.prior_place import PARTS_CONFIG
 from lwr.restore import PINS
 from lwr.tasks import TASKS
 from training.publishing.cards import SHEET, Measured, adapter_card, prior_card, space_card
@@ -196,7 +196,7 @@ def _network(network: Path) -> dict[str, Path]:
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).partition("\n")[0]
         raise PublishError(f"The network in {network} is damaged ({reason}): give a whole one.") from error
-    single = (NETWORK_CONFIG, "prior.json", *(f"{part}.safetensors" for part in PARTS))
+    single = (PARTS_CONFIG, "prior.json", *(f"{part}.safetensors" for part in PARTS))
     folders = tuple(f"{name}/" for name in (*COMPONENTS, "scheduler", "tokenizer"))
     return {
         name: path for name, path in _folder(network).items() if name in single or name.startswith(folders)

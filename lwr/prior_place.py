@@ -1,0 +1,138 @@
+"""Where a model lies (a name of PRIORS, a folder, a Hub repository), and the restoring parts that go with it.
+
+A network is a prior and restoring parts (encoder, SFT, CFW). Both may lie in one folder, as in lwr/embedded;
+a folder of parts alone names its prior in restoration.json as "base"; and a prior may stand alone.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lwr.hub import HubError, Pin, fetch, is_repo
+from lwr.prior import COMPONENTS, EMBEDDED, PRIORS, PriorError, PriorFacts, read_facts
+
+PARTS_CONFIG = "restoration.json"
+_WEIGHTS = {name: "model" if name == "text_encoder" else "diffusion_pytorch_model" for name in COMPONENTS}
+_CONFIGS = ("*.json", "*/*.json", "tokenizer/*.txt", "adapters/*/*.json")
+_PICKLES = {name: "pytorch_model" if name == "text_encoder" else _WEIGHTS[name] for name in COMPONENTS}
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where a network lies."""
+
+    folder: Path  # of the prior
+    name: str  # "embedded", "sd-turbo", the folder, or "NAMESPACE/NAME@REVISION"
+    notes: tuple[str, ...] = ()  # for the user
+    newer: str | None = None  # "NAMESPACE/NAME@vX.Y.Z", a later version than the one that was asked for
+    parts: Path | None = None  # folder of the restoring parts; None = there are none
+    facts: PriorFacts | None = None  # of a prior in PRIORS; None = what the folder says
+
+
+def locate(name: str, revision: str | None = None, parts: str | None = None) -> Located:
+    """A network by name: one of PRIORS, a local folder, or a Hub repository "NAMESPACE/NAME" (fetched once).
+
+    `revision` is a version tag, a branch or a commit; "NAME@REVISION" says the same. "sd-turbo=PLACE" takes
+    the files of a prior in PRIORS from another folder or repository. `parts` (a folder or a repository) are
+    restoring parts to put around the prior instead of its own. Raises PriorError with one sentence when there
+    is no such model, or it cannot be reached.
+    """
+    found = _find(name, revision)
+    if parts is not None:
+        around = _find(parts, None)
+        if not (around.folder / PARTS_CONFIG).exists():
+            raise PriorError(
+                f"{parts} has no {PARTS_CONFIG}, so no restoring parts: give a folder that `python -m lwr "
+                "convert` or training wrote."
+            )
+        return replace(found, parts=around.folder, notes=(*found.notes, *around.notes))
+    if not (found.folder / PARTS_CONFIG).exists():
+        return found
+    base = _base(found.folder)
+    if base is None:
+        return replace(found, parts=found.folder)
+    prior = _find(base, None)
+    return replace(
+        found,
+        folder=prior.folder,
+        facts=prior.facts,
+        parts=found.folder,
+        notes=(*found.notes, *prior.notes),
+    )
+
+
+def _base(folder: Path) -> str | None:
+    """The prior that a folder of parts names; a relative path is meant from that folder."""
+    try:
+        base = json.loads((folder / PARTS_CONFIG).read_text()).get("base")
+    except (ValueError, AttributeError) as error:
+        raise PriorError(f"{folder / PARTS_CONFIG} is damaged ({error}): fetch the model again.") from error
+    return str(folder / base) if base and (folder / base).is_dir() else base
+
+
+def _find(name: str, revision: str | None) -> Located:
+    """The folder of that name, fetched if need be."""
+    known, _, place = name.partition("=")
+    if place and known in PRIORS:
+        elsewhere = _find(place, revision)
+        return replace(elsewhere, facts=replace(PRIORS[known].facts, revision=_revision(elsewhere)))
+    if name == "embedded":
+        return Located(EMBEDDED, name)
+    if os.path.isdir(name):  # unlike Path.is_dir, never an error, however long the name
+        return Located(Path(name), name)
+    pin = Pin.parse(name)
+    if pin.repo in PRIORS and PRIORS[pin.repo].repo:
+        return _public(pin.repo, revision or pin.revision)
+    if not is_repo(pin.repo):
+        names = ", ".join(PRIORS)
+        raise PriorError(
+            f"There is no model {name!r}: use {names}, the folder of a model, or a Hub repository "
+            "'NAMESPACE/NAME'."
+        )
+    return _fetch(Pin(pin.repo, revision or pin.revision), "")
+
+
+def _public(name: str, revision: str | None) -> Located:
+    """A prior of PRIORS, from the repository that its row names."""
+    known = PRIORS[name]
+    hint = f" ({name} is looked for there; give another place as '{name}=NAMESPACE/NAME' or '{name}=FOLDER'.)"
+    found = _fetch(Pin(known.repo, revision or known.revision), hint)
+    return replace(found, facts=replace(known.facts, revision=_revision(found)))
+
+
+def _revision(found: Located) -> str:
+    return found.name.partition("@")[2] or "local"
+
+
+def _fetch(pin: Pin, hint: str) -> Located:
+    """A repository's files: all of a network of ours; of a plain prior only what is used of its many."""
+    try:
+        found = fetch(pin, _CONFIGS)
+        pinned = Pin.parse(found.name)
+        if (found.folder / PARTS_CONFIG).exists():
+            fetch(pinned)
+        elif (found.folder / "unet").is_dir():
+            fetch(pinned, (*_CONFIGS, *_weights(_WEIGHTS, "safetensors")))
+            # pickled weights only where there are no others; they are read without running what they hold
+            lacking = {n: w for n, w in _PICKLES.items() if not any((found.folder / n).glob("*.safetensors"))}
+            if lacking:
+                fetch(pinned, _weights(lacking, "bin"))
+        else:
+            raise PriorError(
+                f"{found.name} is no model: it has no unet folder. Give one in diffusers' format."
+            )
+    except HubError as error:
+        raise PriorError(f"{error}{hint} ('embedded' needs no network.)") from error
+    return Located(found.folder, found.name, found.notes, found.newer)
+
+
+def _weights(stems: dict[str, str], ending: str) -> Sequence[str]:
+    """Patterns of the full-precision weights, in one file or several."""
+    return [f"{n}/{stem}{more}" for n, stem in stems.items() for more in (f".{ending}", f"-*-of-*.{ending}")]
+
+
+def facts_of(located: Located) -> PriorFacts:
+    """The facts of the prior at this place."""
+    return located.facts or read_facts(located.folder)
