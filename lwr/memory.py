@@ -6,7 +6,6 @@ the widest features at full resolution, in the VAE decoder, several times over.
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from lwr.prior import COMPONENTS, check_components
 from lwr.prior_place import Located, facts_of
 from lwr.restore_settings import RestoreError
 from lwr.restore_tiles import OVERLAP, TILE_SLACK
-from lwr.weights import count
+from lwr.weights import count, weight_files
 
 LIBRARIES = 1_130_000_000  # bytes of Python, torch and the rest
 MAX_TILE = 2048  # pixels
@@ -68,8 +67,8 @@ def plan_memory(
     """The best plan within `memory_gb`, or within what is free. RestoreError when there is none.
 
     Tried first with tiles as large as the prior was trained on, then with smaller ones; each time in this
-    order: the device's usual precision (float32 on a CPU, half on a GPU for a large network), bfloat16, and on
-    a GPU offloading. The embedded network takes larger tiles, too, where `memory_gb` allows it.
+    order: the device's usual precision (float32 on a CPU, half on a GPU for a large network), bfloat16, and
+    on a GPU offloading. The embedded network takes larger tiles, too, where `memory_gb` allows it.
     """
     if precision not in ("auto", *PRECISIONS):
         raise RestoreError(f"The precision is {precision!r}: use auto, {', '.join(PRECISIONS)}.")
@@ -97,7 +96,7 @@ def plan_memory(
 def measure(located: Located) -> Needs:
     """What the network at this place is made of, without loading it."""
     check_components(located.folder)
-    counts = {name: sum(_numbers(located.folder / name)) for name in COMPONENTS}
+    counts = {name: _numbers(located.folder / name) for name in COMPONENTS}
     parts = dict.fromkeys(PARTS, 0)
     config = read_config(located.parts) if located.parts else None
     if config and config.encoder:
@@ -141,9 +140,8 @@ def _free(device: torch.device) -> float:
     return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
-def _numbers(folder: Path) -> Iterator[int]:
-    """Weights in each file of a component; pickled ones are taken for float32."""
-    safe = list(folder.glob("*.safetensors"))
-    yield from (count(path) for path in safe)
-    if not safe:
-        yield from (path.stat().st_size // 4 for path in folder.glob("*.bin"))
+def _numbers(folder: Path) -> int:
+    """Weights of a component; pickled ones are taken for float32."""
+    files, _ = weight_files(folder)
+    pickled = (path.stat().st_size // 4 for path in folder.glob("*.bin"))
+    return sum(map(count, files)) if files else sum(pickled)

@@ -13,13 +13,13 @@ from lwr.network import RestorationNetwork
 
 
 class Offload(DiffusionPipeline):
-    """A network whose layers come to `device` when they are called, and leave it again."""
+    """A network whose layers come to `work_device` when they are called, and leave it again."""
 
-    def __init__(self, network: RestorationNetwork, device: torch.device) -> None:
+    def __init__(self, network: RestorationNetwork, work_device: torch.device) -> None:
         """ImportError when accelerate is not installed."""
         super().__init__()
-        self.network, self.work_device = network, device
-        network.prior.work_device = device
+        self.network, self.work_device = network, work_device
+        network.prior.work_device = work_device
         self._engage()
 
     @contextmanager

@@ -16,7 +16,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from lwr.weights import smaller_than_stored, streamed_model
+from lwr.weights import smaller_than_stored, streamed_model, weight_files
 
 MAX_FILE = "9MB"  # a Space takes no plain file over 10 MB
 EMBEDDED = Path(__file__).parent / "embedded"
@@ -193,12 +193,12 @@ def load_prior(
         if name == "unet" and smaller_than_stored(folder / name, precision):  # by far the largest
             parts[name] = streamed_model(cls, folder / name, precision)
             continue
+        files, variant = weight_files(folder / name)
         parts[name] = cls.from_pretrained(
             folder / name,
             torch_dtype=torch.float32 if precise else precision,
-            use_safetensors=any(
-                (folder / name).glob("*.safetensors")
-            ),  # else pickle, read without running it
+            use_safetensors=bool(files),  # else pickled, which is read without running what it holds
+            variant=variant,
         )
     _check_kind(folder, parts["unet"], parts["vae"])
     return Prior(

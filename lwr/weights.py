@@ -1,4 +1,4 @@
-"""Safetensors files tensor by tensor: what they hold without reading it, and reading without keeping the rest.
+"""Safetensors files tensor by tensor: what they hold without reading it, and reading one after the other.
 
 Mapped files count as memory until they are closed; a model that is loaded in half precision from a float32
 file would for a moment take three times what it needs.
@@ -6,6 +6,7 @@ file would for a moment take three times what it needs.
 
 import json
 import math
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ import torch
 from diffusers import ModelMixin
 
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+# A component's weights: the full ones or a half-precision variant, in one file or several.
+NAME = re.compile(r"(?:diffusion_pytorch_model|model)(\.fp16)?(?:-\d+-of-\d+)?\.safetensors")
 M = TypeVar("M", bound=ModelMixin)
 
 
@@ -35,6 +38,13 @@ def headers(path: Path) -> dict[str, tuple[str, list[int], int, int]]:
         name: (found["dtype"], found["shape"], *(offset + at for at in found["data_offsets"]))
         for name, found in header.items()
     }
+
+
+def weight_files(folder: Path) -> tuple[list[Path], str | None]:
+    """A component's safetensors files and their variant ("fp16" only where there are no full ones)."""
+    found = [(path, match[1]) for path in sorted(folder.iterdir()) if (match := NAME.fullmatch(path.name))]
+    full = [path for path, variant in found if variant is None]
+    return (full, None) if full or not found else ([path for path, _ in found], "fp16")
 
 
 def count(path: Path) -> int:
@@ -62,14 +72,12 @@ def streamed_model(kind: type[M], folder: Path, precision: torch.dtype) -> M:
     """A model of diffusers from its folder, as `from_pretrained` would load it, holding little beside it."""
     with torch.device("meta"):
         model = kind.from_config(kind.load_config(folder))
-    state = {n: t for path in sorted(folder.glob("*.safetensors")) for n, t in stream(path, precision)}
+    state = {n: t for path in weight_files(folder)[0] for n, t in stream(path, precision)}
     model.load_state_dict(state, assign=True)
     return model.eval()
 
 
 def smaller_than_stored(folder: Path, precision: torch.dtype) -> bool:
     """Whether weights take less room in this precision than in their safetensors files, if they have any."""
-    stored = (
-        DTYPES.get(found[0]) for path in folder.glob("*.safetensors") for found in headers(path).values()
-    )
+    stored = (DTYPES.get(found[0]) for path in weight_files(folder)[0] for found in headers(path).values())
     return any(dtype is not None and dtype.itemsize > precision.itemsize for dtype in stored)

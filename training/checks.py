@@ -10,7 +10,7 @@ from lwr.tasks import TASKS
 from training.checkpoint import TrainingError
 from training.config import Config
 from training.stages import STAGES
-from training.stages.base import LORA_PARTS, TRAINED_PARTS, start_folder
+from training.stages.base import ATTENTION, LORA_PARTS, TRAINED_PARTS, start_folder
 
 CHOICES = {
     "stage": STAGES,
@@ -21,7 +21,7 @@ CHOICES = {
     "distance": ("auto", "lpips", "dists", "gradient"),
     "tasks": TASKS,
     "parts": TRAINED_PARTS,
-    "lora_parts": LORA_PARTS,
+    "lora_parts": (*LORA_PARTS, ATTENTION),
 }
 # (least, most) of every number; None as a value means that the field is left open
 WHOLE = {
@@ -37,6 +37,7 @@ WHOLE = {
     "wrapping_rank": (1, 4096),
     "look_rank": (1, 4096),
     "teacher_steps": (2, 250),
+    "latent_steps": (1, 250),
     "validate_photos": (1, math.inf),
 }
 ABOVE_ZERO = ("minutes", "lr", "clip", "save_minutes")

@@ -37,6 +37,10 @@ class Config:
     # pass (encoding, a sampler's step, decoding) in stages from photo to photo; slower, smaller
     seed: int = 0
     # -- what trains
+    prior: str | None = None  # a prior to put new parts around: sd-2.1-base, a folder, a repository; frozen
+    public_sft: bool = (
+        False  # new SFT layers by StableSR's published formula, not the one that starts from zero
+    )
     prediction: str = "v_prediction"  # of a new network's UNet: epsilon, v_prediction or sample
     parts: tuple[str, ...] = ()  # parts of the network that train whole, where the stage leaves the choice
     lora_parts: tuple[str, ...] = ()  # parts whose LoRA pairs train, where the stage leaves the choice
@@ -45,6 +49,7 @@ class Config:
     look_rank: int = 24  # of CFW's second set of weights, once the decoder rung has made it
     new_look: bool = False  # the decoder rung begins that set anew, though the network has one
     teacher_steps: int = 4  # of the sampler whose result the distill rung learns in one step
+    latent_steps: int = 4  # of the sampler whose latents the fusion rung learns to decode
     # -- losses
     chain_only: bool = False  # CFW's chain without sampler and decoder: half the cost, for fidelity 0.5 to 1
     exact: float = 0.5  # share of the batches at fidelity 1, for the least error; below it, for the look

@@ -11,6 +11,17 @@ LOOK = DETAIL | {"perceptual": 1.0}
 AROUND = {"parts": ("encoder", "modulation", "text", "wrapping")}  # all that is not the prior
 LORAS = {"lora_parts": ("prior.unet", "encoder", "modulation", "wrapping")}
 
+# Around a frozen Stable Diffusion: bf16, gradients by block, AdamW at a constant rate, as StableSR was trained.
+SD = {
+    "crop": 512,
+    "precision": "bf16",
+    "checkpointing": True,
+    "muon": False,
+    "schedule": "constant",
+    "warmup": 0,
+}
+SD_LORAS = {"lora_parts": ("unet-attention", "modulation"), "rank": 8}  # about 6 MB a task
+
 FULL = {"parts": (*AROUND["parts"], "prior.unet", "prior.vae")}
 NONE = {"lora_parts": ()}
 # Of the strategies: one minute each on two cores, on the shipped prior with everything around it new.
@@ -36,6 +47,11 @@ PRESETS: dict[str, Config] = {
     "adapter":     Config("adapter",     DECODER,     ADAPTER,           minutes=5,  lr=5e-4, **LOOK, **LORAS),
     "end-to-end":  Config("end_to_end",  DECODER,     "runs/end-to-end", minutes=60, lr=2e-4, gan=0.02, **LOOK, **AROUND, **LORAS),
     "distill":     Config("distill",     ADAPTER,     "runs/distill",    minutes=10, lr=2e-4, lora_parts=LORAS["lora_parts"][:3], **DETAIL),
+    # around Stable Diffusion, for who has its weights and a GPU; --prior takes any other, such as sd-turbo or a folder
+    "sd-encoder":  Config("encoder",     None,        "runs/sd-encoder", steps=16_500, lr=5e-5, batch=6, accumulate=32, prior="sd-2.1-base", **SD),  # StableSR's stage 1: 192 crops a step
+    "sd-adapter":  Config("sampler_adapter", "runs/sd-encoder", "runs/sd-adapter", steps=10_000, lr=1e-4, batch=4, accumulate=4, **SD, **SD_LORAS),
+    "sd-fusion":   Config("fusion",      "runs/sd-adapter", "runs/sd-fusion", steps=50_000, lr=5e-5, batch=1, accumulate=8, exact=0.0, perceptual=1.0, gan=0.025, **SD, **SD_LORAS),
+    "sd-distill":  Config("distill",     "runs/sd-fusion", "runs/sd-distill", steps=10_000, lr=1e-4, batch=2, accumulate=4, teacher_steps=20, **SD, **SD_LORAS),
     # strategies, with the mean PSNR gain that training.study measured after 15 seconds of each (too short to choose
     # by, see training/README.md): how tasks share; a preset of one task stands for one network per task, see study.py
     "separate":    Config("end_to_end",  START,       "runs/separate",   tasks=("dehaze",),  **BRIEF, **AROUND, **NONE),  # +0.12 dB, +0.09 ± 0.06 over shared

@@ -7,7 +7,9 @@ from training.stages.decoder import Decoder
 from training.stages.distill import Distill
 from training.stages.encoder import Encoder
 from training.stages.end_to_end import EndToEnd
+from training.stages.fusion import FusionStage
 from training.stages.prior import Prior
+from training.stages.sampler_adapter import SamplerAdapters
 from training.stages.wrapping import Wrapping
 
 STAGES: dict[str, type[Stage]] = {
@@ -19,4 +21,6 @@ STAGES: dict[str, type[Stage]] = {
     "decoder": Decoder,
     "end_to_end": EndToEnd,
     "distill": Distill,
+    "sampler_adapter": SamplerAdapters,
+    "fusion": FusionStage,
 }

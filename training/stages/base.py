@@ -12,24 +12,27 @@ from torch.utils.checkpoint import checkpoint
 
 from lwr.adapter import Adapter, AdapterFacts, load_adapter, new_pair, product, save_adapter, target_modules
 from lwr.metrics import psnr
-from lwr.network import RestorationNetwork, load_network
+from lwr.network import RestorationNetwork, Words, load_network
+from lwr.prior_place import PARTS_CONFIG
 from lwr.sampling import timesteps
 from training.checkpoint import TrainingError
 from training.config import Config
 from training.create import create_network
+from training.create_parts import network_around
 from training.data import CropSampler
 from training.draws import Draws
 from training.mixture import Batch
 
 Logs = dict[str, torch.Tensor]
 LORA_PARTS = ("prior.unet", "encoder", "modulation", "wrapping")
+ATTENTION = "unet-attention"  # of LoRAs: the UNet's attention alone, a few MB on a large UNet
 TRAINED_PARTS = (*LORA_PARTS, "prior.vae", "text")  # "text": text encoder and cross-attention
 
 
 def start_folder(config: Config) -> Path | None:
     """The network that a run starts from: `init`/network, or `init` when that is one itself; None: none."""
     places = [Path(config.init) / "network", Path(config.init)] if config.init else []
-    return next((place for place in places if (place / "vae").is_dir()), None)
+    return next((place for place in places if (place / PARTS_CONFIG).exists()), None)
 
 
 class Stage(nn.Module):
@@ -40,18 +43,14 @@ class Stage(nn.Module):
         self.config = config
         self.set_aside: dict[str, nn.Module] = {}
         self.start = start_folder(config)
-        self.network: RestorationNetwork = load_network(self.start) if self.start else create_network(config)
+        self.network: RestorationNetwork = _network(config, self.start)
         self.network.requires_grad_(False)
-        if config.channels_last:
-            self.network.to(memory_format=torch.channels_last)
         if config.checkpointing:
             for name in ("encode", "predict", "decode"):
                 setattr(self.network, name, checkpointed(getattr(self.network, name)))
             wrapping = self.network.wrapping
             wrapping.without_decoder = checkpointed(wrapping.without_decoder)
-        for module in self.network.modules():
-            if isinstance(module, nn.GroupNorm):
-                module.register_forward_pre_hook(_with_input_gradient)
+        self.prepare(self.network)
 
     def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
         """Loss (scalar) and what to log; `progress` runs from 0 to 1 over the run."""
@@ -61,8 +60,22 @@ class Stage(nn.Module):
         """What the stage makes of held-out photos, (B,3,H,W) about [0,1], for the eye and for PSNR."""
         raise TypeError(f"{type(self).__name__} has no preview.")
 
+    def prepare(self, module: nn.Module) -> None:
+        """Lay out a network, or what is added to it, as the loop wants it."""
+        if self.config.channels_last:
+            module.to(memory_format=torch.channels_last)
+        for layer in module.modules():
+            if isinstance(layer, nn.GroupNorm):
+                layer.register_forward_pre_hook(_with_input_gradient)
+
     def train_parts(self, parts: Sequence[str]) -> None:
         """Let whole parts of the network train; "text" is the way of words: text encoder, cross-attention."""
+        frozen = [part for part in parts if part == "text" or part.startswith("prior.")]
+        if frozen and self.network.config.base is not None:
+            raise TrainingError(
+                f"{', '.join(frozen)} cannot train: the prior {self.network.config.base} stays as it is. "
+                "Train encoder, modulation, wrapping, or LoRAs."
+            )
         for part in parts:
             if part == "text":
                 self.network.prior.text_encoder.requires_grad_(True)
@@ -71,6 +84,14 @@ class Stage(nn.Module):
                         parameter.requires_grad_(True)
             else:
                 self.network.get_submodule(part).requires_grad_(True)
+
+    def need_chain(self) -> None:
+        """TrainingError unless CFW is the embedded network's kind."""
+        if not self.network.config.wrapping.chain:
+            raise TrainingError(
+                f"Stage {self.config.stage!r} trains CFW's chain, which this network does not have: use stage "
+                "fusion."
+            )
 
     def aside(self, name: str, module: nn.Module | None) -> None:
         """Keep `self.name`, a module on the device that neither trains nor is saved with the stage."""
@@ -104,6 +125,22 @@ class Stage(nn.Module):
         self.network.save(folder)
 
 
+def _network(config: Config, start: Path | None) -> RestorationNetwork:
+    """The network that a run begins with."""
+    if start is not None:
+        return load_network(start)
+    return network_around(config) if config.prior else create_network(config)
+
+
+def lora_targets(network: RestorationNetwork, parts: Sequence[str]) -> dict[str, nn.Conv2d | nn.Linear]:
+    """The layers that LoRAs of these parts change, by name."""
+    found = target_modules(network, [part for part in parts if part != ATTENTION])
+    if ATTENTION in parts:
+        unet = target_modules(network, ["prior.unet"])
+        found |= {name: layer for name, layer in unet.items() if ".attn1." in name or ".attn2." in name}
+    return found
+
+
 def checkpointed(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, run again in the backward pass instead of keeping what it computed."""
 
@@ -129,16 +166,17 @@ class AdaptedStage(Stage):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        targets = target_modules(self.network, LORA_PARTS)
+        own = self.network.config.base is None
+        targets = lora_targets(self.network, LORA_PARTS if own else config.lora_parts)
         facts = self.network.prior.facts
         self.facts: dict[str, AdapterFacts] = {}
         self.loras = nn.ModuleDict()
         for task in config.tasks:
             self.facts[task] = AdapterFacts(task, facts.id, facts.revision, config.rank, config.rank)
             known = self._known_pairs(task)
+            pairs = {n: new_pair(module, self._rank(n)) for n, module in targets.items() if n not in known}
             pairs = {
-                name: known.get(name) or new_pair(module, self._rank(name))
-                for name, module in targets.items()
+                name: (known | pairs)[name] for name in (*targets, *sorted(known.keys() - targets.keys()))
             }
             self.loras[task] = nn.ModuleDict(
                 {name.replace(".", "/"): nn.ParameterList(pair) for name, pair in pairs.items()}
@@ -148,10 +186,10 @@ class AdaptedStage(Stage):
 
     def train_loras(self, parts: Sequence[str]) -> None:
         """Let the LoRA pairs in these parts of the network train."""
-        prefixes = tuple(f"{part}/".replace(".", "/") for part in parts)
+        names = lora_targets(self.network, parts)
         for pairs in self.loras.values():
             for name, pair in pairs.items():
-                pair.requires_grad_(name.startswith(prefixes))
+                pair.requires_grad_(name.replace("/", ".") in names)
 
     @torch.no_grad()
     def blindfold(self) -> None:
@@ -190,21 +228,26 @@ class AdaptedStage(Stage):
         steps: int,
         fidelity: float | None,
         loras: nn.ModuleDict | None = None,
+        words: Words | None = None,
     ) -> tuple[torch.Tensor | None, torch.Tensor]:
         """The network's whole pass with the batch's adapters at their strengths: (photo or None, latent).
 
-        `steps` 0 runs CFW's chain alone, see `RestorationNetwork.forward`. The adapters stay folded in until
-        `after_backward`, because gradient checkpointing runs the network again in the backward pass.
+        `words` None are the prior's. `steps` 0 runs CFW's chain alone, see `RestorationNetwork.forward`. The
+        adapters stay folded in until `after_backward`, because gradient checkpointing runs the network again
+        in the backward pass.
         """
-        self._fold(self.loras if loras is None else loras, batch.tasks, whole=steps > 0)
+        self.fold(self.loras if loras is None else loras, batch.tasks, whole=steps > 0)
         photo = self.memory_format(batch.degraded)
         channels, factor = self.network.prior.unet.config.in_channels, self.network.prior.latent_factor
         noise = draws.randn(channels, photo.shape[2] // factor, photo.shape[3] // factor)
         schedule = timesteps(self.network.prior.facts.start_timestep, steps) if steps else []
-        return self.network(photo, batch.instructions, schedule, noise, fidelity)
+        return self.network(photo, batch.instructions, schedule, noise, fidelity, words)
 
-    def _fold(self, loras: nn.ModuleDict, tasks: dict[str, float], whole: bool) -> None:
-        """W + sum of strength * scaling * B A in place of W; without `whole` in CFW only."""
+    def fold(self, loras: nn.ModuleDict, tasks: dict[str, float], whole: bool = True) -> None:
+        """W + sum of strength * scaling * B A in place of W; without `whole` in CFW only.
+
+        Until `after_backward`.
+        """
         self.after_backward()
         folded: dict[str, torch.Tensor] = {}
         for task, strength in tasks.items():

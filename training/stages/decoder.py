@@ -16,6 +16,7 @@ class Decoder(FidelityStage):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
+        self.need_chain()
         if config.new_look or not self.network.config.wrapping.look_rank:
             self._grow(config.look_rank)
         for name, parameter in self.network.wrapping.named_parameters():

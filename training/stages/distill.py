@@ -6,10 +6,13 @@ DDIM makes the teacher's answer a function of photo and noise, so a plain square
 """
 
 import copy
+import dataclasses
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
+from lwr.network import Words
 from training.config import Config
 from training.data import CropSampler
 from training.draws import Draws
@@ -32,9 +35,18 @@ class Distill(AdaptedStage):
         with torch.no_grad():
             taught = self.restore(batch, draws, self.config.teacher_steps, None, self.teacher)[1]
         draws.rewind(states)  # the same noise
-        loss = F.mse_loss(self.restore(batch, draws, 1, None)[1].float(), taught.float())
+        plain = Words(self.network.prior.facts.positive)  # the student answers without guidance
+        loss = F.mse_loss(self.restore(batch, draws, 1, None, words=plain)[1].float(), taught.float())
         return loss, {"latent": loss.detach()}
 
     def preview(self, batch: Batch, draws: Draws) -> torch.Tensor:
         """One step, and the plain decoder."""
         return self.restore(batch, draws, 1, 0.0)[0]
+
+    def save(self, folder: Path) -> None:
+        """The network, which around a prior from elsewhere takes one step without guidance from now on."""
+        config = self.network.config
+        if config.base is not None:
+            facts = dict(config.facts) | {"default_steps": 1, "guidance": 1.0}
+            self.network.config = dataclasses.replace(config, facts=facts)
+        super().save(folder)

@@ -1,11 +1,15 @@
 """Rung 3: the shared time-aware encoder and its SFT layers learn, on all tasks, to steer the frozen UNet.
 
-StableSR's stage 1 with two changes: the sentence is the task's instruction, so the text encoder and the
-UNet's cross-attention (which the prior never trained on words) train too; SFT starts from zero.
+StableSR's stage 1. Around a prior from elsewhere it is as published, with the empty text. The embedded
+network is told the task's instruction, so its text encoder and the UNet's cross-attention (which the prior
+never trained on words) train too. SFT starts from zero unless `public_sft` says otherwise.
 """
+
+from collections.abc import Callable
 
 import torch
 
+from lwr.network import RestorationNetwork, Words
 from lwr.sampling import sample
 from training.config import Config
 from training.data import CropSampler
@@ -20,28 +24,20 @@ class Encoder(Stage):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.train_parts(["encoder", "modulation", "text"])
+        own = self.network.config.base is None
+        self.train_parts(["encoder", "modulation", *(["text"] if own else [])])
 
     def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
         """The UNet's error on the target's noised latent, given the degraded photo's."""
         batch = draw(self.config, sampler, draws)
-        network = self.network
-        with torch.no_grad():
-            clean = network.encode(self.memory_format(batch.target)).latent
-            degraded = network.encode(self.memory_format(batch.degraded)).latent
-        context = network.text_context(batch.instructions).expand(len(clean), -1, -1)
-
-        def predict(noisy: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            with network.modulation.applied(network.prior.unet, network.encoder(degraded, t)):
-                return network.prior.unet(noisy, t, context).sample
-
-        loss = diffusion_loss(network.prior.scheduler, clean, draws, predict)
+        loss = steering_loss(self.network, self.memory_format, batch, draws)
         return loss, {"unet": loss.detach()}
 
     def preview(self, batch: Batch, draws: Draws) -> torch.Tensor:
         """One step of the sampler, and the plain decoder."""
         network = self.network
-        encoded, context = network.encode(batch.degraded), network.text_context(batch.instructions)
+        encoded = network.encode(batch.degraded)
+        context = _context(network, batch)
         latent = sample(
             lambda x, t: network.predict(x, t, encoded.latent, context),
             encoded.latent,
@@ -50,3 +46,27 @@ class Encoder(Stage):
             draws.randn(*encoded.latent.shape[1:]),
         )
         return network.decode(latent, encoded, 0.0)
+
+
+def steering_loss(
+    network: RestorationNetwork,
+    memory_format: Callable[[torch.Tensor], torch.Tensor],
+    batch: Batch,
+    draws: Draws,
+) -> torch.Tensor:
+    """The steered UNet's error (a scalar) on the targets' noised latents at any timestep."""
+    with torch.no_grad():
+        clean = network.encode(memory_format(batch.target)).latent
+        degraded = network.encode(memory_format(batch.degraded)).latent
+    context = _context(network, batch).expand(len(clean), -1, -1)
+
+    def predict(noisy: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        with network.steered(degraded, t):
+            return network.prior.unet(noisy, t, context).sample
+
+    return diffusion_loss(network.prior.scheduler, clean, draws, predict)
+
+
+def _context(network: RestorationNetwork, batch: Batch) -> torch.Tensor:
+    """What the UNet is told, without guidance."""
+    return network.context(batch.instructions, Words(network.prior.facts.positive))

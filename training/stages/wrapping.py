@@ -19,6 +19,7 @@ class Wrapping(AdaptedStage):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
+        self.need_chain()
         self.train_parts(["wrapping"])
         self.train_loras(["wrapping"])
         for name, parameter in self.network.wrapping.named_parameters():

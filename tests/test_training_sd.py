@@ -1,0 +1,149 @@
+"""The presets around Stable Diffusion, one after the other, on a tiny random prior of the real classes."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from tiny_priors import tiny_sd
+from toy_runs import TOY, sample_photos
+
+from lwr.adapter import load_adapter
+from lwr.network import load_network
+from lwr.restore import Restorer
+from training.checkpoint import TrainingError
+from training.checks import check
+from training.config import Config
+from training.loop import train
+from training.presets import PRESETS
+
+CHAIN = ("sd-encoder", "sd-adapter", "sd-fusion", "sd-distill")
+SD_TOY = TOY | {"crop": 64, "accumulate": 1, "precision": "no", "teacher_steps": 2, "latent_steps": 2}
+SD_TOY |= {"tasks": ("super-resolution",), "task_weights": (1.0,)}
+
+
+def toy(name: str, root: Path, **changes: object) -> Config:
+    """A preset at toy length, in and from the run folders under `root`."""
+    preset = PRESETS[name]
+    places = {"photos": str(root / "photos"), "out": str(root / preset.out)}
+    places |= {"init": str(root / preset.init)} if preset.init else {"prior": str(root / "sd")}
+    return dataclasses.replace(preset, **SD_TOY | places | changes)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every preset of the chain, run."""
+    folder = tmp_path_factory.mktemp("sd")
+    tiny_sd(folder / "sd")
+    sample_photos(folder / "photos")
+    for name in CHAIN:
+        train(toy(name, folder))
+    return folder
+
+
+def test_every_preset_is_a_run_that_can_start() -> None:
+    for name in CHAIN:
+        check(PRESETS[name])
+
+
+@pytest.mark.parametrize("name", CHAIN)
+def test_every_rung_restores_a_photo_of_any_shape(root: Path, name: str) -> None:
+    restorer = Restorer.load(str(root / PRESETS[name].out / "network"), device="cpu")
+    photo = Image.open(next((root / "photos").iterdir())).crop((0, 0, 150, 70))
+    tasks = {"super-resolution": 1.0} if name != "sd-encoder" else None
+    if name == "sd-encoder":  # no adapters yet
+        with pytest.raises(ValueError, match="has no adapter for 'dehaze'"):
+            restorer(photo, "remove the haze", steps=1)
+        return
+    restored = restorer(photo, task=tasks, scale=1, steps=1)
+    assert restored.image.size == (150, 70)
+    assert restored.settings.adapters == {"super-resolution": "sd+lwr/super-resolution@0.3.0"}
+    defaults = {"sd-adapter": 0.0, "sd-fusion": 0.5, "sd-distill": 0.5}
+    assert restored.settings.fidelity == defaults[name], "until CFW is trained there is no fidelity"
+
+
+def test_the_prior_is_named_and_not_copied(root: Path) -> None:
+    written = {path.name for path in (root / PRESETS["sd-distill"].out / "network").iterdir()}
+    assert not written & {"vae", "unet", "text_encoder"}
+    network = load_network(root / PRESETS["sd-distill"].out / "network")
+    assert network.config.base == str((root / "sd").resolve()) and network.prior.facts.default_steps == 1
+
+
+def test_each_rung_trains_its_part_alone(root: Path) -> None:
+    encoder, adapter, fusion, distill = (load_network(root / PRESETS[n].out / "network") for n in CHAIN)
+    new = load_network(root / "sd")
+    for network in (encoder, adapter, fusion, distill):
+        for name, tensor in new.prior.state_dict().items():
+            assert torch.equal(network.prior.state_dict()[name], tensor), f"{name} of the prior changed"
+    for before, after, parts in (
+        (encoder, adapter, ("encoder", "modulation")),
+        (adapter, fusion, ("encoder", "modulation")),
+        (fusion, distill, ("encoder", "modulation", "wrapping")),
+    ):
+        for part in parts:
+            pairs = zip(getattr(before, part).parameters(), getattr(after, part).parameters(), strict=True)
+            assert all(torch.equal(a, b) for a, b in pairs), part
+    assert fusion.config.wrapping.levels == (1, 2) and not adapter.config.wrapping.levels
+
+
+def test_adapters_are_small_and_change_attention_and_sft_only(root: Path) -> None:
+    folders = [root / PRESETS[name].out / "network" / "adapters" / "super-resolution" for name in CHAIN[1:]]
+    adapters = [load_adapter(folder) for folder in folders]
+    for adapter in adapters:
+        assert adapter.facts.rank == 8 and adapter.facts.prior == "sd+lwr"
+        assert all(
+            name.startswith("modulation.") or ".attn" in name and name.startswith("prior.unet.")
+            for name in adapter.pairs
+        )
+    trained, fused, distilled = (
+        sum(float(b.abs().sum()) for _, b in adapter.pairs.values()) for adapter in adapters
+    )
+    assert trained > 0 and fused == trained != distilled, "fusion leaves the adapters alone, distill does not"
+
+
+def test_new_parts_start_as_the_prior_itself_and_the_published_formula_does_not(root: Path) -> None:
+    from training.create_parts import network_around
+
+    photo = torch.rand(1, 3, 64, 128, generator=torch.Generator().manual_seed(0))
+    bare = load_network(root / "sd")
+    latent = bare.encode(photo).latent
+
+    def output(network: torch.nn.Module) -> torch.Tensor:
+        with torch.inference_mode():
+            return network.predict(latent, 400, latent, bare.text_context({}))
+
+    zero = network_around(toy("sd-encoder", root)).eval()
+    public = network_around(toy("sd-encoder", root, public_sft=True)).eval()
+    assert torch.equal(output(zero), output(bare)) and not torch.allclose(output(public), output(bare))
+
+
+@pytest.mark.parametrize(
+    ("preset", "reason"),
+    [
+        ("prior", "prior.unet cannot train: the prior .* stays as it is"),
+        ("wrapping", "trains CFW's chain, which this network does not have"),
+        ("decoder", "trains CFW's chain, which this network does not have"),
+    ],
+)
+def test_rungs_of_the_embedded_network_are_refused(root: Path, preset: str, reason: str) -> None:
+    config = dataclasses.replace(toy("sd-adapter", root), stage=PRESETS[preset].stage, out=str(root / "no"))
+    with pytest.raises(TrainingError, match=reason):
+        train(config)
+
+
+def test_fusion_is_refused_on_a_chain(root: Path) -> None:
+    places = {"init": "lwr/embedded", "out": str(root / "no")}
+    config = toy("sd-fusion", root, rank=4, wrapping_rank=16, **places)
+    with pytest.raises(TrainingError, match="this network has a chain"):
+        train(config)
+
+
+def test_a_pruned_prior_takes_new_parts_and_refuses_those_of_another(root: Path, tmp_path: Path) -> None:
+    tiny_sd(tmp_path / "pruned", pruned=True)
+    config = toy("sd-encoder", root, prior=str(tmp_path / "pruned"), out=str(tmp_path / "run"), steps=1)
+    train(config)
+    network = load_network(tmp_path / "run" / "network")
+    assert len(network.modulation.layers) == 3 + 6, "a block a level going down, two going up, no middle"
+    with pytest.raises(ValueError, match=r"were made for .*sd and do not fit .*pruned"):
+        Restorer.load(str(tmp_path / "pruned"), parts=str(root / PRESETS["sd-encoder"].out / "network"))

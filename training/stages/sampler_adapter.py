@@ -1,0 +1,33 @@
+"""LoRAs of each task by the UNet's own loss, for priors that sample in many steps.
+
+The photo-to-photo loss of the `adapter` stage sees one step from the noisiest timestep only; here every
+timestep counts, and no VAE decoder has to be kept for the gradient.
+"""
+
+import torch
+
+from training.config import Config
+from training.data import CropSampler
+from training.draws import Draws
+from training.mixture import Batch, draw
+from training.stages.base import AdaptedStage, Logs
+from training.stages.encoder import steering_loss
+
+
+class SamplerAdapters(AdaptedStage):
+    """Trains the LoRA pairs in `config.lora_parts` of every task in the config."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.train_loras(config.lora_parts)
+
+    def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
+        """The adapted UNet's error on the target's noised latent, given the degraded photo's."""
+        batch = draw(self.config, sampler, draws)
+        self.fold(self.loras, batch.tasks)
+        loss = steering_loss(self.network, self.memory_format, batch, draws)
+        return loss, {f"unet_{batch.kind}": loss.detach(), f"n_{batch.kind}": torch.ones(())}
+
+    def preview(self, batch: Batch, draws: Draws) -> torch.Tensor:
+        """A few steps of the sampler, and the plain decoder."""
+        return self.restore(batch, draws, self.config.latent_steps, 0.0)[0]
