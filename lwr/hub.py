@@ -222,6 +222,11 @@ def _refusal(pin: Pin, error: Any) -> str:
         return "The Hub does not know your token: log in again with `hf auth login`, or correct HF_TOKEN."
     if error.response.headers.get("X-Error-Code") == "RevisionNotFound":
         return f"{pin.repo} has no revision {pin.revision!r}: ask for one that is there."
+    if error.response.headers.get("X-Error-Code") == "GatedRepo":
+        return (
+            f"{pin.repo} is gated: accept its conditions on its page, then log in with `hf auth login` and "
+            "try again."
+        )
     if code in (401, 403, 404):
         return (
             f"There is no repository {pin.repo}, or it is private: check the name, and log in with "

@@ -11,11 +11,12 @@ Scope = MutableMapping[str, Any]
 Fault = Callable[[Callable[..., Awaitable[None]], Scope, Callable, Callable], Awaitable[None]]
 
 
-def status(code: int, retry_after: int | None = None) -> Fault:
-    """Answer with an HTTP status, such as 429 or 503."""
+def status(code: int, retry_after: int | None = None, why: str | None = None) -> Fault:
+    """Answer with an HTTP status, such as 429 or 503, and the Hub's own name for the error."""
 
     async def fault(app: Any, scope: Scope, receive: Callable, send: Callable) -> None:
         headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+        headers |= {} if why is None else {"X-Error-Code": why}
         await JSONResponse({"error": "not now"}, code, headers)(scope, receive, send)
 
     return fault

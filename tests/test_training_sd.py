@@ -122,8 +122,8 @@ def test_new_parts_start_as_the_prior_itself_and_the_published_formula_does_not(
     ("preset", "reason"),
     [
         ("prior", "prior.unet cannot train: the prior .* stays as it is"),
-        ("wrapping", "trains CFW's chain, which this network does not have"),
-        ("decoder", "trains CFW's chain, which this network does not have"),
+        ("wrapping", "trains CFW's chain, which this network has not"),
+        ("decoder", "trains CFW's chain, which this network has not"),
     ],
 )
 def test_rungs_of_the_embedded_network_are_refused(root: Path, preset: str, reason: str) -> None:

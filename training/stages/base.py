@@ -89,7 +89,7 @@ class Stage(nn.Module):
         """TrainingError unless CFW is the embedded network's kind."""
         if not self.network.config.wrapping.chain:
             raise TrainingError(
-                f"Stage {self.config.stage!r} trains CFW's chain, which this network does not have: use stage "
+                f"Stage {self.config.stage!r} trains CFW's chain, which this network has not: use stage "
                 "fusion."
             )
 

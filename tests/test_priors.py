@@ -1,0 +1,424 @@
+"""Priors of the Stable Diffusion kind: where they come from, what they are told, in which precision they run.
+
+Real diffusers classes at tiny sizes with random weights; the Hub is ours, on the loopback.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from hub_faults import status
+from hub_server import RunningHub
+from huggingface_hub import HfApi
+from PIL import Image
+from published import OWNER, TOKEN, forget
+from safetensors.torch import load_file, save_file
+from tiny_priors import as_on_the_hub, tiny_sd
+from typer.testing import CliRunner
+
+from lwr.adapter import Adapter, AdapterError, AdapterFacts, new_pair, save_adapter, target_modules
+from lwr.cli import app
+from lwr.memory import Needs, measure, plan_memory
+from lwr.network import Words, load_network
+from lwr.prior import NEGATIVE, POSITIVE, PRIORS, PriorError
+from lwr.prior_place import facts_of, locate
+from lwr.restore import Restored, RestoreError, Restorer
+from lwr.stablesr import convert
+from training.stablesr_checkpoint import TINY, write
+
+PHOTO = Image.fromarray(skimage.data.astronaut()).crop((180, 60, 270, 130))  # 90x70
+MIRROR = f"{OWNER}/stable-diffusion-2-1-base"
+ASK = {"task": "super-resolution", "scale": 1.0}
+
+
+@pytest.fixture(scope="module")
+def priors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tiny priors "sd", "v", "turbo", "pruned" and a converted StableSR, "stablesr"."""
+    folder = tmp_path_factory.mktemp("priors")
+    tiny_sd(folder / "sd")
+    tiny_sd(folder / "v", "v_prediction")
+    tiny_sd(folder / "turbo", turbo=True)
+    tiny_sd(folder / "pruned", pruned=True)
+    convert(write(folder / "tiny.ckpt", TINY), folder / "stablesr", head_channels=32)
+    facts = json.loads((folder / "stablesr" / "prior.json").read_text())
+    assert facts["least_side"] == 512  # which takes a tiny network long
+    (folder / "stablesr" / "prior.json").write_text(json.dumps(facts | {"least_side": 64}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sd(priors: Path) -> Restorer:
+    return Restorer.load(str(priors / "sd"), device="cpu")
+
+
+def pixels(restored: Restored) -> np.ndarray:
+    return np.asarray(restored.image).astype(int)
+
+
+def same(a: Restored, b: Restored) -> bool:
+    return np.array_equal(pixels(a), pixels(b))
+
+
+@pytest.mark.parametrize("name", ["sd", "v", "turbo", "pruned", "stablesr"])
+@pytest.mark.parametrize("steps", [1, 4, 20, 200])
+def test_every_kind_restores_in_any_number_of_steps(priors: Path, name: str, steps: int) -> None:
+    guidance = {"guidance": 1.0} if steps == 200 else {}
+    restored = Restorer.load(str(priors / name), device="cpu")(PHOTO, **ASK, steps=steps, **guidance)
+    assert restored.image.size == PHOTO.size and restored.settings.steps == steps
+    assert restored.loaded.rgb.isfinite().all() and pixels(restored).std() > 1
+
+
+def test_names_of_the_table_are_mirrors_with_facts() -> None:
+    assert {"embedded", "sd-2.1-base", "sd-2.1", "sd-turbo", "bk-sdm-v2-tiny"} <= set(PRIORS)
+    assert PRIORS["sd-2.1-base"].repo.startswith("sd2-community/")
+    assert PRIORS["sd-2.1"].facts.tile == 768 and PRIORS["sd-turbo"].facts.guidance == 1
+    assert all(known.licence and known.facts.id == name for name, known in PRIORS.items())
+
+
+def test_a_folder_tells_its_own_facts(priors: Path) -> None:
+    sd, turbo, pruned = (facts_of(locate(str(priors / name))) for name in ("sd", "turbo", "pruned"))
+    assert (sd.guidance, sd.default_steps, sd.positive, sd.negative) == (7, 20, POSITIVE, NEGATIVE)
+    assert (turbo.guidance, turbo.default_steps) == (1, 4)
+    assert sd.least_side == 64 and pruned.least_side == 64, "the size that its UNet was trained on"
+    named = facts_of(locate(f"sd-turbo={priors / 'sd'}"))
+    assert named == replace(PRIORS["sd-turbo"].facts, revision="local")
+
+
+def test_settings_reproduce_the_pixels_and_seeds_differ(sd: Restorer) -> None:
+    first = sd(PHOTO, "make it sharper", steps=3, seed=5, guidance=3, positive="a cat", negative="a dog")
+    s = first.settings
+    words = {"guidance": s.guidance, "positive": s.positive, "negative": s.negative}
+    again = sd(PHOTO, task=s.tasks, scale=s.scale, steps=s.steps, fidelity=s.fidelity, seed=s.seed, **words)
+    assert same(first, again) and again.settings == s
+    assert not same(first, sd(PHOTO, "make it sharper", steps=3, seed=6, **words))
+
+
+def test_words_and_guidance_steer(sd: Restorer) -> None:
+    plain = sd(PHOTO, **ASK, steps=2, guidance=1)
+    assert not same(plain, sd(PHOTO, **ASK, steps=2, guidance=7))
+    assert not same(plain, sd(PHOTO, **ASK, steps=2, guidance=1, positive="rain on a window"))
+    assert same(plain, sd(PHOTO, **ASK, steps=2, guidance=1, negative="not read without guidance"))
+    assert not same(sd(PHOTO, **ASK, steps=2), sd(PHOTO, **ASK, steps=2, negative="blue"))
+
+
+def test_guidance_is_the_papers_formula(sd: Restorer) -> None:
+    network, latent = sd.network, torch.randn(1, 4, 8, 16, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        good, bad = (network.context({}, Words(text)) for text in ("good", "bad"))
+        alone = [network.predict(latent, 400, latent, context) for context in (good, bad)]
+        both = network.context({}, Words("good", "bad", 5.0))
+        guided = network.predict(latent, 400, latent, both, 5.0)
+    torch.testing.assert_close(guided, alone[1] + 5 * (alone[0] - alone[1]))
+
+
+@pytest.mark.parametrize("wrong", [{"guidance": 0.5}, {"guidance": 31}, {"guidance": float("nan")}])
+def test_senseless_guidance_is_told(sd: Restorer, wrong: dict[str, float]) -> None:
+    with pytest.raises(RestoreError, match="The guidance is .*: use 1 "):
+        sd.settle(**ASK, **wrong)
+
+
+@pytest.mark.parametrize("words", [{"guidance": 7.0}, {"positive": "sharp"}, {"negative": "dull"}])
+def test_words_where_none_are_read_are_told(priors: Path, words: dict[str, float]) -> None:
+    with pytest.raises(RestoreError, match="stablesr knows the empty text alone"):
+        Restorer.load(str(priors / "stablesr"), device="cpu").settle(**ASK, **words)
+    with pytest.raises(RestoreError, match="embedded follows the tasks alone"):
+        Restorer.load(device="cpu").settle(**ASK, **words)
+
+
+def test_a_prior_alone_says_that_it_has_no_parts(sd: Restorer) -> None:
+    restored = sd(PHOTO, "remove the haze", steps=1)
+    assert any("has no restoring parts" in note for note in restored.notes) and not restored.settings.adapters
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 300), (300, 5), (65, 64), (200, 90)])
+def test_every_size_comes_back(sd: Restorer, size: tuple[int, int]) -> None:
+    assert sd(PHOTO.resize(size), **ASK, steps=1).image.size == size
+
+
+def test_large_photos_pass_in_tiles(priors: Path) -> None:
+    located = locate(str(priors / "sd"))
+    tiled = Restorer(load_network(located), located, torch.device("cpu"), tile=256)
+    seen: list[tuple[int, int, str]] = []
+    large = PHOTO.resize((520, 400))
+    restored = tiled(large, **ASK, steps=1, guidance=1, progress=lambda *step: seen.append(step))
+    assert restored.image.size == (520, 400) and restored.settings.tile == 256
+    assert seen[-1][0] == seen[-1][1] > 10 and restored.loaded.rgb.isfinite().all()
+
+
+# ---- restoring parts around another prior
+
+
+def test_parts_go_around_another_prior_of_their_shape(priors: Path, tmp_path: Path) -> None:
+    sibling = _sibling(priors / "stablesr", tmp_path / "sibling")
+    alone = Restorer.load(str(priors / "stablesr"), device="cpu")
+    together = Restorer.load(str(sibling), parts=str(priors / "stablesr"), device="cpu")
+    facts = together.network.prior.facts
+    assert facts.id == "sibling+stablesr" and (facts.start_timestep, facts.eta) == (999, 1.0)
+    assert facts.guidance == 7 and not together.notes
+    a, b = (one(PHOTO, **ASK, steps=2) for one in (alone, together))
+    assert not same(a, b)
+    assert b.settings.prior == "sibling+stablesr@local"
+    with pytest.raises(AdapterError, match="sibling.stablesr has no adapter for 'dehaze': it does super-res"):
+        together(PHOTO, "remove the haze")
+
+
+def _sibling(converted: Path, out: Path) -> Path:
+    """A plain prior with the UNet of a converted StableSR, as SD-Turbo has that of SD 2.1."""
+    tiny_sd(out)
+    for name in ("unet", "vae"):
+        shutil.rmtree(out / name)
+        shutil.copytree(converted / name, out / name)
+    return out
+
+
+def test_parts_of_another_shape_or_none_are_told_with_both_names(priors: Path) -> None:
+    with pytest.raises(PriorError, match=r"made for stablesr and do not fit .*pruned: its UNet"):
+        Restorer.load(str(priors / "pruned"), parts=str(priors / "stablesr"))
+    with pytest.raises(PriorError, match=r"sd has no restoration.json, so no restoring parts"):
+        Restorer.load(str(priors / "pruned"), parts=str(priors / "sd"))
+
+
+def test_an_adapter_for_another_prior_is_told_with_both_names(priors: Path, tmp_path: Path) -> None:
+    restorer = Restorer.load(str(priors / "sd"), device="cpu")
+    with pytest.raises(AdapterError, match=r"'dehaze' on prior 'embedded': give one .* on 'sd'"):
+        restorer.use(Adapter.open("lwr/embedded/adapters/dehaze"))
+    layers = target_modules(restorer.network, ["prior.unet.mid_block"])
+    pairs = {name: new_pair(layer, 4) for name, layer in layers.items()}
+    pairs = {name: (a, torch.randn_like(b)) for name, (a, b) in pairs.items()}
+    facts = AdapterFacts("deblur", "sd", "local", rank=4, alpha=4.0)
+    save_adapter(Adapter(facts, pairs), tmp_path / "deblur")
+    before = restorer(PHOTO, task="deblur", steps=1)
+    restorer.use(Adapter.open(str(tmp_path / "deblur")))
+    after = restorer(PHOTO, task="deblur", steps=1)
+    assert not same(before, after) and after.settings.adapters == {"deblur": "sd/deblur@0.3.0"}
+
+
+# ---- precision and memory
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_is_close_to_float32(priors: Path, sd: Restorer, precision: str) -> None:
+    half = Restorer.load(str(priors / "sd"), device="cpu", precision=precision)
+    assert half.network.prior.unet.dtype == getattr(torch, precision)
+    restored = half(PHOTO, **ASK, steps=2)
+    assert np.abs(pixels(restored) - pixels(sd(PHOTO, **ASK, steps=2))).mean() < 5
+    assert restored.settings.precision == precision
+
+
+def test_float16_does_not_overflow_in_the_vae(priors: Path, tmp_path: Path) -> None:
+    """A VAE whose activations exceed float16's 65504, as Stable Diffusion XL's do, gives the same photo."""
+    shutil.copytree(priors / "sd", tmp_path / "loud")
+    file = tmp_path / "loud" / "vae" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(file)
+    for name in ("decoder.conv_in.weight", "encoder.conv_in.weight"):
+        weights[name] *= 3e5
+    save_file(weights, file, metadata={"format": "pt"})
+    exact, half = (
+        Restorer.load(str(tmp_path / "loud"), device="cpu", precision=kind) for kind in ("float32", "float16")
+    )
+    with torch.inference_mode():
+        vae, latent = exact.network.prior.vae, torch.randn(1, 4, 8, 8)
+        assert vae.decoder.conv_in(latent).abs().max() > 65504
+    a, b = (one(PHOTO, **ASK, steps=1, guidance=1) for one in (exact, half))
+    assert b.loaded.rgb.isfinite().all() and np.abs(pixels(a) - pixels(b)).mean() < 5
+
+
+def test_weights_that_wait_in_main_memory_give_the_same_pixels(priors: Path, tmp_path: Path) -> None:
+    located = locate(str(priors / "sd"))
+    offloaded = Restorer(load_network(located), located, torch.device("cpu"), offload=True)
+    there = Restorer(load_network(located), located, torch.device("cpu"))
+    assert next(offloaded.network.prior.unet.parameters()).is_meta, "weights are not on the device"
+    layers = target_modules(there.network, ["prior.unet.mid_block", "prior.unet.up_blocks.1"])
+    pairs = {name: new_pair(layer, 4) for name, layer in layers.items()}
+    pairs = {name: (a, torch.randn_like(b)) for name, (a, b) in pairs.items()}
+    adapter = Adapter(AdapterFacts("deblur", "sd", "local", rank=4, alpha=4.0), pairs)
+    without = offloaded(PHOTO, **ASK, steps=2)
+    assert same(without, there(PHOTO, **ASK, steps=2))
+    for restorer in (offloaded, there):
+        restorer.use(adapter)
+    adapted = offloaded(PHOTO, task="deblur", steps=2)
+    assert same(adapted, there(PHOTO, task="deblur", steps=2)) and not same(adapted, without)
+    assert same(offloaded(PHOTO, **ASK, steps=2), without), "the adapter leaves with its task"
+
+
+def test_weights_are_counted_before_they_are_loaded(priors: Path) -> None:
+    for name in ("sd", "stablesr"):
+        needs = measure(locate(str(priors / name)))
+        network = load_network(str(priors / name))
+        assert needs.sampler + needs.pictures == sum(p.numel() for p in network.parameters())
+
+
+BIG = Needs(sampler=970_000_000, pictures=130_000_000, pixel_bytes=4608, chain=False)  # SD 2.1 + StableSR
+
+
+@pytest.mark.parametrize(
+    ("device", "memory", "expected"),
+    [
+        ("cpu", 12, ("float32", 512, False)),
+        ("cpu", 5.5, ("bfloat16", 512, False)),
+        ("cpu", 3.9, ("bfloat16", 384, False)),
+        ("cuda", 16, ("half", 512, False)),
+        ("cuda", 3.2, ("half", 512, True)),
+    ],
+)
+def test_the_plan_follows_the_memory(
+    priors: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    memory: float,
+    expected: tuple[str, int, bool],
+) -> None:
+    monkeypatch.setattr("lwr.memory.measure", lambda located: BIG)
+    plan = plan_memory(locate(str(priors / "sd")), torch.device(device), memory)
+    half = device == "cuda" and plan.precision.itemsize == 2
+    found = ("half" if half else str(plan.precision).removeprefix("torch."), plan.tile, plan.offload)
+    assert found == expected and plan.bytes <= memory * 1e9
+
+
+def test_too_little_memory_is_told_before_loading(priors: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lwr.restore.load_network", lambda *_: pytest.fail("it was loaded"))
+    with pytest.raises(RestoreError, match=r"1 GB of memory is too little: this needs at least \d\.\d .*sd"):
+        Restorer.load(str(priors / "sd"), memory_gb=1)
+    monkeypatch.setattr("lwr.memory.measure", lambda located: BIG)
+    monkeypatch.setattr("lwr.memory._free", lambda device: 2e9)
+    with pytest.raises(RestoreError, match=r"2\.0 GB free is too little"):
+        Restorer.load(str(priors / "sd"))
+
+
+def test_command_line_takes_all_of_it(priors: Path, tmp_path: Path) -> None:
+    PHOTO.save(tmp_path / "photo.png")
+    command = ["restore", str(tmp_path / "photo.png"), "--task", "deblur", "--prior", str(priors / "sd")]
+    words = ["--steps", "1", "--guidance", "2", "--positive", "a face", "--negative", "a mask"]
+    done = CliRunner().invoke(app, [*command, *words, "--precision", "bfloat16", "--memory", "4", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["prior"] == "sd@local" and (tmp_path / "photo.restored.png").exists()
+    for wrong, reason in (
+        ("--precision", "The precision is 'int4'"),
+        ("--parts", "There is no model 'int4'"),
+    ):
+        done = CliRunner().invoke(app, [*command, wrong, "int4"])
+        assert done.exit_code == 2 and reason in done.stderr and "\n" not in done.stderr.strip()
+
+
+# ---- folders and repositories as they are found
+
+
+class _Code:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch code_ran",)
+
+
+def _pickled(folder: Path) -> Path:
+    """The UNet's weights in a pickle, as BK-SDM's were published."""
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    torch.save(load_file(file), file.with_suffix(".bin"))
+    file.unlink()
+    return folder
+
+
+def test_pickled_weights_are_read_and_code_in_them_is_not_run(
+    priors: Path, sd: Restorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = _pickled(shutil.copytree(priors / "sd", tmp_path / "pickled"))
+    assert same(Restorer.load(str(folder), device="cpu")(PHOTO, **ASK, steps=1), sd(PHOTO, **ASK, steps=1))
+    torch.save({"conv_in.weight": _Code()}, folder / "unet" / "diffusion_pytorch_model.bin")
+    with pytest.raises(PriorError, match="is damaged"):
+        Restorer.load(str(folder), device="cpu")
+    assert not Path("code_ran").exists()
+
+
+def _inpainting(folder: Path) -> None:
+    config = json.loads((folder / "unet" / "config.json").read_text())
+    (folder / "unet" / "config.json").write_text(json.dumps(config | {"in_channels": 9}))
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(file)
+    save_file(weights | {"conv_in.weight": torch.zeros(32, 9, 3, 3)}, file, metadata={"format": "pt"})
+
+
+def _cut_short(folder: Path) -> None:
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-5000])
+
+
+def _no_json(folder: Path) -> None:
+    (folder / "vae" / "config.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (_inpainting, "of another kind .its UNet takes 9"),
+        (_cut_short, "is damaged"),
+        (_no_json, "is damaged"),
+    ],
+)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_unfit_folders_are_told_in_one_sentence(
+    priors: Path, tmp_path: Path, damage: Callable[[Path], None], reason: str, precision: str
+) -> None:
+    damage(shutil.copytree(priors / "sd", tmp_path / "bad"))
+    with pytest.raises(PriorError, match=reason) as caught:
+        Restorer.load(str(tmp_path / "bad"), precision=precision)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def hub(running_hub: RunningHub, priors: Path, tmp_path_factory: pytest.TempPathFactory) -> RunningHub:
+    """A repository that looks like Stable Diffusion 2.1-base's."""
+    folder = as_on_the_hub(priors / "sd", tmp_path_factory.mktemp("repo") / "sd")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_TOKEN", TOKEN)
+        api = HfApi(token=TOKEN)
+        api.create_repo(MIRROR)
+        api.upload_folder(repo_id=MIRROR, folder_path=folder)
+        api.create_tag(MIRROR, tag="fp32")
+    return running_hub
+
+
+@pytest.fixture
+def fresh(hub: RunningHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunningHub:
+    forget(monkeypatch, tmp_path / "cache")
+    hub.hub.log.clear()
+    hub.hub.faults.clear()
+    known = PRIORS["sd-2.1-base"]
+    monkeypatch.setitem(PRIORS, "sd-2.1-base", replace(known, repo=MIRROR))
+    return hub
+
+
+def test_only_what_is_used_of_a_repository_is_fetched(fresh: RunningHub, sd: Restorer) -> None:
+    restorer = Restorer.load("sd-2.1-base", revision="fp32", device="cpu")
+    facts = restorer.network.prior.facts
+    assert (facts.id, facts.revision) == ("sd-2.1-base", "fp32")
+    assert restorer.settle(**ASK).prior == f"{MIRROR}@fp32"
+    got = {str(path.relative_to(restorer.folder)) for path in restorer.folder.rglob("*") if path.is_file()}
+    assert "unet/diffusion_pytorch_model.safetensors" in got and "tokenizer/merges.txt" in got
+    assert not [name for name in got if "fp16" in name or name.endswith((".bin", ".ckpt"))]
+    ours, theirs = (one.network.text_context({"hello photograph": 1.0}) for one in (restorer, sd))
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("name", [f"{MIRROR}@fp32", f"sd-turbo={MIRROR}", "sd-2.1-base"])
+def test_repository_and_revision_are_settings(fresh: RunningHub, name: str) -> None:
+    restorer = Restorer.load(name, device="cpu")
+    assert restorer.network.prior.facts.default_steps == (4 if "turbo" in name else 20)
+    assert restorer.settle(**ASK).prior.startswith(f"{MIRROR}@")
+
+
+def test_absent_gated_and_unreachable_priors_are_told_with_what_to_do(fresh: RunningHub) -> None:
+    with pytest.raises(PriorError, match=r"no repository stabilityai/sd-turbo.* 'sd-turbo=FOLDER'"):
+        Restorer.load("sd-turbo")
+    fresh.hub.fail("refs", status(403, why="GatedRepo"))
+    with pytest.raises(PriorError, match=r"is gated: accept its conditions .* 'sd-2\.1-base=FOLDER'"):
+        Restorer.load("sd-2.1-base")
+    with pytest.raises(PriorError, match=r"no revision 'v9'"):
+        Restorer.load("sd-2.1-base", revision="v9")
+    with pytest.raises(PriorError, match=r"There is no model 'sd-3': use embedded, sd-2\.1-base, "):
+        Restorer.load("sd-3")
