@@ -6,8 +6,10 @@ The golden tensors lie in ../shared/parity, or where LWR_PARITY says; without th
 import json
 import math
 import os
+import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +18,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from stablesr_fixture import HEAD, OUTPUTS, checkpoint, outputs
 from torch import nn
 from typer.testing import CliRunner
 
@@ -25,7 +28,9 @@ from lwr.network import load_network
 from lwr.restore import Restorer
 from lwr.stablesr import StableSRError, build_network, convert
 from lwr.stablesr_file import read_checkpoint
+from training.stablesr_checkpoint import TINY, write
 
+ROOT = Path(__file__).parents[1]
 PARITY = Path(os.environ.get("LWR_PARITY", Path(__file__).parents[2] / "shared" / "parity"))
 TOLERANCE = 2e-4  # largest absolute difference, float32 on a CPU
 SMALL_HEAD = 32  # channels per attention head of the small network, which no key tells
@@ -108,6 +113,54 @@ def open_clip_empty(tensors: dict[str, torch.Tensor], layers: int) -> torch.Tens
 def assert_same(ours: torch.Tensor, public: torch.Tensor) -> None:
     assert ours.shape == public.shape
     assert (ours - public).abs().max() <= TOLERANCE
+
+
+def test_our_own_fixture_comes_out_as_it_did() -> None:
+    """Without ../shared: the same checks on a tiny network of our own, from photos that are not square."""
+    ours = outputs(build_network(checkpoint(), "tiny", head_channels=HEAD))
+    stored = load_file(OUTPUTS)  # in half precision
+    assert ours.keys() == stored.keys()
+    for name, value in ours.items():
+        torch.testing.assert_close(value, stored[name].float(), rtol=2e-3, atol=2e-3, msg=name)
+
+
+def test_a_checkpoint_of_our_own_converts_and_restores(tmp_path: Path) -> None:
+    torch.save({"state_dict": checkpoint()}, tmp_path / "tiny.ckpt")
+    assert convert(tmp_path / "tiny.ckpt", tmp_path / "out", head_channels=HEAD) == []
+    network = load_network(tmp_path / "out")
+    assert (network.config.id, network.config.tasks) == ("stablesr", ("super-resolution",))
+    facts = network.prior.facts
+    assert (facts.start_timestep, facts.eta, facts.positive, facts.guidance) == (999, 1.0, "", 1.0)
+    ours, again = outputs(build_network(checkpoint(), "tiny", head_channels=HEAD)), outputs(network)
+    for name, value in ours.items():
+        torch.testing.assert_close(value, again[name], msg=name)
+    convert(tmp_path / "tiny.ckpt", tmp_path / "v", head_channels=HEAD, prediction="v_prediction")
+    large = load_network(tmp_path / "v").prior
+    assert (large.facts.tile, large.scheduler.config.prediction_type) == (768, "v_prediction")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peaks are read from /proc")
+def test_converting_takes_little_more_memory_than_the_file(tmp_path: Path) -> None:
+    """Peak of a process of its own, above that of one that converts next to nothing, in both precisions."""
+    sizes = replace(TINY, unet=(256, 512, 512, 512), text=256, text_layers=8, vae=(64, 64, 128, 128))
+    write(tmp_path / "tiny.ckpt", TINY)
+    base = _peak_of_converting(tmp_path / "tiny.ckpt", tmp_path / "tiny", 32)
+    for precision in (torch.float32, torch.float16):
+        name = str(precision).removeprefix("torch.")
+        file = write(tmp_path / f"{name}.ckpt", sizes, precision)
+        peak = _peak_of_converting(file, tmp_path / name, 64)
+        assert file.stat().st_size > 2e8 and peak - base < 1.3 * file.stat().st_size
+
+
+def _peak_of_converting(checkpoint: Path, out: Path, head: int) -> int:
+    """Bytes."""
+    code = (
+        "from pathlib import Path; from lwr.stablesr import convert; "
+        f"convert(Path({str(checkpoint)!r}), Path({str(out)!r}), head_channels={head}); "
+        "print(*(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[-2]) * 1024  # "VmHWM: 123456 kB"
 
 
 @needs_parity
