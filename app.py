@@ -1,10 +1,12 @@
 """The Space: one page and three API endpoints around one `lwr.restore.Restorer`.
 
 Run `python app.py` and open http://127.0.0.1:7860 (another port: GRADIO_SERVER_PORT). It uses the network
-that ships with this repository, so the page works without internet, on a CPU as on a GPU.
+that ships with this repository, so the page works without internet, on a CPU as on a GPU. The environment may
+name another: LWR_PRIOR, LWR_PARTS and LWR_MEMORY are the command line's --prior, --parts and --memory.
 """
 
 import os
+import sys
 import uuid
 from functools import cache
 from typing import Any
@@ -18,8 +20,9 @@ except ImportError:
 
 import gradio as gr
 
+from lwr.prior import PriorError
 from lwr.prompt import route
-from lwr.restore import MAX_OUTPUT_PIXELS, Restored, Restorer
+from lwr.restore import MAX_OUTPUT_PIXELS, Restored, RestoreError, Restorer
 from lwr.tasks import TASKS
 from page import about_tab, batch_tab, break_tab, restore_tab
 from page.look import CSS, JS, PURPOSE, THEME, TITLE
@@ -29,7 +32,21 @@ MAX_FILE_SIZE = "50 MB"  # of an upload
 HOUR = 3600  # seconds that a visitor's files stay on the server
 QUEUE = 20  # visitors who may wait
 
-RESTORER = Restorer.load()
+
+def load(device: str = "auto") -> Restorer:
+    """The network that the environment names; one sentence on stderr and status 2 when there is none."""
+    model, memory = os.environ.get("LWR_PRIOR") or "embedded", os.environ.get("LWR_MEMORY")
+    try:
+        budget = float(memory) if memory else None
+        return Restorer.load(
+            model, device=device, parts=os.environ.get("LWR_PARTS") or None, memory_gb=budget
+        )
+    except (PriorError, RestoreError, ValueError) as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+RESTORER = load()
 
 
 def run(photo: str, request: dict[str, Any], stop: str, progress: Any) -> Restored:
@@ -41,7 +58,7 @@ def run(photo: str, request: dict[str, Any], stop: str, progress: Any) -> Restor
 @cache
 def restorer_on_cpu() -> Restorer:
     """A second network, made when the first visitor's GPU time is used up."""
-    return RESTORER if RESTORER.device.type == "cpu" else Restorer.load(device="cpu")
+    return RESTORER if RESTORER.device.type == "cpu" else load("cpu")
 
 
 def run_slowly(photo: str, request: dict[str, Any], stop: str, progress: Any) -> Restored:

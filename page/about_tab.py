@@ -18,12 +18,13 @@ def build(restorer: Restorer, max_file_size: str) -> None:
     """Lay the tab out."""
     facts, config = restorer.network.prior.facts, restorer.network.config.wrapping
     millions = sum(p.numel() for p in restorer.network.parameters()) / 1e6
+    wrapped = f"whose decoder is wrapped by {sum(config.chain)} blocks that see the photo itself, and a LoRA"
+    kind = f"{wrapped} adapter for each task" if config.chain else "and the restoring parts around it"
     gr.Markdown(
         f"""## What runs here
 
-A small latent diffusion model ({facts.id}, version {facts.revision}, {millions:.1f} million parameters)
-whose decoder is wrapped by {sum(config.chain)} blocks that see the photo itself, and one LoRA adapter for
-each task, after StableSR ([Wang et al. 2024](https://arxiv.org/abs/2305.07015)). Photos up to
+A latent diffusion model ({facts.id}, version {facts.revision}, {millions:.1f} million parameters)
+{kind}, after StableSR ([Wang et al. 2024](https://arxiv.org/abs/2305.07015)). Photos up to
 {max_file_size}, results up to {MAX_OUTPUT_PIXELS // 10**6} megapixels; uploads and results are deleted after
 about an hour. {API}
 

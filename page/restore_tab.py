@@ -209,7 +209,8 @@ def sliders_for(chosen: list[str]) -> list[gr.Slider]:
 
 def _advanced(service: Service) -> tuple[gr.components.Component, ...]:
     """Scale, steps, fidelity and seed."""
-    facts = service.restorer.network.prior.facts
+    network = service.restorer.network
+    facts, chain = network.prior.facts, network.config.wrapping.chain
     usual = facts.default_steps in dict(QUALITY).values()
     quality = QUALITY if usual else [("As this network likes it", facts.default_steps), *QUALITY]
     return (
@@ -218,7 +219,8 @@ def _advanced(service: Service) -> tuple[gr.components.Component, ...]:
             quality,
             value=facts.default_steps,
             label="Quality",
-            info="Sampling steps. With this network they only count below fidelity 0.5.",
+            info="Sampling steps."
+            + (" With this network they only count below fidelity 0.5." if chain else ""),
         ),
         gr.Radio(
             FIDELITIES,
