@@ -119,10 +119,13 @@ class RestorationNetwork(nn.Module):
 
         {sentence: strength} counts only where `words` have no good side.
         """
-        told = [] if words.positive is None else [words.positive]
-        away = [] if words.guidance == 1 else [words.negative]
-        texts = [self.text_context(instructions)] if not told else []
-        return torch.cat([*texts, *([self.prior.encode_text([*told, *away])] if told or away else [])])
+        if words.positive is None:
+            rows = [self.text_context(instructions)]
+        else:
+            rows = [self.prior.encode_text([words.positive])]
+        if words.guidance != 1:
+            rows.append(self.prior.encode_text([words.negative]))
+        return torch.cat(rows)
 
     def text_context(self, instructions: Mapping[str, float]) -> torch.Tensor:
         """{sentence: strength} -> (1,L,D): the empty text moved towards each sentence by its strength."""
@@ -238,7 +241,7 @@ def read_config(folder: Path) -> NetworkConfig:
     """The sizes of the parts in a folder, from its restoration.json."""
     facts = json.loads((folder / PARTS_CONFIG).read_text())
     kinds = {"encoder": EncoderConfig, "modulation": ModulationConfig, "wrapping": WrappingConfig}
-    sizes = {name: kind(**_tuples(facts.pop(name))) for name, kind in kinds.items() if facts.get(name)}
+    sizes = {name: kind(**_tuples(size)) for name, kind in kinds.items() if (size := facts.pop(name))}
     return NetworkConfig(**sizes, **_tuples(facts))
 
 

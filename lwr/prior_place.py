@@ -53,7 +53,12 @@ def locate(name: str, revision: str | None = None, parts: str | None = None) -> 
     base = _base(found.folder)
     if base is None:
         return replace(found, parts=found.folder)
-    prior = _find(base, None)
+    try:
+        prior = _find(base, None)
+    except PriorError as error:
+        raise PriorError(
+            f"{name} goes around another prior. {error} Elsewhere: --prior PLACE --parts {name}."
+        ) from error
     return replace(
         found,
         folder=prior.folder,

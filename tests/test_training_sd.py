@@ -1,6 +1,8 @@
 """The presets around Stable Diffusion, one after the other, on a tiny random prior of the real classes."""
 
 import dataclasses
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -130,6 +132,20 @@ def test_rungs_of_the_embedded_network_are_refused(root: Path, preset: str, reas
     config = dataclasses.replace(toy("sd-adapter", root), stage=PRESETS[preset].stage, out=str(root / "no"))
     with pytest.raises(TrainingError, match=reason):
         train(config)
+
+
+def test_a_prior_for_a_network_that_has_one_is_told(root: Path) -> None:
+    with pytest.raises(TrainingError, match="has its prior already: give one of --prior and --init"):
+        train(toy("sd-adapter", root, prior=str(root / "sd"), out=str(root / "no")))
+
+
+def test_parts_whose_prior_has_gone_are_told_what_to_do(root: Path, tmp_path: Path) -> None:
+    trained = shutil.copytree(root / PRESETS["sd-fusion"].out / "network", tmp_path / "trained")
+    facts = json.loads((trained / "restoration.json").read_text())
+    (trained / "restoration.json").write_text(json.dumps(facts | {"base": "/gone/sd"}))
+    with pytest.raises(ValueError, match=r"There is no model '/gone/sd'.* --prior PLACE --parts"):
+        Restorer.load(str(trained))
+    assert Restorer.load(str(root / "sd"), parts=str(trained)).network.prior.facts.id == "sd+lwr"
 
 
 def test_fusion_is_refused_on_a_chain(root: Path) -> None:

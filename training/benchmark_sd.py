@@ -1,10 +1,10 @@
 """Full-size check without anybody's weights: Stable Diffusion 2.1-base with StableSR's parts, random numbers.
 
-`python -m training.benchmark_sd` writes a checkpoint with the keys and shapes of the public one (5.8 GB), converts
-it, and restores a 512x512 photo in one step with what comes out, each in a process of its own; seconds and peak
-memory go to training/results/sd.json. With a GPU also 1 and 4 steps at 512, and 2048 in tiles. "compiled" is
-with torch.compile on the UNet. The results look like noise: what is measured is that it runs, how long, and in
-how much memory.
+`python -m training.benchmark_sd` writes a checkpoint with the keys and shapes of the public one (5.8 GB),
+converts it, and restores a 512x512 photo in one step with what comes out, each in its own process; seconds
+and peak memory go to training/results/sd.json. With a GPU also 1 and 4 steps at 512, and 2048 in tiles.
+"compiled" is with torch.compile on the UNet. The results look like noise: what is measured is that it runs,
+how long, and in how much memory.
 """
 
 import argparse

@@ -92,6 +92,11 @@ def check_machine(config: Config) -> None:
         raise TrainingError("fp16 needs a CUDA device: use --precision no on a CPU.")
     if config.muon and os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true":
         raise TrainingError("Muon needs whole matrices, which FSDP does not keep: add --muon false.")
+    if config.prior and config.init:
+        raise TrainingError(
+            f"--prior is for new parts, and the network in {config.init} has its prior already: "
+            "give one of --prior and --init."
+        )
     if config.init and start_folder(config) is None:
         raise TrainingError(
             f"{config.init} has no network to start from: run the rung before it, or give another --init."
