@@ -9,7 +9,9 @@ import torch
 from lwr.image import load
 from lwr.restore import Restorer
 
-TIE = 0.002  # of a cosine: what nobody sees
+# Of a cosine: neighbours may tie. A sharpened photo is less like a blurred input than a soft one is, so with
+# weights 0.6.0 the coffee dips by 0.006 from 0.25 to 0.75; PSNR to the truth rises all the way (evaluate.md).
+TIE = 0.01
 SAMPLES = Path(__file__).parents[1] / "lwr" / "samples"
 
 
@@ -30,4 +32,5 @@ def test_more_fidelity_is_more_of_the_input(restorer: Restorer, photo: str, task
         output = restorer(path, task=task, scale=1, fidelity=fidelity).loaded.rgb.diff(dim=-1).flatten()
         likeness.append(torch.nn.functional.cosine_similarity(output, edges, 0).item())
     assert all(after > before - TIE for before, after in pairwise(likeness)), likeness
+    assert likeness[0] == min(likeness) and likeness[-1] > max(likeness) - TIE, likeness
     assert likeness[0] < likeness[1] < likeness[-1] and likeness[2] < likeness[-1] + TIE, likeness
