@@ -72,6 +72,8 @@ def plan_memory(
     """
     if precision not in ("auto", *PRECISIONS):
         raise RestoreError(f"The precision is {precision!r}: use auto, {', '.join(PRECISIONS)}.")
+    if not isinstance(memory_gb, int | float | None):
+        raise RestoreError(f"The memory is {memory_gb!r}: use a number of gigabytes.")
     needs, facts = measure(located), facts_of(located)
     wanted = _precisions(precision, device, needs)
     if memory_gb is None and needs.weights(wanted[0]) < SMALL:

@@ -40,6 +40,7 @@ class NetworkConfig:
     wrapping: WrappingConfig = field(default_factory=lambda: WrappingConfig((), ()))
     id: str = ""  # of these parts; beside a prior from elsewhere the network is "PRIOR+ID"
     base: str | None = None  # the prior that they were trained on; None = it lies in the same folder
+    prediction: str = ""  # what the UNet predicts on the prior that they were trained on; "" = not said
     tasks: tuple[str, ...] = ()  # that the parts do without an adapter
     # facts of the prior that these parts were trained with, by the names of PriorFacts: start_timestep, eta
     facts: Mapping[str, float | int | str] = field(default_factory=dict)
@@ -215,8 +216,20 @@ def load_network(
     if located.parts not in (None, located.folder) and config.id:
         facts = replace(facts, id=f"{facts.id}+{config.id}")
     prior = load_prior(located.folder, facts, precision)
-    with torch.device("meta"):  # the prior is there already; the parts come from their files
-        network = RestorationNetwork(prior, config)
+    predicted = prior.scheduler.config.prediction_type
+    if config.prediction not in ("", predicted):
+        raise PriorError(
+            f"The restoring parts in {located.parts} are for a prior that predicts {config.prediction}, and "
+            f"{located.name} predicts {predicted}. Give their own prior as --prior, or other "
+            "parts."
+        )
+    try:
+        with torch.device("meta"):  # the prior is there already; the parts come from their files
+            network = RestorationNetwork(prior, config)
+    except (ValueError, RuntimeError) as error:
+        if located.parts in (None, located.folder):
+            raise
+        raise _misfit(config, located) from error
     for part in PARTS if config.encoder else ():
         _load_part(network, part, located, prior.vae.dtype if part == "wrapping" else precision)
     return network.eval().requires_grad_(False)
@@ -230,11 +243,15 @@ def _load_part(network: RestorationNetwork, part: str, located: Located, precisi
     except RuntimeError as error:
         if located.parts == located.folder:
             raise
-        trained = network.config.base or network.config.id or "another prior"
-        raise PriorError(
-            f"The restoring parts in {located.parts} were made for {trained} and do not fit {located.name}: "
-            "its UNet has other blocks. Give parts that were trained on it."
-        ) from error
+        raise _misfit(network.config, located) from error
+
+
+def _misfit(config: NetworkConfig, located: Located) -> PriorError:
+    trained = config.base or config.id or "another prior"
+    return PriorError(
+        f"The restoring parts in {located.parts} were made for {trained} and do not fit {located.name}: "
+        "its UNet has other blocks. Give the prior that they were trained on as --prior, or other parts."
+    )
 
 
 def read_config(folder: Path) -> NetworkConfig:

@@ -5,6 +5,7 @@ with what diffusers has no field for. The embedded prior ships in `lwr/embedded`
 any other folder in diffusers' format works too. `prior_place` finds them.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -175,7 +176,21 @@ def read_facts(folder: Path) -> PriorFacts:
     side = (max(size) if isinstance(size, list) else size) * 2 ** (len(vae["block_out_channels"]) - 1)
     known = _TURBO if scheduler.get("timestep_spacing") == "trailing" else _SD
     name = folder.resolve().name
-    return replace(known, id=name, revision="local", tile=max(512, side), least_side=side)
+    return replace(known, id=name, revision=fingerprint(folder), tile=max(512, side), least_side=side)
+
+
+def fingerprint(folder: Path) -> str:
+    """A revision for a local folder: "local-" and eight digits that follow from its UNet's weights.
+
+    From their sizes and their last million bytes: two models of one name are told apart without reading all.
+    """
+    digest = hashlib.sha256()
+    for path in sorted((folder / "unet").glob("*.safetensors")) or sorted((folder / "unet").glob("*.bin")):
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            file.seek(max(0, size - 1_000_000))
+            digest.update(b"%d" % size + file.read())
+    return f"local-{digest.hexdigest()[:8]}"
 
 
 def load_prior(
@@ -200,13 +215,14 @@ def load_prior(
             use_safetensors=bool(files),  # else pickled, which is read without running what it holds
             variant=variant,
         )
-    _check_kind(folder, parts["unet"], parts["vae"])
-    return Prior(
+    prior = Prior(
         scheduler=DDIMScheduler.from_pretrained(folder / "scheduler"),
         tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
         facts=facts or read_facts(folder),
         **parts,
     )
+    _check_kind(folder, prior)
+    return prior
 
 
 def check_components(folder: Path) -> None:
@@ -216,11 +232,37 @@ def check_components(folder: Path) -> None:
             raise PriorError(f"{folder} is no model: it has no {name} folder. Give one in diffusers' format.")
 
 
-def _check_kind(folder: Path, unet: UNet2DConditionModel, vae: AutoencoderKL) -> None:
-    """PriorError for diffusion models of another kind: inpainting, upscaling, SDXL."""
-    if unet.config.in_channels != vae.config.latent_channels or unet.config.addition_embed_type:
+def _check_kind(folder: Path, prior: Prior) -> None:
+    """PriorError for diffusion models of another kind (inpainting, upscaling, SDXL, flows), or misfits."""
+    unet, scheduler, text = prior.unet.config, prior.scheduler.config, prior.text_encoder.config
+    channels = prior.vae.config.latent_channels
+    told = json.loads((folder / "scheduler" / "scheduler_config.json").read_text()).get("_class_name", "")
+    kinds = {
+        f"its UNet takes {unet.in_channels} channels and gives {unet.out_channels}, its VAE has {channels}": (
+            (unet.in_channels, unet.out_channels) != (channels, channels)
+        ),
+        "its UNet wants sizes or classes": bool(
+            unet.addition_embed_type or unet.class_embed_type or unet.num_class_embeds
+        ),
+        f"its UNet reads texts of width {unet.cross_attention_dim}, not {text.hidden_size}": (
+            unet.cross_attention_dim != text.hidden_size
+        ),
+        f"its scheduler is a {told}": "Flow" in told,
+        f"it predicts {scheduler.prediction_type!r}": (
+            scheduler.prediction_type not in ("epsilon", "v_prediction", "sample")
+        ),
+    }
+    for kind, found in kinds.items():
+        if found:
+            raise PriorError(
+                f"{folder} is a diffusion model of another kind ({kind}): give a text-to-image model like "
+                "Stable Diffusion 1 or 2."
+            )
+    if prior.reads_text and len(prior.tokenizer) < text.vocab_size // 2:
+        raise PriorError(f"{folder / 'tokenizer'} has no vocabulary: give a whole copy of the model.")
+    start, steps = prior.facts.start_timestep, scheduler.num_train_timesteps
+    if not isinstance(start, int) or not 1 <= start < steps:
         raise PriorError(
-            f"{folder} is a diffusion model of another kind (its UNet takes {unet.config.in_channels} "
-            f"channels{' and sizes' if unet.config.addition_embed_type else ''}): give a text-to-image model "
-            "like Stable Diffusion 1 or 2."
+            f"{folder} has {steps} timesteps, and sampling would start at {start!r}: give a start_timestep "
+            f"from 1 to {steps - 1} in its {FACTS}."
         )

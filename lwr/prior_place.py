@@ -8,10 +8,11 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from lwr.hub import HubError, Pin, fetch, is_repo
-from lwr.prior import COMPONENTS, EMBEDDED, PRIORS, PriorError, PriorFacts, read_facts
+from lwr.prior import COMPONENTS, EMBEDDED, PRIORS, PriorError, PriorFacts, fingerprint, read_facts
 
 PARTS_CONFIG = "restoration.json"
 _WEIGHTS = {name: "model" if name == "text_encoder" else "diffusion_pytorch_model" for name in COMPONENTS}
@@ -31,7 +32,9 @@ class Located:
     facts: PriorFacts | None = None  # of a prior in PRIORS; None = what the folder says
 
 
-def locate(name: str, revision: str | None = None, parts: str | None = None) -> Located:
+def locate(
+    name: str | os.PathLike[str], revision: str | None = None, parts: str | os.PathLike[str] | None = None
+) -> Located:
     """A network by name: one of PRIORS, a local folder, or a Hub repository "NAMESPACE/NAME" (fetched once).
 
     `revision` is a version tag, a branch or a commit; "NAME@REVISION" says the same. "sd-turbo=PLACE" takes
@@ -39,9 +42,10 @@ def locate(name: str, revision: str | None = None, parts: str | None = None) -> 
     restoring parts to put around the prior instead of its own. Raises PriorError with one sentence when there
     is no such model, or it cannot be reached.
     """
+    name, parts = os.fspath(name), os.fspath(parts or "")
     found = _find(name, revision)
-    if parts is not None:
-        around = _find(parts, None)
+    if parts:
+        around = _parts(parts)
         if not (around.folder / PARTS_CONFIG).exists():
             raise PriorError(
                 f"{parts} has no {PARTS_CONFIG}, so no restoring parts: give a folder that `python -m lwr "
@@ -68,19 +72,31 @@ def locate(name: str, revision: str | None = None, parts: str | None = None) -> 
     )
 
 
+def _parts(name: str) -> Located:
+    """The folder of restoring parts."""
+    if not os.path.isdir(name) and not is_repo(Pin.parse(name).repo):
+        raise PriorError(
+            f"There are no restoring parts {name!r}: give a folder that `python -m lwr convert` or training "
+            "wrote, or a Hub repository 'NAMESPACE/NAME'."
+        )
+    return _find(name, None)
+
+
 def _base(folder: Path) -> str | None:
     """The prior that a folder of parts names; a relative path is meant from that folder."""
     try:
         base = json.loads((folder / PARTS_CONFIG).read_text()).get("base")
     except (ValueError, AttributeError) as error:
         raise PriorError(f"{folder / PARTS_CONFIG} is damaged ({error}): fetch the model again.") from error
-    return str(folder / base) if base and (folder / base).is_dir() else base
+    if base is not None and not isinstance(base, str):
+        raise PriorError(f"{folder / PARTS_CONFIG} is damaged (base is {base!r}): fetch the model again.")
+    return str(folder / base) if base and os.path.isdir(folder / base) else base
 
 
 def _find(name: str, revision: str | None) -> Located:
     """The folder of that name, fetched if need be."""
     known, _, place = name.partition("=")
-    if place and known in PRIORS:
+    if place and known in PRIORS and PRIORS[known].repo:
         elsewhere = _find(place, revision)
         return replace(elsewhere, facts=replace(PRIORS[known].facts, revision=_revision(elsewhere)))
     if name == "embedded":
@@ -91,10 +107,11 @@ def _find(name: str, revision: str | None) -> Located:
     if pin.repo in PRIORS and PRIORS[pin.repo].repo:
         return _public(pin.repo, revision or pin.revision)
     if not is_repo(pin.repo):
-        names = ", ".join(PRIORS)
+        near = get_close_matches(name.lower(), PRIORS, 1)
+        hint = f" Did you mean {near[0]}?" if near else ""
         raise PriorError(
-            f"There is no model {name!r}: use {names}, the folder of a model, or a Hub repository "
-            "'NAMESPACE/NAME'."
+            f"There is no model {name!r}: use {', '.join(PRIORS)}, the folder of a model, or a Hub "
+            f"repository 'NAMESPACE/NAME'.{hint}"
         )
     return _fetch(Pin(pin.repo, revision or pin.revision), "")
 
@@ -108,7 +125,7 @@ def _public(name: str, revision: str | None) -> Located:
 
 
 def _revision(found: Located) -> str:
-    return found.name.partition("@")[2] or "local"
+    return found.name.partition("@")[2] or fingerprint(found.folder)
 
 
 def _fetch(pin: Pin, hint: str) -> Located:

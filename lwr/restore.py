@@ -104,11 +104,11 @@ class Restorer:
     @classmethod
     def load(
         cls,
-        model: str = "embedded",
+        model: str | Path = "embedded",
         revision: str | None = None,
         device: Device = "auto",
         memory_gb: float | None = None,
-        parts: str | None = None,
+        parts: str | Path | None = None,
         precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     ) -> "Restorer":
         """Load the embedded network, a prior of PRIORS, a folder or a Hub repository (tag, branch, commit).
@@ -129,10 +129,18 @@ class Restorer:
                 "Weights can wait in main memory only with accelerate: pip install accelerate, or give more "
                 "--memory."
             ) from error
-        except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            RuntimeError,
+            SafetensorError,
+        ) as error:
             if isinstance(error, RestoreError):
                 raise
-            reason = str(error).partition("\n")[0]
+            reason = str(error).partition("\n")[0][:160]
             raise PriorError(
                 f"The model in {source.parts or source.folder} is damaged ({reason}): fetch it again, or use "
                 "the embedded one."
@@ -272,7 +280,9 @@ class Restorer:
         network, factor = self.network, self.network.prior.latent_factor
         final = tuple(photo.shape[-2:])
         photo = images.resize(photo, pass_size(final, network.prior.facts.least_side)).to(self.device)
-        padded, size = images.pad_to_multiple(photo, network.multiple)
+        # a prior of the Stable Diffusion kind gets two positions a side where its UNet is coarsest
+        small = network.prior.facts.least_side and min(photo.shape[-2:]) <= network.multiple
+        padded, size = images.pad_to_multiple(photo, network.multiple * (2 if small else 1))
         tiles = Tiles(padded, settings.tile, factor)
         if not network.needs_sampler(settings.fidelity):
             count = _Counter(progress, tiles.count)

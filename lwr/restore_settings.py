@@ -99,6 +99,9 @@ class Request:
         guidance = usual.guidance if self.guidance is None else self.guidance
         use = f"1 (none) to {MAX_GUIDANCE:g}; 7 is usual"
         guidance = _checked("guidance", guidance, (1, MAX_GUIDANCE), use)
+        for side, text in (("positive", self.positive), ("negative", self.negative)):
+            if not isinstance(text, str | None):
+                raise RestoreError(f"The {side} words are {text!r}: use a text.")
         words = Words(
             usual.positive if self.positive is None else self.positive,
             usual.negative if self.negative is None else self.negative,

@@ -9,8 +9,10 @@ keep what it says about the empty text: the folder's text encoder gives exactly 
 """
 
 import json
+import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -73,23 +75,24 @@ def convert(
     Returns remarks for the user, one sentence each.
     Raises StableSRError with one sentence; then `out` is as it was.
     """
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    if os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir())):
         raise StableSRError(f"{out} exists already: give a new or an empty folder.")
     tensors = read_checkpoint(checkpoint)
     if wrapping is not None:
         tensors |= first_stage(read_checkpoint(wrapping), wrapping)
     network = build_network(tensors, str(checkpoint), head_channels, prediction)
-    partial = out.absolute().with_name(f".{out.absolute().name}.partial")
+    partial, place = None, out.absolute()
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{place.name[:32]}.", dir=place.parent))
         _save(network.half() if half else network, partial)
         out.mkdir(exist_ok=True)
         for item in list(partial.iterdir()):
             item.rename(out / item.name)
         partial.rmdir()
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
         raise StableSRError(
             f"{out} cannot be written ({error}): choose another folder, or make room."
         ) from error
@@ -140,7 +143,7 @@ def _empty_network(filling: "_Filling", head_channels: int, prediction: Predicti
         if prediction == "v_prediction":  # the model for 768 pixels
             facts = replace(facts, tile=768, least_side=768)
         kept = {name: getattr(facts, name) for name in TRAINED_WITH}
-        config = replace(config, id=facts.id, tasks=(TASK,), facts=kept)
+        config = replace(config, id=facts.id, tasks=(TASK,), facts=kept, prediction=prediction)
         with torch.device("meta"):
             unet = UNet2DConditionModel(**unet_config(tensors, name, head_channels))
             vae = AutoencoderKL(**vae_config(tensors, name))
@@ -179,7 +182,9 @@ class _Filling:
                 and value.shape[: target.dim()] == target.shape == value.squeeze().shape
             ):
                 value = value.reshape(target.shape)
-            if value.shape != target.shape:
+            if not value.is_floating_point():
+                self.misshapen.append(f"{key} of {str(value.dtype).removeprefix('torch.')} numbers")
+            elif value.shape != target.shape:
                 self.misshapen.append(f"{key} {list(value.shape)} instead of {list(target.shape)}")
             state[name] = value
         if not (self.missing or self.misshapen):

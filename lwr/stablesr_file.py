@@ -1,5 +1,6 @@
 """Reading a checkpoint file without running anything that it may hold."""
 
+import os
 import pickle
 import re
 import zipfile
@@ -28,7 +29,7 @@ def read_checkpoint(path: Path) -> Tensors:
 
     Raises StableSRError with one sentence for anything that is no file of tensors.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file, never an error, however long the name
         raise StableSRError(f"There is no file {path}: give a StableSR checkpoint (.ckpt or .safetensors).")
     try:
         loaded = _load(path)
@@ -51,7 +52,9 @@ def read_checkpoint(path: Path) -> Tensors:
 
 
 def _load(path: Path) -> object:
-    if path.suffix == ".safetensors":
+    with path.open("rb") as file:
+        start = file.read(9)
+    if path.suffix.lower() == ".safetensors" or start[8:] == b"{":  # whatever it is called
         return load_file(path)
     with torch.serialization.safe_globals([LIGHTNING]):
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))

@@ -131,6 +131,11 @@ def _wrapping_config(tensors: Tensors, shapes: _Shapes) -> WrappingConfig:
     widths = _vae_widths(tensors, shapes)
     if not found:
         return WrappingConfig(channels=widths, levels=())
+    if lacking := [f"{VAE}decoder.fusion_layer_{n}.*" for n in (1, 2) if n not in found]:
+        raise StableSRError(
+            f"{shapes.name} has only a part of its CFW layers; keys: {len(lacking)} missing "
+            f"({', '.join(lacking)}). Nothing was converted."
+        )
     first = f"{VAE}decoder.fusion_layer_{found[0]}.encode_enc_2."
     return WrappingConfig(
         channels=widths,

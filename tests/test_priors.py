@@ -88,7 +88,7 @@ def test_a_folder_tells_its_own_facts(priors: Path) -> None:
     assert (turbo.guidance, turbo.default_steps) == (1, 4)
     assert sd.least_side == 64 and pruned.least_side == 64, "the size that its UNet was trained on"
     named = facts_of(locate(f"sd-turbo={priors / 'sd'}"))
-    assert named == replace(PRIORS["sd-turbo"].facts, revision="local")
+    assert named == replace(PRIORS["sd-turbo"].facts, revision=sd.revision)
 
 
 def test_settings_reproduce_the_pixels_and_seeds_differ(sd: Restorer) -> None:
@@ -164,7 +164,7 @@ def test_parts_go_around_another_prior_of_their_shape(priors: Path, tmp_path: Pa
     assert facts.guidance == 7 and not together.notes
     a, b = (one(PHOTO, **ASK, steps=2) for one in (alone, together))
     assert not same(a, b)
-    assert b.settings.prior == "sibling+stablesr@local"
+    assert b.settings.prior.startswith("sibling+stablesr@local-")
     with pytest.raises(AdapterError, match="sibling.stablesr has no adapter for 'dehaze': it does super-res"):
         together(PHOTO, "remove the haze")
 
@@ -178,9 +178,14 @@ def _sibling(converted: Path, out: Path) -> Path:
     return out
 
 
-def test_parts_of_another_shape_or_none_are_told_with_both_names(priors: Path) -> None:
+def test_parts_of_another_shape_or_none_are_told_with_both_names(priors: Path, tmp_path: Path) -> None:
     with pytest.raises(PriorError, match=r"made for stablesr and do not fit .*pruned: its UNet"):
         Restorer.load(str(priors / "pruned"), parts=str(priors / "stablesr"))
+    with pytest.raises(PriorError, match=r"are for a prior .*, and embedded predicts v.* as --prior"):
+        Restorer.load(parts=priors / "stablesr")
+    convert(priors / "tiny.ckpt", tmp_path / "v", head_channels=32, prediction="v_prediction")
+    with pytest.raises(PriorError, match=r"a prior that predicts v_prediction, and .* predicts epsilon"):
+        Restorer.load(priors / "stablesr", parts=tmp_path / "v")
     with pytest.raises(PriorError, match=r"sd has no restoration.json, so no restoring parts"):
         Restorer.load(str(priors / "pruned"), parts=str(priors / "sd"))
 
@@ -192,7 +197,7 @@ def test_an_adapter_for_another_prior_is_told_with_both_names(priors: Path, tmp_
     layers = target_modules(restorer.network, ["prior.unet.mid_block"])
     pairs = {name: new_pair(layer, 4) for name, layer in layers.items()}
     pairs = {name: (a, torch.randn_like(b)) for name, (a, b) in pairs.items()}
-    facts = AdapterFacts("deblur", "sd", "local", rank=4, alpha=4.0)
+    facts = AdapterFacts("deblur", "sd", restorer.network.prior.facts.revision, rank=4, alpha=4.0)
     save_adapter(Adapter(facts, pairs), tmp_path / "deblur")
     before = restorer(PHOTO, task="deblur", steps=1)
     restorer.use(Adapter.open(str(tmp_path / "deblur")))
@@ -238,7 +243,9 @@ def test_weights_that_wait_in_main_memory_give_the_same_pixels(priors: Path, tmp
     layers = target_modules(there.network, ["prior.unet.mid_block", "prior.unet.up_blocks.1"])
     pairs = {name: new_pair(layer, 4) for name, layer in layers.items()}
     pairs = {name: (a, torch.randn_like(b)) for name, (a, b) in pairs.items()}
-    adapter = Adapter(AdapterFacts("deblur", "sd", "local", rank=4, alpha=4.0), pairs)
+    adapter = Adapter(
+        AdapterFacts("deblur", "sd", there.network.prior.facts.revision, rank=4, alpha=4.0), pairs
+    )
     without = offloaded(PHOTO, **ASK, steps=2)
     assert same(without, there(PHOTO, **ASK, steps=2))
     for restorer in (offloaded, there):
@@ -298,10 +305,13 @@ def test_command_line_takes_all_of_it(priors: Path, tmp_path: Path) -> None:
     words = ["--steps", "1", "--guidance", "2", "--positive", "a face", "--negative", "a mask"]
     done = CliRunner().invoke(app, [*command, *words, "--precision", "bfloat16", "--memory", "4", "--json"])
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["prior"] == "sd@local" and (tmp_path / "photo.restored.png").exists()
+    assert (
+        json.loads(done.stdout)["prior"].startswith("sd@local-")
+        and (tmp_path / "photo.restored.png").exists()
+    )
     for wrong, reason in (
         ("--precision", "The precision is 'int4'"),
-        ("--parts", "There is no model 'int4'"),
+        ("--parts", "There are no restoring parts 'int4'"),
     ):
         done = CliRunner().invoke(app, [*command, wrong, "int4"])
         assert done.exit_code == 2 and reason in done.stderr and "\n" not in done.stderr.strip()
@@ -335,9 +345,16 @@ def test_pickled_weights_are_read_and_code_in_them_is_not_run(
     assert not Path("code_ran").exists()
 
 
+def _edit(file: str, **facts: object) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        path = folder / file
+        path.write_text(json.dumps(json.loads(path.read_text()) | facts))
+
+    return edit
+
+
 def _inpainting(folder: Path) -> None:
-    config = json.loads((folder / "unet" / "config.json").read_text())
-    (folder / "unet" / "config.json").write_text(json.dumps(config | {"in_channels": 9}))
+    _edit("unet/config.json", in_channels=9)(folder)
     file = folder / "unet" / "diffusion_pytorch_model.safetensors"
     weights = load_file(file)
     save_file(weights | {"conv_in.weight": torch.zeros(32, 9, 3, 3)}, file, metadata={"format": "pt"})
@@ -348,26 +365,41 @@ def _cut_short(folder: Path) -> None:
     file.write_bytes(file.read_bytes()[:-5000])
 
 
-def _no_json(folder: Path) -> None:
-    (folder / "vae" / "config.json").write_text("{")
+DAMAGES = {
+    "takes 9 channels and gives 4": _inpainting,
+    "is damaged": _cut_short,
+    r"damaged \(Expecting": lambda folder: (folder / "vae" / "config.json").write_text("{"),
+    "has no vocabulary": lambda folder: (folder / "tokenizer" / "tokenizer.json").unlink(),
+    "its scheduler is a Flow": _edit(
+        "scheduler/scheduler_config.json", _class_name="FlowMatchEulerDiscreteScheduler"
+    ),
+    "it predicts 'flow'": _edit("scheduler/scheduler_config.json", prediction_type="flow"),
+    "has 100 timesteps": _edit("scheduler/scheduler_config.json", num_train_timesteps=100),
+}
+
+
+@pytest.mark.parametrize("reason", DAMAGES)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_unfit_folders_are_told_in_one_sentence(
+    priors: Path, tmp_path: Path, reason: str, precision: str
+) -> None:
+    DAMAGES[reason](shutil.copytree(priors / "sd", tmp_path / "bad"))
+    with pytest.raises(PriorError, match=reason) as caught:
+        Restorer.load(tmp_path / "bad", precision=precision)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("damage", "reason"),
+    ("request_", "reason"),
     [
-        (_inpainting, "of another kind .its UNet takes 9"),
-        (_cut_short, "is damaged"),
-        (_no_json, "is damaged"),
+        ({"parts": "nowhere"}, "There are no restoring parts 'nowhere'"),
+        ({"model": "SD-Turbo"}, r"There is no model 'SD-Turbo': .* Did you mean sd-turbo\?"),
+        ({"model": "embedded=sd"}, "There is no model 'embedded=sd'"),
     ],
 )
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_unfit_folders_are_told_in_one_sentence(
-    priors: Path, tmp_path: Path, damage: Callable[[Path], None], reason: str, precision: str
-) -> None:
-    damage(shutil.copytree(priors / "sd", tmp_path / "bad"))
-    with pytest.raises(PriorError, match=reason) as caught:
-        Restorer.load(str(tmp_path / "bad"), precision=precision)
-    assert "\n" not in str(caught.value)
+def test_names_that_are_none_are_told(request_: dict[str, str], reason: str) -> None:
+    with pytest.raises(PriorError, match=reason):
+        Restorer.load(**request_)
 
 
 @pytest.fixture(scope="module")

@@ -163,6 +163,37 @@ def _peak_of_converting(checkpoint: Path, out: Path, head: int) -> int:
     return int(done.stdout.split()[-2]) * 1024  # "VmHWM: 123456 kB"
 
 
+def test_a_part_of_the_cfw_layers_is_refused(tmp_path: Path) -> None:
+    tensors = checkpoint()
+    lacking = {k: v for k, v in tensors.items() if "fusion_layer_1" not in k}
+    with pytest.raises(StableSRError, match=r"part of its CFW layers.*decoder\.fusion_layer_1"):
+        build_network(lacking, "tiny", head_channels=HEAD)
+
+
+def test_a_checkpoint_of_whole_numbers_is_refused() -> None:
+    key = "structcond_stage_model.input_blocks.0.0.bias"
+    tensors = checkpoint()
+    with pytest.raises(StableSRError, match=rf"{key} of int8 numbers") as caught:
+        build_network(tensors | {key: tensors[key].to(torch.int8)}, "tiny", head_channels=HEAD)
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_beside_the_folder_is_touched(tmp_path: Path) -> None:
+    kept = tmp_path / ".out.partial" / "kept.txt"
+    kept.parent.mkdir()
+    kept.write_text("mine")
+    save_file(checkpoint(), tmp_path / "tiny.ckpt")  # a safetensors file under another name
+    convert(tmp_path / "tiny.ckpt", tmp_path / "out", head_channels=HEAD)
+    assert kept.read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.partial", "out", "tiny.ckpt"]
+    for checkpoint_, out in (
+        (Path("x" * 300), tmp_path / "a"),
+        (tmp_path / "tiny.ckpt", tmp_path / ("x" * 300)),
+    ):
+        with pytest.raises(StableSRError):
+            convert(checkpoint_, out, head_channels=HEAD)
+
+
 @needs_parity
 @torch.inference_mode()
 def test_encoder_and_modulated_unet_give_the_public_outputs(network, golden):

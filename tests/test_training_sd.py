@@ -53,15 +53,17 @@ def test_every_preset_is_a_run_that_can_start() -> None:
 def test_every_rung_restores_a_photo_of_any_shape(root: Path, name: str) -> None:
     restorer = Restorer.load(str(root / PRESETS[name].out / "network"), device="cpu")
     photo = Image.open(next((root / "photos").iterdir())).crop((0, 0, 150, 70))
-    tasks = {"super-resolution": 1.0} if name != "sd-encoder" else None
-    if name == "sd-encoder":  # no adapters yet
-        with pytest.raises(ValueError, match="has no adapter for 'dehaze'"):
-            restorer(photo, "remove the haze", steps=1)
-        return
-    restored = restorer(photo, task=tasks, scale=1, steps=1)
+    with pytest.raises(ValueError, match="has no adapter for 'dehaze': it does super-resolution"):
+        restorer(photo, "remove the haze", steps=1)
+    restored = restorer(photo, task="super-resolution", scale=1, steps=1)
     assert restored.image.size == (150, 70)
-    assert restored.settings.adapters == {"super-resolution": "sd+lwr/super-resolution@0.3.0"}
-    defaults = {"sd-adapter": 0.0, "sd-fusion": 0.5, "sd-distill": 0.5}
+    assert restorer(photo.crop((0, 0, 9, 30)), task="super-resolution", scale=1, steps=1).image.size == (
+        9,
+        30,
+    )
+    adapters = {"super-resolution": "sd+lwr/super-resolution@0.3.0"}
+    assert restored.settings.adapters == ({} if name == "sd-encoder" else adapters)
+    defaults = {"sd-encoder": 0.0, "sd-adapter": 0.0, "sd-fusion": 0.5, "sd-distill": 0.5}
     assert restored.settings.fidelity == defaults[name], "until CFW is trained there is no fidelity"
 
 
@@ -146,6 +148,23 @@ def test_parts_whose_prior_has_gone_are_told_what_to_do(root: Path, tmp_path: Pa
     with pytest.raises(ValueError, match=r"There is no model '/gone/sd'.* --prior PLACE --parts"):
         Restorer.load(str(trained))
     assert Restorer.load(str(root / "sd"), parts=str(trained)).network.prior.facts.id == "sd+lwr"
+
+
+def test_a_run_does_not_go_on_around_another_prior(root: Path, tmp_path: Path) -> None:
+    tiny_sd(tmp_path / "sd", seed=1)
+    with pytest.raises(TrainingError, match="give another --out"):
+        train(toy("sd-encoder", root, prior=str(tmp_path / "sd")))
+    with pytest.raises(TrainingError, match="--prior is empty"):
+        train(toy("sd-encoder", root, prior="", out=str(tmp_path / "no")))
+
+
+def test_the_adapter_of_another_prior_of_the_same_name_is_told(root: Path, tmp_path: Path) -> None:
+    other = tiny_sd(tmp_path / "sd", seed=1)
+    trained = root / PRESETS["sd-adapter"].out / "network"
+    with pytest.raises(
+        ValueError, match=r"was trained on sd\+lwr@local-\w+, and this network is sd\+lwr@local-"
+    ):
+        Restorer.load(other, parts=trained).settle(task="super-resolution")
 
 
 def test_fusion_is_refused_on_a_chain(root: Path) -> None:

@@ -92,6 +92,8 @@ def check_machine(config: Config) -> None:
         raise TrainingError("fp16 needs a CUDA device: use --precision no on a CPU.")
     if config.muon and os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true":
         raise TrainingError("Muon needs whole matrices, which FSDP does not keep: add --muon false.")
+    if config.prior == "":
+        raise TrainingError("--prior is empty: name a prior such as sd-2.1-base, a folder or a repository.")
     if config.prior and config.init:
         raise TrainingError(
             f"--prior is for new parts, and the network in {config.init} has its prior already: "

@@ -46,6 +46,7 @@ def network_around(config: Config) -> RestorationNetwork:
         wrapping=WrappingConfig(tuple(prior.vae.config.block_out_channels), ()),
         id=PARTS_ID,
         base=_base(located),
+        prediction=prior.scheduler.config.prediction_type,
         facts=FACTS,
     )
     return RestorationNetwork(prior, sizes)

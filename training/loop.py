@@ -302,6 +302,7 @@ class _Run:
     def _architecture(self) -> str:
         """A name for the stage, the shapes of its network and LoRAs, and what of them trains."""
         shapes = [(name, *p.shape, p.requires_grad) for name, p in self.stage.named_parameters()]
+        shapes += [(self.config.prior,)] if self.config.prior else []
         return f"{self.config.stage}-{hashlib.sha256(repr(shapes).encode()).hexdigest()[:16]}"
 
 

@@ -5,7 +5,9 @@ network is told the task's instruction, so its text encoder and the UNet's cross
 never trained on words) train too. SFT starts from zero unless `public_sft` says otherwise.
 """
 
+import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
@@ -32,6 +34,13 @@ class Encoder(Stage):
         batch = draw(self.config, sampler, draws)
         loss = steering_loss(self.network, self.memory_format, batch, draws)
         return loss, {"unet": loss.detach()}
+
+    def save(self, folder: Path) -> None:
+        """The network, which around a prior from elsewhere does the tasks without adapters for now."""
+        config = self.network.config
+        if config.base is not None:
+            self.network.config = dataclasses.replace(config, tasks=self.config.tasks)
+        super().save(folder)
 
     def preview(self, batch: Batch, draws: Draws) -> torch.Tensor:
         """One step of the sampler, and the plain decoder."""
