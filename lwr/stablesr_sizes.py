@@ -121,7 +121,9 @@ class _Shapes:
 
     def __getitem__(self, key: str) -> tuple[int, ...]:
         if key not in self.tensors:
-            raise StableSRError(f"{self.name} is no complete StableSR checkpoint: the key {key} is missing.")
+            raise StableSRError(
+                f"{self.name} is no complete StableSR checkpoint: at least the key {key} is missing."
+            )
         return tuple(self.tensors[key].shape)
 
 

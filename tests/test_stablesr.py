@@ -6,6 +6,7 @@ The golden tensors lie in ../shared/parity, or where LWR_PARITY says; without th
 import json
 import math
 import os
+import pickle
 import subprocess
 import sys
 import zlib
@@ -342,6 +343,9 @@ def test_file_with_code_is_refused_and_not_run(tmp_path, monkeypatch):
     torch.save({"state_dict": {"a": torch.zeros(1)}, "extra": _Code()}, "bad.ckpt")
     with pytest.raises(StableSRError, match=r"bad\.ckpt holds code \(\w+\.system\)"):
         read_checkpoint(Path("bad.ckpt"))
+    Path("bare.ckpt").write_bytes(pickle.dumps(_Code()))
+    with pytest.raises(StableSRError, match=r"bare\.ckpt holds code \(\w+\.system\)"):
+        read_checkpoint(Path("bare.ckpt"))
     assert not Path("code_ran").exists()
 
 

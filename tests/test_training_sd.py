@@ -19,6 +19,7 @@ from training.checks import check
 from training.config import Config
 from training.loop import train
 from training.presets import PRESETS
+from training.publish import main as publish
 
 CHAIN = ("sd-encoder", "sd-adapter", "sd-fusion", "sd-distill")
 SD_TOY = TOY | {"crop": 64, "accumulate": 1, "precision": "no", "teacher_steps": 2, "latent_steps": 2}
@@ -165,6 +166,16 @@ def test_the_adapter_of_another_prior_of_the_same_name_is_told(root: Path, tmp_p
         ValueError, match=r"was trained on sd\+lwr@local-\w+, and this network is sd\+lwr@local-"
     ):
         Restorer.load(other, parts=trained).settle(task="super-resolution")
+
+
+def test_parts_around_a_folder_of_this_machine_are_not_published(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    network = str(root / PRESETS["sd-fusion"].out / "network")
+    words = ["prior", "--prior", network, "--namespace", "NS", "--version", "v1.0.0", "--dry-run"]
+    assert publish(words) == 2
+    assert "lies in a folder of this machine" in capsys.readouterr().err
 
 
 def test_fusion_is_refused_on_a_chain(root: Path) -> None:

@@ -1,6 +1,7 @@
 """What each repository holds at a version: {path there: the file here, or the bytes made for it}."""
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -192,10 +193,15 @@ def _prior_facts(network: Path) -> PriorFacts:
 def _network(network: Path) -> dict[str, Path]:
     """{path: file} of the parts of a network, once it has been loaded to see that it is whole."""
     try:
-        load_network(network)
+        base = load_network(network).config.base or ""
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).partition("\n")[0]
         raise PublishError(f"The network in {network} is damaged ({reason}): give a whole one.") from error
+    if os.path.isdir(base.rpartition("=")[2]):
+        raise PublishError(
+            f"The network in {network} goes around a prior that lies in a folder of this machine ({base}): "
+            f"publish that prior, and name it in {network / PARTS_CONFIG} as NAMESPACE/NAME@REVISION."
+        )
     single = (PARTS_CONFIG, "prior.json", *(f"{part}.safetensors" for part in PARTS))
     folders = tuple(f"{name}/" for name in (*COMPONENTS, "scheduler", "tokenizer"))
     return {
