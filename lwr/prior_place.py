@@ -85,10 +85,14 @@ def _parts(name: str) -> Located:
 def _base(folder: Path) -> str | None:
     """The prior that a folder of parts names; a relative path is meant from that folder."""
     try:
-        base = json.loads((folder / PARTS_CONFIG).read_text()).get("base")
-    except (ValueError, AttributeError) as error:
-        raise PriorError(f"{folder / PARTS_CONFIG} is damaged ({error}): fetch the model again.") from error
-    if base is not None and not isinstance(base, str):
+        base = json.loads((folder / PARTS_CONFIG).read_text())["base"]
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+    ):  # none is named; whoever loads the file will say if it is damaged
+        return None
+    if not isinstance(base, str | None):
         raise PriorError(f"{folder / PARTS_CONFIG} is damaged (base is {base!r}): fetch the model again.")
     return str(folder / base) if base and os.path.isdir(folder / base) else base
 

@@ -66,6 +66,11 @@ def same(a: Restored, b: Restored) -> bool:
     return np.array_equal(pixels(a), pixels(b))
 
 
+def near(a: Restored, b: Restored) -> bool:
+    """The same but for rounding: kernels differ with where in memory a weight lies."""
+    return np.abs(pixels(a) - pixels(b)).max() <= 1
+
+
 @pytest.mark.parametrize("name", ["sd", "v", "turbo", "pruned", "stablesr"])
 @pytest.mark.parametrize("steps", [1, 4, 20, 200])
 def test_every_kind_restores_in_any_number_of_steps(priors: Path, name: str, steps: int) -> None:
@@ -247,12 +252,12 @@ def test_weights_that_wait_in_main_memory_give_the_same_pixels(priors: Path, tmp
         AdapterFacts("deblur", "sd", there.network.prior.facts.revision, rank=4, alpha=4.0), pairs
     )
     without = offloaded(PHOTO, **ASK, steps=2)
-    assert same(without, there(PHOTO, **ASK, steps=2))
+    assert near(without, there(PHOTO, **ASK, steps=2))
     for restorer in (offloaded, there):
         restorer.use(adapter)
     adapted = offloaded(PHOTO, task="deblur", steps=2)
-    assert same(adapted, there(PHOTO, task="deblur", steps=2)) and not same(adapted, without)
-    assert same(offloaded(PHOTO, **ASK, steps=2), without), "the adapter leaves with its task"
+    assert near(adapted, there(PHOTO, task="deblur", steps=2)) and not near(adapted, without)
+    assert near(offloaded(PHOTO, **ASK, steps=2), without), "the adapter leaves with its task"
 
 
 def test_weights_are_counted_before_they_are_loaded(priors: Path) -> None:
@@ -338,7 +343,7 @@ def test_pickled_weights_are_read_and_code_in_them_is_not_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     folder = _pickled(shutil.copytree(priors / "sd", tmp_path / "pickled"))
-    assert same(Restorer.load(str(folder), device="cpu")(PHOTO, **ASK, steps=1), sd(PHOTO, **ASK, steps=1))
+    assert near(Restorer.load(str(folder), device="cpu")(PHOTO, **ASK, steps=1), sd(PHOTO, **ASK, steps=1))
     torch.save({"conv_in.weight": _Code()}, folder / "unet" / "diffusion_pytorch_model.bin")
     with pytest.raises(PriorError, match="is damaged"):
         Restorer.load(str(folder), device="cpu")
