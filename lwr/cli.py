@@ -75,27 +75,14 @@ def restore(
     as_json: JsonFlag = False,
 ) -> None:
     """Restore photos; each is written beside its input as NAME.restored.png unless --out says otherwise."""
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging
-
     from lwr.adapter import Adapter, AdapterError
     from lwr.hub import HubError
     from lwr.prior import PriorError
     from lwr.restore import RestoreError, Restorer
 
-    for library in (logging, diffusers_logging):
-        library.disable_progress_bar()  # of loading weights, which takes no time
-    request = {
-        "prompt": prompt,
-        "task": task,
-        "scale": scale,
-        "steps": steps,
-        "fidelity": fidelity,
-        "seed": seed,
-        "guidance": guidance,
-        "positive": positive,
-        "negative": negative,
-    }
+    _without_bars()
+    request = {"prompt": prompt, "task": task, "scale": scale, "steps": steps, "fidelity": fidelity}
+    request |= {"seed": seed, "guidance": guidance, "positive": positive, "negative": negative}
     try:
         targets = _targets(photos, out)
         restorer = Restorer.load(prior, device=device, memory_gb=memory, parts=parts, precision=precision)
@@ -231,14 +218,10 @@ def convert(
     if kind != "stablesr" or not 2 <= len(files) <= 3:
         wrong = _UsageError("Only StableSR is known: use convert stablesr CKPT [CFW_CKPT] OUT.")
         raise _usage(wrong, [str(path) for path in files[:1]], as_json)
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging
-
     from lwr.stablesr import StableSRError
     from lwr.stablesr import convert as convert_stablesr
 
-    for library in (logging, diffusers_logging):
-        library.disable_progress_bar()
+    _without_bars()
     checkpoint, *wrapping, out = files
     line: dict[str, Any] = {"input": str(checkpoint), "output": str(out)}
     try:
@@ -254,6 +237,15 @@ def convert(
     for remark in line["remarks"]:
         print(remark, file=sys.stderr)
     _report(line, as_json)
+
+
+def _without_bars() -> None:
+    """No progress bars of loading and writing weights, which takes no time."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging
+
+    for library in (logging, diffusers_logging):
+        library.disable_progress_bar()
 
 
 class _UsageError(ValueError):

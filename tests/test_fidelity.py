@@ -1,17 +1,22 @@
-"""The fidelity slider with the shipped weights: towards 1 the result has more of the input's structure."""
+"""The fidelity slider with the shipped weights: towards 1 the result has more of the input's structure, and
+where the input's structure is what is wrong with it, a blur, more of the true photo's.
+"""
 
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import skimage.data
 import torch
+from PIL import Image
 
-from lwr.image import load
+from lwr.image import load, to_pil, to_tensor
+from lwr.metrics import psnr
 from lwr.restore import Restorer
+from lwr.tasks import TASKS
 
-# Of a cosine: neighbours may tie. A sharpened photo is less like a blurred input than a soft one is, so with
-# weights 0.6.0 the coffee dips by 0.006 from 0.25 to 0.75; PSNR to the truth rises all the way (evaluate.md).
-TIE = 0.01
+TIE = 0.002  # of a cosine: what nobody sees
+FIDELITIES = (0, 0.25, 0.5, 0.75, 1)
 SAMPLES = Path(__file__).parents[1] / "lwr" / "samples"
 
 
@@ -20,17 +25,24 @@ def restorer() -> Restorer:
     return Restorer.load(device="cpu")
 
 
-@pytest.mark.parametrize(
-    ("photo", "task"),
-    [("shaken-coffee", "deblur"), ("hazy-rocket", "dehaze"), ("small-cat", "super-resolution")],
-)
+@pytest.mark.parametrize(("photo", "task"), [("hazy-rocket", "dehaze"), ("small-cat", "super-resolution")])
 def test_more_fidelity_is_more_of_the_input(restorer: Restorer, photo: str, task: str) -> None:
     path = SAMPLES / f"{photo}.jpg"
     edges = load(path).rgb.diff(dim=-1).flatten()
     likeness = []
-    for fidelity in (0, 0.25, 0.5, 0.75, 1):
+    for fidelity in FIDELITIES:
         output = restorer(path, task=task, scale=1, fidelity=fidelity).loaded.rgb.diff(dim=-1).flatten()
         likeness.append(torch.nn.functional.cosine_similarity(output, edges, 0).item())
     assert all(after > before - TIE for before, after in pairwise(likeness)), likeness
-    assert likeness[0] == min(likeness) and likeness[-1] > max(likeness) - TIE, likeness
-    assert likeness[0] < likeness[1] < likeness[-1] and likeness[2] < likeness[-1] + TIE, likeness
+
+
+def test_more_fidelity_brings_a_blurred_photo_closer_to_the_truth(restorer: Restorer) -> None:
+    """Mean PSNR over six blurred photos rises with every step of fidelity."""
+    scores = torch.zeros(len(FIDELITIES))
+    for name in ("astronaut", "coffee", "chelsea"):
+        clean = to_tensor(Image.fromarray(getattr(skimage.data, name)()))[..., :300, :400]
+        for seed in (1, 2):
+            blurred = to_pil(TASKS["deblur"].degrade(clean, torch.Generator().manual_seed(seed))[0])
+            results = [restorer(blurred, task="deblur", fidelity=f).loaded.rgb for f in FIDELITIES]
+            scores += torch.cat([psnr(result, clean) for result in results]) / 6
+    assert scores.diff().min() > 0.1, scores.tolist()
