@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from diffusers.pipelines import pipeline_utils
 
 from lwr.network import RestorationNetwork
 
@@ -17,6 +16,8 @@ class Offload:
 
     def __init__(self, network: RestorationNetwork, device: torch.device) -> None:
         """ImportError when accelerate is not installed."""
+        from diffusers.pipelines import pipeline_utils  # takes seconds, and few need it
+
         self.network, self.device = network, device
         # lwr itself imports no accelerate: this is the one that diffusers found
         self.accelerate = getattr(pipeline_utils, "accelerate", None)
