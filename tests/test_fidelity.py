@@ -25,15 +25,27 @@ def restorer() -> Restorer:
     return Restorer.load(device="cpu")
 
 
-@pytest.mark.parametrize(("photo", "task"), [("hazy-rocket", "dehaze"), ("small-cat", "super-resolution")])
-def test_more_fidelity_is_more_of_the_input(restorer: Restorer, photo: str, task: str) -> None:
+def likeness_to_input(restorer: Restorer, photo: str, task: str) -> list[float]:
+    """Cosine of the edges of result and input, for every fidelity."""
     path = SAMPLES / f"{photo}.jpg"
     edges = load(path).rgb.diff(dim=-1).flatten()
     likeness = []
     for fidelity in FIDELITIES:
         output = restorer(path, task=task, scale=1, fidelity=fidelity).loaded.rgb.diff(dim=-1).flatten()
         likeness.append(torch.nn.functional.cosine_similarity(output, edges, 0).item())
+    return likeness
+
+
+@pytest.mark.parametrize(("photo", "task"), [("hazy-rocket", "dehaze"), ("small-cat", "super-resolution")])
+def test_more_fidelity_is_more_of_the_input(restorer: Restorer, photo: str, task: str) -> None:
+    likeness = likeness_to_input(restorer, photo, task)
     assert all(after > before - TIE for before, after in pairwise(likeness)), likeness
+
+
+def test_a_shaken_photo_is_itself_most_at_1_and_least_at_0(restorer: Restorer) -> None:
+    """In between a sharper result is less like the blur, so there the next test asks for the truth."""
+    likeness = likeness_to_input(restorer, "shaken-coffee", "deblur")
+    assert likeness[0] == min(likeness) and likeness[-1] == max(likeness), likeness
 
 
 def test_more_fidelity_brings_a_blurred_photo_closer_to_the_truth(restorer: Restorer) -> None:

@@ -11,7 +11,8 @@ LOOK = DETAIL | {"perceptual": 1.0}
 AROUND = {"parts": ("encoder", "modulation", "text", "wrapping")}  # all that is not the prior
 LORAS = {"lora_parts": ("prior.unet", "encoder", "modulation", "wrapping")}
 
-# Around a frozen Stable Diffusion: bf16, gradients by block, AdamW at a constant rate, as StableSR was trained.
+# Around a frozen Stable Diffusion: bf16, AdamW at a constant rate, as StableSR was trained. Checkpointing saves
+# memory in fusion and distill, which go through several passes; the other two keep their single pass whole.
 SD = {
     "crop": 512,
     "precision": "bf16",
