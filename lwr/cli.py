@@ -75,9 +75,9 @@ def restore(
     as_json: JsonFlag = False,
 ) -> None:
     """Restore photos; each is written beside its input as NAME.restored.png unless --out says otherwise."""
-    from lwr.adapter import Adapter, AdapterError
-    from lwr.hub import HubError
-    from lwr.prior import PriorError
+    from lwr.loading.adapter import Adapter, AdapterError
+    from lwr.loading.hub import HubError
+    from lwr.models.prior import PriorError
     from lwr.restore import RestoreError, Restorer
 
     _without_bars()
@@ -88,7 +88,7 @@ def restore(
         restorer = Restorer.load(prior, device=device, memory_gb=memory, parts=parts, precision=precision)
         for name in adapter or ():
             restorer.use(Adapter.open(name))
-        asked = restorer.settle(**request).tasks
+        asked = restorer.resolve(**request).tasks
         for task in restorer.adapters.given:
             if task not in asked:
                 print(f"The adapter for {task} has no part in this: it was not asked for.", file=sys.stderr)
@@ -112,8 +112,8 @@ def _restore_one(
     request: dict[str, Any],
 ) -> dict[str, Any]:
     """Restore one photo into `target` and say how it went, as the JSON line."""
-    from lwr.adapter import AdapterError
-    from lwr.image import ImageError, save, writable
+    from lwr.images.files import ImageError, save, writable
+    from lwr.loading.adapter import AdapterError
     from lwr.restore import RestoreError
 
     try:
@@ -152,7 +152,7 @@ def route(
     text: Annotated[str, typer.Argument(help="what is wrong, in words")], as_json: JsonFlag = False
 ) -> None:
     """Show which tasks a sentence asks for."""
-    from lwr.prompt import route as find
+    from lwr.prompt.router import route as find
 
     found = find(text)
     if as_json:
@@ -188,7 +188,7 @@ def degrade(
     """Damage a good photo the way the training data is damaged; --json prints every parameter."""
     import torch
 
-    from lwr.image import ImageError, load, save, writable
+    from lwr.images.files import ImageError, load, save, writable
     from lwr.tasks import TASKS
 
     if task not in TASKS:
@@ -218,8 +218,8 @@ def convert(
     if kind != "stablesr" or not 2 <= len(files) <= 3:
         wrong = _UsageError("Only StableSR is known: use convert stablesr CKPT [CFW_CKPT] OUT.")
         raise _usage(wrong, [str(path) for path in files[:1]], as_json)
-    from lwr.stablesr import StableSRError
-    from lwr.stablesr import convert as convert_stablesr
+    from lwr.stablesr.convert import StableSRError
+    from lwr.stablesr.convert import convert as convert_stablesr
 
     _without_bars()
     checkpoint, *wrapping, out = files
@@ -254,7 +254,7 @@ class _UsageError(ValueError):
 
 def _targets(photos: list[str], out: str | None) -> list[Path]:
     """Where each result goes."""
-    from lwr.image import SUFFIXES
+    from lwr.images.files import SUFFIXES
 
     named = [
         Path(photo) if Path(photo).name else Path(photo) / "photo" for photo in photos

@@ -13,16 +13,19 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 
-from lwr import image as images
-from lwr.adapter import Adapter, AdapterError, Attachment
-from lwr.adapter_choice import AdapterChoice
-from lwr.color import wavelet_color_fix
-from lwr.memory import plan_memory
-from lwr.network import RestorationNetwork, load_network
-from lwr.offload import Offload
-from lwr.prior import EMBEDDED, PriorError
-from lwr.prior_place import Located, locate
-from lwr.restore_settings import (
+from lwr.images import files as images
+from lwr.images.color import wavelet_color_fix
+from lwr.loading.adapter import Adapter, AdapterError, Attachment
+from lwr.loading.adapter_choice import AdapterChoice
+from lwr.loading.locate import ModelSource, locate
+from lwr.loading.memory import plan_memory
+from lwr.loading.offload import Offload
+from lwr.models.network import RestorationNetwork, load_network
+from lwr.models.prior import EMBEDDED, PriorError
+from lwr.models.sampling import sample, timesteps
+from lwr.models.tiled import OVERLAP, Tiles
+from lwr.models.tiling import blend
+from lwr.request import (
     MAX_OUTPUT_PIXELS,
     MAX_SCALE,
     Request,
@@ -31,10 +34,7 @@ from lwr.restore_settings import (
     output_size,
     pass_size,
 )
-from lwr.restore_tiles import OVERLAP, Tiles
-from lwr.sampling import sample, timesteps
 from lwr.tasks import TASKS
-from lwr.tiling import blend
 
 __all__ = [
     "MAX_OUTPUT_PIXELS",
@@ -62,7 +62,7 @@ class Restored:
     settings: Settings
     seconds: float
     notes: tuple[str, ...]  # remarks for the user, such as "only the first frame was used"
-    loaded: images.Loaded  # tensor, transparency and metadata, for `lwr.image.save`
+    loaded: images.Loaded  # tensor, transparency and metadata, for `lwr.images.files.save`
     newer: tuple[str, ...] = ()  # "NAMESPACE/NAME@vX.Y.Z": later versions of what was used; not taken unasked
 
 
@@ -72,22 +72,22 @@ class Restorer:
     def __init__(
         self,
         network: RestorationNetwork,
-        source: Located | Path,
+        source: ModelSource | Path,
         device: torch.device,
         tile: int | None = None,
         offload: bool = False,
     ) -> None:
         """`tile` in pixels, None = the prior's; with `offload` the weights stay in main memory."""
-        tile = network.prior.facts.tile if tile is None else tile
+        tile = network.prior.config.tile if tile is None else tile
         if tile <= OVERLAP or tile % network.multiple:
             raise RestoreError(
                 f"The tile is {tile} pixels: use a multiple of {network.multiple} above {OVERLAP}."
             )
-        source = Located(source, str(source), parts=source) if isinstance(source, Path) else source
+        source = ModelSource(source, str(source), parts=source) if isinstance(source, Path) else source
         self.network = network.eval() if offload else network.to(device).eval()
         self.folder, self.device, self.tile = source.folder, device, tile
         self.notes, self.newer = source.notes, source.newer  # on where the network is from
-        facts = network.prior.facts
+        facts = network.prior.config
         self._prior = source.name if "@" in source.name else f"{facts.id}@{facts.revision}"
         if source.parts is None:
             self.notes += (
@@ -171,7 +171,7 @@ class Restorer:
         """
         begun = time.perf_counter()
         asked = Request(prompt, task, scale, steps, fidelity, seed, guidance, positive, negative)
-        settings = self._settle(asked)
+        settings = self._resolve(asked)
         loaded = images.load(image)
         size = output_size(loaded.rgb.shape[-2:], settings.scale)
         strengths = {name: s for name, s in settings.tasks.items() if s > 0}
@@ -197,7 +197,7 @@ class Restorer:
             tuple(filter(None, (self.newer, *(one.newer for one in adapters.values())))),
         )
 
-    def settle(
+    def resolve(
         self,
         prompt: str = "",
         task: str | Mapping[str, float] | None = None,
@@ -211,10 +211,10 @@ class Restorer:
 
         `words` are guidance, positive and negative, as in a call.
         """
-        return self._settle(Request(prompt, task, scale, steps, fidelity, seed, **words))
+        return self._resolve(Request(prompt, task, scale, steps, fidelity, seed, **words))
 
-    def _settle(self, request: Request) -> Settings:
-        settings = request.settle(self.network.prior, self._prior, self.tile)
+    def _resolve(self, request: Request) -> Settings:
+        settings = request.resolve(self.network.prior, self._prior, self.tile)
         needed = (name for name in settings.tasks if self.adapters.needed(name))
         return replace(settings, adapters={name: self.adapters.planned(name) for name in needed})
 
@@ -236,7 +236,7 @@ class Restorer:
 
         Raises AdapterError when it is for no known task, for another prior, or of other shapes.
         """
-        facts, prior = adapter.facts, self.network.prior.facts.id
+        facts, prior = adapter.metadata, self.network.prior.config.id
         if facts.task not in TASKS or facts.prior != prior:
             raise AdapterError(
                 f"The adapter is for task {facts.task!r} on prior {facts.prior!r}: give one for "
@@ -279,9 +279,9 @@ class Restorer:
         self._attach(adapters, strengths)
         network, factor = self.network, self.network.prior.latent_factor
         final = tuple(photo.shape[-2:])
-        photo = images.resize(photo, pass_size(final, network.prior.facts.least_side)).to(self.device)
+        photo = images.resize(photo, pass_size(final, network.prior.config.least_side)).to(self.device)
         # a prior of the Stable Diffusion kind gets two positions a side where its UNet is coarsest
-        small = network.prior.facts.least_side and min(photo.shape[-2:]) <= network.multiple
+        small = network.prior.config.least_side and min(photo.shape[-2:]) <= network.multiple
         padded, size = images.pad_to_multiple(photo, network.multiple * (2 if small else 1))
         tiles = Tiles(padded, settings.tile, factor)
         if not network.needs_sampler(settings.fidelity):
@@ -310,7 +310,7 @@ class Restorer:
         network = self.network
         instructions = {TASKS[name].instruction: s for name, s in strengths.items()}
         context = network.context(instructions, settings.words)
-        schedule = timesteps(network.prior.facts.start_timestep, settings.steps)
+        schedule = timesteps(network.prior.config.start_timestep, settings.steps)
         count = _Counter(progress, tiles.count * (settings.steps + 2))
 
         encode = count.after("encoding", network.encode)
@@ -329,7 +329,7 @@ class Restorer:
 
         prior = network.prior
         latent = sample(
-            predict, lq_latent, prior.scheduler, schedule, noise(), eta=prior.facts.eta, fresh_noise=noise
+            predict, lq_latent, prior.scheduler, schedule, noise(), eta=prior.config.eta, fresh_noise=noise
         )
         decode = count.after("decoding", lambda z, e: network.decode(z, e, settings.fidelity))
         return decode(latent, encoded) if encoded else tiles.decode(latent, photo, network.encode, decode)

@@ -16,7 +16,7 @@ API = '`gradio_client`, `curl` and MCP clients get the same: see "Use via API" a
 
 def build(restorer: Restorer, max_file_size: str) -> None:
     """Lay the tab out."""
-    facts, config = restorer.network.prior.facts, restorer.network.config.wrapping
+    facts, config = restorer.network.prior.config, restorer.network.config.wrapping
     millions = sum(p.numel() for p in restorer.network.parameters()) / 1e6
     wrapped = f"whose decoder is wrapped by {sum(config.chain)} blocks that see the photo itself, and a LoRA"
     kind = f"{wrapped} adapter for each task" if config.chain else "and the restoring parts around it"

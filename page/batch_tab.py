@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from lwr import image as images
+from lwr.images import files as images
 from lwr.prompt import MAX_CHARACTERS
 from page.look import NOTHING_ASKED
 from page.service import MISTAKES, Service, mistakes_told, new_folder, plan, sentence, uploaded

@@ -5,8 +5,8 @@ from typing import Any
 import gradio as gr
 import torch
 
-from lwr import image as images
-from lwr.metrics import psnr, ssim
+from lwr.images import files as images
+from lwr.images.metrics import psnr, ssim
 from lwr.restore import RestoreError
 from lwr.tasks import TASKS
 from page.service import Service, mistakes_told, new_folder, uploaded

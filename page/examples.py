@@ -1,6 +1,6 @@
 """Photos to try, with results that were made beforehand and load at once.
 
-`python -m training.page_examples` makes them with the shipped weights.
+`python -m training.publishing.page_examples` makes them with the shipped weights.
 """
 
 import json

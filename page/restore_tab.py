@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import gradio as gr
 from PIL import Image
 
-from lwr import image as images
+from lwr.images import files as images
 from lwr.prompt import MAX_CHARACTERS, route
 from lwr.restore import RestoreError
 from lwr.tasks import TASKS
@@ -210,7 +210,7 @@ def sliders_for(chosen: list[str]) -> list[gr.Slider]:
 def _advanced(service: Service) -> tuple[gr.components.Component, ...]:
     """Scale, steps, fidelity and seed."""
     network = service.restorer.network
-    facts, chain = network.prior.facts, network.config.wrapping.chain
+    facts, chain = network.prior.config, network.config.wrapping.chain
     usual = facts.default_steps in dict(QUALITY).values()
     quality = QUALITY if usual else [("As this network likes it", facts.default_steps), *QUALITY]
     return (
@@ -266,7 +266,7 @@ def preview(service: Service, image: Any, routed: str, *values: Any) -> str:
     except MISTAKES as mistake:
         return sentence(mistake)
     about = "" if seconds is None else f", in about {_duration(seconds)}"
-    return f"I understood: **{plan(service.restorer.settle(**wanted))}**{about}"
+    return f"I understood: **{plan(service.restorer.resolve(**wanted))}**{about}"
 
 
 def _duration(seconds: float) -> str:

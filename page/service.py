@@ -19,9 +19,9 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from lwr import image as images
-from lwr.adapter import AdapterError
-from lwr.image import ImageError
+from lwr.images import files as images
+from lwr.images.files import ImageError
+from lwr.loading.adapter import AdapterError
 from lwr.restore import Restored, RestoreError, Restorer, Settings, output_size
 from lwr.tasks import TASKS
 
@@ -117,7 +117,7 @@ class Service:
             }
         except (TypeError, ValueError, OverflowError) as error:
             raise RestoreError(f"Scale, steps, fidelity and seed must be numbers: {error}.") from None
-        self.restorer.settle(**wanted)
+        self.restorer.resolve(**wanted)
         return wanted
 
     def run(self, photo: str, request: dict[str, Any], stop: str, progress: Any) -> Restored:
@@ -169,7 +169,7 @@ class Service:
         """Seconds that a photo will take; None when there is none. RestoreError when it cannot be done."""
         if photo is None:
             return None
-        settings = self.restorer.settle(**request)
+        settings = self.restorer.resolve(**request)
         try:
             with Image.open(photo) as image:
                 size = (image.height, image.width)

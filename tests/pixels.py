@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from lwr.image import load, resize, to_pil
-from lwr.network import load_network
-from lwr.prior import EMBEDDED
+from lwr.images.files import load, resize, to_pil
+from lwr.models.network import load_network
+from lwr.models.prior import EMBEDDED
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
 

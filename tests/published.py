@@ -9,8 +9,8 @@ import pytest
 from huggingface_hub import HfApi, constants
 from PIL import Image
 
-from lwr.adapter import MEMORY, Adapter, load_adapter, save_adapter
-from lwr.prior import EMBEDDED
+from lwr.loading.adapter import MEMORY, Adapter, load_adapter, save_adapter
+from lwr.models.prior import EMBEDDED
 from training.publish import main
 
 TOKEN = "hf_alice"
@@ -27,7 +27,7 @@ def other_network(folder: Path, task: str = "dehaze", factor: float = 0.5) -> Pa
     shutil.copytree(EMBEDDED, folder)
     adapter = load_adapter(folder / "adapters" / task, task)
     pairs = {name: (a, b * factor) for name, (a, b) in adapter.pairs.items()}
-    save_adapter(Adapter(replace(adapter.facts, version="9.9.9"), pairs), folder / "adapters" / task)
+    save_adapter(Adapter(replace(adapter.metadata, version="9.9.9"), pairs), folder / "adapters" / task)
     return folder
 
 

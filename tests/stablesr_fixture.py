@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from lwr.decoder import decode_wrapped, encode_features
-from lwr.network import RestorationNetwork
-from lwr.stablesr import build_network
-from training.stablesr_checkpoint import TINY, random_weights, shapes
+from lwr.models.decoder import decode_wrapped, encode_features
+from lwr.models.network import RestorationNetwork
+from lwr.stablesr.convert import build_network
+from training.benchmarks.random_stablesr import TINY, random_weights, shapes
 
 OUTPUTS = Path(__file__).with_name("stablesr_fixture.safetensors")
 HEAD = 32  # channels per attention head, which no key tells
@@ -31,7 +31,7 @@ def outputs(network: RestorationNetwork) -> dict[str, torch.Tensor]:
     features = network.encoder(latent_lq, time)
     found = {f"struct_cond.{level}": feature for level, feature in enumerate(features)}
     context = network.text_context({})
-    with network.modulation.applied(network.prior.unet, features):
+    with network.sft.applied(network.prior.unet, features):
         found["epsilon"] = network.prior.unet(latent, time, context).sample
     moments, seen = encode_features(network.prior.vae, image)
     small = _input("latent_0", 1, 4, 4, 6)

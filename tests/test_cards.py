@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
-from lwr.adapter import load_adapter
-from lwr.prior import EMBEDDED, PriorFacts
+from lwr.loading.adapter import load_adapter
+from lwr.models.prior import EMBEDDED, PriorConfig
 from lwr.tasks import TASKS
 from training.publishing.cards import TEMPLATES, Measured, adapter_card, prior_card, space_card
 from training.publishing.names import Names
@@ -19,8 +19,8 @@ from training.publishing.results import FOLDER, Results
 
 NAMES = Names("somebody", "v1.2.3")
 PINS = {task: NAMES.pin(task) for task in TASKS}
-PRIOR = PriorFacts(**json.loads((EMBEDDED / "prior.json").read_text()))
-ADAPTERS = {task: load_adapter(EMBEDDED / "adapters" / task, task).facts for task in TASKS}
+PRIOR = PriorConfig(**json.loads((EMBEDDED / "prior.json").read_text()))
+ADAPTERS = {task: load_adapter(EMBEDDED / "adapters" / task, task).metadata for task in TASKS}
 # A number with decimals, or with a unit behind it; "fidelity 0.5" is a setting and no measurement.
 MEASUREMENT = re.compile(
     r"(?<![\w.-])(?<!fidelity )[-+]?(?:\d+\.\d+(?![\w.])|\d+(?= ?(?:%|dB|[GM]B|seconds|minutes|core|photog)))"

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lwr.color import mean_std_color_fix, wavelet_color_fix
+from lwr.images.color import mean_std_color_fix, wavelet_color_fix
 
 
 def low_band(x: torch.Tensor, levels: int) -> torch.Tensor:

@@ -22,11 +22,11 @@ from PIL import Image, ImageFilter
 
 from lwr.tasks import TASKS
 from training.build_dataset import main
+from training.data.photos import load_photos, split_of
+from training.data.storage import place
 from training.dataset.depth import model_depth
 from training.dataset.licences import DEFAULT, names, objection
 from training.dataset.schema import pixels_of
-from training.photos import load_photos, split_of
-from training.storage import place
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = ["image_id", "photo_id", "clean", "degraded", "task", "prompt", "params", "seed"]
@@ -410,7 +410,7 @@ def test_a_good_set_passes(built, capsys):
 
 def spoil(out: Path, name: str, change: Callable[[dict[str, object]], None]) -> None:
     """Change the first row of a shard and make the manifest agree, as a careless editor would."""
-    from training.storage import sha256
+    from training.data.storage import sha256
 
     stored = pq.read_table(out / name)
     rows = stored.to_pylist()

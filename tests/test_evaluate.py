@@ -12,17 +12,17 @@ import skimage.data
 import torch
 from PIL import Image, ImageFilter
 
-from lwr import image as images
-from lwr.metrics import psnr
-from lwr.prior import EMBEDDED
+from lwr.images import files as images
+from lwr.images.metrics import psnr
+from lwr.models.prior import EMBEDDED
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
-from training import niqe as niqe_module
-from training.baselines import BASELINES, apply, baselines_for
+from training.data.photos import Photo
 from training.evaluate import SIZE, Judge, damaged, main, one_crop_each, prompt_swap
-from training.photos import Photo
-from training.samples import find_pairs
-from training.scores import Difference, compare, half_width, summary
+from training.evaluation.baselines import BASELINES, apply, baselines_for
+from training.evaluation.samples import find_pairs
+from training.evaluation.scores import Difference, compare, half_width, summary
+from training.losses.image import niqe as niqe_module
 
 SAMPLES = Path(__file__).parents[1] / "lwr" / "samples"
 PRISTINE = niqe_module.load_pristine()

@@ -10,8 +10,8 @@ import skimage.data
 import torch
 from PIL import Image
 
-from lwr.image import load, to_pil, to_tensor
-from lwr.metrics import psnr
+from lwr.images.files import load, to_pil, to_tensor
+from lwr.images.metrics import psnr
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
 

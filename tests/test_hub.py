@@ -23,10 +23,10 @@ from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from peft import PeftConfig
 from published import OWNER, TOKEN, forget, other_network, photo, publish
 
-from lwr.adapter import MEMORY, Adapter, AdapterError, AdapterMemory
-from lwr.adapter_choice import AdapterChoice
-from lwr.hub import DamagedError, HubError, Pin, fetch
-from lwr.prior import EMBEDDED, PriorError
+from lwr.loading.adapter import MEMORY, Adapter, AdapterError, AdapterMemory
+from lwr.loading.adapter_choice import AdapterChoice
+from lwr.loading.hub import DamagedError, HubError, Pin, fetch
+from lwr.models.prior import EMBEDDED, PriorError
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
 
@@ -68,7 +68,7 @@ def test_a_fetched_adapter_does_what_the_shipped_one_does(restorer: Restorer, tm
     picture = photo(tmp_path / "photo.png")
     shipped = restorer(picture, task="dehaze")
     fetched = Adapter.fetch(DEHAZE, revision="v1.0.0", task="dehaze", prior="embedded")
-    assert fetched.facts.version == "1.0.0" and fetched.name == f"{DEHAZE}@v1.0.0"
+    assert fetched.metadata.version == "1.0.0" and fetched.name == f"{DEHAZE}@v1.0.0"
     network = Restorer.load(device="cpu")
     network.use(fetched)
     again = network(picture, task="dehaze")
@@ -92,7 +92,7 @@ def test_a_branch_is_resolved_and_told() -> None:
     for revision in (None, "main"):
         found = Adapter.fetch(DEHAZE, revision=revision)
         assert found.name == f"{DEHAZE}@{commit}" and "is a branch" in found.notes[0]
-    assert Adapter.fetch(DEHAZE, revision=commit).facts == found.facts
+    assert Adapter.fetch(DEHAZE, revision=commit).metadata == found.metadata
     api = HfApi(token=TOKEN)
     api.create_branch(DEHAZE, branch="dev", revision="v1.0.0", exist_ok=True)
     older = api.list_repo_commits(DEHAZE, revision="v1.0.0")[0].commit_id
@@ -147,7 +147,7 @@ def test_many_at_once_download_once_and_get_their_own(hub: RunningHub, tmp_path:
 def test_nothing_is_fetched_before_a_photo_needs_it(hub: RunningHub, tmp_path: Path) -> None:
     network = Restorer.load(device="cpu")
     network.adapters.pins = {task: f"{OWNER}/lwr-{task}@v1.0.0" for task in TASKS}
-    assert network.settle("remove the haze").adapters == {"dehaze": f"{DEHAZE}@v1.0.0"}
+    assert network.resolve("remove the haze").adapters == {"dehaze": f"{DEHAZE}@v1.0.0"}
     assert not hub.hub.log
     network(photo(tmp_path / "photo.png"), "remove the haze")
     assert len(calls(hub, WEIGHTS)) == 1 and not calls(hub, "lwr-deblur")
@@ -241,11 +241,11 @@ def test_offline_with_and_without_a_copy(
             Restorer.load(f"{OWNER}/lwr", revision="v1.0.0")
     finally:
         hub.start()
-    assert Adapter.fetch(f"{OWNER}/lwr-deblur", "v1.0.0").facts.task == "deblur"
+    assert Adapter.fetch(f"{OWNER}/lwr-deblur", "v1.0.0").metadata.task == "deblur"
 
 
 def test_a_shipped_adapter_stands_in_and_says_so(hub: RunningHub, restorer: Restorer) -> None:
-    facts = restorer.network.prior.facts
+    facts = restorer.network.prior.config
     choice = AdapterChoice(EMBEDDED, facts, {"dehaze": f"{DEHAZE}@v8.0.0"})
     adapter = choice.of("dehaze")
     assert adapter.name.startswith("embedded/dehaze@") and "was used instead" in adapter.notes[0]
@@ -261,11 +261,11 @@ def test_a_damaged_download_is_never_used(hub: RunningHub, fault: Fault) -> None
     hub.hub.fail(WEIGHTS, fault)
     with pytest.raises(HubError, match="not used.*[Tt]ry again"):
         Adapter.fetch(DEHAZE, "v1.0.0")
-    assert Adapter.fetch(DEHAZE, "v1.0.0").facts.task == "dehaze"
+    assert Adapter.fetch(DEHAZE, "v1.0.0").metadata.task == "dehaze"
 
 
 def test_no_adapter_stands_in_for_a_damaged_one(hub: RunningHub, restorer: Restorer) -> None:
-    choice = AdapterChoice(EMBEDDED, restorer.network.prior.facts, {"dehaze": f"{DEHAZE}@v1.0.0"})
+    choice = AdapterChoice(EMBEDDED, restorer.network.prior.config, {"dehaze": f"{DEHAZE}@v1.0.0"})
     hub.hub.fail(WEIGHTS, altered())
     with pytest.raises(AdapterError, match="wrong hash"):
         choice.of("dehaze")
@@ -276,12 +276,12 @@ def test_small_files_are_verified_too(hub: RunningHub) -> None:
     hub.hub.fail(r"GET /alice/lwr-dehaze/resolve/.*/adapter_config.json", altered())
     with pytest.raises(DamagedError, match="adapter_config.json of alice/lwr-dehaze@v1.0.0 is not what"):
         Adapter.fetch(DEHAZE, "v1.0.0")
-    assert Adapter.fetch(DEHAZE, "v1.0.0").facts.task == "dehaze"
+    assert Adapter.fetch(DEHAZE, "v1.0.0").metadata.task == "dehaze"
 
 
 def test_a_cut_download_goes_on(hub: RunningHub) -> None:
     hub.hub.fail(WEIGHTS, cut_download(500_000))
-    assert Adapter.fetch(DEHAZE, "v1.0.0").facts.task == "dehaze"
+    assert Adapter.fetch(DEHAZE, "v1.0.0").metadata.task == "dehaze"
     assert len(calls(hub, WEIGHTS)) == 2
 
 
@@ -300,7 +300,7 @@ def test_a_busy_hub(hub: RunningHub, code: int) -> None:
 def test_a_network_that_swallows_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never answers
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        monkeypatch.setattr("lwr.hub.TIMEOUT", 0.3)
+        monkeypatch.setattr("lwr.loading.hub.TIMEOUT", 0.3)
         with pytest.raises(HubError, match="cannot be reached, and"):
             Adapter.fetch(DEHAZE, "v1.0.0")
 
@@ -308,20 +308,20 @@ def test_a_network_that_swallows_everything(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_busy_moment_between_two_calls_is_waited_for(hub: RunningHub) -> None:
     hub.hub.fail("HEAD .*adapter_model", status(503, retry_after=0))
     hub.hub.fail(WEIGHTS, status(429, retry_after=0))
-    assert Adapter.fetch(DEHAZE, "v1.0.0").facts.task == "dehaze"
+    assert Adapter.fetch(DEHAZE, "v1.0.0").metadata.task == "dehaze"
 
 
 def test_a_full_disk_is_told_and_a_retry_works(tmp_path: Path) -> None:
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000)); "
-        "from lwr.adapter import Adapter; from lwr.hub import HubError\n"
+        "from lwr.loading.adapter import Adapter; from lwr.loading.hub import HubError\n"
         f"try: Adapter.fetch('{DEHAZE}', 'v1.0.0')\n"
         "except HubError as error: print(error)"
     )
     environment = os.environ | {"HF_HUB_CACHE": str(tmp_path / "cache")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert "no room for alice/lwr-dehaze@v1.0.0" in done.stdout and "HF_HUB_CACHE" in done.stdout, done.stderr
-    assert Adapter.fetch(DEHAZE, "v1.0.0").facts.task == "dehaze"
+    assert Adapter.fetch(DEHAZE, "v1.0.0").metadata.task == "dehaze"
 
 
 def test_a_deleted_tag() -> None:
@@ -334,7 +334,7 @@ def test_a_deleted_tag() -> None:
         assert Adapter.fetch(DEHAZE, "v1.0.0").notes == ()
     finally:
         api.create_tag(DEHAZE, tag="v1.1.0", revision=commit)
-    assert Adapter.fetch(DEHAZE, "v1.1.0").facts.version == "1.1.0"
+    assert Adapter.fetch(DEHAZE, "v1.1.0").metadata.version == "1.1.0"
 
 
 def test_private_repositories_and_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,7 +345,7 @@ def test_private_repositories_and_tokens(monkeypatch: pytest.MonkeyPatch) -> Non
     HfApi().delete_repo(f"{OWNER}/lwr-deblur")
     try:
         assert publish("adapter", "--task", "deblur", "--private") == 0
-        assert Adapter.fetch(f"{OWNER}/lwr-deblur", "v1.0.0").facts.task == "deblur"
+        assert Adapter.fetch(f"{OWNER}/lwr-deblur", "v1.0.0").metadata.task == "deblur"
         for token, sentence in (
             ("", "or it is private"),
             ("hf_bob", "or it is private"),

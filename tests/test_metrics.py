@@ -6,7 +6,7 @@ import torch
 from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from lwr.metrics import luma, psnr, psnr_y, ssim
+from lwr.images.metrics import luma, psnr, psnr_y, ssim
 
 
 @pytest.fixture(params=[(11, 11), (40, 57)])

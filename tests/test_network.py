@@ -12,19 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import PeftModel
 
-from lwr.adapter import (
+from lwr.loading.adapter import (
     WEIGHTS,
     Adapter,
     AdapterError,
-    AdapterFacts,
+    AdapterMetadata,
     Attachment,
     load_adapter,
     new_pair,
     save_adapter,
 )
-from lwr.network import RestorationNetwork, load_network
-from lwr.prior import EMBEDDED
-from lwr.sampling import add_noise, levels, sample, split, timesteps
+from lwr.models.network import RestorationNetwork, load_network
+from lwr.models.prior import EMBEDDED
+from lwr.models.sampling import add_noise, levels, sample, split, timesteps
 from lwr.tasks import TASKS
 
 KINDS = ("epsilon", "v_prediction", "sample")
@@ -49,7 +49,7 @@ def adapter(network: RestorationNetwork, seed: int = 0) -> Adapter:
     for name in load_adapter(EMBEDDED / "adapters" / "deblur", "deblur", "embedded").pairs:
         a, b = new_pair(modules[name], rank=6 if name.startswith("encoder.") else 4)
         pairs[name] = (a, torch.randn_like(b) * 0.02)
-    return Adapter(AdapterFacts("deblur", "embedded", "0.2.0", rank=4, alpha=6), pairs)
+    return Adapter(AdapterMetadata("deblur", "embedded", "0.2.0", rank=4, alpha=6), pairs)
 
 
 def prediction(network: RestorationNetwork) -> torch.Tensor:
@@ -184,7 +184,7 @@ def test_an_adapter_of_another_task_or_prior_is_refused(task: str, prior: str) -
         load_adapter(EMBEDDED / "adapters" / "deblur", task, prior)
 
 
-def test_modulation_is_undone_even_after_an_error(network: RestorationNetwork) -> None:
+def test_sft_is_undone_even_after_an_error(network: RestorationNetwork) -> None:
     unet = network.prior.unet
     latent = torch.randn(1, unet.config.in_channels, 8, 12, generator=torch.Generator().manual_seed(1))
     time, context = torch.tensor([100]), network.text_context({})
@@ -192,7 +192,7 @@ def test_modulation_is_undone_even_after_an_error(network: RestorationNetwork) -
     features = [f + 1 for f in network.encoder(latent, time)]
 
     def fail() -> None:
-        with network.modulation.applied(unet, features):
+        with network.sft.applied(unet, features):
             assert unet(latent, time, context).sample.shape == before.shape
             raise KeyError("stop")
 
@@ -205,7 +205,7 @@ def test_modulation_is_undone_even_after_an_error(network: RestorationNetwork) -
 def test_a_saved_network_comes_back(network: RestorationNetwork, tmp_path: Path) -> None:
     network.save(tmp_path)
     again = load_network(tmp_path)
-    assert again.prior.facts == network.prior.facts and again.config == network.config
+    assert again.prior.config == network.prior.config and again.config == network.config
     assert all(tensor.dtype == torch.float32 for tensor in network.parameters())  # saving leaves it as it was
     assert distance(prediction(again), prediction(network)) < 1e-2
     files = [file for file in tmp_path.rglob("*") if file.is_file()]

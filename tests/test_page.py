@@ -282,9 +282,11 @@ def test_an_example_shows_at_once_what_became_of_it(page: Page) -> None:
 
 
 def test_examples_are_what_the_shipped_weights_make() -> None:
-    facts = app.RESTORER.network.prior.facts
+    facts = app.RESTORER.network.prior.config
     for one in examples.found():
-        assert one["prior"] == f"{facts.id}@{facts.revision}", "run python -m training.page_examples again"
+        assert one["prior"] == f"{facts.id}@{facts.revision}", (
+            "run python -m training.publishing.page_examples again"
+        )
         assert one["credit"] and (examples.FOLDER / one["after"]).stat().st_size < 300_000
 
 
@@ -297,8 +299,8 @@ def test_what_cannot_be_done_is_told_before(page: Page, tmp_path: Path) -> None:
 
 
 def test_the_pace_is_not_misled_by_sampling_steps() -> None:
-    pace, fast = Pace(2.0), app.RESTORER.settle(task="deblur")
-    slow = app.RESTORER.settle(task="deblur", fidelity=0.0, steps=12)
+    pace, fast = Pace(2.0), app.RESTORER.resolve(task="deblur")
+    slow = app.RESTORER.resolve(task="deblur", fidelity=0.0, steps=12)
     for _ in range(5):
         pace.learn(1.0, slow, 26.0)
         pace.learn(1.0, fast, 2.0)

@@ -18,7 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
-from training.photos import Photo, Skipped, decode, load_photos, split_of
+from training.data.photos import Photo, Skipped, decode, load_photos, split_of
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = sorted((ROOT / "lwr" / "samples").glob("*.jpg"))
@@ -180,7 +180,7 @@ def test_hub_dataset_keeps_what_came_before_the_connection_broke(
 
 
 def test_unreachable_hub_is_one_sentence() -> None:
-    code = "from training.photos import load_photos\ntry: load_photos('we/photos', 'train')\n"
+    code = "from training.data.photos import load_photos\ntry: load_photos('we/photos', 'train')\n"
     code += "except FileNotFoundError as error: print(error)"
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
     done = subprocess.run(
@@ -355,6 +355,6 @@ def test_missing_path_is_one_sentence_and_asks_no_hub(source: str) -> None:
 
 def test_datasets_is_imported_only_for_the_hub(tmp_path: Path) -> None:
     parquet_of_bytes(tmp_path)
-    code = f"import sys\nfrom training.photos import load_photos\nload_photos({str(tmp_path)!r}, None)\n"
+    code = f"import sys\nfrom training.data.photos import load_photos\nload_photos({str(tmp_path)!r}, None)\n"
     code += "assert 'datasets' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

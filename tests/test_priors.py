@@ -23,15 +23,15 @@ from safetensors.torch import load_file, save_file
 from tiny_priors import as_on_the_hub, tiny_sd
 from typer.testing import CliRunner
 
-from lwr.adapter import Adapter, AdapterError, AdapterFacts, new_pair, save_adapter, target_modules
 from lwr.cli import app
-from lwr.memory import Needs, measure, plan_memory
-from lwr.network import Words, load_network
-from lwr.prior import NEGATIVE, POSITIVE, PRIORS, PriorError
-from lwr.prior_place import facts_of, locate
+from lwr.loading.adapter import Adapter, AdapterError, AdapterMetadata, new_pair, save_adapter, target_modules
+from lwr.loading.locate import locate, prior_config_of
+from lwr.loading.memory import Needs, measure, plan_memory
+from lwr.models.network import Words, load_network
+from lwr.models.prior import NEGATIVE, POSITIVE, PRIORS, PriorError
 from lwr.restore import Restored, RestoreError, Restorer
-from lwr.stablesr import convert
-from training.stablesr_checkpoint import TINY, write
+from lwr.stablesr.convert import convert
+from training.benchmarks.random_stablesr import TINY, write
 
 PHOTO = Image.fromarray(skimage.data.astronaut()).crop((180, 60, 270, 130))  # 90x70
 MIRROR = f"{OWNER}/stable-diffusion-2-1-base"
@@ -83,17 +83,17 @@ def test_every_kind_restores_in_any_number_of_steps(priors: Path, name: str, ste
 def test_names_of_the_table_are_mirrors_with_facts() -> None:
     assert {"embedded", "sd-2.1-base", "sd-2.1", "sd-turbo", "bk-sdm-v2-tiny"} <= set(PRIORS)
     assert PRIORS["sd-2.1-base"].repo.startswith("sd2-community/")
-    assert PRIORS["sd-2.1"].facts.tile == 768 and PRIORS["sd-turbo"].facts.guidance == 1
-    assert all(known.licence and known.facts.id == name for name, known in PRIORS.items())
+    assert PRIORS["sd-2.1"].facts.tile == 768 and PRIORS["sd-turbo"].config.guidance == 1
+    assert all(known.licence and known.config.id == name for name, known in PRIORS.items())
 
 
 def test_a_folder_tells_its_own_facts(priors: Path) -> None:
-    sd, turbo, pruned = (facts_of(locate(str(priors / name))) for name in ("sd", "turbo", "pruned"))
+    sd, turbo, pruned = (prior_config_of(locate(str(priors / name))) for name in ("sd", "turbo", "pruned"))
     assert (sd.guidance, sd.default_steps, sd.positive, sd.negative) == (7, 20, POSITIVE, NEGATIVE)
     assert (turbo.guidance, turbo.default_steps) == (1, 4)
     assert sd.least_side == 64 and pruned.least_side == 64, "the size that its UNet was trained on"
-    named = facts_of(locate(f"sd-turbo={priors / 'sd'}"))
-    assert named == replace(PRIORS["sd-turbo"].facts, revision=sd.revision)
+    named = prior_config_of(locate(f"sd-turbo={priors / 'sd'}"))
+    assert named == replace(PRIORS["sd-turbo"].config, revision=sd.revision)
 
 
 def test_settings_reproduce_the_pixels_and_seeds_differ(sd: Restorer) -> None:
@@ -126,15 +126,15 @@ def test_guidance_is_the_papers_formula(sd: Restorer) -> None:
 @pytest.mark.parametrize("wrong", [{"guidance": 0.5}, {"guidance": 31}, {"guidance": float("nan")}])
 def test_senseless_guidance_is_told(sd: Restorer, wrong: dict[str, float]) -> None:
     with pytest.raises(RestoreError, match="The guidance is .*: use 1 "):
-        sd.settle(**ASK, **wrong)
+        sd.resolve(**ASK, **wrong)
 
 
 @pytest.mark.parametrize("words", [{"guidance": 7.0}, {"positive": "sharp"}, {"negative": "dull"}])
 def test_words_where_none_are_read_are_told(priors: Path, words: dict[str, float]) -> None:
     with pytest.raises(RestoreError, match="stablesr knows the empty text alone"):
-        Restorer.load(str(priors / "stablesr"), device="cpu").settle(**ASK, **words)
+        Restorer.load(str(priors / "stablesr"), device="cpu").resolve(**ASK, **words)
     with pytest.raises(RestoreError, match="embedded follows the tasks alone"):
-        Restorer.load(device="cpu").settle(**ASK, **words)
+        Restorer.load(device="cpu").resolve(**ASK, **words)
 
 
 def test_a_prior_alone_says_that_it_has_no_parts(sd: Restorer) -> None:
@@ -164,7 +164,7 @@ def test_parts_go_around_another_prior_of_their_shape(priors: Path, tmp_path: Pa
     sibling = _sibling(priors / "stablesr", tmp_path / "sibling")
     alone = Restorer.load(str(priors / "stablesr"), device="cpu")
     together = Restorer.load(str(sibling), parts=str(priors / "stablesr"), device="cpu")
-    facts = together.network.prior.facts
+    facts = together.network.prior.config
     assert facts.id == "sibling+stablesr" and (facts.start_timestep, facts.eta) == (999, 1.0)
     assert facts.guidance == 7 and not together.notes
     a, b = (one(PHOTO, **ASK, steps=2) for one in (alone, together))
@@ -202,7 +202,7 @@ def test_an_adapter_for_another_prior_is_told_with_both_names(priors: Path, tmp_
     layers = target_modules(restorer.network, ["prior.unet.mid_block"])
     pairs = {name: new_pair(layer, 4) for name, layer in layers.items()}
     pairs = {name: (a, torch.randn_like(b)) for name, (a, b) in pairs.items()}
-    facts = AdapterFacts("deblur", "sd", restorer.network.prior.facts.revision, rank=4, alpha=4.0)
+    facts = AdapterMetadata("deblur", "sd", restorer.network.prior.config.revision, rank=4, alpha=4.0)
     save_adapter(Adapter(facts, pairs), tmp_path / "deblur")
     before = restorer(PHOTO, task="deblur", steps=1)
     restorer.use(Adapter.open(str(tmp_path / "deblur")))
@@ -249,7 +249,7 @@ def test_weights_that_wait_in_main_memory_give_the_same_pixels(priors: Path, tmp
     pairs = {name: new_pair(layer, 4) for name, layer in layers.items()}
     pairs = {name: (a, torch.randn_like(b)) for name, (a, b) in pairs.items()}
     adapter = Adapter(
-        AdapterFacts("deblur", "sd", there.network.prior.facts.revision, rank=4, alpha=4.0), pairs
+        AdapterMetadata("deblur", "sd", there.network.prior.config.revision, rank=4, alpha=4.0), pairs
     )
     without = offloaded(PHOTO, **ASK, steps=2)
     assert near(without, there(PHOTO, **ASK, steps=2))
@@ -287,7 +287,7 @@ def test_the_plan_follows_the_memory(
     memory: float,
     expected: tuple[str, int, bool],
 ) -> None:
-    monkeypatch.setattr("lwr.memory.measure", lambda located: BIG)
+    monkeypatch.setattr("lwr.loading.memory.measure", lambda located: BIG)
     plan = plan_memory(locate(str(priors / "sd")), torch.device(device), memory)
     half = device == "cuda" and plan.precision.itemsize == 2
     found = ("half" if half else str(plan.precision).removeprefix("torch."), plan.tile, plan.offload)
@@ -298,8 +298,8 @@ def test_too_little_memory_is_told_before_loading(priors: Path, monkeypatch: pyt
     monkeypatch.setattr("lwr.restore.load_network", lambda *_: pytest.fail("it was loaded"))
     with pytest.raises(RestoreError, match=r"1 GB of memory is too little: this needs at least \d\.\d .*sd"):
         Restorer.load(str(priors / "sd"), memory_gb=1)
-    monkeypatch.setattr("lwr.memory.measure", lambda located: BIG)
-    monkeypatch.setattr("lwr.memory._free", lambda device: 2e9)
+    monkeypatch.setattr("lwr.loading.memory.measure", lambda located: BIG)
+    monkeypatch.setattr("lwr.loading.memory._free", lambda device: 2e9)
     with pytest.raises(RestoreError, match=r"2\.0 GB free is too little"):
         Restorer.load(str(priors / "sd"))
 
@@ -432,9 +432,9 @@ def fresh(hub: RunningHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
 
 def test_only_what_is_used_of_a_repository_is_fetched(fresh: RunningHub, sd: Restorer) -> None:
     restorer = Restorer.load("sd-2.1-base", revision="fp32", device="cpu")
-    facts = restorer.network.prior.facts
+    facts = restorer.network.prior.config
     assert (facts.id, facts.revision) == ("sd-2.1-base", "fp32")
-    assert restorer.settle(**ASK).prior == f"{MIRROR}@fp32"
+    assert restorer.resolve(**ASK).prior == f"{MIRROR}@fp32"
     got = {str(path.relative_to(restorer.folder)) for path in restorer.folder.rglob("*") if path.is_file()}
     assert "unet/diffusion_pytorch_model.safetensors" in got and "tokenizer/merges.txt" in got
     assert not [name for name in got if "fp16" in name or name.endswith((".bin", ".ckpt"))]
@@ -445,8 +445,8 @@ def test_only_what_is_used_of_a_repository_is_fetched(fresh: RunningHub, sd: Res
 @pytest.mark.parametrize("name", [f"{MIRROR}@fp32", f"sd-turbo={MIRROR}", "sd-2.1-base"])
 def test_repository_and_revision_are_settings(fresh: RunningHub, name: str) -> None:
     restorer = Restorer.load(name, device="cpu")
-    assert restorer.network.prior.facts.default_steps == (4 if "turbo" in name else 20)
-    assert restorer.settle(**ASK).prior.startswith(f"{MIRROR}@")
+    assert restorer.network.prior.config.default_steps == (4 if "turbo" in name else 20)
+    assert restorer.resolve(**ASK).prior.startswith(f"{MIRROR}@")
 
 
 def test_absent_gated_and_unreachable_priors_are_told_with_what_to_do(fresh: RunningHub) -> None:

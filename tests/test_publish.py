@@ -19,7 +19,7 @@ from PIL import Image
 from published import OWNER, TOKEN, forget, other_network, photo, publish, tags
 from served import ROOT, running_app
 
-from lwr.prior import EMBEDDED
+from lwr.models.prior import EMBEDDED
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
 from training.publish import main
@@ -339,7 +339,7 @@ def changed(folder: Path, name: str, content: bytes | None) -> Path:
         ("prior", "restoration.json", b"{}", "is damaged"),
         ("prior", "prior.json", b"{bad", "prior.json is missing or damaged"),
         ("prior", "prior.json", b'{"unknown": 1}', "prior.json is missing or damaged"),
-        ("space", "modulation.safetensors", None, "is damaged"),
+        ("space", "sft.safetensors", None, "is damaged"),
         ("adapter", "adapters/deblur/adapter_config.json", None, "adapter_config.json is missing or damaged"),
         ("adapter", "adapters/deblur/adapter_model.safetensors", b"x", "is damaged"),
         ("adapter", "adapters/deblur/adapter.json", b"{}", "adapter.json is damaged"),

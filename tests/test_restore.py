@@ -11,12 +11,12 @@ import skimage.data
 import torch
 from PIL import Image
 
-from lwr.adapter import load_adapter
-from lwr.image import ImageError, load, resize, to_pil
-from lwr.prior import EMBEDDED, PriorError
+from lwr.images.files import ImageError, load, resize, to_pil
+from lwr.loading.adapter import load_adapter
+from lwr.models.prior import EMBEDDED, PriorError
+from lwr.models.tiling import seam_lines, seam_score
 from lwr.restore import OVERLAP, Restored, RestoreError, Restorer
 from lwr.tasks import TASKS
-from lwr.tiling import seam_lines, seam_score
 
 ASTRONAUT = Image.fromarray(skimage.data.astronaut())
 FACE = ASTRONAUT.crop((180, 60, 276, 140))  # 96x80
@@ -59,21 +59,23 @@ def test_settings_alone_reproduce_the_pixels(restorer: Restorer) -> None:
 
 
 def test_defaults_come_from_prior_and_task(restorer: Restorer) -> None:
-    facts = restorer.network.prior.facts
+    facts = restorer.network.prior.config
     for task, known in TASKS.items():
-        settings = restorer.settle(task=task)
+        settings = restorer.resolve(task=task)
         assert (settings.scale, settings.seed) == (known.default_scale, 0)
         own = known.default_fidelity
         fidelity = facts.default_fidelity if own is None else own
         assert (settings.steps, settings.fidelity) == (facts.default_steps, fidelity)
-    both = restorer.settle(task={"dehaze": 1.0, "deblur": 1.0})
-    assert both.fidelity == facts.default_fidelity < restorer.settle(task="dehaze").fidelity == 1
+    both = restorer.resolve(task={"dehaze": 1.0, "deblur": 1.0})
+    assert both.fidelity == facts.default_fidelity < restorer.resolve(task="dehaze").fidelity == 1
 
 
 def test_prompt_and_task_say_the_same(restorer: Restorer) -> None:
     assert same(restorer(FACE, "remove the haze"), restorer(FACE, task="dehaze"))
-    assert restorer.settle("remove the haze", task="auto").tasks == {"dehaze": 1.0}
-    assert restorer.settle("remove the haze", task="deblur").tasks == {"deblur": 1.0}, "an explicit task wins"
+    assert restorer.resolve("remove the haze", task="auto").tasks == {"dehaze": 1.0}
+    assert restorer.resolve("remove the haze", task="deblur").tasks == {"deblur": 1.0}, (
+        "an explicit task wins"
+    )
 
 
 def test_zero_strength_is_the_input_at_the_new_size(restorer: Restorer) -> None:
@@ -112,7 +114,7 @@ def test_two_tasks_go_in_one_pass_and_both_count(restorer: Restorer) -> None:
     calls: list[tuple[int, int, str]] = []
     both = restorer(FACE, "remove the haze and fix the blur", progress=lambda *call: calls.append(call))
     assert both.tasks == {"dehaze": 1.0, "deblur": 1.0}
-    shipped = {task: load_adapter(EMBEDDED / "adapters" / task).facts for task in both.tasks}
+    shipped = {task: load_adapter(EMBEDDED / "adapters" / task).metadata for task in both.tasks}
     assert both.settings.adapters == {t: f"embedded/{t}@{facts.version}" for t, facts in shipped.items()}
     assert [what for _, _, what in calls] == ["restoring"]  # CFW's chain alone
     assert not same(both, restorer(FACE, task="dehaze")) and not same(both, restorer(FACE, task="deblur"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from lwr.adapter import load_adapter
+from lwr.loading.adapter import load_adapter
 
 ROOT = Path(__file__).parents[1]
 

@@ -24,12 +24,12 @@ from torch import nn
 from typer.testing import CliRunner
 
 from lwr.cli import app
-from lwr.decoder import decode_wrapped, encode_features
-from lwr.network import load_network
+from lwr.models.decoder import decode_wrapped, encode_features
+from lwr.models.network import load_network
 from lwr.restore import Restorer
-from lwr.stablesr import StableSRError, build_network, convert
-from lwr.stablesr_file import read_checkpoint
-from training.stablesr_checkpoint import TINY, write
+from lwr.stablesr.checkpoint import read_checkpoint
+from lwr.stablesr.convert import StableSRError, build_network, convert
+from training.benchmarks.random_stablesr import TINY, write
 
 ROOT = Path(__file__).parents[1]
 PARITY = Path(os.environ.get("LWR_PARITY", Path(__file__).parents[2] / "shared" / "parity"))
@@ -130,14 +130,14 @@ def test_a_checkpoint_of_our_own_converts_and_restores(tmp_path: Path) -> None:
     assert convert(tmp_path / "tiny.ckpt", tmp_path / "out", head_channels=HEAD) == []
     network = load_network(tmp_path / "out")
     assert (network.config.id, network.config.tasks) == ("stablesr", ("super-resolution",))
-    facts = network.prior.facts
+    facts = network.prior.config
     assert (facts.start_timestep, facts.eta, facts.positive, facts.guidance) == (999, 1.0, "", 1.0)
     ours, again = outputs(build_network(checkpoint(), "tiny", head_channels=HEAD)), outputs(network)
     for name, value in ours.items():
         torch.testing.assert_close(value, again[name], msg=name)
     convert(tmp_path / "tiny.ckpt", tmp_path / "v", head_channels=HEAD, prediction="v_prediction")
     large = load_network(tmp_path / "v").prior
-    assert (large.facts.tile, large.scheduler.config.prediction_type) == (768, "v_prediction")
+    assert (large.config.tile, large.scheduler.config.prediction_type) == (768, "v_prediction")
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peaks are read from /proc")
@@ -156,7 +156,7 @@ def test_converting_takes_little_more_memory_than_the_file(tmp_path: Path) -> No
 def _peak_of_converting(checkpoint: Path, out: Path, head: int) -> int:
     """Bytes."""
     code = (
-        "from pathlib import Path; from lwr.stablesr import convert; "
+        "from pathlib import Path; from lwr.stablesr.convert import convert; "
         f"convert(Path({str(checkpoint)!r}), Path({str(out)!r}), head_channels={head}); "
         "print(*(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     )
@@ -202,7 +202,7 @@ def test_encoder_and_modulated_unet_give_the_public_outputs(network, golden):
     features = network.encoder(golden_input("latent_lq", 1, 4, 32, 32), time)
     for feature in features:
         assert_same(feature, golden[f"struct_cond.{feature.shape[-1]}"])
-    with network.modulation.applied(network.prior.unet, features):
+    with network.sft.applied(network.prior.unet, features):
         latent, context = golden_input("latent_t", 1, 4, 32, 32), golden_input("context", 1, 77, 64)
         assert_same(network.prior.unet(latent, time, context).sample, golden["epsilon"])
 
@@ -224,14 +224,14 @@ def test_every_key_of_the_full_checkpoint_has_its_place():
     """None missing, none unexpected, every shape right (else a StableSRError), and the paper's sizes."""
     tensors = {key: torch.empty(shape, device="meta") for key, shape in keys_of("full").items()}
     network = build_network(tensors, "full")
-    parts = {name: getattr(network, name) for name in ("encoder", "modulation", "wrapping")}
+    parts = {name: getattr(network, name) for name in ("encoder", "sft", "wrapping")}
     parts |= {"unet": network.prior.unet, "vae": network.prior.vae}
     ours = sum(p.numel() for part in parts.values() for p in part.parameters())
     assert ours == sum(tensor.numel() for tensor in tensors.values())
     millions = {
         name: round(sum(p.numel() for p in part.parameters()) / 1e6, 1) for name, part in parts.items()
     }
-    assert millions == {"encoder": 52.5, "modulation": 53.0, "wrapping": 44.4, "unet": 865.9, "vae": 83.7}
+    assert millions == {"encoder": 52.5, "sft": 53.0, "wrapping": 44.4, "unet": 865.9, "vae": 83.7}
 
 
 @needs_parity

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from training import study
-from training.photos import split_of
+from training.data.photos import split_of
 from training.presets import PRESETS, STUDIES
 
 SAMPLES = Path(__file__).parents[1] / "lwr" / "samples"

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lwr.tiling import blend, gaussian_weights, seam_lines, seam_score, tile_grid
+from lwr.models.tiling import blend, gaussian_weights, seam_lines, seam_score, tile_grid
 
 sizes = st.integers(1, 50)
 

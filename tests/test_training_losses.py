@@ -11,20 +11,20 @@ from diffusers import DDIMScheduler
 from torch import nn
 from toy_runs import SAMPLES
 
-from lwr import image as images
-from training import perceptual
+from lwr.images import files as images
 from training.config import Config
-from training.draws import draws_of
-from training.losses import (
+from training.data.rng import rng_streams
+from training.losses.image import (
     PatchDiscriminator,
     adaptive_weight,
     charbonnier,
     diffusion_loss,
     hinge_discriminator,
     log_error,
+    perceptual,
 )
+from training.losses.perceptual import distance
 from training.muon import Muon, hidden_matrices, orthogonalised
-from training.perceptual import distance
 
 CPU = torch.device("cpu")
 KINDS = ["epsilon", "v_prediction", "sample"]
@@ -46,8 +46,8 @@ def diffusion(kind: str, error: float) -> float:
         velocity = kept.sqrt() * noise - (1 - kept).sqrt() * clean
         return {"epsilon": noise, "sample": clean, "v_prediction": velocity}[kind] + error
 
-    draws = draws_of(Config("none", batch=4), CPU, 0)
-    return diffusion_loss(scheduler, clean, draws, predict).item()
+    rng = rng_streams(Config("none", batch=4), CPU, 0)
+    return diffusion_loss(scheduler, clean, rng, predict).item()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -60,7 +60,7 @@ def test_unknown_prediction_type_is_refused() -> None:
     scheduler = DDIMScheduler(prediction_type="epsilon")
     scheduler.register_to_config(prediction_type="score")
     with pytest.raises(ValueError, match="Prediction type 'score' is not known"):
-        diffusion_loss(scheduler, torch.zeros(1, 1, 2, 2), draws_of(Config("x", batch=1), CPU, 0), None)
+        diffusion_loss(scheduler, torch.zeros(1, 1, 2, 2), rng_streams(Config("x", batch=1), CPU, 0), None)
 
 
 def test_the_psnr_loss_ranks_as_psnr_does() -> None:

@@ -26,15 +26,15 @@ from toy_runs import (
     train_until,
 )
 
-from lwr.network import load_network
+from lwr.models.network import load_network
 from training import loop, run
 from training.checkpoint import TrainingError
 from training.config import Config
-from training.data import CropSampler
-from training.draws import draws_of
+from training.data.crops import CropSampler
+from training.data.mixture import draw
+from training.data.photos import load_photos
+from training.data.rng import rng_streams
 from training.loop import train
-from training.mixture import draw
-from training.photos import load_photos
 from training.stages import wrapping
 
 LOOKING = {"validate_minutes": 0.02, "validate_crop": 64, "save_minutes": 0.03}  # in the midst of a run
@@ -149,7 +149,7 @@ def test_full_disk_is_one_sentence_wherever_it_shows_first(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(loop.Watch, "write", full)  # a line of the log
+    monkeypatch.setattr(loop.Logger, "write", full)  # a line of the log
     monkeypatch.setattr(sys, "argv", ["run", "wrapping", *options(toy("wrapping", toy_root, "run"))])
     with pytest.raises(SystemExit, match="1"):
         run.main()
@@ -164,7 +164,7 @@ def test_loss_that_is_no_number_names_the_crops_and_leaves_the_checkpoint(
 
     def drawn(config: Config, step: int) -> list[str]:
         sampler = CropSampler(load_photos(config.photos, "train"), config.crop, torch.device("cpu"))
-        draw(config, sampler, draws_of(config, torch.device("cpu"), step))
+        draw(config, sampler, rng_streams(config, torch.device("cpu"), step))
         return sampler.drawn
 
     nan = torch.tensor(float("nan"), requires_grad=True)

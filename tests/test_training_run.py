@@ -17,12 +17,12 @@ from toy_runs import ROOT, SAMPLES, contents, held_out_photo, log, named_for, op
 
 from training import run, watch
 from training.config import Config
+from training.logger import Logger
 from training.loop import LEAST_LR, _decay, _Progress, _share, train
 from training.muon import Muon
 from training.presets import PRESETS
 from training.run import resolve
 from training.stages import wrapping
-from training.watch import Watch
 
 Refused = Callable[[Sequence[str]], str]
 
@@ -245,7 +245,7 @@ def test_tensorboard_gets_the_metrics_if_it_is_installed(toy_root: Path) -> None
 
 def test_log_gives_means_of_the_steps_since_the_last_line(tmp_path: Path) -> None:
     config = Config("none", out=str(tmp_path), log_steps=4, tracker="none")
-    teller = Watch(config, Accelerator(cpu=True), 0)
+    teller = Logger(config, Accelerator(cpu=True), 0)
     for step in range(1, 9):
         kind = {"l1_good": 3.0, "n_good": 1.0} if step % 2 else {}  # logged by half of the steps
         teller.step(step, float(step), kind, step / 8, 0.0)
@@ -255,7 +255,7 @@ def test_log_gives_means_of_the_steps_since_the_last_line(tmp_path: Path) -> Non
 
 def test_looking_and_saving_between_two_lines_of_the_log_leaves_their_means_right(tmp_path: Path) -> None:
     config = Config("none", out=str(tmp_path), log_steps=4, tracker="none")
-    teller = Watch(config, Accelerator(cpu=True), 0)
+    teller = Logger(config, Accelerator(cpu=True), 0)
     for step in range(1, 5):
         teller.step(step, 1.0, {}, step / 4, 0.0)
         if step == 2:

@@ -11,8 +11,8 @@ from PIL import Image
 from tiny_priors import tiny_sd
 from toy_runs import TOY, sample_photos
 
-from lwr.adapter import load_adapter
-from lwr.network import load_network
+from lwr.loading.adapter import load_adapter
+from lwr.models.network import load_network
 from lwr.restore import Restorer
 from training.checkpoint import TrainingError
 from training.checks import check
@@ -73,7 +73,7 @@ def test_the_prior_is_named_and_not_copied(root: Path) -> None:
     written = {path.name for path in (root / PRESETS["sd-distill"].out / "network").iterdir()}
     assert not written & {"vae", "unet", "text_encoder"}
     network = load_network(root / PRESETS["sd-distill"].out / "network")
-    assert network.config.base == str((root / "sd").resolve()) and network.prior.facts.default_steps == 1
+    assert network.config.base == str((root / "sd").resolve()) and network.prior.config.default_steps == 1
 
 
 def test_each_rung_trains_its_part_alone(root: Path) -> None:
@@ -83,9 +83,9 @@ def test_each_rung_trains_its_part_alone(root: Path) -> None:
         for name, tensor in new.prior.state_dict().items():
             assert torch.equal(network.prior.state_dict()[name], tensor), f"{name} of the prior changed"
     for before, after, parts in (
-        (encoder, adapter, ("encoder", "modulation")),
-        (adapter, fusion, ("encoder", "modulation")),
-        (fusion, distill, ("encoder", "modulation", "wrapping")),
+        (encoder, adapter, ("encoder", "sft")),
+        (adapter, fusion, ("encoder", "sft")),
+        (fusion, distill, ("encoder", "sft", "wrapping")),
     ):
         for part in parts:
             pairs = zip(getattr(before, part).parameters(), getattr(after, part).parameters(), strict=True)
@@ -97,9 +97,9 @@ def test_adapters_are_small_and_change_attention_and_sft_only(root: Path) -> Non
     folders = [root / PRESETS[name].out / "network" / "adapters" / "super-resolution" for name in CHAIN[1:]]
     adapters = [load_adapter(folder) for folder in folders]
     for adapter in adapters:
-        assert adapter.facts.rank == 8 and adapter.facts.prior == "sd+lwr"
+        assert adapter.metadata.rank == 8 and adapter.metadata.prior == "sd+lwr"
         assert all(
-            name.startswith("modulation.") or ".attn" in name and name.startswith("prior.unet.")
+            name.startswith("sft.") or ".attn" in name and name.startswith("prior.unet.")
             for name in adapter.pairs
         )
     trained, fused, distilled = (
@@ -149,7 +149,7 @@ def test_parts_whose_prior_has_gone_are_told_what_to_do(root: Path, tmp_path: Pa
     (trained / "restoration.json").write_text(json.dumps(facts | {"base": "/gone/sd"}))
     with pytest.raises(ValueError, match=r"There is no model '/gone/sd'.* --prior PLACE --parts"):
         Restorer.load(str(trained))
-    assert Restorer.load(str(root / "sd"), parts=str(trained)).network.prior.facts.id == "sd+lwr"
+    assert Restorer.load(str(root / "sd"), parts=str(trained)).network.prior.config.id == "sd+lwr"
 
 
 def test_a_run_does_not_go_on_around_another_prior(root: Path, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_the_adapter_of_another_prior_of_the_same_name_is_told(root: Path, tmp_p
     with pytest.raises(
         ValueError, match=r"was trained on sd\+lwr@local-\w+, and this network is sd\+lwr@local-"
     ):
-        Restorer.load(other, parts=trained).settle(task="super-resolution")
+        Restorer.load(other, parts=trained).resolve(task="super-resolution")
 
 
 def test_parts_around_a_folder_of_this_machine_are_not_published(
@@ -191,6 +191,6 @@ def test_a_pruned_prior_takes_new_parts_and_refuses_those_of_another(root: Path,
     config = toy("sd-encoder", root, prior=str(tmp_path / "pruned"), out=str(tmp_path / "run"), steps=1)
     train(config)
     network = load_network(tmp_path / "run" / "network")
-    assert len(network.modulation.layers) == 3 + 6, "a block a level going down, two going up, no middle"
+    assert len(network.sft.layers) == 3 + 6, "a block a level going down, two going up, no middle"
     with pytest.raises(ValueError, match=r"were made for .*sd and do not fit .*pruned"):
         Restorer.load(str(tmp_path / "pruned"), parts=str(root / PRESETS["sd-encoder"].out / "network"))

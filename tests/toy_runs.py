@@ -18,10 +18,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from training.config import Config
+from training.data.photos import split_of
+from training.logger import Logger
 from training.loop import Outcome, train
-from training.photos import split_of
 from training.presets import PRESETS
-from training.watch import Watch
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = sorted((ROOT / "lwr" / "samples").glob("*.jpg"))
@@ -30,7 +30,7 @@ TOY: dict[str, Any] = {"steps": 2, "minutes": None, "batch": 2, "crop": 32, "war
 TOY |= {"distance": "gradient", "tracker": "none", "validate_minutes": 0.0, "device": "cpu"}
 # An end-to-end run with all that may go wrong in one: Muon, AdamW, perceptual distance, discriminator.
 ADVERSARIAL: dict[str, Any] = {
-    "parts": ("modulation",),
+    "parts": ("sft",),
     "lora_parts": ("wrapping",),
     "exact": 0.0,
     "gan": 0.5,
@@ -143,12 +143,12 @@ def differing(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> list[st
 def train_until(step: int, config: Config) -> Outcome:
     """Train, and get a real SIGTERM during the work after that step."""
 
-    def asked(self: Watch, at: int, *rest: Any) -> None:
+    def asked(self: Logger, at: int, *rest: Any) -> None:
         watch_step(self, at, *rest)
         if at == step:
             signal.raise_signal(signal.SIGTERM)
 
-    watch_step: Callable[..., None] = Watch.step
+    watch_step: Callable[..., None] = Logger.step
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Watch, "step", asked)
+        patch.setattr(Logger, "step", asked)
         return train(config)

@@ -114,9 +114,9 @@ def _build(arguments: argparse.Namespace) -> int:
     ray = arguments.engine == "ray"
     # The workers come first: while they import torch, this process does.
     with Ray(arguments.workers, arguments.ray_address) if ray else Local(arguments.workers) as engine:
+        from training.data.storage import place
         from training.dataset.build import build
         from training.dataset.depth import model_depth
-        from training.storage import place
 
         recipe = _recipe(arguments)
         if recipe.depth:
@@ -175,8 +175,8 @@ def _report(built: "Built", recipe: "Recipe", arguments: argparse.Namespace) -> 
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    from training.data.storage import place
     from training.dataset.verify import verify
-    from training.storage import place
 
     findings = verify(place(arguments.out), arguments.rows)
     if arguments.json:

@@ -11,11 +11,11 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from lwr.decoder import WrappingConfig
-from lwr.encoder import EncoderConfig
-from lwr.modulate import ModulationConfig
-from lwr.network import NetworkConfig, RestorationNetwork
-from lwr.prior import Prior, PriorFacts
+from lwr.models.decoder import WrappingConfig
+from lwr.models.encoder import EncoderConfig
+from lwr.models.network import NetworkConfig, RestorationNetwork
+from lwr.models.prior import Prior, PriorConfig
+from lwr.models.sft import SFTConfig
 from training.config import Config
 
 TEXT_LENGTH = 16
@@ -84,7 +84,7 @@ def create_network(config: Config) -> RestorationNetwork:
             pad_token_id=tokenizer.pad_token_id,
         )
     )
-    facts = PriorFacts(patch_size=2, start_timestep=250, default_steps=1, default_fidelity=0.9)
+    facts = PriorConfig(patch_size=2, start_timestep=250, default_steps=1, default_fidelity=0.9)
     prior = Prior(vae, unet, scheduler, text_encoder, tokenizer, facts)
     sizes = NetworkConfig(
         encoder=EncoderConfig(
@@ -97,7 +97,7 @@ def create_network(config: Config) -> RestorationNetwork:
             out_channels=64,
             groups=16,
         ),
-        modulation=ModulationConfig(feature_channels=64, hidden=48, groups=16, residual=True),
+        sft=SFTConfig(feature_channels=64, hidden=48, groups=16, residual=True),
         wrapping=WrappingConfig(
             channels=VAE_CHANNELS,
             levels=(0, 1, 2),

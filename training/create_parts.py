@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import torch
 
-from lwr.decoder import WrappingConfig
-from lwr.encoder import EncoderConfig
-from lwr.modulate import ModulationConfig
-from lwr.network import NetworkConfig, RestorationNetwork
-from lwr.prior import load_prior
-from lwr.prior_place import Located, facts_of, locate
+from lwr.loading.locate import ModelSource, locate, prior_config_of
+from lwr.models.decoder import WrappingConfig
+from lwr.models.encoder import EncoderConfig
+from lwr.models.network import NetworkConfig, RestorationNetwork
+from lwr.models.prior import load_prior
+from lwr.models.sft import SFTConfig
 from training.config import Config
 
 # What new parts want of their prior: StableSR's start, and the empty text that they are trained with.
@@ -25,7 +25,7 @@ FUSED = (1, 2)  # VAE levels with CFW
 def network_around(config: Config) -> RestorationNetwork:
     """`config.prior` with new encoder and SFT; CFW is grown by the fusion stage."""
     located = locate(config.prior)
-    facts = facts_of(located)
+    facts = prior_config_of(located)
     facts = replace(facts, id=f"{facts.id}+{PARTS_ID}", **FACTS)  # as `load_network` will find it
     prior = load_prior(located.folder, facts)
     torch.manual_seed(config.seed)
@@ -42,7 +42,7 @@ def network_around(config: Config) -> RestorationNetwork:
             out_channels=width,
             groups=groups,
         ),
-        modulation=ModulationConfig(width, width // 2, groups, residual=not config.public_sft),
+        sft=SFTConfig(width, width // 2, groups, residual=not config.public_sft),
         wrapping=WrappingConfig(tuple(prior.vae.config.block_out_channels), ()),
         id=PARTS_ID,
         base=_base(located),
@@ -52,7 +52,7 @@ def network_around(config: Config) -> RestorationNetwork:
     return RestorationNetwork(prior, sizes)
 
 
-def _base(located: Located) -> str:
+def _base(located: ModelSource) -> str:
     """The prior in words that `locate` understands anywhere on this machine, or on any for one on the Hub."""
     place = located.name if "@" in located.name else str(located.folder.resolve())
-    return f"{located.facts.id}={place}" if located.facts else place
+    return f"{located.config.id}={place}" if located.config else place

@@ -21,17 +21,26 @@ from pathlib import Path
 
 import torch
 
-from lwr.adapter import Adapter, AdapterError
-from lwr.hub import HubError
-from lwr.prior import PriorError
+from lwr.loading.adapter import Adapter, AdapterError
+from lwr.loading.hub import HubError
+from lwr.models.prior import PriorError
 from lwr.restore import RestoreError, Restorer
-from training import report
-from training.baselines import Baseline, baselines_for
-from training.cases import Case, Evaluation, evaluate, prompt_swap, swap_matrix
-from training.photo_shards import Skipped
-from training.plan import Plan, find, read_arguments
-from training.samples import SIZE, SampleError, damaged, one_crop_each
-from training.scores import COMMAND, Judge, ResultsError, Rows, compare, peak_gb, read_results, summaries
+from training.data.shards import Skipped
+from training.evaluation import report
+from training.evaluation.baselines import Baseline, baselines_for
+from training.evaluation.cases import Case, Evaluation, evaluate, prompt_swap, swap_matrix
+from training.evaluation.plan import Plan, find, read_arguments
+from training.evaluation.samples import SIZE, SampleError, damaged, one_crop_each
+from training.evaluation.scores import (
+    COMMAND,
+    Judge,
+    ResultsError,
+    Rows,
+    compare,
+    peak_gb,
+    read_results,
+    summaries,
+)
 
 __all__ = ["SIZE", "Case", "Judge", "damaged", "evaluate", "main", "one_crop_each", "prompt_swap"]
 BESIDE = {
@@ -60,10 +69,10 @@ def run(plan: Plan, command: str) -> None:
     restorer = Restorer.load(plan.prior)
     for name in plan.adapter:
         restorer.use(Adapter.open(name))
-    default = restorer.network.prior.facts.default_fidelity
+    default = restorer.network.prior.config.default_fidelity
     cases, swapped = plan.cases(default), plan.swapped(default)
     cases = list({case.name: case for case in [*cases, *swapped]}.values())
-    settled = [restorer.settle(**case.request) for case in cases]
+    settled = [restorer.resolve(**case.request) for case in cases]
     skipped: list[Skipped] = []
     photos = find(plan, settled[0].scale, skipped)
     other = read_results(plan.against, photos.ids) if plan.against else None

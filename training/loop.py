@@ -18,19 +18,19 @@ from accelerate.utils import reduce
 from diffusers.training_utils import EMAModel
 from safetensors import SafetensorError
 
-from lwr.adapter import AdapterError
-from lwr.prior import PriorError
+from lwr.loading.adapter import AdapterError
+from lwr.models.prior import PriorError
 from training.checkpoint import TrainingError, recover, write_folder
 from training.checks import check, check_machine
 from training.config import Config
-from training.data import CropSampler
-from training.draws import draws_of
+from training.data.crops import CropSampler
+from training.data.photos import Photo, Skipped, load_photos
+from training.data.rng import rng_streams
+from training.logger import Logger, prepare_tracker
 from training.muon import Muon, hidden_matrices
-from training.photos import Photo, Skipped, load_photos
 from training.stages import STAGES
 from training.stages.base import Stage
 from training.validation import Validation
-from training.watch import Watch, prepare_tracker
 
 LEAST_LR = 0.02  # of the peak, where the cosine ends
 OPPONENT_LR = 2e-4
@@ -102,12 +102,12 @@ class _Run:
         sampler = CropSampler(photos, config.crop, self.device)
         validation = self._validation()
         self.module.train()
-        watch = Watch(config, accelerator, progress.step)
+        logger = Logger(config, accelerator, progress.step)
         trainable = sum(p.numel() for p in self.trainable)
         facts = {"photos": len(photos), "skipped": len(skipped), "trainable": trainable}
-        watch.write({"step": progress.step} | facts)
+        logger.write({"step": progress.step} | facts)
         for one in skipped:
-            watch.write({"skipped_photo": one.name, "reason": one.reason, "step": progress.step})
+            logger.write({"skipped_photo": one.name, "reason": one.reason, "step": progress.step})
         accelerator.print(
             f"{config.stage}: {len(photos)} photos, {len(skipped)} skipped, {trainable:,} parameters train"
         )
@@ -120,19 +120,19 @@ class _Run:
             if share >= 1 or interrupted:
                 break
             loss, logs = self._step(sampler, share)
-            watch.step(progress.step, loss, logs, _share(config, progress), progress.seconds / 60)
+            logger.step(progress.step, loss, logs, _share(config, progress), progress.seconds / 60)
             now = begun + progress.seconds
             if config.validate_minutes and now - looked > 60 * config.validate_minutes:
-                self._look(validation, watch)
+                self._look(validation, logger)
                 looked = now
             if now - saved > 60 * config.save_minutes:
                 self._save()
-                watch.pause(self.progress.step)
+                logger.pause(self.progress.step)
                 saved = now
         if progress.step > first:
-            self._look(validation, watch)
+            self._look(validation, logger)
             self._save()
-        watch.close()
+        logger.close()
         return Outcome(self.out, progress.step, interrupted)
 
     def _step(self, sampler: CropSampler, share: float) -> tuple[float, dict[str, float]]:
@@ -143,7 +143,7 @@ class _Run:
             group["lr"] = lr
         total, opponents, last = torch.zeros((), device=self.device), [], config.accumulate - 1
         for micro in range(config.accumulate):
-            draws = draws_of(
+            rng = rng_streams(
                 config,
                 self.device,
                 progress.step,
@@ -151,7 +151,7 @@ class _Run:
                 accelerator.process_index,
             )
             with accelerator.no_sync(self.module) if micro < last else contextlib.nullcontext():
-                loss, logs = self.module(sampler, draws, share)
+                loss, logs = self.module(sampler, rng, share)
                 accelerator.backward(loss / config.accumulate)
             self.stage.after_backward()
             opponents.append(self.stage.opponent_gradients())
@@ -210,15 +210,15 @@ class _Run:
             return None
         return validation
 
-    def _look(self, validation: Validation | None, watch: Watch) -> None:
+    def _look(self, validation: Validation | None, logger: Logger) -> None:
         if validation is not None:
             with self._averaged():
                 self.stage.eval()
                 grid = self.out / "samples" / f"step_{self.progress.step:07d}.png"
                 scores = validation(self.stage, grid)
                 self.stage.train()
-            watch.write({"step": self.progress.step, "validation": True} | scores)
-        watch.pause(self.progress.step)
+            logger.write({"step": self.progress.step, "validation": True} | scores)
+        logger.pause(self.progress.step)
         self.accelerator.wait_for_everyone()
 
     @contextlib.contextmanager

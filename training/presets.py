@@ -8,8 +8,8 @@ VAE, PRIOR, ENCODER, WRAPPING, DECODER, ADAPTER = RUNS
 DETAIL = {"task_weights": (0.5, 2.0, 2.0), "clip": 0.02}
 SMALL = DETAIL | {"batch": 32, "crop": 64}  # many different damages a step
 LOOK = DETAIL | {"perceptual": 1.0}
-AROUND = {"parts": ("encoder", "modulation", "text", "wrapping")}  # all that is not the prior
-LORAS = {"lora_parts": ("prior.unet", "encoder", "modulation", "wrapping")}
+AROUND = {"parts": ("encoder", "sft", "text", "wrapping")}  # all that is not the prior
+LORAS = {"lora_parts": ("prior.unet", "encoder", "sft", "wrapping")}
 
 # Around a frozen Stable Diffusion: bf16, AdamW at a constant rate, as StableSR was trained. Checkpointing saves
 # memory in fusion and distill, which go through several passes; the other two keep their single pass whole.
@@ -21,7 +21,7 @@ SD = {
     "schedule": "constant",
     "warmup": 0,
 }
-SD_LORAS = {"lora_parts": ("unet-attention", "modulation"), "rank": 8}  # about 6 MB a task
+SD_LORAS = {"lora_parts": ("unet-attention", "sft"), "rank": 8}  # about 6 MB a task
 
 FULL = {"parts": (*AROUND["parts"], "prior.unet", "prior.vae")}
 NONE = {"lora_parts": ()}

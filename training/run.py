@@ -89,8 +89,8 @@ def main() -> None:
     start_all_processes()
     if dry:
         print(json.dumps(dataclasses.asdict(config), indent=2), flush=True)
-    from lwr.adapter import AdapterError
-    from lwr.prior import PriorError
+    from lwr.loading.adapter import AdapterError
+    from lwr.models.prior import PriorError
     from training.checkpoint import TrainingError
     from training.checks import check
     from training.loop import train  # torch and accelerate load only when the command line is right

@@ -14,19 +14,19 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from lwr.network import load_network
+from lwr.models.network import load_network
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
-from training.cases import Case, evaluate
 from training.config import Config
 from training.create import create_network
+from training.data.photos import Photo, load_photos
+from training.evaluation.cases import Case, evaluate
+from training.evaluation.samples import damaged_samples
+from training.evaluation.scores import Judge
+from training.evaluation.study_report import plot, table
+from training.logger import versions
 from training.loop import train
-from training.photos import Photo, load_photos
 from training.presets import PRESETS, START, STUDIES
-from training.samples import damaged_samples
-from training.scores import Judge
-from training.study_report import plot, table
-from training.watch import versions
 
 BASE = "shared"  # what the others are compared with
 CROP = 192  # pixels, of the middle of a validation photo

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import torch
 
-from lwr import image as images
-from lwr.metrics import psnr
+from lwr.images import files as images
+from lwr.images.metrics import psnr
 from lwr.tasks import TASKS
 from training.config import Config
-from training.draws import draws_of
-from training.mixture import Batch, degrade
-from training.photos import Photo
+from training.data.mixture import Batch, degrade
+from training.data.photos import Photo
+from training.data.rng import rng_streams
 from training.stages.base import Stage
 
 SHOWN = 2  # photos a task in the grid
@@ -50,9 +50,9 @@ class Validation:
 
     def _piece(self, stage: Stage, task: str, clean: torch.Tensor, start: int) -> tuple[Batch, torch.Tensor]:
         config = Config("none", batch=len(clean), group=1, seed=2**20 + start)
-        draws = draws_of(config, clean.device, step=list(TASKS).index(task))
-        batch = Batch(degrade(task, clean, draws), clean, {task: 1.0}, task)
-        output = stage.preview(batch, draws).float().clamp(0, 1)
+        rng = rng_streams(config, clean.device, step=list(TASKS).index(task))
+        batch = Batch(degrade(task, clean, rng), clean, {task: 1.0}, task)
+        output = stage.preview(batch, rng).float().clamp(0, 1)
         stage.after_backward()
         return batch, output
 

@@ -18,12 +18,12 @@ import torch
 
 from lwr.degrade.depth import Depth
 from lwr.tasks import TASKS
+from training.data.shards import reason
+from training.data.storage import sha256, whole_file
 from training.dataset.curate import Candidate, clean_picture
 from training.dataset.depth import model_depth
 from training.dataset.recipe import Recipe, degrade_one, row_seed
 from training.dataset.schema import ALL, degraded_column, schema_of, shard_name, webp
-from training.photo_shards import reason
-from training.storage import sha256, whole_file
 
 _GROUP = 16  # rows a row group: what writing holds in memory, and the least that a reader fetches
 

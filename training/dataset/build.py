@@ -19,6 +19,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from training.data.photos import split_of
+from training.data.shards import BUILT_SET, Skipped
+from training.data.storage import is_local, place, remove, sweep, write_text
 from training.dataset.block import Block, write_block
 from training.dataset.card import write_card
 from training.dataset.curate import Candidate, Rejected, choose, measure, refuse
@@ -27,9 +30,6 @@ from training.dataset.errors import DatasetError
 from training.dataset.listing import fingerprint, list_photos
 from training.dataset.recipe import Recipe
 from training.dataset.schema import SPLITS
-from training.photo_shards import BUILT_SET, Skipped
-from training.photos import split_of
-from training.storage import is_local, place, remove, sweep, write_text
 
 WORK, CLAIM, REJECTED = ".build", "claim.json", "rejected.csv"
 

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
 from lwr.tasks import TASKS
+from training.data.storage import whole_file
 from training.dataset.schema import ALL, SPLITS, degraded_column, pixels_of
-from training.storage import whole_file
 
 TEMPLATE = Path(__file__).parents[2] / "cards" / "dataset.md"
 EXAMPLES, HISTOGRAMS = "assets/examples.webp", "assets/params-{}.png"

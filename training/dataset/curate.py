@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from training.data.photos import decode
+from training.data.shards import Span, reason
 from training.dataset.licences import objection
 from training.dataset.recipe import Recipe
-from training.photo_shards import Span, reason
-from training.photos import decode
 
 _DARK_WINDOW = 15  # pixels, as in He et al. 2009
 _CHUNK = 16  # photos measured in one job

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from lwr.degrade.depth import Depth
+from training.data.shards import reason
 from training.dataset.errors import DatasetError
-from training.photo_shards import reason
 
 _METRIC = ("zoedepth", "glpn", "depth_pro")  # models that say metres; others say 1 / distance, on no scale
 _NEAREST = 0.2  # of the span of 1 / distance; a finite end for what such models put infinitely far
@@ -39,8 +39,8 @@ def model_depth(model: str) -> Depth:
     def depth(
         clean: torch.Tensor, generator: torch.Generator, params: Sequence[Mapping[str, Any]] | None = None
     ) -> tuple[torch.Tensor, list[dict[str, Any]]]:
-        """A `Depth`; a model draws nothing, so neither `generator` nor `params` changes it."""
-        from lwr.image import to_pil
+        """A `Depth`; a model rng nothing, so neither `generator` nor `params` changes it."""
+        from lwr.images.files import to_pil
 
         photos = [to_pil(photo[None].float()) for photo in clean]
         found = [estimate(photo)["predicted_depth"].squeeze() for photo in photos]

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training.data.shards import reason
+from training.data.storage import write_text
 from training.dataset.errors import DatasetError
-from training.photo_shards import reason
-from training.storage import write_text
 
 _PRELOADED = ("training.dataset.block", "imagehash", "skimage.measure", "scipy.ndimage")
 

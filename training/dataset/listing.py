@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from training.data.shards import Picture, Skipped, Span, open_source, reason
+from training.data.storage import place, whole_file, write_text
 from training.dataset.curate import Candidate
 from training.dataset.recipe import Recipe
-from training.photo_shards import Picture, Skipped, Span, open_source, reason
-from training.storage import place, whole_file, write_text
 
 _PHOTOS, _LIST = "photos.bin", "photos.json"
 

@@ -13,6 +13,9 @@ import torch
 
 from lwr.degrade.depth import Depth
 from lwr.tasks import TASKS
+from training.data.photos import split_of
+from training.data.shards import reason
+from training.data.storage import sha256
 from training.dataset.block import as_json, as_photo
 from training.dataset.build import read_manifest
 from training.dataset.depth import model_depth
@@ -20,9 +23,6 @@ from training.dataset.errors import DatasetError
 from training.dataset.licences import objection
 from training.dataset.recipe import FORMAT, degrade_one, digest, row_seed
 from training.dataset.schema import ALL, degraded_column, pixels_of, schema_of
-from training.photo_shards import reason
-from training.photos import split_of
-from training.storage import sha256
 
 
 @dataclass

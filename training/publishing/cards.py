@@ -12,8 +12,8 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData, SpaceCard, SpaceCardData
 
-from lwr.adapter import AdapterFacts
-from lwr.prior import PriorFacts
+from lwr.loading.adapter import AdapterMetadata
+from lwr.models.prior import PriorConfig
 from lwr.tasks import TASKS
 from lwr.tasks.base import Task
 from training.publishing.names import Names
@@ -34,7 +34,7 @@ class Measured:
     adapters: Mapping[str, str]  # task -> "PRIOR/TASK@VERSION" as measured
 
     @classmethod
-    def of(cls, results: Results, prior: PriorFacts, adapters: Mapping[str, AdapterFacts]) -> "Measured":
+    def of(cls, results: Results, prior: PriorConfig, adapters: Mapping[str, AdapterMetadata]) -> "Measured":
         """`results`, or none of the evaluation when it measured other weights."""
         known = results.file("evaluate").get("adapters", {})
         same = results.file("evaluate").get("prior") == f"{prior.id}@{prior.revision}"
@@ -73,7 +73,7 @@ def prior_card(names: Names, pins: Mapping[str, str], measured: Measured) -> str
     )  # fmt: skip
 
 
-def adapter_card(names: Names, task: Task, facts: AdapterFacts, size: int, measured: Measured) -> str:
+def adapter_card(names: Names, task: Task, facts: AdapterMetadata, size: int, measured: Measured) -> str:
     """README.md of one adapter's repository; `size` of its weights in bytes."""
     results, scored = measured.results, task.name in measured.adapters
     repo = names.adapter(task.name)

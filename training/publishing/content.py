@@ -11,17 +11,17 @@ from typing import Literal
 from PIL import Image
 from safetensors import SafetensorError
 
-from lwr.adapter import CONFIG, FACTS, WEIGHTS, AdapterError, AdapterFacts, load_adapter
-from lwr.network import PARTS, load_network
-from lwr.prior import COMPONENTS, PriorFacts
-from lwr.prior_place import PARTS_CONFIG
+from lwr.loading.adapter import CONFIG, FACTS, WEIGHTS, AdapterError, AdapterMetadata, load_adapter
+from lwr.loading.locate import PARTS_CONFIG
+from lwr.models.network import PARTS, load_network
+from lwr.models.prior import COMPONENTS, PriorConfig
 from lwr.restore import PINS
 from lwr.tasks import TASKS
+from training.data.storage import sha256
 from training.publishing.cards import SHEET, Measured, adapter_card, prior_card, space_card
 from training.publishing.errors import PublishError
 from training.publishing.names import Names
 from training.publishing.results import Results
-from training.storage import sha256
 
 ROOT = Path(__file__).parents[2]
 SPACE_SUFFIXES = (".py", ".md", ".json", ".jpg", ".webp")  # of what lies under lwr and page
@@ -165,14 +165,14 @@ def _pinned(files: Mapping[str, Path | bytes], name: str, pin: str) -> bytes:
     return text.encode()
 
 
-def adapters(network: Path) -> dict[str, AdapterFacts]:
+def adapters(network: Path) -> dict[str, AdapterMetadata]:
     """{task: facts} of the adapters beside the network, in the order of the tasks."""
     if not (network / "restoration.json").exists():
         raise PublishError(f"There is no network in {network}: give the folder of one with --prior.")
     folder, found = network / "adapters", {}
     for task in TASKS:
         try:
-            found[task] = AdapterFacts(**json.loads((folder / task / FACTS).read_text()))
+            found[task] = AdapterMetadata(**json.loads((folder / task / FACTS).read_text()))
         except FileNotFoundError:
             continue
         except (ValueError, TypeError) as error:
@@ -181,9 +181,9 @@ def adapters(network: Path) -> dict[str, AdapterFacts]:
     return found
 
 
-def _prior_facts(network: Path) -> PriorFacts:
+def _prior_facts(network: Path) -> PriorConfig:
     try:
-        return PriorFacts(**json.loads((network / "prior.json").read_text()))
+        return PriorConfig(**json.loads((network / "prior.json").read_text()))
     except (OSError, ValueError, TypeError) as error:
         raise PublishError(
             f"{network / 'prior.json'} is missing or damaged ({error}): train again."

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from page.numbers import numbers
+from training.evaluation.report import swap_table, table
 from training.publishing.errors import PublishError
-from training.report import swap_table, table
 
 FOLDER = Path(__file__).parents[1] / "results"
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?")

@@ -16,9 +16,9 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 from huggingface_hub.hf_api import RepoFile
 
+from training.data.storage import sha256
 from training.publishing.content import Publication
 from training.publishing.errors import PublishError
-from training.storage import sha256
 
 PART = 32  # files whose upload is one part
 MADE_BY_HUB = ".gitattributes"  # it comes with a new repository and belongs to the Hub

@@ -9,15 +9,15 @@ import torch.nn.functional as F
 from accelerate.utils import reduce
 from diffusers.models.resnet import ResnetBlock2D
 
-from lwr.decoder import decode_wrapped, encode_features
-from lwr.metrics import psnr
+from lwr.images.metrics import psnr
+from lwr.models.decoder import decode_wrapped, encode_features
 from lwr.tasks import TASKS
 from training.config import Config
-from training.data import CropSampler
-from training.draws import Draws
-from training.losses import charbonnier
-from training.mixture import Batch, degrade
-from training.perceptual import distance
+from training.data.crops import CropSampler
+from training.data.mixture import Batch, degrade
+from training.data.rng import RngStreams
+from training.losses.image import charbonnier
+from training.losses.perceptual import distance
 from training.stages.base import Logs, Stage, checkpointed
 
 KL_WEIGHT = 1e-6
@@ -38,13 +38,13 @@ class Autoencoder(Stage):
         self.aside("unlike", unlike)
         self.register_buffer("variance", torch.ones(()))
 
-    def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
+    def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """Reconstruction of a batch of which a quarter is degraded and half has shuffled colours."""
-        photo = sampler.batch(draws)
-        place = draws.first + torch.arange(len(photo), device=photo.device)[:, None]
-        task = list(TASKS)[int(torch.randint(len(TASKS), (1,), generator=draws.shared))]
-        photo = torch.where((place % 4 == 0)[..., None, None], degrade(task, photo, draws), photo)
-        order = torch.where(place % 2 == 1, draws.rand(3).argsort(1), torch.arange(3, device=photo.device))
+        photo = sampler.batch(rng)
+        place = rng.first + torch.arange(len(photo), device=photo.device)[:, None]
+        task = list(TASKS)[int(torch.randint(len(TASKS), (1,), generator=rng.shared))]
+        photo = torch.where((place % 4 == 0)[..., None, None], degrade(task, photo, rng), photo)
+        order = torch.where(place % 2 == 1, rng.rand(3).argsort(1), torch.arange(3, device=photo.device))
         photo = photo.gather(1, order[:, :, None, None].expand_as(photo))
         photo = self.memory_format(photo)
 
@@ -52,7 +52,7 @@ class Autoencoder(Stage):
         moments, _ = encode_features(prior.vae, prior.to_vae(photo))
         mean, log_variance = moments.float().chunk(2, 1)
         log_variance = log_variance.clamp(-30, 20)
-        latent = mean + draws.randn(*mean.shape[1:]) * torch.exp(log_variance / 2)
+        latent = mean + rng.randn(*mean.shape[1:]) * torch.exp(log_variance / 2)
         kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
         output = prior.from_vae(decode_wrapped(prior.vae, latent)).float()
 
@@ -70,7 +70,7 @@ class Autoencoder(Stage):
             prior.vae.register_to_config(scaling_factor=float(self.variance.rsqrt()))
         return loss, logs
 
-    def preview(self, batch: Batch, draws: Draws) -> torch.Tensor:
+    def preview(self, batch: Batch, rng: RngStreams) -> torch.Tensor:
         """The clean photo, encoded and decoded."""
         encoded = self.network.encode(batch.target)
         return self.network.decode(encoded.latent, encoded, 0.0)

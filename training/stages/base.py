@@ -10,21 +10,29 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from lwr.adapter import Adapter, AdapterFacts, load_adapter, new_pair, product, save_adapter, target_modules
-from lwr.metrics import psnr
-from lwr.network import RestorationNetwork, Words, load_network
-from lwr.prior_place import PARTS_CONFIG
-from lwr.sampling import timesteps
+from lwr.images.metrics import psnr
+from lwr.loading.adapter import (
+    Adapter,
+    AdapterMetadata,
+    load_adapter,
+    new_pair,
+    product,
+    save_adapter,
+    target_modules,
+)
+from lwr.loading.locate import PARTS_CONFIG
+from lwr.models.network import RestorationNetwork, Words, load_network
+from lwr.models.sampling import timesteps
 from training.checkpoint import TrainingError
 from training.config import Config
 from training.create import create_network
 from training.create_parts import network_around
-from training.data import CropSampler
-from training.draws import Draws
-from training.mixture import Batch
+from training.data.crops import CropSampler
+from training.data.mixture import Batch
+from training.data.rng import RngStreams
 
 Logs = dict[str, torch.Tensor]
-LORA_PARTS = ("prior.unet", "encoder", "modulation", "wrapping")
+LORA_PARTS = ("prior.unet", "encoder", "sft", "wrapping")
 ATTENTION = "unet-attention"  # of LoRAs: the UNet's attention alone, a few MB on a large UNet
 TRAINED_PARTS = (*LORA_PARTS, "prior.vae", "text")  # "text": text encoder and cross-attention
 
@@ -36,7 +44,7 @@ def start_folder(config: Config) -> Path | None:
 
 
 class Stage(nn.Module):
-    """One rung. `forward(sampler, draws, progress)` draws its own batch and returns (loss, logs)."""
+    """One rung. `forward(sampler, rng, progress)` rng its own batch and returns (loss, logs)."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -52,11 +60,11 @@ class Stage(nn.Module):
             wrapping.without_decoder = checkpointed(wrapping.without_decoder)
         self.prepare(self.network)
 
-    def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
+    def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """Loss (scalar) and what to log; `progress` runs from 0 to 1 over the run."""
         raise TypeError(f"{type(self).__name__} has no loss.")
 
-    def preview(self, batch: Batch, draws: Draws) -> torch.Tensor:
+    def preview(self, batch: Batch, rng: RngStreams) -> torch.Tensor:
         """What the stage makes of held-out photos, (B,3,H,W) about [0,1], for the eye and for PSNR."""
         raise TypeError(f"{type(self).__name__} has no preview.")
 
@@ -74,7 +82,7 @@ class Stage(nn.Module):
         if frozen and self.network.config.base is not None:
             raise TrainingError(
                 f"{', '.join(frozen)} cannot train: the prior {self.network.config.base} stays as it is. "
-                "Train encoder, modulation, wrapping, or LoRAs."
+                "Train encoder, sft, wrapping, or LoRAs."
             )
         for part in parts:
             if part == "text":
@@ -168,11 +176,11 @@ class AdaptedStage(Stage):
         super().__init__(config)
         own = self.network.config.base is None
         targets = lora_targets(self.network, LORA_PARTS if own else config.lora_parts)
-        facts = self.network.prior.facts
-        self.facts: dict[str, AdapterFacts] = {}
+        facts = self.network.prior.config
+        self.facts: dict[str, AdapterMetadata] = {}
         self.loras = nn.ModuleDict()
         for task in config.tasks:
-            self.facts[task] = AdapterFacts(task, facts.id, facts.revision, config.rank, config.rank)
+            self.facts[task] = AdapterMetadata(task, facts.id, facts.revision, config.rank, config.rank)
             known = self._known_pairs(task)
             pairs = {n: new_pair(module, self._rank(n)) for n, module in targets.items() if n not in known}
             pairs = {
@@ -205,7 +213,7 @@ class AdaptedStage(Stage):
         folder = self.start / "adapters" / task if self.start else None
         if folder is None or not folder.exists():
             return {}
-        adapter = load_adapter(folder, task, self.network.prior.facts.id)
+        adapter = load_adapter(folder, task, self.network.prior.config.id)
         ranks = {
             ("wrapping_rank" if n.startswith("wrapping.") else "rank"): a.shape[0]
             for n, (a, _) in adapter.pairs.items()
@@ -224,7 +232,7 @@ class AdaptedStage(Stage):
     def restore(
         self,
         batch: Batch,
-        draws: Draws,
+        rng: RngStreams,
         steps: int,
         fidelity: float | None,
         loras: nn.ModuleDict | None = None,
@@ -239,8 +247,8 @@ class AdaptedStage(Stage):
         self.fold(self.loras if loras is None else loras, batch.tasks, whole=steps > 0)
         photo = self.memory_format(batch.degraded)
         channels, factor = self.network.prior.unet.config.in_channels, self.network.prior.latent_factor
-        noise = draws.randn(channels, photo.shape[2] // factor, photo.shape[3] // factor)
-        schedule = timesteps(self.network.prior.facts.start_timestep, steps) if steps else []
+        noise = rng.randn(channels, photo.shape[2] // factor, photo.shape[3] // factor)
+        schedule = timesteps(self.network.prior.config.start_timestep, steps) if steps else []
         return self.network(photo, batch.instructions, schedule, noise, fidelity, words)
 
     def fold(self, loras: nn.ModuleDict, tasks: dict[str, float], whole: bool = True) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from lwr.network import Words
+from lwr.models.network import Words
 from training.config import Config
-from training.data import CropSampler
-from training.draws import Draws
-from training.mixture import Batch, draw
+from training.data.crops import CropSampler
+from training.data.mixture import Batch, draw
+from training.data.rng import RngStreams
 from training.stages.base import AdaptedStage, Logs
 
 
@@ -28,20 +28,20 @@ class Distill(AdaptedStage):
         self.aside("teacher", copy.deepcopy(self.loras))
         self.train_loras(config.lora_parts)
 
-    def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
+    def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """MSE of the student's latent to the teacher's."""
-        batch = draw(self.config, sampler, draws)
-        states = draws.states()
+        batch = draw(self.config, sampler, rng)
+        states = rng.states()
         with torch.no_grad():
-            taught = self.restore(batch, draws, self.config.teacher_steps, None, self.teacher)[1]
-        draws.rewind(states)  # the same noise
-        plain = Words(self.network.prior.facts.positive)  # the student answers without guidance
-        loss = F.mse_loss(self.restore(batch, draws, 1, None, words=plain)[1].float(), taught.float())
+            taught = self.restore(batch, rng, self.config.teacher_steps, None, self.teacher)[1]
+        rng.rewind(states)  # the same noise
+        plain = Words(self.network.prior.config.positive)  # the student answers without guidance
+        loss = F.mse_loss(self.restore(batch, rng, 1, None, words=plain)[1].float(), taught.float())
         return loss, {"latent": loss.detach()}
 
-    def preview(self, batch: Batch, draws: Draws) -> torch.Tensor:
+    def preview(self, batch: Batch, rng: RngStreams) -> torch.Tensor:
         """One step, and the plain decoder."""
-        return self.restore(batch, draws, 1, 0.0)[0]
+        return self.restore(batch, rng, 1, 0.0)[0]
 
     def save(self, folder: Path) -> None:
         """The network, which around a prior from elsewhere takes one step without guidance from now on."""

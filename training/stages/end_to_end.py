@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from training.config import Config
-from training.data import CropSampler
-from training.draws import Draws
-from training.mixture import draw
+from training.data.crops import CropSampler
+from training.data.mixture import draw
+from training.data.rng import RngStreams
 from training.stages.base import Logs
 from training.stages.fidelity import FidelityStage
 
@@ -26,15 +26,15 @@ class EndToEnd(FidelityStage):
         self.train_parts(config.parts)
         self.train_loras(config.lora_parts)
 
-    def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
+    def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """Loss of the photo at the batch's fidelity and of its latent; one batch in ten takes two steps."""
-        batch = draw(self.config, sampler, draws)
-        fidelity = self.draw_fidelity(draws)
-        steps = 2 if torch.rand(1, generator=draws.shared).item() < 0.1 else 1
-        output, latent = self.restore(batch, draws, steps, fidelity)
+        batch = draw(self.config, sampler, rng)
+        fidelity = self.draw_fidelity(rng)
+        steps = 2 if torch.rand(1, generator=rng.shared).item() < 0.1 else 1
+        output, latent = self.restore(batch, rng, steps, fidelity)
         output = output.float()
         with torch.no_grad():
             clean = self.network.encode(self.memory_format(batch.target)).latent
-        loss, logs = self.photo_loss(output, batch, fidelity, draws)
+        loss, logs = self.photo_loss(output, batch, fidelity, rng)
         loss = loss + LATENT_WEIGHT * F.mse_loss(latent.float(), clean)
         return self.against(output, batch, fidelity, progress, loss, logs)

@@ -3,17 +3,17 @@
 import torch
 
 from training.config import Config
-from training.data import CropSampler
-from training.draws import Draws
-from training.losses import (
+from training.data.crops import CropSampler
+from training.data.mixture import Batch, draw
+from training.data.rng import RngStreams
+from training.losses.image import (
     PatchDiscriminator,
     adaptive_weight,
     charbonnier,
     hinge_discriminator,
     log_error,
 )
-from training.mixture import Batch, draw
-from training.perceptual import distance
+from training.losses.perceptual import distance
 from training.stages.base import AdaptedStage, Logs, logged
 
 L1_WEIGHT = 10.0  # brings L1 to about the size of the logarithmic error
@@ -38,12 +38,12 @@ class FidelityStage(AdaptedStage):
         self.aside("discriminator", PatchDiscriminator() if config.gan else None)
         self._pending: list[torch.Tensor] | None = None
 
-    def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
+    def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """Loss of the photo at the batch's fidelity."""
-        batch = draw(self.config, sampler, draws)
-        fidelity = self.draw_fidelity(draws)
-        output = self.restore(batch, draws, 0 if self.config.chain_only else 1, fidelity)[0].float()
-        loss, logs = self.photo_loss(output, batch, fidelity, draws)
+        batch = draw(self.config, sampler, rng)
+        fidelity = self.draw_fidelity(rng)
+        output = self.restore(batch, rng, 0 if self.config.chain_only else 1, fidelity)[0].float()
+        loss, logs = self.photo_loss(output, batch, fidelity, rng)
         return self.against(output, batch, fidelity, progress, loss, logs)
 
     def against(
@@ -75,14 +75,14 @@ class FidelityStage(AdaptedStage):
         gradients, self._pending = self._pending, None
         return gradients
 
-    def draw_fidelity(self, draws: Draws) -> float:
+    def draw_fidelity(self, rng: RngStreams) -> float:
         """1 with the chance `config.exact`; else mostly 0.5, or anything from 0 (chain only: 0.5) to 1."""
-        roll, kind, free = torch.rand(3, generator=draws.shared).tolist()
+        roll, kind, free = torch.rand(3, generator=rng.shared).tolist()
         free = 0.5 + free / 2 if self.config.chain_only else free
         return 1.0 if roll < self.config.exact else LOOK_FIDELITY if kind < 0.75 else free
 
     def photo_loss(
-        self, output: torch.Tensor, batch: Batch, fidelity: float, draws: Draws
+        self, output: torch.Tensor, batch: Batch, fidelity: float, rng: RngStreams
     ) -> tuple[torch.Tensor, Logs]:
         """PSNR's loss at fidelity 1, L1 below it, and the perceptual distance.
 
@@ -93,7 +93,7 @@ class FidelityStage(AdaptedStage):
         weight = self.config.perceptual_exact if exact else self.config.perceptual
         loss = log_error(output, batch.target) if exact else L1_WEIGHT * charbonnier(output, batch.target)
         if weight and self.vgg is not None:
-            down, right = torch.randint(MOST_SHIFT, (2,), generator=draws.shared).tolist()
+            down, right = torch.randint(MOST_SHIFT, (2,), generator=rng.shared).tolist()
             seen, target = (x[..., down:, right:] for x in (output.clamp(0, 1), batch.target))
             unlike = self.vgg(seen[VGG_CROPS], target[VGG_CROPS]).mean()
             if self.alex is not None:
@@ -102,7 +102,7 @@ class FidelityStage(AdaptedStage):
             logs |= {"distance_look": unlike.detach(), "n_look": torch.ones(())}
         return loss, logs
 
-    def preview(self, batch: Batch, draws: Draws) -> torch.Tensor:
+    def preview(self, batch: Batch, rng: RngStreams) -> torch.Tensor:
         """One step of the sampler at the fidelity that mostly trains."""
         fidelity = 1.0 if self.config.exact >= 0.5 else LOOK_FIDELITY
-        return self.restore(batch, draws, 0 if self.config.chain_only else 1, fidelity)[0]
+        return self.restore(batch, rng, 0 if self.config.chain_only else 1, fidelity)[0]

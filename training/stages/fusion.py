@@ -9,16 +9,16 @@ import dataclasses
 
 import torch
 
-from lwr.decoder import ControllableFeatureWrapping, WrappingConfig
-from lwr.network import Words
-from lwr.sampling import sample, timesteps
+from lwr.models.decoder import ControllableFeatureWrapping, WrappingConfig
+from lwr.models.network import Words
+from lwr.models.sampling import sample, timesteps
 from lwr.tasks import TASKS
 from training.checkpoint import TrainingError
 from training.config import Config
 from training.create_parts import FUSED
-from training.data import CropSampler
-from training.draws import Draws
-from training.mixture import Batch, draw
+from training.data.crops import CropSampler
+from training.data.mixture import Batch, draw
+from training.data.rng import RngStreams
 from training.stages.base import Logs
 from training.stages.fidelity import FidelityStage
 
@@ -51,18 +51,18 @@ class FusionStage(FidelityStage):
         network.wrapping = ControllableFeatureWrapping(wrapping)
         self.prepare(network.wrapping)
 
-    def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
+    def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """L1 and perceptual distance of the decoded photo, and the PatchGAN's."""
-        batch = draw(self.config, sampler, draws)
-        fidelity = self.draw_fidelity(draws)
-        output = self._decoded(batch, draws, fidelity).float()
-        loss, logs = self.photo_loss(output, batch, fidelity, draws)
+        batch = draw(self.config, sampler, rng)
+        fidelity = self.draw_fidelity(rng)
+        output = self._decoded(batch, rng, fidelity).float()
+        loss, logs = self.photo_loss(output, batch, fidelity, rng)
         return self.against(output, batch, fidelity, progress, loss, logs)
 
-    def _decoded(self, batch: Batch, draws: Draws, fidelity: float) -> torch.Tensor:
+    def _decoded(self, batch: Batch, rng: RngStreams, fidelity: float) -> torch.Tensor:
         """The photo of a few-step latent; the gradient stops at the latent and at the VAE's features."""
         self.fold(self.loras, batch.tasks)
-        network, words = self.network, Words.of(self.network.prior.facts)
+        network, words = self.network, Words.of(self.network.prior.config)
         with torch.no_grad():
             encoded = network.encode(self.memory_format(batch.degraded))
             instructions = {TASKS[name].instruction: share for name, share in batch.tasks.items()}
@@ -71,11 +71,11 @@ class FusionStage(FidelityStage):
                 lambda x, t: network.predict(x, t, encoded.latent, context, words.guidance),
                 encoded.latent,
                 network.prior.scheduler,
-                timesteps(network.prior.facts.start_timestep, self.config.latent_steps),
-                draws.randn(*encoded.latent.shape[1:]),
+                timesteps(network.prior.config.start_timestep, self.config.latent_steps),
+                rng.randn(*encoded.latent.shape[1:]),
             )
         return network.decode(latent, encoded, fidelity)
 
-    def preview(self, batch: Batch, draws: Draws) -> torch.Tensor:
+    def preview(self, batch: Batch, rng: RngStreams) -> torch.Tensor:
         """A few-step latent at the fidelity that the page starts with."""
-        return self._decoded(batch, draws, 0.5)
+        return self._decoded(batch, rng, 0.5)

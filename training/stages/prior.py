@@ -2,12 +2,12 @@
 
 import torch
 
-from lwr.sampling import add_noise, split
+from lwr.models.sampling import add_noise, split
 from training.config import Config
-from training.data import CropSampler
-from training.draws import Draws
-from training.losses import diffusion_loss
-from training.mixture import Batch
+from training.data.crops import CropSampler
+from training.data.mixture import Batch
+from training.data.rng import RngStreams
+from training.losses.image import diffusion_loss
 from training.stages.base import Logs, Stage
 
 PREVIEW_TIMESTEP = 300
@@ -22,18 +22,18 @@ class Prior(Stage):
         if config.checkpointing:
             self.network.prior.unet.enable_gradient_checkpointing()
 
-    def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
+    def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """The UNet's error at uniformly drawn timesteps."""
         with torch.no_grad():
-            clean = self.network.encode(self.memory_format(sampler.batch(draws))).latent
+            clean = self.network.encode(self.memory_format(sampler.batch(rng))).latent
         prior = self.network.prior
-        loss = diffusion_loss(prior.scheduler, clean, draws, lambda noisy, t: self._predict(noisy, t))
+        loss = diffusion_loss(prior.scheduler, clean, rng, lambda noisy, t: self._predict(noisy, t))
         return loss, {"unet": loss.detach()}
 
-    def preview(self, batch: Batch, draws: Draws) -> torch.Tensor:
+    def preview(self, batch: Batch, rng: RngStreams) -> torch.Tensor:
         """The target, noised to timestep 300 and denoised in one step."""
         encoded, scheduler = self.network.encode(batch.target), self.network.prior.scheduler
-        noisy = add_noise(scheduler, encoded.latent, draws.randn(*encoded.latent.shape[1:]), PREVIEW_TIMESTEP)
+        noisy = add_noise(scheduler, encoded.latent, rng.randn(*encoded.latent.shape[1:]), PREVIEW_TIMESTEP)
         output = self._predict(noisy, torch.full((len(noisy),), PREVIEW_TIMESTEP, device=noisy.device))
         return self.network.decode(split(scheduler, noisy, output, PREVIEW_TIMESTEP)[0], encoded, 0.0)
 

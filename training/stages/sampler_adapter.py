@@ -7,11 +7,11 @@ timestep counts, and no VAE decoder has to be kept for the gradient.
 import torch
 
 from training.config import Config
-from training.data import CropSampler
-from training.draws import Draws
-from training.mixture import Batch, draw
+from training.data.crops import CropSampler
+from training.data.mixture import Batch, draw
+from training.data.rng import RngStreams
 from training.stages.base import AdaptedStage, Logs
-from training.stages.encoder import steering_loss
+from training.stages.encoder import conditioned_loss
 
 
 class SamplerAdapters(AdaptedStage):
@@ -21,13 +21,13 @@ class SamplerAdapters(AdaptedStage):
         super().__init__(config)
         self.train_loras(config.lora_parts)
 
-    def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
+    def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """The adapted UNet's error on the target's noised latent, given the degraded photo's."""
-        batch = draw(self.config, sampler, draws)
+        batch = draw(self.config, sampler, rng)
         self.fold(self.loras, batch.tasks)
-        loss = steering_loss(self.network, self.memory_format, batch, draws)
+        loss = conditioned_loss(self.network, self.memory_format, batch, rng)
         return loss, {f"unet_{batch.kind}": loss.detach(), f"n_{batch.kind}": torch.ones(())}
 
-    def preview(self, batch: Batch, draws: Draws) -> torch.Tensor:
+    def preview(self, batch: Batch, rng: RngStreams) -> torch.Tensor:
         """A few steps of the sampler, and the plain decoder."""
-        return self.restore(batch, draws, self.config.latent_steps, 0.0)[0]
+        return self.restore(batch, rng, self.config.latent_steps, 0.0)[0]

@@ -7,10 +7,10 @@ crops, so that a step sees many different photos and damages.
 import torch
 
 from training.config import Config
-from training.data import CropSampler
-from training.draws import Draws
-from training.losses import log_error
-from training.mixture import Batch, draw
+from training.data.crops import CropSampler
+from training.data.mixture import Batch, draw
+from training.data.rng import RngStreams
+from training.losses.image import log_error
 from training.stages.base import AdaptedStage, Logs, logged
 
 
@@ -27,12 +27,12 @@ class Wrapping(AdaptedStage):
                 parameter.requires_grad_(False)
         self.blindfold()
 
-    def forward(self, sampler: CropSampler, draws: Draws, progress: float) -> tuple[torch.Tensor, Logs]:
+    def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """PSNR loss of the photo that the chain gives at fidelity 1."""
-        batch = draw(self.config, sampler, draws)
-        output = self.restore(batch, draws, steps=0, fidelity=1.0)[0]
+        batch = draw(self.config, sampler, rng)
+        output = self.restore(batch, rng, steps=0, fidelity=1.0)[0]
         return log_error(output, batch.target), logged(output, batch, self.config)
 
-    def preview(self, batch: Batch, draws: Draws) -> torch.Tensor:
+    def preview(self, batch: Batch, rng: RngStreams) -> torch.Tensor:
         """The chain's photo at fidelity 1."""
-        return self.restore(batch, draws, steps=0, fidelity=1.0)[0]
+        return self.restore(batch, rng, steps=0, fidelity=1.0)[0]

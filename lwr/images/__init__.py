@@ -1,0 +1,1 @@
+"""Photos as files and tensors, colour, image metrics."""

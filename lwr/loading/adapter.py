@@ -1,0 +1,317 @@
+"""One task's LoRA: PEFT's folder format, folded into the weights of the network that runs it.
+
+Folding (W + sum of strength * scaling * B A) makes an adapted network as fast as the plain one, lets several
+adapters share one pass, and undoes exactly: `detach` puts the original tensors back, bit for bit.
+"""
+
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from lwr.loading.hub import HubError, Pin, fetch, is_repo
+
+PEFT_PREFIX = "base_model.model."
+WEIGHTS = "adapter_model.safetensors"
+FACTS = "adapter.json"
+CONFIG = "adapter_config.json"
+FORMAT_VERSION = 1
+CACHE_BYTES = 256_000_000  # of adapters from the Hub that stay in memory; one of ours takes 4 MB
+
+
+@dataclass(frozen=True)
+class AdapterMetadata:
+    """What an adapter is for; checked before it is attached."""
+
+    task: str
+    prior: str  # id of the prior that it was trained on
+    prior_revision: str
+    rank: int  # of most pairs; a pair's own rank is in its shape
+    alpha: float
+    version: str = "0.3.0"
+    sha256: str = ""  # of the weights file
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def scaling(self) -> float:
+        """PEFT's alpha / rank, the same for every pair."""
+        return self.alpha / self.rank
+
+
+class AdapterError(ValueError):
+    """An adapter that is missing, damaged, or made for something else; one sentence with what to do."""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """Facts and LoRA pairs: `pairs[module name] = (A, B)`."""
+
+    metadata: AdapterMetadata
+    pairs: Mapping[str, tuple[torch.Tensor, torch.Tensor]]
+    source: str = ""  # "NAMESPACE/NAME@REVISION" that it came from; "" = a folder
+    notes: tuple[str, ...] = ()  # for the user, such as that there was no network
+    newer: str | None = None  # "NAMESPACE/NAME@vX.Y.Z", a later version than the one that was asked for
+
+    @classmethod
+    def fetch(
+        cls, repo: str, revision: str | None = None, task: str | None = None, prior: str | None = None
+    ) -> "Adapter":
+        """The adapter of a Hub repository: downloaded once, verified, kept in memory for the next caller.
+
+        `revision` is a version tag, a branch (resolved to its commit, which `source` and `notes` tell) or a
+        commit. `task` and the id `prior` are what it must be made for, if given. Raises HubError when it
+        cannot be had and AdapterError when it is not what it should be.
+        """
+        pin = Pin(repo, revision)
+        if pin.is_fixed:
+            adapter = MEMORY.get(str(pin), lambda: _fetched(pin))
+        else:  # it may mean other files today
+            found = _fetched(pin)
+            kept = MEMORY.get(found.source, lambda: replace(found, notes=()))
+            adapter = replace(kept, notes=found.notes)
+        _check(adapter.metadata, adapter.source, task, prior)
+        return adapter
+
+    @classmethod
+    def open(cls, name: str, task: str | None = None, prior: str | None = None) -> "Adapter":
+        """The adapter in a local folder, or in a Hub repository "NAMESPACE/NAME@REVISION"."""
+        pin = Pin.parse(name)
+        if Path(name).is_dir() or not is_repo(pin.repo):
+            return load_adapter(Path(name), task, prior)
+        return cls.fetch(pin.repo, pin.revision, task, prior)
+
+    @property
+    def name(self) -> str:
+        """ "NAMESPACE/NAME@REVISION" of one from the Hub, else "PRIOR/TASK@VERSION"."""
+        return self.source or f"{self.metadata.prior}/{self.metadata.task}@{self.metadata.version}"
+
+    @property
+    def bytes(self) -> int:
+        """Memory that its tensors take."""
+        return sum(a.nbytes + b.nbytes for a, b in self.pairs.values())
+
+    def deltas(self) -> dict[str, torch.Tensor]:
+        """Weight name -> scaling * B A, in the weight's own shape."""
+        return {
+            f"{name}.weight": self.metadata.scaling * product(a, b) for name, (a, b) in self.pairs.items()
+        }
+
+
+def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """B A for a linear layer (r,in), (out,r) or a convolution (r,in,k,k), (out,r,1,1); differentiable."""
+    return (b.flatten(1) @ a.flatten(1)).view(b.shape[0], *a.shape[1:])
+
+
+def target_modules(network: nn.Module, prefixes: Sequence[str]) -> dict[str, nn.Conv2d | nn.Linear]:
+    """Every ungrouped convolution and linear layer under the named parts of the network."""
+    return {
+        name: module
+        for name, module in network.named_modules()
+        if name.startswith(tuple(f"{prefix}." for prefix in prefixes))
+        and (isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1))
+    }
+
+
+def new_pair(module: nn.Conv2d | nn.Linear, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A random and B zero, as in Hu et al. 2021: a new adapter changes nothing."""
+    weight = module.weight
+    a = torch.empty(rank, *weight.shape[1:])
+    nn.init.kaiming_uniform_(a, a=5**0.5)
+    return a, torch.zeros(weight.shape[0], rank, *([1] * (weight.dim() - 2)))
+
+
+def save_adapter(adapter: Adapter, folder: Path) -> Path:
+    """Write PEFT's adapter_config.json and adapter_model.safetensors (half precision) plus adapter.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {}
+    for name, (a, b) in adapter.pairs.items():
+        tensors[f"{PEFT_PREFIX}{name}.lora_A.weight"] = a.half().contiguous()
+        tensors[f"{PEFT_PREFIX}{name}.lora_B.weight"] = b.half().contiguous()
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    metadata = {**asdict(adapter.metadata), "sha256": _sha256(folder / WEIGHTS)}
+    (folder / FACTS).write_text(json.dumps(metadata, indent=2) + "\n")
+    ranks = {
+        name: a.shape[0] for name, (a, _) in adapter.pairs.items() if a.shape[0] != adapter.metadata.rank
+    }
+    config = {
+        "peft_type": "LORA",
+        "r": adapter.metadata.rank,
+        "lora_alpha": adapter.metadata.alpha,
+        "rank_pattern": ranks,
+        "alpha_pattern": {name: rank * adapter.metadata.scaling for name, rank in ranks.items()},
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "base_model_name_or_path": adapter.metadata.prior,
+        "revision": adapter.metadata.prior_revision,
+        "target_modules": sorted(adapter.pairs),
+        "inference_mode": True,
+    }
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    return folder
+
+
+def load_adapter(folder: Path, task: str | None = None, prior: str | None = None) -> Adapter:
+    """Read and verify one adapter folder, for a task and the id of a prior if given.
+
+    AdapterError says what is wrong.
+    """
+    for name in (FACTS, WEIGHTS):
+        if not (folder / name).exists():
+            what = f"The adapter for {task!r} is not complete" if task else f"{folder} is no adapter"
+            raise AdapterError(f"{what}: {folder / name} is missing.")
+    try:
+        metadata = AdapterMetadata(**json.loads((folder / FACTS).read_text()))
+    except (ValueError, TypeError) as error:  # no JSON, or not these fields
+        raise AdapterError(f"{folder / FACTS} is damaged ({error}): fetch the adapter again.") from error
+    _check(metadata, str(folder), task, prior)
+    if metadata.sha256 != _sha256(folder / WEIGHTS):
+        raise AdapterError(f"{folder / WEIGHTS} is damaged (its hash differs from {FACTS}): fetch it again.")
+    try:
+        tensors = load_file(folder / WEIGHTS)
+        names = {key.removeprefix(PEFT_PREFIX).rsplit(".lora_", 1)[0] for key in tensors}
+        return Adapter(metadata, {name: _pair(tensors, name) for name in sorted(names)})
+    except (SafetensorError, KeyError) as error:
+        raise AdapterError(
+            f"{folder / WEIGHTS} holds no LoRA pairs ({error}): export the adapter again."
+        ) from error
+
+
+def _check(metadata: AdapterMetadata, source: str, task: str | None, prior: str | None) -> None:
+    """AdapterError unless the adapter is for this task and prior, and of a known format."""
+    if task not in (None, metadata.task) or prior not in (None, metadata.prior):
+        raise AdapterError(
+            f"{source} is an adapter for task {metadata.task!r} on prior {metadata.prior!r}, "
+            f"not for {task or metadata.task!r} on {prior or metadata.prior!r}: give the matching one."
+        )
+    if metadata.format_version != FORMAT_VERSION:
+        raise AdapterError(
+            f"{source} has adapter format {metadata.format_version!r}, and only {FORMAT_VERSION} is known: "
+            "update this program."
+        )
+
+
+def _pair(tensors: Mapping[str, torch.Tensor], name: str) -> tuple[torch.Tensor, torch.Tensor]:
+    a, b = (tensors[f"{PEFT_PREFIX}{name}.lora_{side}.weight"].float() for side in "AB")
+    return a, b
+
+
+def _fetched(pin: Pin) -> Adapter:
+    """The adapter of a repository as it is today, from the Hub or the cache on disk."""
+    found = fetch(pin, (FACTS, WEIGHTS, CONFIG))
+    adapter = load_adapter(found.folder)
+    newer = found.newer if found.newer and _replaces(found.newer, adapter.metadata) else None
+    return replace(adapter, source=found.name, notes=found.notes, newer=newer)
+
+
+def _replaces(name: str, metadata: AdapterMetadata) -> bool:
+    """Whether the published adapter `name` is for the same network and task."""
+    try:
+        folder = fetch(Pin.parse(name), (FACTS,)).folder
+        other = json.loads((folder / FACTS).read_text())
+    except (HubError, OSError, ValueError):
+        return False
+    return all(other.get(key) == getattr(metadata, key) for key in ("task", "prior", "prior_revision"))
+
+
+class AdapterMemory:
+    """Adapters that stay loaded, up to a number of bytes; the one that was not used for longest goes first.
+
+    Several callers that want one adapter at the same time wait for a single loading.
+    """
+
+    def __init__(self, budget: int = CACHE_BYTES) -> None:
+        self.budget = budget
+        self._kept: OrderedDict[str, Adapter] = OrderedDict()
+        self._loading: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str, load: Callable[[], Adapter]) -> Adapter:
+        """The adapter of that name; `load` makes it when it is not here. What `load` raises is not kept."""
+        with self._lock:
+            loading = self._loading.setdefault(name, threading.Lock())
+        with loading:
+            with self._lock:
+                if name in self._kept:
+                    self._kept.move_to_end(name)
+                    return self._kept[name]
+            adapter = load()
+            with self._lock:
+                self._kept[name] = adapter
+                while len(self._kept) > 1 and sum(kept.bytes for kept in self._kept.values()) > self.budget:
+                    self._kept.popitem(last=False)
+            return adapter
+
+    def clear(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self._kept.clear()
+
+
+MEMORY = AdapterMemory()
+
+
+class Attachment:
+    """Adapters folded into a network; remembers the original tensors so that `detach` is exact."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self.originals: dict[str, torch.Tensor] = {}
+
+    @torch.no_grad()
+    def attach(self, adapters: Sequence[Adapter], strengths: Sequence[float]) -> None:
+        """Make the network W + sum_i strength_i * delta_i; replaces what was attached before.
+
+        Adds up in float32 and in the order of the tasks' names, so that the order of a sentence is the same.
+        """
+        self.detach()
+        parameters = dict(self.network.named_parameters())  # offloading replaces them now and then
+        folded: dict[str, torch.Tensor] = {}
+        pairs = sorted(zip(adapters, strengths, strict=True), key=lambda pair: pair[0].metadata.task)
+        for adapter, strength in pairs:
+            for name, (a, b) in adapter.pairs.items():
+                weight = _weight(parameters, f"{name}.weight", a, b, adapter.metadata)
+                before = folded.get(f"{name}.weight", weight).float().flatten(1)
+                a, b = (x.flatten(1).to(weight.device) for x in (a, b))
+                total = torch.addmm(before, b, a, alpha=strength * adapter.metadata.scaling)
+                folded[f"{name}.weight"] = total.view(weight.shape)
+        for name, total in folded.items():
+            parameter = parameters[name]
+            self.originals[name] = parameter.data
+            parameter.data = total.to(parameter.dtype)
+
+    @torch.no_grad()
+    def detach(self) -> None:
+        """Put every original tensor back, bit for bit."""
+        parameters = dict(self.network.named_parameters()) if self.originals else {}
+        for name, original in self.originals.items():
+            parameters[name].data = original
+        self.originals = {}
+
+
+def _weight(
+    parameters: Mapping[str, nn.Parameter],
+    name: str,
+    a: torch.Tensor,
+    b: torch.Tensor,
+    metadata: AdapterMetadata,
+) -> torch.Tensor:
+    """The weight that a pair belongs to; AdapterError when its shape is another."""
+    weight = parameters.get(name)
+    if weight is None or weight.shape != (b.shape[0], *a.shape[1:]):
+        raise AdapterError(
+            f"The adapter for {metadata.task!r} does not fit this network at {name}: "
+            f"it was made for another version of the prior {metadata.prior!r}."
+        )
+    return weight
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

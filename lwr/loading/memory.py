@@ -1,0 +1,149 @@
+"""What a network needs of memory, known before it is loaded, and a plan that stays within what there is.
+
+Weights are counted from the headers of their files. The working memory of a pass grows with the tile: it is
+the widest features at full resolution, in the VAE decoder, several times over.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lwr.loading.locate import ModelSource, prior_config_of
+from lwr.loading.streaming import count, weight_files
+from lwr.models.network import PARTS, read_config
+from lwr.models.prior import COMPONENTS, check_components
+from lwr.models.tiled import OVERLAP, TILE_SLACK
+from lwr.request import RestoreError
+
+LIBRARIES = 1_130_000_000  # bytes of Python, torch and the rest
+MAX_TILE = 2048  # pixels
+LEAST_TILE = 2 * OVERLAP
+# Working memory, bytes a pixel, measured by training.benchmarks.speed and training.benchmarks.stable_diffusion, rounded up.
+CHAIN_BYTES = 3000  # the embedded network in float32
+CHANNEL_BYTES = 36  # a channel of the VAE's finest level, in float32
+SMALL = 500_000_000  # weights of fewer bytes are not weighed against what is free
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a network is made of: numbers of weights, and working bytes a pixel of a tile."""
+
+    sampler: int  # text encoder, UNet, encoder and SFT
+    pictures: int  # VAE and CFW, which stay float32 in float16
+    pixel_bytes: int  # at 4 bytes a number
+    chain: bool  # CFW's chain is small and wants its weights at hand
+
+    def weights(self, precision: torch.dtype) -> int:
+        """Bytes of all weights."""
+        return self.sampler * precision.itemsize + self.pictures * picture_precision(precision).itemsize
+
+    def pixel(self, precision: torch.dtype) -> float:
+        """Working bytes a pixel."""
+        return self.pixel_bytes * picture_precision(precision).itemsize / 4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a network is loaded."""
+
+    precision: torch.dtype
+    tile: int  # pixels
+    offload: bool  # weights wait in main memory and visit the GPU a layer at a time
+    bytes: int  # estimate of the peak on the device
+
+
+def picture_precision(precision: torch.dtype) -> torch.dtype:
+    """What VAE and CFW run in: float16 cannot hold their activations."""
+    return torch.float32 if precision == torch.float16 else precision
+
+
+def plan_memory(
+    located: ModelSource, device: torch.device, memory_gb: float | None = None, precision: str = "auto"
+) -> Plan:
+    """The best plan within `memory_gb`, or within what is free. RestoreError when there is none.
+
+    Tried first with tiles as large as the prior was trained on, then with smaller ones; each time in this
+    order: the device's usual precision (float32 on a CPU, half on a GPU for a large network), bfloat16, and
+    on a GPU offloading. The embedded network takes larger tiles, too, where `memory_gb` allows it.
+    """
+    if precision not in ("auto", *PRECISIONS):
+        raise RestoreError(f"The precision is {precision!r}: use auto, {', '.join(PRECISIONS)}.")
+    if not isinstance(memory_gb, int | float | None):
+        raise RestoreError(f"The memory is {memory_gb!r}: use a number of gigabytes.")
+    needs, facts = measure(located), prior_config_of(located)
+    wanted = _precisions(precision, device, needs)
+    if memory_gb is None and needs.weights(wanted[0]) < SMALL:
+        return Plan(wanted[0], facts.tile, False, _peak(needs, wanted[0], facts.tile, False))
+    budget = memory_gb * 1e9 if memory_gb is not None else _free(device)
+    largest = MAX_TILE if needs.chain and memory_gb is not None else facts.tile
+    ways = [
+        (kind, offload) for offload in (False, True) for kind in wanted if not offload or device.type != "cpu"
+    ]
+    for least in (min(facts.tile, largest), LEAST_TILE):
+        for kind, offload in ways:
+            room = budget - _peak(needs, kind, 0, offload)
+            pixels = max(0.0, room) / needs.pixel(kind) / TILE_SLACK
+            tile = min(int(min(pixels, MAX_TILE**2) ** 0.5), largest) // 64 * 64
+            if tile >= least:
+                return Plan(kind, tile, offload, _peak(needs, kind, tile, offload))
+    enough = min(_peak(needs, kind, LEAST_TILE, offload) for kind, offload in ways) / 1e9 + 0.05
+    there = f"{memory_gb:g} GB of memory is" if memory_gb is not None else f"{budget / 1e9:.1f} GB free is"
+    raise RestoreError(f"{there} too little: this needs at least {enough:.1f} (model {located.name}).")
+
+
+def measure(located: ModelSource) -> Needs:
+    """What the network at this place is made of, without loading it."""
+    check_components(located.folder)
+    counts = {name: _numbers(located.folder / name) for name in COMPONENTS}
+    parts = dict.fromkeys(PARTS, 0)
+    config = read_config(located.parts) if located.parts else None
+    if config and config.encoder:
+        parts = {name: count(located.parts / f"{name}.safetensors") for name in PARTS}
+    chain = config is not None and bool(config.wrapping.chain)
+    channels = json.loads((located.folder / "vae" / "config.json").read_text())["block_out_channels"][0]
+    return Needs(
+        sampler=counts["text_encoder"] + counts["unet"] + parts["encoder"] + parts["sft"],
+        pictures=counts["vae"] + parts["wrapping"],
+        pixel_bytes=CHAIN_BYTES if chain else CHANNEL_BYTES * channels,
+        chain=chain,
+    )
+
+
+def _precisions(precision: str, device: torch.device, needs: Needs) -> list[torch.dtype]:
+    """Precisions to try, the best first."""
+    if precision != "auto":
+        return [PRECISIONS[precision]]
+    if needs.chain or needs.weights(torch.float32) < SMALL:
+        return [torch.float32]
+    if device.type == "cpu":
+        return [torch.float32, torch.bfloat16]
+    half = device.type == "cuda" and not torch.cuda.is_bf16_supported()
+    return [torch.float16 if half else torch.bfloat16]
+
+
+def _peak(needs: Needs, precision: torch.dtype, tile: int, offload: bool) -> int:
+    """Estimated bytes on the device; offloaded weights are there a layer at a time."""
+    weights = 0 if offload else needs.weights(precision)
+    return round(LIBRARIES + weights + TILE_SLACK * needs.pixel(precision) * tile**2)
+
+
+def _free(device: torch.device) -> float:
+    """Bytes that are free on the device now."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+        return float(lines["MemAvailable"].split()[0]) * 1024
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def _numbers(folder: Path) -> int:
+    """Weights of a component; pickled ones are taken for float32."""
+    files, _ = weight_files(folder)
+    pickled = (path.stat().st_size // 4 for path in folder.glob("*.bin"))
+    return sum(map(count, files)) if files else sum(pickled)

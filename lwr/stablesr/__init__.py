@@ -1,0 +1,1 @@
+"""Public StableSR checkpoints, converted to this program's folders."""

@@ -1,0 +1,1 @@
+"""Seconds and memory; each file is a command."""

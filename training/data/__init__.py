@@ -1,0 +1,1 @@
+"""Photos, crops, RNG streams and batches."""

@@ -1,0 +1,76 @@
+"""What a step trains on: mostly one task on its own damage, at times the cases that make prompts honest.
+
+A photo with haze under "remove the blur" must keep its haze, two tasks in one sentence must both be done,
+half strength must go half way, and a good photo must stay as it is.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from lwr.tasks import TASKS
+from training.config import Config
+from training.data.crops import CropSampler
+from training.data.rng import RngStreams
+
+# The damages that no other task's instruction covers; super-resolution and deblurring overlap.
+DISTINCT = {"dehaze"}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """(B,3,H,W) images in [0,1], and what the sentence asks for: {task: strength}."""
+
+    degraded: torch.Tensor
+    target: torch.Tensor
+    tasks: dict[str, float]
+    kind: str
+
+    @property
+    def instructions(self) -> dict[str, float]:
+        """{sentence: strength}, as the network reads it."""
+        return {TASKS[name].instruction: strength for name, strength in self.tasks.items()}
+
+
+@torch.autocast("cuda", enabled=False)
+@torch.autocast("cpu", enabled=False)
+def draw(config: Config, sampler: CropSampler, rng: RngStreams) -> Batch:
+    """One batch; all of it has one task and one kind, because adapters belong to a whole batch.
+
+    Degrading is exact work (JPEG's transform is a matrix product): float32, whatever the loop runs in.
+    """
+    weights = torch.tensor(config.task_weights[: len(config.tasks)])
+    task = config.tasks[int(torch.multinomial(weights, 1, generator=rng.shared))]
+    others = [t for t in config.tasks if t != task and (t in DISTINCT or task in DISTINCT)]
+    roll, choice = torch.rand(2, generator=rng.shared).tolist()
+    other = others[int(choice * len(others))] if others and roll < 0.12 else None
+    clean = sampler.batch(rng, clear=bool({task, other} & DISTINCT))
+
+    if other is not None:
+        if roll < 0.05:  # wrong prompt: nothing of what it asks for is there
+            damaged = degrade(other, clean, rng)
+            return Batch(damaged, damaged, {task: 1.0}, "wrong")
+        hazy, rest = (other, task) if other in DISTINCT else (task, other)
+        veiled = degrade(hazy, clean, rng)
+        states = rng.states()
+        both = degrade(rest, veiled, rng)  # haze lies in the scene, blur and small size come from the camera
+        if roll < 0.09:
+            return Batch(both, clean, {task: 1.0, other: 1.0}, "both")
+        if task == rest:
+            return Batch(both, veiled, {task: 1.0}, "one-of-two")
+        rng.rewind(states)  # the same blur on the clear photo
+        return Batch(both, degrade(rest, clean, rng), {task: 1.0}, "one-of-two")
+    good_from = 0.92 if task in DISTINCT else 0.97  # the colours of a clear photo are easily taken for a veil
+    if roll > good_from:
+        return Batch(clean, clean, {task: 1.0}, "good")
+    degraded = degrade(task, clean, rng)
+    if roll > good_from - 0.06:
+        strength = 0.25 + 0.5 * choice
+        return Batch(degraded, torch.lerp(degraded, clean, strength), {task: strength}, "partial")
+    return Batch(degraded, clean, {task: 1.0}, task)
+
+
+def degrade(task: str, clean: torch.Tensor, rng: RngStreams) -> torch.Tensor:
+    """`clean` (B,3,H,W) as `task` damages it, each group of crops by its own numbers."""
+    groups = zip(clean.split(rng.group), rng.groups, strict=True)
+    return torch.cat([TASKS[task].degrade(crops, generator)[0] for crops, generator in groups])

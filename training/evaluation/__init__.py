@@ -1,0 +1,1 @@
+"""What `training.evaluate` and `training.study` measure, and their reports."""
