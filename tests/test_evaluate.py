@@ -22,7 +22,7 @@ from training.evaluate import SIZE, Judge, damaged, main, one_crop_each, prompt_
 from training.evaluation.baselines import BASELINES, apply, baselines_for
 from training.evaluation.samples import find_pairs
 from training.evaluation.scores import Difference, compare, half_width, summary
-from training.losses.image import niqe as niqe_module
+from training.losses import niqe as niqe_module
 
 SAMPLES = Path(__file__).parents[1] / "lwr" / "samples"
 PRISTINE = niqe_module.load_pristine()
