@@ -1,4 +1,4 @@
-"""Colour fixes take the reference's colours, keep the image's detail, and are fast enough for every photo."""
+"""The colour fix takes the reference's colours, keeps the image's detail, and is fast."""
 
 import time
 
@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lwr.images.color import mean_std_color_fix, wavelet_color_fix
+from lwr.images.color import wavelet_color_fix
 
 
 def low_band(x: torch.Tensor, levels: int) -> torch.Tensor:
@@ -46,29 +46,13 @@ def test_wavelet_fix_leaves_its_inputs_alone() -> None:
 def test_wavelet_fix_of_512_pixels_is_fast() -> None:
     image, reference = torch.rand(1, 3, 512, 512), torch.rand(1, 3, 512, 512)
     quickest = float("inf")
-    for _ in range(20):  # the best of several: a busy machine must not fail this
-        start = time.perf_counter()
+    for _ in range(20):  # time of this process, the best of several: a busy machine must not fail this
+        start = time.process_time()
         wavelet_color_fix(image, reference)
-        quickest = min(quickest, time.perf_counter() - start)
+        quickest = min(quickest, time.process_time() - start)
     assert quickest < 0.35
 
 
-def test_mean_std_fix_matches_each_image_and_channel() -> None:
-    image, reference = torch.rand(2, 3, 20, 30), torch.rand(2, 3, 20, 30) * 0.3 + 0.5
-    fixed = mean_std_color_fix(image, reference)
-    assert torch.allclose(fixed.mean((-2, -1)), reference.mean((-2, -1)), atol=1e-5)
-    assert torch.allclose(fixed.std((-2, -1)), reference.std((-2, -1)), atol=1e-5)
-
-
-def test_mean_std_fix_of_a_flat_image_or_one_pixel_gives_the_reference_colour() -> None:
-    flat, reference = torch.full((1, 3, 6, 6), 0.2), torch.rand(1, 3, 6, 6)
-    fixed = mean_std_color_fix(flat, reference)
-    assert torch.allclose(fixed, reference.mean((-2, -1), keepdim=True).expand_as(fixed), atol=1e-4)
-    pixel = torch.rand(1, 3, 1, 1)
-    assert torch.allclose(mean_std_color_fix(torch.rand(1, 3, 1, 1), pixel), pixel)
-
-
 def test_sizes_that_differ_are_named() -> None:
-    for fix in (wavelet_color_fix, mean_std_color_fix):
-        with pytest.raises(ValueError, match=r"\(1, 3, 4, 4\).*\(1, 3, 8, 8\).*resize"):
-            fix(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 8, 8))
+    with pytest.raises(ValueError, match=r"\(1, 3, 4, 4\).*\(1, 3, 8, 8\).*resize"):
+        wavelet_color_fix(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 8, 8))

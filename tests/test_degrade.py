@@ -25,13 +25,10 @@ from lwr.degrade.jpeg import jpeg
 from lwr.degrade.light import to_display, to_linear
 from lwr.degrade.motion import draw_shakes, sample_shake
 from lwr.degrade.noise import Noise, add_noise
-from lwr.degrade.second_order import FULL, LIGHT, degrade_small
 from lwr.tasks import TASKS
-from lwr.tasks.super_resolution import degrade_full
 
 ROOT = Path(__file__).parents[1]
 DEGRADATIONS = {name: TASKS[name].degrade for name in ("super-resolution", "deblur", "dehaze")}
-DEGRADATIONS["super-resolution, full"] = degrade_full
 every_degradation = pytest.mark.parametrize("degrade", DEGRADATIONS.values(), ids=DEGRADATIONS)
 
 
@@ -284,23 +281,6 @@ def test_jpeg_takes_one_quality_per_photo_and_refuses_nonsense():
     for qualities in ([0, 50], [50], [50, 101]):
         with pytest.raises(ValueError, match="1 to 100"):
             jpeg(clean, qualities)
-
-
-# ---- super-resolution ----
-
-
-def test_a_smaller_scale_harms_less():
-    clean = photo(8, 96, 96)
-    scores = [psnr(degrade_small(clean, seeded(), LIGHT, scale)[0], clean) for scale in (1.0, 2.0, 4.0)]
-    assert scores[0] > scores[1] > scores[2]
-    with pytest.raises(ValueError, match="from 1 to 4"):
-        degrade_small(clean, seeded(), LIGHT, 5.0)
-
-
-def test_full_harms_more_than_light():
-    clean = photo(8, 96, 96)
-    light, full = (degrade_small(clean, seeded(), preset)[0] for preset in (LIGHT, FULL))
-    assert psnr(full, clean) < psnr(light, clean)
 
 
 # ---- haze ----

@@ -84,9 +84,9 @@ def test_a_very_long_text_takes_no_time(unit: str) -> None:
     route(text)
     seconds = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         route(text)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     assert min(seconds) < 0.02
 
 

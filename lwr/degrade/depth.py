@@ -70,12 +70,13 @@ def random_depth(
 
 
 def depth_of(
-    depth: Depth,
+    depth: Depth | None,
     clean: torch.Tensor,
     generator: torch.Generator,
     params: Sequence[Mapping[str, Any]] | None,
 ) -> tuple[torch.Tensor, list[dict[str, Any]]]:
-    """What `depth` says of `clean`, again as in the degradation whose `params` hold its dict as "depth"."""
+    """Depth by `depth` (None: `random_depth`), or again that of `params`, which hold it as "depth"."""
+    depth = depth or random_depth
     if params is None:
         depths, drawn = depth(clean, generator)
     else:

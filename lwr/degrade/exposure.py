@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lwr.degrade.defocus import Aperture, blend_planes, draw_apertures, focal_planes, sample_aperture
-from lwr.degrade.depth import Depth, depth_of, random_depth
+from lwr.degrade.depth import Depth, depth_of
 from lwr.degrade.draw import draw_or_read, per_photo, working_dtype
 from lwr.degrade.filtering import filter_each
 from lwr.degrade.light import round_to_8_bit, to_display, to_linear
@@ -47,11 +47,12 @@ def expose(
     clean: torch.Tensor,
     generator: torch.Generator,
     params: Sequence[Mapping[str, Any]] | None = None,
-    depth: Depth = random_depth,
+    depth: Depth | None = None,
 ) -> tuple[torch.Tensor, list[dict[str, Any]]]:
     """`clean` (B,3,H,W) in [0,1] shaken or out of focus, 8-bit; the parameters are those of `Exposure`.
 
     With `params`, one dict a photo as an earlier call returned them, nothing is drawn but noise.
+    Of the depth, `depth` decides; None = `random_depth`.
     """
     exposures = draw_or_read(Exposure, sample_exposure, generator, len(clean), params)
     clean = clean.to(working_dtype(clean.device))

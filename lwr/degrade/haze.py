@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from lwr.degrade.depth import Depth, depth_of, random_depth
+from lwr.degrade.depth import Depth, depth_of
 from lwr.degrade.draw import draw_or_read, per_photo, working_dtype
 from lwr.degrade.light import round_to_8_bit, to_display, to_linear
 from lwr.degrade.noise import Noise, add_noise
@@ -56,11 +56,12 @@ def haze_photos(
     clean: torch.Tensor,
     generator: torch.Generator,
     params: Sequence[Mapping[str, Any]] | None = None,
-    depth: Depth = random_depth,
+    depth: Depth | None = None,
 ) -> tuple[torch.Tensor, list[dict[str, Any]]]:
     """`clean` (B,3,H,W) in [0,1] with haze, 8-bit; the parameters are those of `Haze` and of the depth.
 
     With `params`, one dict a photo as an earlier call returned them, nothing is drawn but noise.
+    Of the depth, `depth` decides; None = `random_depth`.
     """
     hazes = draw_or_read(Haze, sample_haze, generator, len(clean), params)
     clean = clean.to(working_dtype(clean.device))

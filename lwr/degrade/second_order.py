@@ -1,10 +1,9 @@
 """Second-order degradation of Real-ESRGAN (Wang et al. 2021): blur, resize, noise, JPEG, twice, then sinc.
 
-Two presets: `FULL` as published there, `LIGHT` with the milder ranges of StableSR (Wang et al. 2023).
-Whether the clean photo is sharpened first, as Real-ESRGAN does with its targets, is the caller's choice.
+With the milder ranges of StableSR (Wang et al. 2023). Whether the clean photo is sharpened first, as
+Real-ESRGAN does with its targets, is the caller's choice.
 """
 
-import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,11 +20,11 @@ from lwr.degrade.light import round_to_8_bit
 from lwr.degrade.noise import Noise, NoiseRanges, add_noise, sample_noise
 from lwr.degrade.resize import MODES, ResizeRanges, resize, sample_resize, scaled_size
 
-_PUBLISHED_SCALE = 4.0  # the resize ranges are meant for this scale
+SCALE = 4.0  # clean side / small side; the resize ranges are meant for it
 
 
 @dataclass(frozen=True)
-class SecondOrder:
+class Ranges:
     """Every range and probability of the recipe."""
 
     blur1: KernelRanges
@@ -40,7 +39,7 @@ class SecondOrder:
     sinc_chance: float = 0.8  # of the last sinc filter
 
 
-LIGHT = SecondOrder(
+RANGES = Ranges(
     blur1=KernelRanges(sigma=(0.2, 1.5), generalized_beta=(0.5, 2.0), plateau_beta=(1.0, 1.5)),
     resize1=ResizeRanges(chances=(0.2, 0.7, 0.1), factor=(0.3, 1.5)),
     noise1=NoiseRanges(gaussian=0.5, sigma=(1, 15), poisson=(0.05, 2.0)),
@@ -52,17 +51,6 @@ LIGHT = SecondOrder(
     resize2=ResizeRanges(chances=(0.3, 0.4, 0.3), factor=(0.6, 1.2)),
     noise2=NoiseRanges(gaussian=0.5, sigma=(1, 12), poisson=(0.05, 1.0)),
     jpeg2=(60, 100),
-)
-FULL = SecondOrder(
-    blur1=KernelRanges(sigma=(0.2, 3.0)),
-    resize1=ResizeRanges(chances=(0.2, 0.7, 0.1), factor=(0.15, 1.5)),
-    noise1=NoiseRanges(gaussian=0.5, sigma=(1, 30), poisson=(0.05, 3.0)),
-    jpeg1=(30, 95),
-    blur2=KernelRanges(sigma=(0.2, 1.5)),
-    blur2_chance=0.8,
-    resize2=ResizeRanges(chances=(0.3, 0.4, 0.3), factor=(0.3, 1.2)),
-    noise2=NoiseRanges(gaussian=0.5, sigma=(1, 25), poisson=(0.05, 2.5)),
-    jpeg2=(30, 95),
 )
 
 
@@ -87,22 +75,14 @@ class SmallPhoto:
 def degrade_small(
     clean: torch.Tensor,
     generator: torch.Generator,
-    preset: SecondOrder = LIGHT,
-    scale: float = 4.0,
     params: Sequence[Mapping[str, Any]] | None = None,
 ) -> tuple[torch.Tensor, list[dict[str, Any]]]:
-    """`clean` (B,3,H,W) in [0,1] made `scale` times smaller and poor, then enlarged back to (B,3,H,W), 8-bit.
+    """`clean` (B,3,H,W) in [0,1] made 4 times smaller and poor, then enlarged back to (B,3,H,W), 8-bit.
 
-    The parameters of each photo are the fields of `SmallPhoto`. `scale` is 1 to 4; below 4 the resize ranges
-    narrow in proportion, so that a photo that keeps its size also keeps most of its detail.
-    With `params`, one dict a photo as an earlier call returned them, nothing is drawn but noise.
-    Raises ValueError for another scale.
+    The parameters of each photo are the fields of `SmallPhoto`. With `params`, one dict a photo as an earlier
+    call returned them, nothing is drawn but noise.
     """
-    if not 1 <= scale <= 4:
-        raise ValueError(f"scale is {scale}; give a number from 1 to 4")
-    photos = draw_or_read(
-        SmallPhoto, lambda stream: sample_photo(stream, preset, scale), generator, len(clean), params
-    )
+    photos = draw_or_read(SmallPhoto, sample_photo, generator, len(clean), params)
     clean = clean.to(working_dtype(clean.device))
     blurred = filter_each(clean, draw_kernels([photo.blur1 for photo in photos], clean.device))
     # Each photo has its own size between the first and the last resize, hence one at a time.
@@ -111,21 +91,21 @@ def degrade_small(
     return round_to_8_bit(large).float(), [asdict(photo) for photo in photos]
 
 
-def sample_photo(stream: random.Random, preset: SecondOrder, scale: float) -> SmallPhoto:
+def sample_photo(stream: random.Random) -> SmallPhoto:
     """Draw all parameters of one photo."""
     return SmallPhoto(
-        scale=scale,
-        blur1=sample_kernel(stream, preset.blur1),
-        resize1=sample_resize(stream, _narrowed(preset.resize1, scale)),
-        noise1=sample_noise(stream, preset.noise1),
-        jpeg1=stream.randint(*preset.jpeg1),
-        blur2=sample_kernel(stream, preset.blur2) if stream.random() < preset.blur2_chance else None,
-        resize2=sample_resize(stream, _narrowed(preset.resize2, scale)),
-        noise2=sample_noise(stream, preset.noise2),
+        scale=SCALE,
+        blur1=sample_kernel(stream, RANGES.blur1),
+        resize1=sample_resize(stream, RANGES.resize1),
+        noise1=sample_noise(stream, RANGES.noise1),
+        jpeg1=stream.randint(*RANGES.jpeg1),
+        blur2=sample_kernel(stream, RANGES.blur2) if stream.random() < RANGES.blur2_chance else None,
+        resize2=sample_resize(stream, RANGES.resize2),
+        noise2=sample_noise(stream, RANGES.noise2),
         sinc_first=stream.random() < 0.5,
         resize3=stream.choice(MODES),
-        sinc=sample_sinc(stream) if stream.random() < preset.sinc_chance else None,
-        jpeg2=stream.randint(*preset.jpeg2),
+        sinc=sample_sinc(stream) if stream.random() < RANGES.sinc_chance else None,
+        jpeg2=stream.randint(*RANGES.jpeg2),
     )
 
 
@@ -153,9 +133,3 @@ def _blurred(image: torch.Tensor, kernel: Kernel | None) -> torch.Tensor:
     if kernel is None:
         return image
     return filter_each(image, draw_kernels([kernel], image.device))
-
-
-def _narrowed(ranges: ResizeRanges, scale: float) -> ResizeRanges:
-    low, high = ranges.factor
-    share = math.log(scale) / math.log(_PUBLISHED_SCALE)
-    return ResizeRanges(ranges.chances, (low**share, high**share))

@@ -1,7 +1,7 @@
-"""Colour fixes: give a restored image the colours of the photo it came from.
+"""Colour fix: give a restored image the colours of the photo it came from.
 
 Safe where the damage does not shift colours (low resolution, blur, noise, JPEG). Not for haze or low light,
-where the reference's low frequencies are the damage. Both as in StableSR (https://arxiv.org/abs/2305.07015).
+where the reference's low frequencies are the damage. As in StableSR (https://arxiv.org/abs/2305.07015).
 """
 
 from __future__ import annotations
@@ -31,22 +31,6 @@ def wavelet_color_fix(image: torch.Tensor, reference: torch.Tensor, levels: int 
     for level in range(levels):
         low = _blur(low, 2**level)
     return image + low
-
-
-def mean_std_color_fix(image: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """Each image's channels shifted and scaled to the reference's mean and standard deviation (AdaIN).
-
-    Args:
-        image, reference: (B,C,H,W) of the same size, nominally in [0,1].
-
-    Returns:
-        (B,C,H,W), not clamped.
-    """
-    _check_same_shape(image, reference)
-    deviation, mean = torch.std_mean(image, dim=(-2, -1), correction=0, keepdim=True)
-    wanted_deviation, wanted_mean = torch.std_mean(reference, dim=(-2, -1), correction=0, keepdim=True)
-    # A flat channel has no contrast to scale: the floor keeps its rounding noise from being blown up.
-    return (image - mean) * (wanted_deviation / deviation.clamp_min(1e-3)) + wanted_mean
 
 
 def _blur(x: torch.Tensor, reach: int) -> torch.Tensor:

@@ -18,12 +18,6 @@ def psnr(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return -10 * (a.float() - b.float()).square().flatten(1).mean(dim=1).log10()
 
 
-def psnr_y(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """PSNR in dB of the BT.601 luma of RGB images, as tables of super-resolution report it."""
-    _check_same_shape(a, b)
-    return psnr(luma(a), luma(b))
-
-
 def luma(image: torch.Tensor) -> torch.Tensor:
     """(B,3,H,W) RGB in [0,1] -> (B,1,H,W) BT.601 Y in [16/255, 235/255] (studio range, as in MATLAB)."""
     if image.dim() != 4 or image.shape[1] != 3:

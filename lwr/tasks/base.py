@@ -1,15 +1,22 @@
-"""What a task is: one frozen record of how a photo goes bad, how people say so, and what adapter mends it."""
+"""What a task is: one frozen record of how a photo goes bad, how people say so, and what adapter restores it.
+
+Task files import nothing heavy at their top, so that `lwr tasks` and `lwr route` answer at once: torch and
+`lwr.degrade` are imported inside the function that degrades.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 # (B,3,H,W) in [0,1], generator -> (degraded (B,3,H,W) in [0,1], one JSON-able dict of parameters per photo).
 # It may also take `params`, dicts that an earlier call returned, to make that degradation again, and `depth`,
 # a `lwr.degrade.depth.Depth`; the dataset's builder looks for these names.
-Degradation = Callable[..., tuple[torch.Tensor, list[dict[str, Any]]]]
+Degradation: TypeAlias = "Callable[..., tuple[torch.Tensor, list[dict[str, Any]]]]"
 
 
 @dataclass(frozen=True)
@@ -44,5 +51,5 @@ class Task:
     default_scale: float  # output side / input side when the user names none
     color_fix: Literal["wavelet", "none"]  # "none" where the input's colours are the defect (haze, low light)
     formation: str = ""  # how the photo goes bad: equations and sources, Markdown, for dataset cards
-    default_fidelity: float | None = None  # None: the prior's; 1 where the look is not what is missing
+    default_fidelity: float | None = None  # None: the prior's; 1 where sharpness is not what is missing
     adapter: str = "embedded"  # "embedded", or "REPO@REVISION" on the Hub

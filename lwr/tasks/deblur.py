@@ -1,23 +1,27 @@
 """Task "deblur"."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from lwr.degrade.depth import Depth, random_depth
-from lwr.degrade.exposure import expose
 from lwr.tasks.base import Task, Vocabulary, phrases
+
+if TYPE_CHECKING:
+    import torch
+
+    from lwr.degrade.depth import Depth
 
 
 def degrade(
     clean: torch.Tensor,
     generator: torch.Generator,
     params: Sequence[Mapping[str, Any]] | None = None,
-    depth: Depth = random_depth,
+    depth: Depth | None = None,
 ) -> tuple[torch.Tensor, list[dict[str, Any]]]:
-    """Blur `clean` (B, 3, H, W) in [0, 1] by camera shake (6 of 10) or defocus,
-    with sensor noise; same shape."""
+    """Blur `clean` (B,3,H,W) in [0,1] by camera shake (6 of 10) or defocus, with sensor noise; same shape."""
+    from lwr.degrade.exposure import expose
+
     return expose(clean, generator, params, depth)
 
 

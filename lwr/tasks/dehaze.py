@@ -1,22 +1,27 @@
 """Task "dehaze"."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from lwr.degrade.depth import Depth, random_depth
-from lwr.degrade.haze import haze_photos
 from lwr.tasks.base import Task, Vocabulary, phrases
+
+if TYPE_CHECKING:
+    import torch
+
+    from lwr.degrade.depth import Depth
 
 
 def degrade(
     clean: torch.Tensor,
     generator: torch.Generator,
     params: Sequence[Mapping[str, Any]] | None = None,
-    depth: Depth = random_depth,
+    depth: Depth | None = None,
 ) -> tuple[torch.Tensor, list[dict[str, Any]]]:
-    """Veil `clean` (B, 3, H, W) in [0, 1] by haze of random depth, density and colour; 8-bit, same shape."""
+    """Veil `clean` (B,3,H,W) in [0,1] by haze of random depth, density and colour; 8-bit, same shape."""
+    from lwr.degrade.haze import haze_photos
+
     return haze_photos(clean, generator, params, depth)
 
 

@@ -1,26 +1,23 @@
 """Task "super-resolution"."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from lwr.degrade.second_order import FULL, LIGHT, degrade_small
 from lwr.tasks.base import Task, Vocabulary, phrases
+
+if TYPE_CHECKING:
+    import torch
 
 
 def degrade(
     clean: torch.Tensor, generator: torch.Generator, params: Sequence[Mapping[str, Any]] | None = None
 ) -> tuple[torch.Tensor, list[dict[str, Any]]]:
-    """Degrade `clean` (B, 3, H, W) in [0, 1] to a mildly poor photo of a quarter the side, enlarged back."""
-    return degrade_small(clean, generator, LIGHT, 4.0, params)
+    """Degrade `clean` (B,3,H,W) in [0,1] to a mildly poor photo of a quarter the side, enlarged back."""
+    from lwr.degrade.second_order import degrade_small
 
-
-def degrade_full(
-    clean: torch.Tensor, generator: torch.Generator, params: Sequence[Mapping[str, Any]] | None = None
-) -> tuple[torch.Tensor, list[dict[str, Any]]]:
-    """As `degrade`, with the full, much harsher ranges of Real-ESRGAN."""
-    return degrade_small(clean, generator, FULL, 4.0, params)
+    return degrade_small(clean, generator, params)
 
 
 _PICTURES = phrases(
