@@ -114,7 +114,7 @@ class Ray(Engine):
             import ray.data
         except ImportError as error:
             raise DatasetError(
-                "--engine ray needs Ray: pip install -r training/requirements-ray.txt."
+                "--engine ray needs Ray: pip install -e .[ray]."
             ) from error
         import lwr
         import training
