@@ -20,7 +20,7 @@ except ImportError:
 
 import gradio as gr
 
-from lwr.models.prior import PriorError
+from lwr.loading.priors import PriorError
 from lwr.prompt import route
 from lwr.restore import MAX_OUTPUT_PIXELS, Restored, RestoreError, Restorer
 from lwr.tasks import TASKS

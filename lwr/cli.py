@@ -77,7 +77,7 @@ def restore(
     """Restore photos; each is written beside its input as NAME.restored.png unless --out says otherwise."""
     from lwr.loading.adapter import Adapter, AdapterError
     from lwr.loading.hub import HubError
-    from lwr.models.prior import PriorError
+    from lwr.loading.priors import PriorError
     from lwr.restore import RestoreError, Restorer
 
     _without_bars()

@@ -1,14 +1,16 @@
-"""What a request asks for, checked and with its gaps filled: everything that decides the pixels."""
+"""What a caller asks of one photo, and what it resolves to: everything that decides the pixels."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from lwr.models.network import Words
-from lwr.models.prior import Prior
-from lwr.prompt.router import route
+from lwr.models.config import TextConditioning
+from lwr.prompt import route
 from lwr.tasks import TASKS
+
+if TYPE_CHECKING:  # the command line lists the options without loading a model
+    from lwr.models.prior import Prior
 
 MAX_SCALE = 4.0
 MAX_OUTPUT_PIXELS = 64_000_000
@@ -19,6 +21,114 @@ N = TypeVar("N", int, float)
 
 class RestoreError(ValueError):
     """A request that cannot be carried out; one sentence: what is wrong, and what would work."""
+
+
+def _option(default: Any, help_text: str) -> Any:
+    """A field of Request, with its text in `--help`."""
+    return field(default=default, metadata={"help": help_text})
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a caller asks of one photo; None = left open. Python, command line, page and API all make one."""
+
+    prompt: str = _option("", 'what is wrong, such as "remove the haze"')
+    # a name, or {name: strength}
+    task: str | Mapping[str, float] | None = _option(None, "name of a task instead of, or above, the prompt")
+    scale: float | None = _option(None, "output side / input side, 1 to 4 [default: by task]")
+    steps: int | None = _option(None, "sampling steps; embedded: only below fidelity 0.5 [default: by prior]")
+    fidelity: float | None = _option(
+        None, "1 has the least error, 0.5 is the sharpest, 0 the decoder's own picture [default: by task]"
+    )
+    seed: int = _option(0, "same seed, same pixels")
+    guidance: float | None = _option(
+        None, "towards --positive, away from --negative; 1 is none [default: by prior]"
+    )
+    positive: str | None = _option(None, "text that a Stable Diffusion prior is guided towards")
+    negative: str | None = _option(None, "text that it is guided away from")
+
+    @classmethod
+    def of(cls, prompt: "str | Request" = "", **options: Any) -> "Request":
+        """A sentence and other fields by name, or a Request as it is; RestoreError for an unknown field."""
+        if isinstance(prompt, Request) and not options:
+            return prompt
+        known = [one.name for one in fields(cls)]
+        for name in options:
+            if name not in known or isinstance(prompt, Request):
+                raise RestoreError(f"There is no option {name!r} here: use {', '.join(known)}.")
+        return cls(prompt, **options)
+
+    def resolve(self, prior: "Prior", source: str, tile: int) -> "Settings":
+        """The settings without adapters, for a prior from `source`; RestoreError says what is bad."""
+        tasks, prompt_scale = self._tasks()
+        text = self._text(prior)
+        return Settings(
+            tasks=tasks,
+            scale=self._scale(tasks, prompt_scale),
+            steps=self._steps(prior),
+            fidelity=self._fidelity(tasks, prior),
+            seed=_checked("seed", self.seed, (0, 2**63 - 1), "a whole number from 0 to 2^63 - 1", int),
+            prior=source,
+            adapters={},
+            tile=tile,
+            precision=str(prior.unet.dtype).removeprefix("torch."),
+            positive=text.positive,
+            negative=text.negative,
+            guidance=text.guidance,
+        )
+
+    def _tasks(self) -> tuple[dict[str, float], float | None]:
+        """({task: strength}, the scale that the prompt names or None)."""
+        if self.task is not None and self.task != "auto":
+            tasks = {self.task: 1.0} if isinstance(self.task, str) else dict(self.task)
+            tasks = {name: _strength(name, strength) for name, strength in tasks.items()}
+            if tasks:
+                return tasks, route(self.prompt).scale if self.prompt else None
+        found = route(self.prompt)
+        if not found.understood:
+            raise RestoreError(found.message)
+        return found.tasks, found.scale
+
+    def _scale(self, tasks: Mapping[str, float], prompt_scale: float | None) -> float:
+        scale = next((s for s in (self.scale, prompt_scale) if s is not None), None)
+        scale = max(TASKS[name].default_scale for name in tasks) if scale is None else scale
+        return _checked("scale", scale, (1, MAX_SCALE), f"1 (keep the size) to {MAX_SCALE:g}")
+
+    def _steps(self, prior: "Prior") -> int:
+        most, usual = prior.config.start_timestep, max(4, prior.config.default_steps)
+        steps = prior.config.default_steps if self.steps is None else self.steps
+        use = f"a whole number from 1 to {most}; 1 to {usual} is usual"
+        return _checked("number of steps", steps, (1, most), use, int)
+
+    def _fidelity(self, tasks: Mapping[str, float], prior: "Prior") -> float:
+        fidelity, usual = self.fidelity, prior.config.default_fidelity
+        if fidelity is None:
+            wanted = (TASKS[name].default_fidelity for name in tasks)
+            fidelity = min(usual if one is None else one for one in wanted)
+        use = "0 (the model's own picture) to 1 (least error)"
+        return _checked("fidelity", fidelity, (0, 1), use)
+
+    def _text(self, prior: "Prior") -> TextConditioning:
+        """The UNet's text; RestoreError when a text of the caller's own would make no difference."""
+        usual = prior.config.text
+        guidance = usual.guidance if self.guidance is None else self.guidance
+        use = f"1 (none) to {MAX_GUIDANCE:g}; 7 is usual"
+        guidance = _checked("guidance", guidance, (1, MAX_GUIDANCE), use)
+        for side, text in (("positive", self.positive), ("negative", self.negative)):
+            if not isinstance(text, str | None):
+                raise RestoreError(f"The {side} words are {text!r}: use a text.")
+        asked = TextConditioning(
+            usual.positive if self.positive is None else self.positive,
+            usual.negative if self.negative is None else self.negative,
+            guidance,
+        )
+        if asked != usual and (usual.positive is None or not prior.reads_text):
+            kind = "follows the tasks alone" if usual.positive is None else "knows the empty text alone"
+            raise RestoreError(
+                f"The model {prior.config.id} {kind}: leave out guidance, positive and negative, which are "
+                "for priors like sd-2.1-base."
+            )
+        return asked
 
 
 @dataclass(frozen=True)
@@ -34,86 +144,14 @@ class Settings:
     adapters: dict[str, str]  # task name -> id@version, or REPO@REVISION of one from the Hub
     tile: int  # pixels; photos up to TILE_SLACK times its area pass whole
     precision: str = "float32"  # of the weights; chosen when the Restorer is loaded, like the tile
-    positive: str | None = None  # what the UNet is told; None = the instructions of the tasks
+    positive: str | None = None  # text that conditions the UNet; None = the instructions of the tasks
     negative: str = ""
     guidance: float = 1.0
 
     @property
-    def words(self) -> Words:
-        """What the UNet is told."""
-        return Words(self.positive, self.negative, self.guidance)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a caller said; None = left open."""
-
-    prompt: str = ""
-    task: str | Mapping[str, float] | None = None
-    scale: float | None = None
-    steps: int | None = None
-    fidelity: float | None = None
-    seed: int = 0
-    guidance: float | None = None
-    positive: str | None = None
-    negative: str | None = None
-
-    def resolve(self, prior: Prior, name: str, tile: int) -> Settings:
-        """The settings without adapters, for a prior of that name; RestoreError says what is bad."""
-        facts = prior.config
-        tasks, asked_scale = _tasks(self.prompt, self.task)
-        scale = next((s for s in (self.scale, asked_scale) if s is not None), None)
-        scale = max(TASKS[name].default_scale for name in tasks) if scale is None else scale
-        scale = _checked("scale", scale, (1, MAX_SCALE), f"1 (keep the size) to {MAX_SCALE:g}")
-        steps = facts.default_steps if self.steps is None else self.steps
-        usual = (
-            f"a whole number from 1 to {facts.start_timestep}; 1 to {max(4, facts.default_steps)} is usual"
-        )
-        steps = _checked("number of steps", steps, (1, facts.start_timestep), usual, int)
-        fidelity = self.fidelity
-        if fidelity is None:
-            wanted = [TASKS[name].default_fidelity for name in tasks]
-            fidelity = min(facts.default_fidelity if one is None else one for one in wanted)
-        fidelity = _checked("fidelity", fidelity, (0, 1), "0 (the model's own picture) to 1 (the exactest)")
-        seed = _checked("seed", self.seed, (0, 2**63 - 1), "a whole number from 0 to 2^63 - 1", int)
-        words = self._words(prior)
-        precision = str(prior.unet.dtype).removeprefix("torch.")
-        return Settings(
-            tasks,
-            scale,
-            steps,
-            fidelity,
-            seed,
-            name,
-            {},
-            tile,
-            precision,
-            words.positive,
-            words.negative,
-            words.guidance,
-        )
-
-    def _words(self, prior: Prior) -> Words:
-        """What the UNet is told; RestoreError when words of one's own would make no difference."""
-        usual = Words.of(prior.config)
-        guidance = usual.guidance if self.guidance is None else self.guidance
-        use = f"1 (none) to {MAX_GUIDANCE:g}; 7 is usual"
-        guidance = _checked("guidance", guidance, (1, MAX_GUIDANCE), use)
-        for side, text in (("positive", self.positive), ("negative", self.negative)):
-            if not isinstance(text, str | None):
-                raise RestoreError(f"The {side} words are {text!r}: use a text.")
-        words = Words(
-            usual.positive if self.positive is None else self.positive,
-            usual.negative if self.negative is None else self.negative,
-            guidance,
-        )
-        if words != usual and (usual.positive is None or not prior.reads_text):
-            kind = "follows the tasks alone" if usual.positive is None else "knows the empty text alone"
-            raise RestoreError(
-                f"The model {prior.config.id} {kind}: leave out guidance, positive and negative, which are "
-                "for priors like sd-2.1-base."
-            )
-        return words
+    def text(self) -> TextConditioning:
+        """What conditions the UNet."""
+        return TextConditioning(self.positive, self.negative, self.guidance)
 
 
 def output_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
@@ -130,28 +168,19 @@ def output_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
 def pass_size(size: tuple[int, int], least: int) -> tuple[int, int]:
     """(H, W) at which a photo passes a prior that wants a short side of `least` pixels or more.
 
-    Only as far as the long side stays within twice that: a strip does not become a wall.
+    Only as far as the long side stays within twice that: a strip does not become a square.
     """
     factor = max(1.0, min(least / min(size), 2 * least / max(size)))
     return tuple(max(1, round(side * factor)) for side in size)
 
 
-def _tasks(prompt: str, task: str | Mapping[str, float] | None) -> tuple[dict[str, float], float | None]:
-    """({task: strength}, the scale that the prompt names or None)."""
-    if task is not None and task != "auto":
-        tasks = {task: 1.0} if isinstance(task, str) else dict(task)
-        for name, strength in tasks.items():
-            if name not in TASKS:
-                near = get_close_matches(name, TASKS, 1, 0.5)
-                hint = f"; did you mean {near[0]}?" if near else "."
-                raise RestoreError(f"There is no task {name!r}: use {', '.join(TASKS)}{hint}")
-            tasks[name] = _checked(f"strength of {name}", strength, (0, 1), "0 to 1")
-        if tasks:
-            return tasks, route(prompt).scale if prompt else None
-    found = route(prompt)
-    if not found.understood:
-        raise RestoreError(found.message)
-    return found.tasks, found.scale
+def _strength(name: str, strength: object) -> float:
+    """A known task's strength; RestoreError names the nearest task for one that is unknown."""
+    if name not in TASKS:
+        near = get_close_matches(name, TASKS, 1, 0.5)
+        hint = f"; did you mean {near[0]}?" if near else "."
+        raise RestoreError(f"There is no task {name!r}: use {', '.join(TASKS)}{hint}")
+    return _checked(f"strength of {name}", strength, (0, 1), "0 to 1")
 
 
 def _checked(name: str, value: object, limits: tuple[float, float], use: str, kind: type[N] = float) -> N:

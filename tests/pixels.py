@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from lwr.images.files import load, resize, to_pil
-from lwr.models.network import load_network
-from lwr.models.prior import EMBEDDED
+from lwr.loading.load import load_network
+from lwr.loading.priors import EMBEDDED
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
 

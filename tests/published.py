@@ -10,7 +10,7 @@ from huggingface_hub import HfApi, constants
 from PIL import Image
 
 from lwr.loading.adapter import MEMORY, Adapter, load_adapter, save_adapter
-from lwr.models.prior import EMBEDDED
+from lwr.loading.priors import EMBEDDED
 from training.publish import main
 
 TOKEN = "hf_alice"

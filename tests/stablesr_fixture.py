@@ -7,9 +7,9 @@ import zlib
 from pathlib import Path
 
 import torch
+from lwr.models.decoder import decode_wrapped, encode_features
 from safetensors.torch import save_file
 
-from lwr.models.decoder import decode_wrapped, encode_features
 from lwr.models.network import RestorationNetwork
 from lwr.stablesr.convert import build_network
 from training.benchmarks.random_stablesr import TINY, random_weights, shapes

@@ -11,7 +11,8 @@ import pytest
 from huggingface_hub import ModelCard
 
 from lwr.loading.adapter import load_adapter
-from lwr.models.prior import EMBEDDED, PriorConfig
+from lwr.loading.priors import EMBEDDED
+from lwr.models.config import PriorConfig
 from lwr.tasks import TASKS
 from training.publishing.cards import TEMPLATES, Measured, adapter_card, prior_card, space_card
 from training.publishing.names import Names

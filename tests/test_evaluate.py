@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 
 from lwr.images import files as images
 from lwr.images.metrics import psnr
-from lwr.models.prior import EMBEDDED
+from lwr.loading.priors import EMBEDDED
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
 from training.data.photos import Photo

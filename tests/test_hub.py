@@ -26,7 +26,7 @@ from published import OWNER, TOKEN, forget, other_network, photo, publish
 from lwr.loading.adapter import MEMORY, Adapter, AdapterError, AdapterMemory
 from lwr.loading.adapter_choice import AdapterChoice
 from lwr.loading.hub import DamagedError, HubError, Pin, fetch
-from lwr.models.prior import EMBEDDED, PriorError
+from lwr.loading.priors import EMBEDDED, PriorError
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
 

@@ -19,11 +19,12 @@ from lwr.loading.adapter import (
     AdapterMetadata,
     Attachment,
     load_adapter,
-    new_pair,
     save_adapter,
 )
-from lwr.models.network import RestorationNetwork, load_network
-from lwr.models.prior import EMBEDDED
+from lwr.loading.load import load_network
+from lwr.loading.priors import EMBEDDED
+from lwr.models.lora import new_pair
+from lwr.models.network import RestorationNetwork
 from lwr.models.sampling import add_noise, levels, sample, split, timesteps
 from lwr.tasks import TASKS
 

@@ -24,11 +24,13 @@ from tiny_priors import as_on_the_hub, tiny_sd
 from typer.testing import CliRunner
 
 from lwr.cli import app
-from lwr.loading.adapter import Adapter, AdapterError, AdapterMetadata, new_pair, save_adapter, target_modules
+from lwr.loading.adapter import Adapter, AdapterError, AdapterMetadata, save_adapter
+from lwr.loading.load import load_network
 from lwr.loading.locate import locate, prior_config_of
 from lwr.loading.memory import Needs, measure, plan_memory
-from lwr.models.network import Words, load_network
-from lwr.models.prior import NEGATIVE, POSITIVE, PRIORS, PriorError
+from lwr.loading.priors import NEGATIVE, POSITIVE, PRIORS, PriorError
+from lwr.models.config import TextConditioning
+from lwr.models.lora import new_pair, target_modules
 from lwr.restore import Restored, RestoreError, Restorer
 from lwr.stablesr.convert import convert
 from training.benchmarks.random_stablesr import TINY, write
@@ -116,9 +118,9 @@ def test_words_and_guidance_steer(sd: Restorer) -> None:
 def test_guidance_is_the_papers_formula(sd: Restorer) -> None:
     network, latent = sd.network, torch.randn(1, 4, 8, 16, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        good, bad = (network.context({}, Words(text)) for text in ("good", "bad"))
+        good, bad = (network.context({}, TextConditioning(text)) for text in ("good", "bad"))
         alone = [network.predict(latent, 400, latent, context) for context in (good, bad)]
-        both = network.context({}, Words("good", "bad", 5.0))
+        both = network.context({}, TextConditioning("good", "bad", 5.0))
         guided = network.predict(latent, 400, latent, both, 5.0)
     torch.testing.assert_close(guided, alone[1] + 5 * (alone[0] - alone[1]))
 

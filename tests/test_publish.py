@@ -19,7 +19,7 @@ from PIL import Image
 from published import OWNER, TOKEN, forget, other_network, photo, publish, tags
 from served import ROOT, running_app
 
-from lwr.models.prior import EMBEDDED
+from lwr.loading.priors import EMBEDDED
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
 from training.publish import main

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from lwr.models.decoder import TwoWayConv2d
 from toy_runs import shipped_start
 
-from lwr.models.decoder import ControllableFeatureWrapping, TwoWayConv2d
+from lwr.models.cfw import ControllableFeatureWrapping
 from lwr.models.network import RestorationNetwork
 from training.config import Config
 from training.create import create_network

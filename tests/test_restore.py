@@ -13,7 +13,7 @@ from PIL import Image
 
 from lwr.images.files import ImageError, load, resize, to_pil
 from lwr.loading.adapter import load_adapter
-from lwr.models.prior import EMBEDDED, PriorError
+from lwr.loading.priors import EMBEDDED, PriorError
 from lwr.models.tiling import seam_lines, seam_score
 from lwr.restore import OVERLAP, Restored, RestoreError, Restorer
 from lwr.tasks import TASKS

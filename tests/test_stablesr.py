@@ -17,6 +17,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from lwr.models.decoder import decode_wrapped, encode_features
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from stablesr_fixture import HEAD, OUTPUTS, checkpoint, outputs
@@ -24,8 +25,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 from lwr.cli import app
-from lwr.models.decoder import decode_wrapped, encode_features
-from lwr.models.network import load_network
+from lwr.loading.load import load_network
 from lwr.restore import Restorer
 from lwr.stablesr.checkpoint import read_checkpoint
 from lwr.stablesr.convert import StableSRError, build_network, convert

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from toy_runs import ROOT, contents, finished, toy
 
-from lwr.models.network import load_network
+from lwr.loading.load import load_network
 from training import checkpoint
 from training.checkpoint import TrainingError, recover, write_folder
 from training.loop import train

@@ -26,7 +26,7 @@ from toy_runs import (
     train_until,
 )
 
-from lwr.models.network import load_network
+from lwr.loading.load import load_network
 from training import loop, run
 from training.checkpoint import TrainingError
 from training.config import Config

@@ -12,7 +12,7 @@ from tiny_priors import tiny_sd
 from toy_runs import TOY, sample_photos
 
 from lwr.loading.adapter import load_adapter
-from lwr.models.network import load_network
+from lwr.loading.load import load_network
 from lwr.restore import Restorer
 from training.checkpoint import TrainingError
 from training.checks import check

@@ -11,7 +11,8 @@ import torch
 from toy_runs import ADVERSARIAL, differing, log, sample_photos, shipped_start, toy
 
 from lwr.loading.adapter import load_adapter
-from lwr.models.network import RestorationNetwork, load_network
+from lwr.loading.load import load_network
+from lwr.models.network import RestorationNetwork
 from training import loop, presets
 from training.config import Config
 from training.data.crops import CropSampler

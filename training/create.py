@@ -8,14 +8,13 @@ import json
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from lwr.models.decoder import WrappingConfig
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from lwr.models.decoder import WrappingConfig
-from lwr.models.encoder import EncoderConfig
-from lwr.models.network import NetworkConfig, RestorationNetwork
-from lwr.models.prior import Prior, PriorConfig
-from lwr.models.sft import SFTConfig
+from lwr.models.config import EncoderConfig, NetworkConfig, PriorConfig, SFTConfig
+from lwr.models.network import RestorationNetwork
+from lwr.models.prior import Prior
 from training.config import Config
 
 TEXT_LENGTH = 16

@@ -7,13 +7,12 @@ UNet they shrink with it.
 from dataclasses import replace
 
 import torch
-
-from lwr.loading.locate import ModelSource, locate, prior_config_of
 from lwr.models.decoder import WrappingConfig
-from lwr.models.encoder import EncoderConfig
-from lwr.models.network import NetworkConfig, RestorationNetwork
-from lwr.models.prior import load_prior
-from lwr.models.sft import SFTConfig
+
+from lwr.loading.load import load_prior
+from lwr.loading.locate import ModelSource, locate, prior_config_of
+from lwr.models.config import EncoderConfig, NetworkConfig, SFTConfig
+from lwr.models.network import RestorationNetwork
 from training.config import Config
 
 # What new parts want of their prior: StableSR's start, and the empty text that they are trained with.

@@ -23,7 +23,7 @@ import torch
 
 from lwr.loading.adapter import Adapter, AdapterError
 from lwr.loading.hub import HubError
-from lwr.models.prior import PriorError
+from lwr.loading.priors import PriorError
 from lwr.restore import RestoreError, Restorer
 from training.data.shards import Skipped
 from training.evaluation import report

@@ -19,7 +19,7 @@ from diffusers.training_utils import EMAModel
 from safetensors import SafetensorError
 
 from lwr.loading.adapter import AdapterError
-from lwr.models.prior import PriorError
+from lwr.loading.priors import PriorError
 from training.checkpoint import TrainingError, recover, write_folder
 from training.checks import check, check_machine
 from training.config import Config

@@ -17,7 +17,7 @@ from pathlib import Path
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-from lwr.models.prior import EMBEDDED
+from lwr.loading.priors import EMBEDDED
 from lwr.tasks import TASKS
 from training.publishing import content
 from training.publishing.content import Publication

@@ -90,7 +90,7 @@ def main() -> None:
     if dry:
         print(json.dumps(dataclasses.asdict(config), indent=2), flush=True)
     from lwr.loading.adapter import AdapterError
-    from lwr.models.prior import PriorError
+    from lwr.loading.priors import PriorError
     from training.checkpoint import TrainingError
     from training.checks import check
     from training.loop import train  # torch and accelerate load only when the command line is right

@@ -14,7 +14,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from lwr.models.network import load_network
+from lwr.loading.load import load_network
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
 from training.config import Config

@@ -1,7 +1,6 @@
 """One task's LoRA: PEFT's folder format, folded into the weights of the network that runs it.
 
-Folding (W + sum of strength * scaling * B A) makes an adapted network as fast as the plain one, lets several
-adapters share one pass, and undoes exactly: `detach` puts the original tensors back, bit for bit.
+Folding undoes exactly: `detach` puts the original tensors back, bit for bit.
 """
 
 import hashlib
@@ -18,10 +17,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from lwr.loading.hub import HubError, Pin, fetch, is_repo
+from lwr.models.lora import Pair, folded
 
 PEFT_PREFIX = "base_model.model."
 WEIGHTS = "adapter_model.safetensors"
-FACTS = "adapter.json"
+METADATA = "adapter.json"
 CONFIG = "adapter_config.json"
 FORMAT_VERSION = 1
 CACHE_BYTES = 256_000_000  # of adapters from the Hub that stay in memory; one of ours takes 4 MB
@@ -36,7 +36,7 @@ class AdapterMetadata:
     prior_revision: str
     rank: int  # of most pairs; a pair's own rank is in its shape
     alpha: float
-    version: str = "0.3.0"
+    version: str
     sha256: str = ""  # of the weights file
     format_version: int = FORMAT_VERSION
 
@@ -52,10 +52,10 @@ class AdapterError(ValueError):
 
 @dataclass(frozen=True)
 class Adapter:
-    """Facts and LoRA pairs: `pairs[module name] = (A, B)`."""
+    """Metadata and LoRA pairs: `pairs[module name] = (A, B)`."""
 
     metadata: AdapterMetadata
-    pairs: Mapping[str, tuple[torch.Tensor, torch.Tensor]]
+    pairs: Mapping[str, Pair]
     source: str = ""  # "NAMESPACE/NAME@REVISION" that it came from; "" = a folder
     notes: tuple[str, ...] = ()  # for the user, such as that there was no network
     newer: str | None = None  # "NAMESPACE/NAME@vX.Y.Z", a later version than the one that was asked for
@@ -66,7 +66,7 @@ class Adapter:
     ) -> "Adapter":
         """The adapter of a Hub repository: downloaded once, verified, kept in memory for the next caller.
 
-        `revision` is a version tag, a branch (resolved to its commit, which `source` and `notes` tell) or a
+        `revision` is a version tag, a branch (resolved to its commit, which `source` and `notes` name) or a
         commit. `task` and the id `prior` are what it must be made for, if given. Raises HubError when it
         cannot be had and AdapterError when it is not what it should be.
         """
@@ -98,35 +98,6 @@ class Adapter:
         """Memory that its tensors take."""
         return sum(a.nbytes + b.nbytes for a, b in self.pairs.values())
 
-    def deltas(self) -> dict[str, torch.Tensor]:
-        """Weight name -> scaling * B A, in the weight's own shape."""
-        return {
-            f"{name}.weight": self.metadata.scaling * product(a, b) for name, (a, b) in self.pairs.items()
-        }
-
-
-def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """B A for a linear layer (r,in), (out,r) or a convolution (r,in,k,k), (out,r,1,1); differentiable."""
-    return (b.flatten(1) @ a.flatten(1)).view(b.shape[0], *a.shape[1:])
-
-
-def target_modules(network: nn.Module, prefixes: Sequence[str]) -> dict[str, nn.Conv2d | nn.Linear]:
-    """Every ungrouped convolution and linear layer under the named parts of the network."""
-    return {
-        name: module
-        for name, module in network.named_modules()
-        if name.startswith(tuple(f"{prefix}." for prefix in prefixes))
-        and (isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1))
-    }
-
-
-def new_pair(module: nn.Conv2d | nn.Linear, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """A random and B zero, as in Hu et al. 2021: a new adapter changes nothing."""
-    weight = module.weight
-    a = torch.empty(rank, *weight.shape[1:])
-    nn.init.kaiming_uniform_(a, a=5**0.5)
-    return a, torch.zeros(weight.shape[0], rank, *([1] * (weight.dim() - 2)))
-
 
 def save_adapter(adapter: Adapter, folder: Path) -> Path:
     """Write PEFT's adapter_config.json and adapter_model.safetensors (half precision) plus adapter.json."""
@@ -137,7 +108,7 @@ def save_adapter(adapter: Adapter, folder: Path) -> Path:
         tensors[f"{PEFT_PREFIX}{name}.lora_B.weight"] = b.half().contiguous()
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     metadata = {**asdict(adapter.metadata), "sha256": _sha256(folder / WEIGHTS)}
-    (folder / FACTS).write_text(json.dumps(metadata, indent=2) + "\n")
+    (folder / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
     ranks = {
         name: a.shape[0] for name, (a, _) in adapter.pairs.items() if a.shape[0] != adapter.metadata.rank
     }
@@ -163,17 +134,19 @@ def load_adapter(folder: Path, task: str | None = None, prior: str | None = None
 
     AdapterError says what is wrong.
     """
-    for name in (FACTS, WEIGHTS):
+    for name in (METADATA, WEIGHTS):
         if not (folder / name).exists():
             what = f"The adapter for {task!r} is not complete" if task else f"{folder} is no adapter"
             raise AdapterError(f"{what}: {folder / name} is missing.")
     try:
-        metadata = AdapterMetadata(**json.loads((folder / FACTS).read_text()))
+        metadata = AdapterMetadata(**json.loads((folder / METADATA).read_text()))
     except (ValueError, TypeError) as error:  # no JSON, or not these fields
-        raise AdapterError(f"{folder / FACTS} is damaged ({error}): fetch the adapter again.") from error
+        raise AdapterError(f"{folder / METADATA} is damaged ({error}): fetch the adapter again.") from error
     _check(metadata, str(folder), task, prior)
     if metadata.sha256 != _sha256(folder / WEIGHTS):
-        raise AdapterError(f"{folder / WEIGHTS} is damaged (its hash differs from {FACTS}): fetch it again.")
+        raise AdapterError(
+            f"{folder / WEIGHTS} is damaged (its hash differs from {METADATA}): fetch it again."
+        )
     try:
         tensors = load_file(folder / WEIGHTS)
         names = {key.removeprefix(PEFT_PREFIX).rsplit(".lora_", 1)[0] for key in tensors}
@@ -198,14 +171,14 @@ def _check(metadata: AdapterMetadata, source: str, task: str | None, prior: str 
         )
 
 
-def _pair(tensors: Mapping[str, torch.Tensor], name: str) -> tuple[torch.Tensor, torch.Tensor]:
+def _pair(tensors: Mapping[str, torch.Tensor], name: str) -> Pair:
     a, b = (tensors[f"{PEFT_PREFIX}{name}.lora_{side}.weight"].float() for side in "AB")
     return a, b
 
 
 def _fetched(pin: Pin) -> Adapter:
     """The adapter of a repository as it is today, from the Hub or the cache on disk."""
-    found = fetch(pin, (FACTS, WEIGHTS, CONFIG))
+    found = fetch(pin, (METADATA, WEIGHTS, CONFIG))
     adapter = load_adapter(found.folder)
     newer = found.newer if found.newer and _replaces(found.newer, adapter.metadata) else None
     return replace(adapter, source=found.name, notes=found.notes, newer=newer)
@@ -214,8 +187,8 @@ def _fetched(pin: Pin) -> Adapter:
 def _replaces(name: str, metadata: AdapterMetadata) -> bool:
     """Whether the published adapter `name` is for the same network and task."""
     try:
-        folder = fetch(Pin.parse(name), (FACTS,)).folder
-        other = json.loads((folder / FACTS).read_text())
+        folder = fetch(Pin.parse(name), (METADATA,)).folder
+        other = json.loads((folder / METADATA).read_text())
     except (HubError, OSError, ValueError):
         return False
     return all(other.get(key) == getattr(metadata, key) for key in ("task", "prior", "prior_revision"))
@@ -267,25 +240,26 @@ class Attachment:
 
     @torch.no_grad()
     def attach(self, adapters: Sequence[Adapter], strengths: Sequence[float]) -> None:
-        """Make the network W + sum_i strength_i * delta_i; replaces what was attached before.
+        """Fold these adapters in, instead of those before; AdapterError when one is of other shapes.
 
-        Adds up in float32 and in the order of the tasks' names, so that the order of a sentence is the same.
+        Adds up in the order of the tasks' names, so that the order of a sentence makes no difference.
         """
         self.detach()
         parameters = dict(self.network.named_parameters())  # offloading replaces them now and then
-        folded: dict[str, torch.Tensor] = {}
         pairs = sorted(zip(adapters, strengths, strict=True), key=lambda pair: pair[0].metadata.task)
-        for adapter, strength in pairs:
-            for name, (a, b) in adapter.pairs.items():
-                weight = _weight(parameters, f"{name}.weight", a, b, adapter.metadata)
-                before = folded.get(f"{name}.weight", weight).float().flatten(1)
-                a, b = (x.flatten(1).to(weight.device) for x in (a, b))
-                total = torch.addmm(before, b, a, alpha=strength * adapter.metadata.scaling)
-                folded[f"{name}.weight"] = total.view(weight.shape)
-        for name, total in folded.items():
+        factors = [(one.pairs, strength * one.metadata.scaling) for one, strength in pairs]
+        try:
+            weights = folded(parameters, factors)
+        except KeyError as error:
+            tasks = " and ".join(repr(one.metadata.task) for one, _ in pairs)
+            raise AdapterError(
+                f"The adapter for {tasks} does not fit this network at {error.args[0]}: "
+                f"it was made for another version of the prior {pairs[0][0].metadata.prior!r}."
+            ) from error
+        for name, weight in weights.items():
             parameter = parameters[name]
             self.originals[name] = parameter.data
-            parameter.data = total.to(parameter.dtype)
+            parameter.data = weight.to(parameter.dtype)
 
     @torch.no_grad()
     def detach(self) -> None:
@@ -294,23 +268,6 @@ class Attachment:
         for name, original in self.originals.items():
             parameters[name].data = original
         self.originals = {}
-
-
-def _weight(
-    parameters: Mapping[str, nn.Parameter],
-    name: str,
-    a: torch.Tensor,
-    b: torch.Tensor,
-    metadata: AdapterMetadata,
-) -> torch.Tensor:
-    """The weight that a pair belongs to; AdapterError when its shape is another."""
-    weight = parameters.get(name)
-    if weight is None or weight.shape != (b.shape[0], *a.shape[1:]):
-        raise AdapterError(
-            f"The adapter for {metadata.task!r} does not fit this network at {name}: "
-            f"it was made for another version of the prior {metadata.prior!r}."
-        )
-    return weight
 
 
 def _sha256(path: Path) -> str:

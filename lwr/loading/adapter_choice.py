@@ -1,4 +1,4 @@
-"""Which adapter mends a task: one that a caller gave, the pinned one on the Hub, or the one that shipped."""
+"""Which adapter a task takes: one that a caller gave, the pinned one on the Hub, or the one that shipped."""
 
 import json
 import time
@@ -8,7 +8,8 @@ from pathlib import Path
 
 from lwr.loading.adapter import Adapter, AdapterError, load_adapter
 from lwr.loading.hub import DamagedError, HubError
-from lwr.models.prior import EMBEDDED, PriorConfig
+from lwr.loading.priors import EMBEDDED
+from lwr.models.config import PriorConfig
 
 HUB_PAUSE = 60.0  # seconds before an unreachable Hub is asked again, while a shipped adapter stands in
 
@@ -73,11 +74,11 @@ class AdapterChoice:
 
     def check_revision(self, adapter: Adapter) -> None:
         """AdapterError when the adapter was trained on another revision of the prior."""
-        facts = adapter.metadata
-        if facts.prior_revision != self.prior.revision:
+        metadata = adapter.metadata
+        if metadata.prior_revision != self.prior.revision:
             raise AdapterError(
-                f"The adapter {adapter.name} was trained on {facts.prior}@{facts.prior_revision}, and this "
-                f"network is {self.prior.id}@{self.prior.revision}: use a version that was made for it."
+                f"The adapter {adapter.name} was trained on {metadata.prior}@{metadata.prior_revision}, and "
+                f"this network is {self.prior.id}@{self.prior.revision}: use a version that was made for it."
             )
 
     def _shipped_folder(self, task: str) -> Path:

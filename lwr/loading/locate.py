@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from lwr.loading.hub import HubError, Pin, fetch, is_repo
-from lwr.models.prior import (
+from lwr.loading.priors import (
     COMPONENTS,
     EMBEDDED,
     PRIORS,
@@ -167,6 +167,6 @@ def _weights(stems: dict[str, str], ending: str) -> Sequence[str]:
     return [f"{n}/{stem}{more}" for n, stem in stems.items() for more in (f".{ending}", f"-*-of-*.{ending}")]
 
 
-def prior_config_of(located: ModelSource) -> PriorConfig:
-    """The facts of the prior at this place."""
-    return located.config or read_prior_config(located.folder)
+def prior_config_of(source: ModelSource) -> PriorConfig:
+    """The config of the prior at this place."""
+    return source.config or read_prior_config(source.folder)

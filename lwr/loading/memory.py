@@ -11,18 +11,18 @@ from pathlib import Path
 
 import torch
 
+from lwr.loading.load import PARTS, PICTURE_PARTS, check_components, read_network_config
 from lwr.loading.locate import ModelSource, prior_config_of
+from lwr.loading.priors import COMPONENTS, PriorError
 from lwr.loading.streaming import count, weight_files
-from lwr.models.network import PARTS, read_config
-from lwr.models.prior import COMPONENTS, check_components
+from lwr.models.config import NetworkConfig
 from lwr.models.tiled import OVERLAP, TILE_SLACK
-from lwr.request import RestoreError
 
 LIBRARIES = 1_130_000_000  # bytes of Python, torch and the rest
 MAX_TILE = 2048  # pixels
 LEAST_TILE = 2 * OVERLAP
-# Working memory, bytes a pixel, measured by training.benchmarks.speed and training.benchmarks.stable_diffusion, rounded up.
-CHAIN_BYTES = 3000  # the embedded network in float32
+# Working memory, bytes a pixel, rounded up, as training.benchmarks.{speed,stable_diffusion} measure it.
+REFINER_BYTES = 3000  # the embedded network in float32
 CHANNEL_BYTES = 36  # a channel of the VAE's finest level, in float32
 SMALL = 500_000_000  # weights of fewer bytes are not weighed against what is free
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -33,9 +33,9 @@ class Needs:
     """What a network is made of: numbers of weights, and working bytes a pixel of a tile."""
 
     sampler: int  # text encoder, UNet, encoder and SFT
-    pictures: int  # VAE and CFW, which stay float32 in float16
+    pictures: int  # VAE, CFW and refiner, which stay float32 in float16
     pixel_bytes: int  # at 4 bytes a number
-    chain: bool  # CFW's chain is small and wants its weights at hand
+    refined: bool  # the embedded kind, which is small: it is not offloaded
 
     def weights(self, precision: torch.dtype) -> int:
         """Bytes of all weights."""
@@ -57,33 +57,33 @@ class Plan:
 
 
 def picture_precision(precision: torch.dtype) -> torch.dtype:
-    """What VAE and CFW run in: float16 cannot hold their activations."""
+    """What VAE, CFW and refiner run in: float16 cannot hold their activations."""
     return torch.float32 if precision == torch.float16 else precision
 
 
 def plan_memory(
-    located: ModelSource, device: torch.device, memory_gb: float | None = None, precision: str = "auto"
+    source: ModelSource, device: torch.device, memory_gb: float | None = None, precision: str = "auto"
 ) -> Plan:
-    """The best plan within `memory_gb`, or within what is free. RestoreError when there is none.
+    """The best plan within `memory_gb`, or within what is free. PriorError when there is none.
 
     Tried first with tiles as large as the prior was trained on, then with smaller ones; each time in this
     order: the device's usual precision (float32 on a CPU, half on a GPU for a large network), bfloat16, and
     on a GPU offloading. The embedded network takes larger tiles, too, where `memory_gb` allows it.
     """
     if precision not in ("auto", *PRECISIONS):
-        raise RestoreError(f"The precision is {precision!r}: use auto, {', '.join(PRECISIONS)}.")
+        raise PriorError(f"The precision is {precision!r}: use auto, {', '.join(PRECISIONS)}.")
     if not isinstance(memory_gb, int | float | None):
-        raise RestoreError(f"The memory is {memory_gb!r}: use a number of gigabytes.")
-    needs, facts = measure(located), prior_config_of(located)
+        raise PriorError(f"The memory is {memory_gb!r}: use a number of gigabytes.")
+    needs, prior = measure(source), prior_config_of(source)
     wanted = _precisions(precision, device, needs)
     if memory_gb is None and needs.weights(wanted[0]) < SMALL:
-        return Plan(wanted[0], facts.tile, False, _peak(needs, wanted[0], facts.tile, False))
+        return Plan(wanted[0], prior.tile, False, _peak(needs, wanted[0], prior.tile, False))
     budget = memory_gb * 1e9 if memory_gb is not None else _free(device)
-    largest = MAX_TILE if needs.chain and memory_gb is not None else facts.tile
+    largest = MAX_TILE if needs.refined and memory_gb is not None else prior.tile
     ways = [
         (kind, offload) for offload in (False, True) for kind in wanted if not offload or device.type != "cpu"
     ]
-    for least in (min(facts.tile, largest), LEAST_TILE):
+    for least in (min(prior.tile, largest), LEAST_TILE):
         for kind, offload in ways:
             room = budget - _peak(needs, kind, 0, offload)
             pixels = max(0.0, room) / needs.pixel(kind) / TILE_SLACK
@@ -92,24 +92,23 @@ def plan_memory(
                 return Plan(kind, tile, offload, _peak(needs, kind, tile, offload))
     enough = min(_peak(needs, kind, LEAST_TILE, offload) for kind, offload in ways) / 1e9 + 0.05
     there = f"{memory_gb:g} GB of memory is" if memory_gb is not None else f"{budget / 1e9:.1f} GB free is"
-    raise RestoreError(f"{there} too little: this needs at least {enough:.1f} (model {located.name}).")
+    raise PriorError(f"{there} too little: this needs at least {enough:.1f} (model {source.name}).")
 
 
-def measure(located: ModelSource) -> Needs:
+def measure(source: ModelSource) -> Needs:
     """What the network at this place is made of, without loading it."""
-    check_components(located.folder)
-    counts = {name: _numbers(located.folder / name) for name in COMPONENTS}
-    parts = dict.fromkeys(PARTS, 0)
-    config = read_config(located.parts) if located.parts else None
-    if config and config.encoder:
-        parts = {name: count(located.parts / f"{name}.safetensors") for name in PARTS}
-    chain = config is not None and bool(config.wrapping.chain)
-    channels = json.loads((located.folder / "vae" / "config.json").read_text())["block_out_channels"][0]
+    check_components(source.folder)
+    counts = {name: _numbers(source.folder / name) for name in COMPONENTS}
+    config = read_network_config(source.parts) if source.parts else NetworkConfig()
+    made = {name for name in PARTS if getattr(config, name) is not None and config.encoder is not None}
+    parts = {name: count(source.parts / f"{name}.safetensors") if name in made else 0 for name in PARTS}
+    refined = config.refiner is not None
+    channels = json.loads((source.folder / "vae" / "config.json").read_text())["block_out_channels"][0]
     return Needs(
         sampler=counts["text_encoder"] + counts["unet"] + parts["encoder"] + parts["sft"],
-        pictures=counts["vae"] + parts["wrapping"],
-        pixel_bytes=CHAIN_BYTES if chain else CHANNEL_BYTES * channels,
-        chain=chain,
+        pictures=counts["vae"] + sum(parts[name] for name in PICTURE_PARTS),
+        pixel_bytes=REFINER_BYTES if refined else CHANNEL_BYTES * channels,
+        refined=refined,
     )
 
 
@@ -117,7 +116,7 @@ def _precisions(precision: str, device: torch.device, needs: Needs) -> list[torc
     """Precisions to try, the best first."""
     if precision != "auto":
         return [PRECISIONS[precision]]
-    if needs.chain or needs.weights(torch.float32) < SMALL:
+    if needs.refined or needs.weights(torch.float32) < SMALL:
         return [torch.float32]
     if device.type == "cpu":
         return [torch.float32, torch.bfloat16]

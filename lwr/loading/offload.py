@@ -16,13 +16,9 @@ class Offload:
 
     def __init__(self, network: RestorationNetwork, device: torch.device) -> None:
         """ImportError when accelerate is not installed."""
-        from diffusers.pipelines import pipeline_utils  # takes seconds, and few need it
+        import accelerate.hooks  # only here: it takes seconds, and few need it
 
-        self.network, self.device = network, device
-        # lwr itself imports no accelerate: this is the one that diffusers found
-        self.accelerate = getattr(pipeline_utils, "accelerate", None)
-        if self.accelerate is None:
-            raise ImportError("accelerate is not installed")
+        self.network, self.device, self.accelerate = network, device, accelerate
         network.prior.work_device = device
         self._engage()
 

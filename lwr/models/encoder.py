@@ -1,34 +1,17 @@
 """StableSR's time-aware encoder (Wang et al. 2024, section 3.1), shared by all tasks.
 
 It reads the latent of the degraded photo and the timestep, and gives one feature map per UNet level;
-`modulate` puts them into the UNet. Public StableSR: width 256, multipliers (1,1,2,2), two blocks a level,
+sft.py puts them into the UNet. Public StableSR: width 256, multipliers (1,1,2,2), two blocks a level,
 output 256.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-
-@dataclass(frozen=True)
-class EncoderConfig:
-    """Sizes of the time-aware encoder; one entry of `multipliers` per UNet level."""
-
-    latent_channels: int = 4
-    width: int = 256
-    multipliers: tuple[int, ...] = (1, 1, 2, 2)
-    blocks: int = 2  # residual blocks a level
-    attention_levels: tuple[int, ...] = (
-        0,
-        1,
-        2,
-    )  # self-attention after each block of these levels and the middle
-    heads: int = 4
-    out_channels: int = 256  # channels of every output feature
-    groups: int = 32  # of every GroupNorm
+from lwr.models.config import EncoderConfig
 
 
 class TimeAwareEncoder(nn.Module):

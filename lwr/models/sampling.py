@@ -21,32 +21,27 @@ def sample(
     lq_latent: torch.Tensor,
     scheduler: DDIMScheduler,
     schedule: Sequence[int],
-    noise: torch.Tensor,
-    on_step: Callable[[int], None] | None = None,
+    noise: Callable[[torch.Size], torch.Tensor],
     eta: float = 0.0,
-    fresh_noise: Callable[[], torch.Tensor] | None = None,
 ) -> torch.Tensor:
-    """DDIM (Song et al. 2021, eq. 12 and 16) from the noised LQ latent to a clean latent.
+    """DDIM (Song et al. 2021, eq. 12 and 16) from the noised LQ latent (B,C,h,w) to a clean latent.
 
-    `lq_latent`, `noise`: (B,C,h,w). `schedule`: falling timesteps; the last step lands on the clean latent.
-    `on_step(i)` is called after step i and may raise to stop. `eta` 0 is deterministic; 1 adds as much of
-    `fresh_noise()` (B,C,h,w) between steps as DDPM does, which is StableSR's own way.
+    `schedule`: falling timesteps; the last step lands on the clean latent. `noise(shape)` gives standard
+    normal numbers. `eta` 0 is deterministic; 1 adds as much fresh noise between steps as DDPM does, which is
+    StableSR's own way. (diffusers' DDIMScheduler.step takes no uneven timesteps, and ends at timestep 0.)
     """
-    latent = add_noise(scheduler, lq_latent, noise, schedule[0])
-    for index, (now, after) in enumerate(zip(schedule, [*schedule[1:], None], strict=True)):
+    latent = add_noise(scheduler, lq_latent, noise(lq_latent.shape), schedule[0])
+    for now, after in zip(schedule, [*schedule[1:], None], strict=True):
         clean, epsilon = split(scheduler, latent, predict(latent, now), now)
         if after is None:
-            latent = clean
-        else:
-            signal, sigma = levels(scheduler, after)
-            fresh = eta * fresh_share(scheduler, now, after)
-            kept = (sigma**2 - fresh**2) ** 0.5 if fresh else sigma
-            latent = signal * clean + kept * epsilon
-            if fresh:
-                latent = latent + fresh * fresh_noise()
-        if on_step is not None:
-            on_step(index)
-    return latent
+            return clean
+        signal, sigma = levels(scheduler, after)
+        fresh = eta * fresh_share(scheduler, now, after)
+        kept = (sigma**2 - fresh**2) ** 0.5 if fresh else sigma
+        latent = signal * clean + kept * epsilon
+        if fresh:
+            latent = latent + fresh * noise(latent.shape)
+    raise ValueError("The schedule holds no timestep.")
 
 
 def fresh_share(scheduler: DDIMScheduler, now: int, after: int) -> float:

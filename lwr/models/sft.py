@@ -8,22 +8,13 @@ with gamma and beta read from the encoder feature of the same UNet level.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
 from torch import nn
 
-
-@dataclass(frozen=True)
-class SFTConfig:
-    """Sizes of the SFT layers."""
-
-    feature_channels: int = 256  # of the encoder's features
-    hidden: int = 128
-    groups: int = 32
-    residual: bool = False  # the variant formula above, zero-initialised
+from lwr.models.config import SFTConfig
 
 
 class SpatialFeatureTransform(nn.Module):

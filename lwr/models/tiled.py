@@ -1,55 +1,102 @@
-"""How a large photo passes through the network piece by piece."""
+"""How a large photo passes through a network: the same methods, tile by tile, blended without seams."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 
-from lwr.models.network import Encoded
-from lwr.models.tiling import blend
+from lwr.models.config import TextConditioning
+from lwr.models.network import Encoded, OnePass, RestorationNetwork
+from lwr.models.tiling import blend, tile_grid
 
 OVERLAP = 128  # pixels that neighbouring tiles share
 TILE_SLACK = 1.5  # a photo up to this many times a tile's area passes whole
+T = TypeVar("T")
 
 
-class Tiles:
-    """The pieces of one photo; every blend of them is Gaussian-weighted."""
+class TiledNetwork(OnePass):
+    """A network for photos (1,3,H,W) of one size, however large; `count` tiles, or 1 if it passes whole."""
 
-    def __init__(self, photo: torch.Tensor, tile: int, factor: int) -> None:
-        height, width = photo.shape[-2:]
-        self.tile, self.factor = tile, factor
-        self.whole = height * width <= TILE_SLACK * tile * tile
-        stride = tile - OVERLAP
-        self.count = 1 if self.whole else _pieces(height, tile, stride) * _pieces(width, tile, stride)
+    def __init__(
+        self,
+        network: RestorationNetwork,
+        size: tuple[int, int],
+        tile: int,
+        after_tile: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`size` (H, W); `tile` in pixels, above OVERLAP, a multiple of the network's.
 
-    def encode(self, photo: torch.Tensor, encode: Callable[[torch.Tensor], Encoded]) -> torch.Tensor:
-        """(1,3,H,W) -> the blended LQ latent (1,C,H/f,W/f)."""
-        return blend(photo, lambda x: encode(x).latent, self.tile, OVERLAP, scale=1 / self.factor)
+        `after_tile(what)` is called once a tile is encoded, sampled or decoded, and may raise to stop.
+        """
+        self.network, self.prior, self.after_tile = network, network.prior, after_tile
+        self.tile, self.factor = tile, network.prior.latent_factor
+        whole = size[0] * size[1] <= TILE_SLACK * tile * tile
+        self.count = 1 if whole else len(tile_grid(*size, tile, OVERLAP))
+
+    def encode(self, photo: torch.Tensor) -> Encoded:
+        """See OnePass; in tiles the features are left out, and made again when a tile is decoded."""
+        if self.count == 1:
+            return self._counted("encoding", self.network.encode)(photo)
+        encode = self._counted("encoding", lambda x: self.network.encode(x).latent)
+        return Encoded(photo, blend(photo, encode, self.tile, OVERLAP, scale=1 / self.factor), [])
+
+    def context(self, instructions: Mapping[str, float], text: TextConditioning) -> torch.Tensor:
+        """See OnePass."""
+        return self.network.context(instructions, text)
 
     def predict(
-        self, latent: torch.Tensor, lq_latent: torch.Tensor, step: Callable[..., torch.Tensor]
-    ) -> torch.Tensor:
-        """The UNet's output for the whole latent."""
-        both = torch.cat([latent, lq_latent], 1)
-        return blend(both, lambda x: step(*x.chunk(2, 1)), self.tile // self.factor, OVERLAP // self.factor)
-
-    def decode(
         self,
         latent: torch.Tensor,
-        photo: torch.Tensor,
-        encode: Callable[[torch.Tensor], Encoded],
-        decode: Callable[[torch.Tensor, Encoded], torch.Tensor],
+        timestep: int | torch.Tensor,
+        lq_latent: torch.Tensor,
+        context: torch.Tensor,
+        guidance: float = 1.0,
     ) -> torch.Tensor:
-        """The decoded photo; each tile's encoder features are made again instead of kept."""
-        channels, factor = latent.shape[1], self.factor
-        packed = torch.cat([latent, F.pixel_unshuffle(photo, factor)], 1)
+        """See OnePass."""
 
-        def piece(x: torch.Tensor) -> torch.Tensor:
-            pixels = F.pixel_shuffle(x[:, channels:], factor)
-            return decode(x[:, :channels], encode(pixels))
+        def predict(both: torch.Tensor) -> torch.Tensor:
+            noisy, degraded = both.chunk(2, 1)
+            return self.network.predict(noisy, timestep, degraded, context, guidance)
 
-        return blend(packed, piece, self.tile // factor, OVERLAP // factor, scale=factor)
+        return self._blend_latent(torch.cat([latent, lq_latent], 1), self._counted("restoring", predict))
 
+    def decode(self, latent: torch.Tensor, encoded: Encoded, fidelity: float) -> torch.Tensor:
+        """See OnePass."""
+        network, channels, factor = self.network, latent.shape[1], self.factor
+        if self.count == 1:
+            return self._counted("decoding", network.decode)(latent, encoded, fidelity)
 
-def _pieces(size: int, tile: int, stride: int) -> int:
-    return 1 if size <= tile else -(-(size - tile) // stride) + 1
+        def decode(packed: torch.Tensor) -> torch.Tensor:
+            photo = F.pixel_shuffle(packed[:, channels:], factor)
+            return network.decode(packed[:, :channels], network.encode(photo), fidelity)
+
+        packed = torch.cat([latent, F.pixel_unshuffle(encoded.photo, factor)], 1)
+        return self._blend_latent(packed, self._counted("decoding", decode), scale=factor)
+
+    def refine(self, photo: torch.Tensor, fidelity: float) -> torch.Tensor:
+        """See OnePass."""
+        refine = self._counted("restoring", lambda x: self.network.refine(x, fidelity))
+        return refine(photo) if self.count == 1 else blend(photo, refine, self.tile, OVERLAP)
+
+    def needs_sampler(self, fidelity: float) -> bool:
+        """See OnePass."""
+        return self.network.needs_sampler(fidelity)
+
+    def _blend_latent(
+        self, x: torch.Tensor, function: Callable[[torch.Tensor], torch.Tensor], scale: int = 1
+    ) -> torch.Tensor:
+        """`function` on x (1,C,h,w), which has a latent's resolution."""
+        if self.count == 1:
+            return function(x)
+        return blend(x, function, self.tile // self.factor, OVERLAP // self.factor, scale=scale)
+
+    def _counted(self, what: str, function: Callable[..., T]) -> Callable[..., T]:
+        """`function`, which reports each call once it is done."""
+
+        def run(*arguments: object) -> T:
+            result = function(*arguments)
+            self.after_tile(what)
+            return result
+
+        return run

@@ -1,33 +1,32 @@
 """Public StableSR checkpoints -> our folder format: `python -m lwr convert stablesr CKPT [CFW_CKPT] OUT`.
 
-Sizes are read from the checkpoint's own keys. Three facts stand in no key: channels per attention head of the
-UNet, heads of the time-aware encoder (4 in every public checkpoint), and the prediction type (the 768 model
-predicts v).
+Sizes are read from the checkpoint's own keys. Three things stand in no key: channels per attention head of
+the UNet, heads of the time-aware encoder (4 in every public checkpoint), and the prediction type (the 768
+model predicts v).
 
 StableSR was trained with the empty text only, and a checkpoint holds no tokenizer. So of its text encoder we
 keep what it says about the empty text: the folder's text encoder gives exactly that for every sentence.
 """
 
-import json
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from lwr.loading.locate import PARTS_CONFIG
-from lwr.models.network import PARTS, NetworkConfig, RestorationNetwork
-from lwr.models.prior import COMPONENTS, Prior, PriorConfig
+from lwr.loading.save import save_network
+from lwr.models.config import NetworkConfig, PriorConfig
+from lwr.models.network import RestorationNetwork
+from lwr.models.prior import Prior
 from lwr.stablesr import keys
 from lwr.stablesr.checkpoint import StableSRError, Tensors, read_checkpoint
 from lwr.stablesr.sizes import (
@@ -41,14 +40,11 @@ from lwr.stablesr.sizes import (
 
 Prediction = Literal["epsilon", "v_prediction"]
 Reshape = Callable[[str, torch.Tensor], torch.Tensor]  # (our name, the checkpoint's tensor) -> ours
-FACTS = PriorConfig(
+PRIOR = PriorConfig(
     id="stablesr", revision="converted", default_steps=50, positive="", eta=1.0, least_side=512
 )
-TRAINED_WITH = (
-    "start_timestep",
-    "eta",
-    "default_fidelity",
-)  # what the parts want of any prior they are put on
+# What the parts want of any prior that they are put on.
+TRAINED_WITH = ("start_timestep", "eta", "default_fidelity")
 SCHEDULE = {  # of Stable Diffusion
     "beta_schedule": "scaled_linear",
     "beta_start": 0.00085,
@@ -64,12 +60,12 @@ LISTED = 8  # keys named in one sentence
 def convert(
     checkpoint: Path,
     out: Path,
-    wrapping: Path | None = None,
+    cfw: Path | None = None,
     half: bool = False,
     head_channels: int = 64,
     prediction: Prediction = "epsilon",
 ) -> list[str]:
-    """Convert a checkpoint, and the separate CFW checkpoint `wrapping` if given, into the folder `out`.
+    """Convert a checkpoint, and the separate CFW checkpoint `cfw` if given, into the folder `out`.
 
     `out` must be new or empty. Keeps the checkpoint's precision unless `half`.
     Returns remarks for the user, one sentence each.
@@ -78,14 +74,14 @@ def convert(
     if os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir())):
         raise StableSRError(f"{out} exists already: give a new or an empty folder.")
     tensors = read_checkpoint(checkpoint)
-    if wrapping is not None:
-        tensors |= first_stage(read_checkpoint(wrapping), wrapping)
+    if cfw is not None:
+        tensors |= first_stage(read_checkpoint(cfw), cfw)
     network = build_network(tensors, str(checkpoint), head_channels, prediction)
     partial, place = None, out.absolute()
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{place.name[:32]}.", dir=place.parent))
-        _save(network.half() if half else network, partial)
+        save_network(network.half() if half else network, partial, half=False)
         out.mkdir(exist_ok=True)
         for item in list(partial.iterdir()):
             item.rename(out / item.name)
@@ -120,10 +116,11 @@ def build_network(
     network = _empty_network(filling, head_channels, prediction)
     unet, config = network.prior.unet, network.config
     filling.fill(unet, keys.unet_keys(unet))
-    filling.fill(network.prior.vae, keys.vae_keys(len(config.wrapping.channels)))
+    filling.fill(network.prior.vae, keys.vae_keys(len(network.prior.vae.config.block_out_channels)))
     filling.fill(network.encoder, keys.encoder_keys(config.encoder), _heads_last(config))
     filling.fill(network.sft, keys.sft_keys(unet))
-    filling.fill(network.wrapping, keys.wrapping_keys)
+    if network.cfw is not None:
+        filling.fill(network.cfw, keys.cfw_keys)
     filling.check()
     return network.eval().requires_grad_(False)
 
@@ -139,18 +136,18 @@ def _empty_network(filling: "_Filling", head_channels: int, prediction: Predicti
         raise StableSRError(f"The channels per attention head are {head_channels}: use 64, or what it has.")
     try:
         config = network_config(tensors, name)
-        facts = FACTS if config.wrapping.levels else replace(FACTS, default_fidelity=0.0)
+        prior_config = PRIOR if config.cfw else replace(PRIOR, default_fidelity=0.0)
         if prediction == "v_prediction":  # the model for 768 pixels
-            facts = replace(facts, tile=768, least_side=768)
-        kept = {name: getattr(facts, name) for name in TRAINED_WITH}
-        config = replace(config, id=facts.id, tasks=(TASK,), facts=kept, prediction=prediction)
+            prior_config = replace(prior_config, tile=768, least_side=768)
+        kept = {name: getattr(prior_config, name) for name in TRAINED_WITH}
+        config = replace(config, id=prior_config.id, tasks=(TASK,), prior_config=kept, prediction=prediction)
         with torch.device("meta"):
             unet = UNet2DConditionModel(**unet_config(tensors, name, head_channels))
             vae = AutoencoderKL(**vae_config(tensors, name))
         text = _text_encoder(filling, unet.config.cross_attention_dim)
         scheduler = DDIMScheduler(**SCHEDULE, prediction_type=prediction)
         with torch.device("meta"):
-            return RestorationNetwork(Prior(vae, unet, scheduler, text, _tokenizer(), facts), config)
+            return RestorationNetwork(Prior(vae, unet, scheduler, text, _tokenizer(), prior_config), config)
     except StableSRError:
         raise
     except (ValueError, IndexError, RuntimeError) as error:  # a module's own complaint about sizes
@@ -280,28 +277,14 @@ def _tokenizer() -> CLIPTokenizer:
     return CLIPTokenizer(vocab=vocab, merges=[], model_max_length=TEXT_LENGTH, pad_token="!")
 
 
-def _save(network: RestorationNetwork, folder: Path) -> None:
-    """The layout of `RestorationNetwork.save`, in the network's own precision."""
-    prior = network.prior
-    for name in COMPONENTS:
-        getattr(prior, name).save_pretrained(folder / name)
-    prior.scheduler.save_pretrained(folder / "scheduler")
-    prior.tokenizer.save_pretrained(folder / "tokenizer")
-    prior.config.save(folder)
-    for part in PARTS:
-        state = {name: value.contiguous() for name, value in getattr(network, part).state_dict().items()}
-        save_file(state, folder / f"{part}.safetensors")
-    (folder / PARTS_CONFIG).write_text(json.dumps(asdict(network.config), indent=2) + "\n")
-
-
 def _remarks(tensors: Tensors, network: RestorationNetwork) -> list[str]:
     remarks = []
     if text_layers(tensors) == 0:
         remarks.append(
-            "The checkpoint has no text encoder (cond_stage_model.*): the network is told nothing at all "
+            "The checkpoint has no text encoder (cond_stage_model.*): the network is conditioned on zeros "
             "instead of the empty text that it was trained with, so results will differ from StableSR's."
         )
-    if not network.config.wrapping.levels:
+    if network.config.cfw is None:
         remarks.append(
             "The checkpoint has no CFW layers: fidelity has no effect; give the CFW checkpoint as well."
         )

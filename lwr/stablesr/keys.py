@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from diffusers import UNet2DConditionModel
 
-from lwr.models.encoder import EncoderConfig
+from lwr.models.config import EncoderConfig
 from lwr.models.sft import residual_blocks
 
 UNET = "model.diffusion_model."
@@ -79,9 +79,8 @@ _TEXT = {
 
 def unet_keys(unet: UNet2DConditionModel) -> KeyOf:
     """Keys of diffusers' UNet."""
-    per_level = (
-        unet.config.layers_per_block + 1
-    )  # blocks of one level, its downsampling or last up block included
+    # blocks of one level, its downsampling or last up block included
+    per_level = unet.config.layers_per_block + 1
 
     def key(name: str) -> str:
         part, _, rest = name.partition(".")
@@ -160,7 +159,7 @@ def vae_keys(levels: int) -> KeyOf:
     return key
 
 
-def wrapping_keys(name: str) -> str:
+def cfw_keys(name: str) -> str:
     """Key of a parameter of our ControllableFeatureWrapping."""
     _, level, part, rest = name.split(".", 3)
     layer = f"{VAE}decoder.fusion_layer_{level}."

@@ -6,10 +6,7 @@ from typing import Any
 
 from transformers import CLIPTextConfig
 
-from lwr.models.decoder import WrappingConfig
-from lwr.models.encoder import EncoderConfig
-from lwr.models.network import NetworkConfig
-from lwr.models.sft import SFTConfig
+from lwr.models.config import CFWConfig, EncoderConfig, NetworkConfig, SFTConfig
 from lwr.stablesr.checkpoint import StableSRError, Tensors
 from lwr.stablesr.keys import ENCODER, TEXT, UNET, VAE
 
@@ -41,7 +38,7 @@ def network_config(tensors: Tensors, name: str) -> NetworkConfig:
     )
     hidden, feature_channels = shapes[f"{UNET}input_blocks.1.0.spade.mlp_shared.0.weight"][:2]
     sft = SFTConfig(feature_channels=feature_channels, hidden=hidden, groups=32, residual=False)
-    return NetworkConfig(encoder, sft, _wrapping_config(tensors, shapes))
+    return NetworkConfig(encoder, sft, _cfw_config(tensors, shapes))
 
 
 def unet_config(tensors: Tensors, name: str, head_channels: int) -> dict[str, Any]:
@@ -127,20 +124,19 @@ class _Shapes:
         return tuple(self.tensors[key].shape)
 
 
-def _wrapping_config(tensors: Tensors, shapes: _Shapes) -> WrappingConfig:
+def _cfw_config(tensors: Tensors, shapes: _Shapes) -> CFWConfig | None:
     pattern = rf"{re.escape(VAE)}decoder\.fusion_layer_(\d+)\."
     found = sorted({int(match[1]) for key in tensors if (match := re.match(pattern, key))})
-    widths = _vae_widths(tensors, shapes)
     if not found:
-        return WrappingConfig(channels=widths, levels=())
+        return None
     if lacking := [f"{VAE}decoder.fusion_layer_{n}.*" for n in (1, 2) if n not in found]:
         raise StableSRError(
             f"{shapes.name} has only a part of its CFW layers; keys: {len(lacking)} missing "
             f"({', '.join(lacking)}). Nothing was converted."
         )
     first = f"{VAE}decoder.fusion_layer_{found[0]}.encode_enc_2."
-    return WrappingConfig(
-        channels=widths,
+    return CFWConfig(
+        channels=_vae_widths(tensors, shapes),
         levels=tuple(found),
         dense_blocks=_count(tensors, rf"{re.escape(first)}(\d+)\."),
         growth=shapes[f"{first}0.rdb1.conv1.weight"][0],

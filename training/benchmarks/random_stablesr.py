@@ -12,11 +12,13 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from lwr.models.decoder import WrappingConfig
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from lwr.models.decoder import ControllableFeatureWrapping, WrappingConfig
-from lwr.models.encoder import EncoderConfig, TimeAwareEncoder
-from lwr.models.sft import SFT, SFTConfig
+from lwr.models.cfw import ControllableFeatureWrapping
+from lwr.models.config import EncoderConfig, SFTConfig
+from lwr.models.encoder import TimeAwareEncoder
+from lwr.models.sft import SFT
 from lwr.stablesr import keys
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData, SpaceCard, SpaceCardData
 
 from lwr.loading.adapter import AdapterMetadata
-from lwr.models.prior import PriorConfig
+from lwr.models.config import PriorConfig
 from lwr.tasks import TASKS
 from lwr.tasks.base import Task
 from training.publishing.names import Names

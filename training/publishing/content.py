@@ -11,10 +11,11 @@ from typing import Literal
 from PIL import Image
 from safetensors import SafetensorError
 
-from lwr.loading.adapter import CONFIG, FACTS, WEIGHTS, AdapterError, AdapterMetadata, load_adapter
+from lwr.loading.adapter import CONFIG, METADATA, WEIGHTS, AdapterError, AdapterMetadata, load_adapter
+from lwr.loading.load import PARTS, load_network
 from lwr.loading.locate import PARTS_CONFIG
-from lwr.models.network import PARTS, load_network
-from lwr.models.prior import COMPONENTS, PriorConfig
+from lwr.loading.priors import COMPONENTS
+from lwr.models.config import PriorConfig
 from lwr.restore import PINS
 from lwr.tasks import TASKS
 from training.data.storage import sha256

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from accelerate.utils import reduce
 from diffusers.models.resnet import ResnetBlock2D
+from lwr.models.decoder import decode_wrapped, encode_features
 
 from lwr.images.metrics import psnr
-from lwr.models.decoder import decode_wrapped, encode_features
 from lwr.tasks import TASKS
 from training.config import Config
 from training.data.crops import CropSampler

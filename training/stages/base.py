@@ -11,17 +11,12 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from lwr.images.metrics import psnr
-from lwr.loading.adapter import (
-    Adapter,
-    AdapterMetadata,
-    load_adapter,
-    new_pair,
-    product,
-    save_adapter,
-    target_modules,
-)
+from lwr.loading.adapter import Adapter, AdapterMetadata, load_adapter, product, save_adapter
+from lwr.loading.load import load_network
 from lwr.loading.locate import PARTS_CONFIG
-from lwr.models.network import RestorationNetwork, Words, load_network
+from lwr.models.config import TextConditioning
+from lwr.models.lora import new_pair, target_modules
+from lwr.models.network import RestorationNetwork
 from lwr.models.sampling import timesteps
 from training.checkpoint import TrainingError
 from training.config import Config
@@ -236,7 +231,7 @@ class AdaptedStage(Stage):
         steps: int,
         fidelity: float | None,
         loras: nn.ModuleDict | None = None,
-        words: Words | None = None,
+        words: TextConditioning | None = None,
     ) -> tuple[torch.Tensor | None, torch.Tensor]:
         """The network's whole pass with the batch's adapters at their strengths: (photo or None, latent).
 

@@ -5,7 +5,7 @@ Trains nothing that fidelity 1 uses, so the exact photo stays as the rung before
 
 import dataclasses
 
-from lwr.models.decoder import ControllableFeatureWrapping
+from lwr.models.cfw import ControllableFeatureWrapping
 from training.config import Config
 from training.stages.base import checkpointed
 from training.stages.fidelity import FidelityStage

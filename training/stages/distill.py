@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from lwr.models.network import Words
+from lwr.models.config import TextConditioning
 from training.config import Config
 from training.data.crops import CropSampler
 from training.data.mixture import Batch, draw
@@ -35,7 +35,7 @@ class Distill(AdaptedStage):
         with torch.no_grad():
             taught = self.restore(batch, rng, self.config.teacher_steps, None, self.teacher)[1]
         rng.rewind(states)  # the same noise
-        plain = Words(self.network.prior.config.positive)  # the student answers without guidance
+        plain = TextConditioning(self.network.prior.config.positive)  # the student answers without guidance
         loss = F.mse_loss(self.restore(batch, rng, 1, None, words=plain)[1].float(), taught.float())
         return loss, {"latent": loss.detach()}
 

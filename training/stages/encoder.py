@@ -11,7 +11,8 @@ from pathlib import Path
 
 import torch
 
-from lwr.models.network import RestorationNetwork, Words
+from lwr.models.config import TextConditioning
+from lwr.models.network import RestorationNetwork
 from lwr.models.sampling import sample
 from training.config import Config
 from training.data.crops import CropSampler
@@ -78,4 +79,4 @@ def conditioned_loss(
 
 def _context(network: RestorationNetwork, batch: Batch) -> torch.Tensor:
     """What the UNet is told, without guidance."""
-    return network.context(batch.instructions, Words(network.prior.config.positive))
+    return network.context(batch.instructions, TextConditioning(network.prior.config.positive))

@@ -8,9 +8,10 @@ that will be served, and CFW learns to decode exactly those.
 import dataclasses
 
 import torch
+from lwr.models.decoder import WrappingConfig
 
-from lwr.models.decoder import ControllableFeatureWrapping, WrappingConfig
-from lwr.models.network import Words
+from lwr.models.cfw import ControllableFeatureWrapping
+from lwr.models.config import TextConditioning
 from lwr.models.sampling import sample, timesteps
 from lwr.tasks import TASKS
 from training.checkpoint import TrainingError
@@ -62,7 +63,7 @@ class FusionStage(FidelityStage):
     def _decoded(self, batch: Batch, rng: RngStreams, fidelity: float) -> torch.Tensor:
         """The photo of a few-step latent; the gradient stops at the latent and at the VAE's features."""
         self.fold(self.loras, batch.tasks)
-        network, words = self.network, Words.of(self.network.prior.config)
+        network, words = self.network, self.network.prior.config.text
         with torch.no_grad():
             encoded = network.encode(self.memory_format(batch.degraded))
             instructions = {TASKS[name].instruction: share for name, share in batch.tasks.items()}

@@ -1,0 +1,169 @@
+"""A network from its folder: the prior, and the restoring parts around it, onto the CPU."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from lwr.loading.locate import PARTS_CONFIG, ModelSource, locate, prior_config_of
+from lwr.loading.priors import COMPONENTS, EMBEDDED, PRIOR_CONFIG, PriorError, read_prior_config
+from lwr.loading.streaming import smaller_than_stored, stream, streamed_model, weight_files
+from lwr.models.config import (
+    CFWConfig,
+    EncoderConfig,
+    NetworkConfig,
+    PriorConfig,
+    RefinerConfig,
+    SFTConfig,
+)
+from lwr.models.network import RestorationNetwork
+from lwr.models.prior import Prior
+
+CLASSES = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}
+PARTS = {"encoder": EncoderConfig, "sft": SFTConfig, "cfw": CFWConfig, "refiner": RefinerConfig}
+PICTURE_PARTS = ("cfw", "refiner")  # beside the VAE; in float16 they stay float32, as it does
+
+
+def load_network(
+    source: Path | str | ModelSource = "embedded", precision: torch.dtype = torch.float32
+) -> RestorationNetwork:
+    """Load a prior and the parts around it onto the CPU, in evaluation mode; `source` as `locate` takes it.
+
+    In float16 all that is next to the pictures (VAE, CFW, refiner) stays float32.
+    Raises PriorError with a sentence.
+    """
+    source = source if isinstance(source, ModelSource) else locate(str(source))
+    config = read_network_config(source.parts) if source.parts else NetworkConfig()
+    prior_config = replace(prior_config_of(source), **config.prior_config)
+    if source.parts not in (None, source.folder) and config.id:
+        prior_config = replace(prior_config, id=f"{prior_config.id}+{config.id}")
+    prior = load_prior(source.folder, prior_config, precision)
+    predicted = prior.scheduler.config.prediction_type
+    if config.prediction not in ("", predicted):
+        raise PriorError(
+            f"The restoring parts in {source.parts} are for a prior that predicts {config.prediction}, and "
+            f"{source.name} predicts {predicted}. Give their own prior as --prior, or other "
+            "parts."
+        )
+    try:
+        with torch.device("meta"):  # the prior is there already; the parts come from their files
+            network = RestorationNetwork(prior, config)
+    except (ValueError, RuntimeError) as error:
+        if source.parts in (None, source.folder):
+            raise
+        raise _misfit(config, source) from error
+    for part in PARTS:
+        if getattr(network, part) is not None:
+            _load_part(network, part, source, prior.vae.dtype if part in PICTURE_PARTS else precision)
+    return network.eval().requires_grad_(False)
+
+
+def _load_part(network: RestorationNetwork, part: str, source: ModelSource, precision: torch.dtype) -> None:
+    """Fill one part from its file; PriorError when it is of another prior's sizes."""
+    tensors = dict(stream(source.parts / f"{part}.safetensors", precision))
+    try:
+        getattr(network, part).load_state_dict(tensors, assign=True)
+    except RuntimeError as error:
+        if source.parts == source.folder:
+            raise
+        raise _misfit(network.config, source) from error
+
+
+def _misfit(config: NetworkConfig, source: ModelSource) -> PriorError:
+    trained = config.base or config.id or "another prior"
+    return PriorError(
+        f"The restoring parts in {source.parts} were made for {trained} and do not fit {source.name}: "
+        "its UNet has other blocks. Give the prior that they were trained on as --prior, or other parts."
+    )
+
+
+def read_network_config(folder: Path) -> NetworkConfig:
+    """The sizes of the parts in a folder, from its restoration.json."""
+    values = json.loads((folder / PARTS_CONFIG).read_text())
+    parts = {name: kind(**_tuples(values[name])) for name, kind in PARTS.items() if values.get(name)}
+    return NetworkConfig(**_tuples(values) | parts)
+
+
+def _tuples(values: Mapping[str, object]) -> dict[str, object]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def load_prior(
+    folder: Path = EMBEDDED, config: PriorConfig | None = None, precision: torch.dtype = torch.float32
+) -> Prior:
+    """Load a prior from a diffusers folder, on the CPU; `config` is what `read_prior_config` gives.
+
+    In float16 the VAE stays float32, whose range its activations need.
+    Raises PriorError with a sentence when a component is missing or of a kind that does not fit.
+    """
+    check_components(folder)
+    parts = {}
+    for name, cls in CLASSES.items():
+        precise = name == "vae" and precision == torch.float16
+        if name == "unet" and smaller_than_stored(folder / name, precision):  # by far the largest
+            parts[name] = streamed_model(cls, folder / name, precision)
+            continue
+        files, variant = weight_files(folder / name)
+        parts[name] = cls.from_pretrained(
+            folder / name,
+            torch_dtype=torch.float32 if precise else precision,
+            use_safetensors=bool(files),  # else pickled, which is read without running what it holds
+            variant=variant,
+        )
+    prior = Prior(
+        scheduler=DDIMScheduler.from_pretrained(folder / "scheduler"),
+        tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
+        config=config or read_prior_config(folder),
+        **parts,
+    )
+    _check_kind(folder, prior)
+    return prior
+
+
+def check_components(folder: Path) -> None:
+    """PriorError unless the folder has all that a prior needs."""
+    for name in (*COMPONENTS, "scheduler", "tokenizer"):
+        if not (folder / name).is_dir():
+            raise PriorError(f"{folder} is no model: it has no {name} folder. Give one in diffusers' format.")
+
+
+def _check_kind(folder: Path, prior: Prior) -> None:
+    """PriorError for diffusion models of another kind (inpainting, upscaling, SDXL, flows), or misfits."""
+    unet, scheduler, text = prior.unet.config, prior.scheduler.config, prior.text_encoder.config
+    channels = prior.vae.config.latent_channels
+    scheduler_class = json.loads((folder / "scheduler" / "scheduler_config.json").read_text()).get(
+        "_class_name", ""
+    )
+    kinds = {
+        f"its UNet takes {unet.in_channels} channels and gives {unet.out_channels}, its VAE has {channels}": (
+            (unet.in_channels, unet.out_channels) != (channels, channels)
+        ),
+        "its UNet wants sizes or classes": bool(
+            unet.addition_embed_type or unet.class_embed_type or unet.num_class_embeds
+        ),
+        f"its UNet reads texts of width {unet.cross_attention_dim}, not {text.hidden_size}": (
+            unet.cross_attention_dim != text.hidden_size
+        ),
+        f"its scheduler is a {scheduler_class}": "Flow" in scheduler_class,
+        f"it predicts {scheduler.prediction_type!r}": (
+            scheduler.prediction_type not in ("epsilon", "v_prediction", "sample")
+        ),
+    }
+    for kind, found in kinds.items():
+        if found:
+            raise PriorError(
+                f"{folder} is a diffusion model of another kind ({kind}): give a text-to-image model like "
+                "Stable Diffusion 1 or 2."
+            )
+    if prior.reads_text and len(prior.tokenizer) < text.vocab_size // 2:
+        raise PriorError(f"{folder / 'tokenizer'} has no vocabulary: give a whole copy of the model.")
+    start, steps = prior.config.start_timestep, scheduler.num_train_timesteps
+    if not isinstance(start, int) or not 1 <= start < steps:
+        raise PriorError(
+            f"{folder} has {steps} timesteps, and sampling would start at {start!r}: give a start_timestep "
+            f"from 1 to {steps - 1} in its {PRIOR_CONFIG}."
+        )

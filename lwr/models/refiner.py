@@ -1,0 +1,242 @@
+"""The refiner: the pixel-accurate path beside the VAE decoder; the default output is its work.
+
+It reads the degraded photo three ways and corrects it: the VAE encoder's features E of every level (f2, f4,
+f8), the photo's own pixels, and, where the sampler takes part, the VAE decoder's features D. The levels run
+from coarse to fine, each handing what it found to the next:
+
+    level f8    E (B,128,H/8,W/8), D, pixels (B,192,H/8,W/8)        -> found (B,128,H/8,W/8)
+    level f4    E (B,64,H/4,W/4),  D, pixels (B,48,H/4,W/4), found  -> found (B,64,H/4,W/4)
+    level f2    E (B,32,H/2,W/2),  D, pixels (B,12,H/2,W/2), found  -> found (B,32,H/2,W/2)
+    output      photo + convolution of (found, pixels) + adaptive filters of the photo, chosen by found
+
+so that what the small VAE cannot hold is not lost. Each level also gives a correction C for the VAE decoder,
+as CFW does: F = D + w C. There are two sets of weights: distortion weights (least error) and perceptual
+weights (sharpest to the eye), the two ends of Blau and Michaeli's trade-off (2018). `fidelity` moves from one
+to the other in a straight line (network interpolation, Wang et al. 2019): 1 is the first, 0.5 the second, and
+below that the VAE decoder's own photo is blended in; 0 is that alone.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lwr.models.config import RefinerConfig
+from lwr.models.lora import add_low_rank
+
+REFINER_ALONE = 0.5  # fidelity from which on the photo is the refiner's own, without any of the decoder's
+
+
+class Refiner(nn.Module):
+    """One level per VAE level, finest first, and the output layers."""
+
+    def __init__(self, config: RefinerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.pixel_head = _pixel_head(config)
+        self.filters = AdaptiveFilters(config)
+        self.levels = nn.ModuleList(RefinerLevel(config, level) for level in range(len(config.blocks)))
+
+    def forward(self, encoded: Sequence[torch.Tensor], image: torch.Tensor, fidelity: float) -> torch.Tensor:
+        """The photo (B,P,H/p,W/p) about [-1,1] at a fidelity of 0.5 to 1, without the decoder's features.
+
+        `encoded`: E of every level, finest first; `image`: the VAE's input (B,P,H/p,W/p) in [-1,1].
+        """
+        refinement = Refinement(self, encoded, image, fidelity)
+        for level in reversed(range(len(self.levels))):
+            refinement.correct(level, torch.zeros_like(encoded[level]))
+        return refinement.photo()
+
+    def set_fidelity(self, fidelity: float) -> None:
+        """Move the weights: the distortion weights at fidelity 1, the perceptual ones at 0.5 and below."""
+        for module in self.modules():
+            if isinstance(module, InterpolatedConv2d):
+                module.share = min(1.0, (1 - fidelity) / (1 - REFINER_ALONE))
+
+    def reads_decoder(self) -> bool:
+        """Whether any weight that the decoder's features are multiplied by is not zero."""
+        return any(bool(weight.any()) for level in self.levels for weight in level.weights_of_decoder())
+
+
+class Refinement:
+    """The refiner at work on one batch, level by level, beside the VAE decoder."""
+
+    def __init__(
+        self, refiner: Refiner, encoded: Sequence[torch.Tensor], image: torch.Tensor, fidelity: float
+    ) -> None:
+        self.refiner, self.encoded, self.image, self.fidelity = refiner, encoded, image, fidelity
+        self.found: torch.Tensor | None = None  # of the newest level
+        refiner.set_fidelity(fidelity)
+
+    def correct(self, level: int, decoded: torch.Tensor) -> torch.Tensor:
+        """D (B,c,h,w) of a level -> F = D + w C, also (B,c,h,w); levels come from coarse to fine."""
+        pixels = F.pixel_unshuffle(self.image, 2**level)
+        correction, self.found = self.refiner.levels[level](self.encoded[level], decoded, pixels, self.found)
+        return decoded + self.fidelity * correction
+
+    def photo(self) -> torch.Tensor:
+        """The refiner's photo (B,P,H/p,W/p) about [-1,1], once the finest level is done."""
+        refiner, image = self.refiner, self.image
+        return (
+            image + refiner.pixel_head(torch.cat([self.found, image], 1)) + refiner.filters(self.found, image)
+        )
+
+
+class InterpolatedConv2d(nn.Conv2d):
+    """A convolution W + share * B A: share 0 = distortion weights, 1 = perceptual ones; B starts at zero."""
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int,
+        *args: object,
+        perceptual_rank: int = 0,
+        **kwargs: object,
+    ) -> None:  # nn.Conv2d's own arguments, because PEFT builds its layers by the class of the base layer
+        super().__init__(channels_in, channels_out, kernel, *args, **kwargs)
+        self.share = 0.0
+        if perceptual_rank:
+            self.perceptual_a = nn.Parameter(torch.empty(perceptual_rank, *self.weight.shape[1:]))
+            self.perceptual_b = nn.Parameter(torch.zeros(channels_out, perceptual_rank))
+            nn.init.kaiming_uniform_(self.perceptual_a, a=5**0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B,in,h,w) -> (B,out,h,w)."""
+        weight = self.weight
+        if self.share and hasattr(self, "perceptual_a"):
+            weight = add_low_rank(weight, self.perceptual_a, self.perceptual_b, self.share)
+        return self._conv_forward(x, weight, self.bias)
+
+
+class RefinerLevel(nn.Module):
+    """One level; `leave` starts at zero: an untrained refiner leaves the decoder alone."""
+
+    def __init__(self, config: RefinerConfig, level: int) -> None:
+        super().__init__()
+        self.channels = channels = config.channels[level]
+        self.scale = config.scales[level]
+        rank = config.perceptual_rank
+        inputs = 2 * channels + config.pixel_channels * 4**level
+        self.enter = InterpolatedConv2d(inputs, channels, 1, perceptual_rank=rank)
+        self.zero_decoder_inputs()
+        coarser = config.channels[level + 1] if level + 1 < len(config.blocks) else None
+        lift = coarser and InterpolatedConv2d(coarser, 4 * channels, 1, perceptual_rank=rank)
+        self.lift = lift or None
+        self.blocks = nn.Sequential(*(RefinerBlock(channels, config) for _ in range(config.blocks[level])))
+        self.leave = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def weights_of_decoder(self) -> list[torch.Tensor]:
+        """Views of the weights that D is multiplied by."""
+        channels = slice(self.channels, 2 * self.channels)
+        names = (name for name in ("weight", "perceptual_a") if hasattr(self.enter, name))
+        return [getattr(self.enter, name)[:, channels] for name in names]
+
+    @torch.no_grad()
+    def zero_decoder_inputs(self) -> None:
+        """Read nothing of the decoder, for training before it takes part."""
+        for weight in self.weights_of_decoder():
+            weight.zero_()
+
+    def forward(
+        self, encoded: torch.Tensor, decoded: torch.Tensor, pixels: torch.Tensor, coarser: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """E, D (B,c,h,w), pixels (B,p,h,w), coarser (B,c',h/2,w/2) -> (correction, found), (B,c,h,w) each."""
+        x = self.enter(torch.cat([self.scale * encoded, self.scale * decoded, pixels], 1))
+        if self.lift is not None and coarser is not None:
+            x = x + F.pixel_shuffle(self.lift(coarser), 2)
+        found = self.blocks(x)
+        return self.leave(found) / self.scale, found
+
+
+class RefinerBlock(nn.Module):
+    """SiLU-conv twice around a skip, without norms, (B,c,h,w) -> (B,c,h,w).
+
+    With `gates` every channel between the two is weighed by what all of them are on average over the photo
+    (squeeze and excitation, Hu et al. 2018): a shake and a veil are the same everywhere, and no small
+    neighbourhood tells them apart as well. Weights stay within 0 and 2: unbounded ones multiply from block to
+    block, and one odd crop in training ended in NaN.
+    """
+
+    def __init__(self, channels: int, config: RefinerConfig) -> None:
+        super().__init__()
+        rank = config.perceptual_rank
+        self.conv1 = InterpolatedConv2d(channels, channels, 3, padding=1, perceptual_rank=rank)
+        self.conv2 = InterpolatedConv2d(channels, channels, 3, padding=1, perceptual_rank=rank)
+        self.gate = InterpolatedConv2d(channels, channels, 1, perceptual_rank=rank) if config.gates else None
+        if self.gate is not None:
+            nn.init.zeros_(self.gate.weight)
+            nn.init.zeros_(self.gate.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B,c,h,w) -> (B,c,h,w)."""
+        h = F.silu(self.conv1(F.silu(x)))
+        if self.gate is not None:
+            h = h * (1 + torch.tanh(self.gate(h.mean((2, 3), keepdim=True))))
+        return x + self.conv2(h)
+
+
+class AdaptiveFilters(nn.Module):
+    """sum_k a_k(x) (B_k * photo)(x): learned filters, mixed at every position (after Mildenhall et al. 2018).
+
+    Undoing a blur is close to a linear filter that depends on the blur; the refiner need only say which.
+    The filters start as the photo less a disk-blurred or line-blurred copy, the shares a_k as 0.
+    """
+
+    def __init__(self, config: RefinerConfig) -> None:
+        super().__init__()
+        count, size = config.filters
+        self.patch = math.isqrt(config.pixel_channels // 3)
+        self.basis = nn.Parameter(_sharpening(count, size))
+        self.shares = InterpolatedConv2d(config.channels[0], count, 1, perceptual_rank=config.perceptual_rank)
+        nn.init.zeros_(self.shares.weight)
+        nn.init.zeros_(self.shares.bias)
+
+    def forward(self, found: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """found (B,c,h,w), the VAE's image (B,P,h,w) in [-1,1] -> correction of that image, (B,P,h,w)."""
+        photo = F.pixel_shuffle(image, self.patch)  # (B,3,H,W)
+        reach = self.basis.shape[-1] // 2
+        padded = F.pad(photo, (reach,) * 4, mode="replicate")
+        shares = F.interpolate(self.shares(found), scale_factor=self.patch)  # (B,K,H,W)
+        mixed = [(F.conv2d(padded[:, c : c + 1], self.basis) * shares).sum(1, keepdim=True) for c in range(3)]
+        return F.pixel_unshuffle(torch.cat(mixed, 1), self.patch)
+
+
+def _sharpening(count: int, size: int) -> torch.Tensor:
+    """(count,1,size,size): a point less its blur, a quarter by disks of growing size, the rest by lines."""
+    axis = torch.arange(size, dtype=torch.float32) - size // 2
+    y, x = axis[:, None], axis[None, :]
+    disks = max(count // 4, 1)
+    lengths = (size / 3, 2 * size / 3, size)
+    filters = []
+    for k in range(count):
+        if k < disks:
+            radius = 0.8 + (size / 3 - 0.8) * k / max(disks - 1, 1)
+            blur = (radius + 0.5 - torch.hypot(x, y)).clamp(0, 1)
+        else:
+            length, angle = lengths[k % 3], math.pi * (k - disks) / (count - disks)
+            along, across = (
+                x * math.cos(angle) + y * math.sin(angle),
+                y * math.cos(angle) - x * math.sin(angle),
+            )
+            blur = (1 - across.abs()).clamp(0, 1) * (length / 2 + 0.5 - along.abs()).clamp(0, 1)
+        blur = -blur / blur.sum()
+        blur[size // 2, size // 2] += 1
+        filters.append(blur)
+    return torch.stack(filters)[:, None]
+
+
+def _pixel_head(config: RefinerConfig) -> InterpolatedConv2d:
+    """Starts as a little of what was found, so that fidelity 1 starts near the input."""
+    channels = config.channels[0]
+    pixels = config.pixel_channels
+    head = InterpolatedConv2d(channels + pixels, pixels, 3, padding=1, perceptual_rank=config.perceptual_rank)
+    nn.init.zeros_(head.bias)
+    with torch.no_grad():
+        head.weight[:, :channels] *= 0.1
+        head.weight[:, channels:] = 0
+    return head
