@@ -87,7 +87,7 @@ CUES: dict[str, tuple[str, ...]] = {
     }.items()
 }
 INFLECTED = frozenset({"REMOVE", "REPAIR", "KEEP", "CREATE", "WANT"})  # roles whose words are verbs
-MENDED = frozenset({"REMOVE", "REPAIR", "KEEP", "CREATE", "NOT", "STRENGTH"})  # roles whose typos are mended
+CORRECTED = frozenset({"REMOVE", "REPAIR", "KEEP", "CREATE", "NOT", "STRENGTH"})  # whose typos are corrected
 
 STRENGTHS: dict[float, tuple[str, ...]] = {
     0.25: phrases(
@@ -121,36 +121,35 @@ NUMBERS: dict[str, float] = {"twice": 2.0, "doubl": 2.0, "tripl": 3.0, "quadrupl
     )
 }
 
-# Common words that lie within a typo of a word above or of a task's and must not be mended into it.
+# Common words that lie within a typo of a word above or of a task's and must not be corrected into it.
 _COMMON = """
-abort apple apples arise arising bands beach below bench bikes black blues bluish blunt blurb
-    blurbs     blurt blush boots bride bright brighter brightest brown cards care caret cased cases casing
-    chair chance     chances charge charged cheating child children chill chilled cited class cleaner
-    cleat cloud clouds     cloudy color colorise colorize colors colour colours contrast cooler cores
-    couch could counted couple     crazy crisps crop cropped crowd crowded curses dark darker deals dealt
-    definitions delaying denoise     denoising derail derain detached detains digger distance distant
-    distinct dress drone drops dusty dying     entirety evil expend extended faced faces facet fails fancy
-    field fields filed files filler filming     fired firing flight flower foamy focal focussed forgo
-    forgot form fort forty foster frame fred freeing     froggy frost froze funny gaze gazed glass gloves
-    going gotten grass great green grey gross ground group     grouping growl hadn hair handed handing
-    handler handlers hands handy haste hasty hats hazard hazel     hazelnut heading heads heard heart
-    helper hints horse house individually intro inverted lager lakes     large later lazy leaked lesser
-    letting lighting lightning lights limes lines linked linking listed     listing lists lives living
-    local locks locus loops loose lots loved lover lower magnet magnetic maker     making marked masked
-    messy minded mints minty misses misted mister modes modifier moist morning mourning     mouse mover
-    moves movie musty newer noise noisy noting older paint painted party past paste pastor peace     peach
-    people person personal persons piece pixie place plane plant planter plate point pointing pollute
-    portrait poser possibly posted power price pride pries prince printer producer proto purple quiet
-    quote     razed reachable realized reliable replace reside resides resolved resort retail retouch
-    reusable     revealed roster rotate rower rusty sailing saturation savings saying scaled scales
-    scanning scare scarf     sealed seeds seeing shade shadow shadows shall shame shape shaped shaper
-    shapes share shares sharing     shark sharks shelf shell shirt shoes shore short shortened sides sight
-    singe singly sites skier skies     skill skin slave smack smart smell smile smock smoker snake snakes
-    sofa soften softer soiled speaking     speed spoke spring sprint stability stacking stage stages stake
-    stale stall stars starters stated states     stating stats stays steam stomp stops straighten strange
-    stray stream streams string supers supper     talking tasty tazed there thing things think thorough
-    threat three title token tokens torch tough tower     track train trash trees trick trip tuned tuning
-    twisted underlined unfolded views vile vocal walls     warmer water were whale while whine white whole
-    window winds wine wings wired wording worker works world     write
+    abort apple apples arise arising bands beach below bench bikes black blues bluish blunt blurb blurbs
+    blurt blush boots bride bright brighter brightest brown cards care caret cased cases casing chair chance
+    chances charge charged cheating child children chill chilled cited class cleaner cleat cloud clouds
+    cloudy color colorise colorize colors colour colours contrast cooler cores couch could counted couple
+    crazy crisps crop cropped crowd crowded curses dark darker deals dealt definitions delaying denoise
+    denoising derail derain detached detains digger distance distant distinct dress drone drops dusty dying
+    entirety evil expend extended faced faces facet fails fancy field fields filed files filler filming
+    fired firing flight flower foamy focal focussed forgo forgot form fort forty foster frame fred freeing
+    froggy frost froze funny gaze gazed glass gloves going gotten grass great green grey gross ground group
+    grouping growl hadn hair handed handing handler handlers hands handy haste hasty hats hazard hazel
+    hazelnut heading heads heard heart helper hints horse house individually intro inverted lager lakes
+    large later lazy leaked lesser letting lighting lightning lights limes lines linked linking listed
+    listing lists lives living local locks locus loops loose lots loved lover lower magnet magnetic maker
+    making marked masked messy minded mints minty misses misted mister modes modifier moist morning mourning
+    mouse mover moves movie musty newer noise noisy noting older paint painted party past paste pastor peace
+    peach people person personal persons piece pixie place plane plant planter plate point pointing pollute
+    portrait poser possibly posted power price pride pries prince printer producer proto purple quiet quote
+    razed reachable realized reliable replace reside resides resolved resort retail retouch reusable
+    revealed roster rotate rower rusty sailing saturation savings saying scaled scales scanning scare scarf
+    sealed seeds seeing shade shadow shadows shall shame shape shaped shaper shapes share shares sharing
+    shark sharks shelf shell shirt shoes shore short shortened sides sight singe singly sites skier skies
+    skill skin slave smack smart smell smile smock smoker snake snakes sofa soften softer soiled speaking
+    speed spoke spring sprint stability stacking stage stages stake stale stall stars starters stated states
+    stating stats stays steam stomp stops straighten strange stray stream streams string supers supper
+    talking tasty tazed there thing things think thorough threat three title token tokens torch tough tower
+    track train trash trees trick trip tuned tuning twisted underlined unfolded views vile vocal walls
+    warmer water were whale while whine white whole window winds wine wings wired wording worker works world
+    write
 """
 COMMON = frozenset(_COMMON.split())

@@ -1,15 +1,18 @@
-"""A request as tokens: known words and phrases with what they mean, typos mended, numbers read.
+"""A request as tokens: known words and phrases with what they mean, typos corrected, numbers read.
 
-`lwr.prompt` decides what they ask for.
+`lwr.prompt.router` decides what they ask for.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
-from lwr.prompt.english import COMMON, CUES, INFLECTED, MENDED, NUMBERS, STRENGTHS
+from rapidfuzz.distance import OSA
+from rapidfuzz.process import extract
+
+from lwr.prompt.english import COMMON, CORRECTED, CUES, INFLECTED, NUMBERS, STRENGTHS
 from lwr.tasks.base import Vocabulary
 
 MENTIONS = ("DEFECT", "ACTION", "QUALITY", "SCALE")  # tokens that name a task
@@ -61,20 +64,20 @@ class Lexicon:
             self._add("ACTION", words.actions, name, inflect=True)
             self._add("QUALITY", words.qualities, name)
             self._add("FUNCTION", words.idioms)
-        self.mended: dict[str, str] = {}  # word -> what it was mended to, of the words met so far
         self.scaled = next((name for name, words in vocabularies if words.measures), "")
         self.measures = {word for _, words in vocabularies for word in words.measures}
         self.words = {word for phrase in self.phrases for word in phrase} | self.measures
         self.longest: dict[str, int] = {}  # first word -> number of words of its longest phrase
         for first, *rest in self.phrases:
             self.longest[first] = max(self.longest.get(first, 0), 1 + len(rest))
-        marked = [(word, token) for phrase, token in self.phrases.items() for word in phrase]
-        self.loose = {word for word, token in marked if token.task}  # mended even from two typos
-        mended = self.loose | {word for word, token in marked if token.kind in MENDED}
-        self.squeezed = {_squeeze(word): word for word in sorted(mended)}
-        self.initial: dict[str, list[str]] = {}
-        for word in sorted(mended):
+        meanings = [(word, token) for phrase, token in self.phrases.items() for word in phrase]
+        self.loose = {word for word, token in meanings if token.task}  # corrected even from two typos
+        correctable = sorted(self.loose | {word for word, token in meanings if token.kind in CORRECTED})
+        self.squeezed = {_squeeze(word): word for word in correctable}
+        self.initial: dict[str, list[str]] = {}  # first letter -> words that a typo may have meant
+        for word in correctable:
             self.initial.setdefault(word[0], []).append(word)
+        self.corrected = lru_cache(10_000)(self.correct)  # bounded: a server must not grow with its requests
 
     def _add(
         self, kind: str, phrases: Iterable[str], task: str = "", value: float = 0.0, inflect: bool = False
@@ -86,7 +89,7 @@ class Lexicon:
                     self.phrases[words] = Token(kind, form, task, value)
 
     def tokens(self, text: str) -> list[Token]:
-        """The tokens of a text, longest phrases first, typos mended."""
+        """The tokens of a text, longest phrases first, typos corrected."""
         text = unicodedata.normalize("NFKC", text).casefold()
         for pattern, replacement in _SPELLING:
             text = re.sub(pattern, replacement, text)
@@ -103,11 +106,7 @@ class Lexicon:
     def _token(self, match: re.Match[str]) -> Token:
         kind, text = str(match.lastgroup), match.group()
         if kind == "word":
-            if text not in self.mended:
-                if len(self.mended) >= 10_000:  # a server must not grow with what it is asked
-                    self.mended.clear()
-                self.mended[text] = self.mend(text)
-            return Token("WORD", self.mended[text])
+            return Token("WORD", self.corrected(text))
         if kind in ("stop", "comma", "join"):
             return Token({"stop": "BREAK", "comma": "COMMA", "join": "JOIN"}[kind], text)
         value = _number(text)
@@ -117,51 +116,52 @@ class Lexicon:
         return Token("SCALE" if kind == "bare" else "FACTOR", text, self.scaled, value)
 
     def _scaled(self, tokens: list[Token]) -> list[Token]:
-        """Decide which numbers are scales: "twice as big" is one, "2x sharper" is none."""
-        decided = []
-        for i, token in enumerate(tokens):
-            if token.kind not in ("SCALE", "FACTOR", "PERCENT"):
-                decided.append(token)
-                continue
-            segment = _segment(tokens, i)
-            about = {other.task for other in segment if other.kind in MENTIONS[:3]}
-            measured = self.scaled in about or any(other.text in self.measures for other in segment)
-            if token.kind == "FACTOR":
-                measured |= token.text.startswith("scale") or _is_lone(token, tokens, segment)
-            if token.kind == "SCALE" and (not self.scaled or (about and not measured)):
-                token = replace(token, kind="WORD", task="")
-            elif token.kind == "FACTOR":
-                token = replace(token, kind="SCALE" if self.scaled and measured else "WORD")
-            elif token.kind == "PERCENT" and self.scaled and measured and about <= {self.scaled}:
-                token = Token("SCALE", token.text, self.scaled, 1 + token.value)  # "enlarge by 50%"
-            elif token.kind == "PERCENT":
-                token = replace(token, kind="STRENGTH" if token.value > 0 else "WORD")
-            decided.append(token)
-        return decided
+        """The tokens with each number decided: "twice as big" is a scale, "2x sharper" is none."""
+        numbers = ("SCALE", "FACTOR", "PERCENT")
+        return [
+            self._decided(tokens, i) if token.kind in numbers else token for i, token in enumerate(tokens)
+        ]
 
-    def mend(self, word: str) -> str:
+    def _decided(self, tokens: list[Token], i: int) -> Token:
+        """The number at `i` as a SCALE, a STRENGTH or a mere WORD."""
+        token, segment = tokens[i], _segment(tokens, i)
+        about = {other.task for other in segment if other.kind in MENTIONS[:3]}
+        measured = self.scaled in about or any(other.text in self.measures for other in segment)
+        if token.kind == "SCALE":
+            is_scale = measured or not about
+        elif token.kind == "FACTOR":
+            is_scale = measured or token.text.startswith("scale") or _is_lone(token, tokens, segment)
+        else:
+            is_scale = measured and about <= {self.scaled}
+        if is_scale and self.scaled:
+            value = 1 + token.value if token.kind == "PERCENT" else token.value  # "enlarge by 50%"
+            return Token("SCALE", token.text, self.scaled, value)
+        if token.kind == "PERCENT" and token.value > 0:
+            return Token("STRENGTH", token.text, value=token.value)
+        return Token("WORD", token.text)
+
+    def correct(self, word: str) -> str:
         """The known word that `word` is a likely misspelling of, else `word`."""
         if word in self.words or word in COMMON or len(word) < 4:
             return word
         if _squeeze(word) in self.squeezed:
             return self.squeezed[_squeeze(word)]
-        allowed = 1 + (len(word) >= 8)
-        best, best_distance = word, allowed + 1
-        for initial in dict.fromkeys(word[:2]):
-            for known in self.initial.get(initial, ()):
-                swapped_start = initial != word[0]
-                if abs(len(known) - len(word)) > allowed or (swapped_start and known[1:2] != word[0]):
-                    continue
-                distance = _distance(word, known, allowed)
-                if distance == 2 and known not in self.loose:
-                    continue
-                # of four letters only swapped ones are mended: "fog" is no "frog", "blur" no "blue"
-                if len(word) == 4 and sorted(word) != sorted(known):
-                    continue
-                # a letter is sooner lost than added: "sharpr" is "sharper" rather than "sharp"
-                if distance <= allowed and (distance, -len(known)) < (best_distance, -len(best)):
-                    best, best_distance = known, distance
-        return best
+        swapped = [known for known in self.initial.get(word[1], ()) if known[1:2] == word[0]]
+        candidates = [*self.initial.get(word[0], ()), *swapped]
+        # insert, delete, change or swap neighbours: once, in a long word twice
+        edits = 1 if len(word) < 8 else 2
+        near = extract(word, candidates, scorer=OSA.distance, score_cutoff=edits, limit=None)
+        likely = [(known, distance) for known, distance, _ in near if self._likely(word, known, distance)]
+        # a letter is sooner lost than added: "sharpr" is "sharper" rather than "sharp"
+        return min(likely, key=lambda pair: (pair[1], -len(pair[0])), default=(word, 0))[0]
+
+    def _likely(self, word: str, known: str, distance: int) -> bool:
+        """Whether somebody who wrote `word` may have meant `known`."""
+        if len(word) == 4 and sorted(word) != sorted(known):
+            return (
+                False  # of four letters only swapped ones are corrected: "fog" is no "frog", "blur" no "blue"
+            )
+        return distance < 2 or known in self.loose
 
 
 @lru_cache(maxsize=16)
@@ -185,27 +185,6 @@ def _inflected(phrase: str) -> list[str]:
 def _squeeze(word: str) -> str:
     """`word` with runs of one letter made single: "deblurrr" -> "deblur"."""
     return re.sub(r"(.)\1+", r"\1", word)
-
-
-def _distance(a: str, b: str, allowed: int) -> int:
-    """Edits from `a` to `b` (insert, delete, change, swap neighbours), 3 for too many; `allowed`: 1 or 2."""
-    start = 0
-    while start < min(len(a), len(b)) and a[start] == b[start]:
-        start += 1
-    a, b = a[start:], b[start:]
-    while a and b and a[-1] == b[-1]:
-        a, b = a[:-1], b[:-1]
-    if max(len(a), len(b)) > (2 if allowed == 1 else 5):
-        return 3
-    rows = [list(range(len(b) + 1))]
-    for i, x in enumerate(a):
-        row = [i + 1]
-        for j, y in enumerate(b):
-            row.append(min(rows[i][j + 1] + 1, row[j] + 1, rows[i][j] + (x != y)))
-            if i and j and x == b[j - 1] and a[i - 1] == y:
-                row[-1] = min(row[-1], rows[i - 1][j - 1] + 1)
-        rows.append(row)
-    return min(rows[-1][-1], 3)
 
 
 def _number(text: str) -> float:
