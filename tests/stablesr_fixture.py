@@ -1,21 +1,21 @@
 """A tiny StableSR checkpoint of our own making and what its modules gave on the day when they reproduced the
 public golden tensors: guards the conversion where ../shared is absent. `python tests/stablesr_fixture.py`
-writes it anew; do so only while tests/test_stablesr.py passes with the golden tensors.
+writes it again; do so only while tests/test_stablesr.py passes with the golden tensors.
 """
 
 import zlib
 from pathlib import Path
 
 import torch
-from lwr.models.decoder import decode_wrapped, encode_features
 from safetensors.torch import save_file
 
+from lwr.models.config import TextConditioning
 from lwr.models.network import RestorationNetwork
 from lwr.stablesr.convert import build_network
 from training.benchmarks.random_stablesr import TINY, random_weights, shapes
 
 OUTPUTS = Path(__file__).with_name("stablesr_fixture.safetensors")
-HEAD = 32  # channels per attention head, which no key tells
+HEAD = 32  # channels per attention head, which stands in no key
 
 
 def checkpoint() -> dict[str, torch.Tensor]:
@@ -30,16 +30,22 @@ def outputs(network: RestorationNetwork) -> dict[str, torch.Tensor]:
     image, time = _input("image", 1, 3, 32, 48).tanh(), torch.tensor([321])
     features = network.encoder(latent_lq, time)
     found = {f"struct_cond.{level}": feature for level, feature in enumerate(features)}
-    context = network.text_context({})
+    context = network.context({}, TextConditioning())
     with network.sft.applied(network.prior.unet, features):
         found["epsilon"] = network.prior.unet(latent, time, context).sample
-    moments, seen = encode_features(network.prior.vae, image)
+    moments, seen = network.prior.encode_features(image)
     small = _input("latent_0", 1, 4, 4, 6)
     for fidelity in (0.0, 0.5, 1.0):
-        found[f"decoded.w{fidelity}"] = decode_wrapped(
-            network.prior.vae, small, network.wrapping, seen, image, fidelity
-        )
+        found[f"decoded.w{fidelity}"] = decoded(network, small, seen, fidelity)
     return found | {"moments": moments, "text": context[:, ::16, ::8]}
+
+
+def decoded(
+    network: RestorationNetwork, latent: torch.Tensor, features: list[torch.Tensor], fidelity: float
+) -> torch.Tensor:
+    """The VAE decoder with CFW, between the VAE's own units."""
+    feature = network.prior.decode_features(latent, network.cfw.on_features(features, fidelity))
+    return network.prior.decode_image(feature)
 
 
 def _input(name: str, *shape: int) -> torch.Tensor:

@@ -85,7 +85,7 @@ def test_every_kind_restores_in_any_number_of_steps(priors: Path, name: str, ste
 def test_names_of_the_table_are_mirrors_with_facts() -> None:
     assert {"embedded", "sd-2.1-base", "sd-2.1", "sd-turbo", "bk-sdm-v2-tiny"} <= set(PRIORS)
     assert PRIORS["sd-2.1-base"].repo.startswith("sd2-community/")
-    assert PRIORS["sd-2.1"].facts.tile == 768 and PRIORS["sd-turbo"].config.guidance == 1
+    assert PRIORS["sd-2.1"].config.tile == 768 and PRIORS["sd-turbo"].config.guidance == 1
     assert all(known.licence and known.config.id == name for name, known in PRIORS.items())
 
 
@@ -269,7 +269,7 @@ def test_weights_are_counted_before_they_are_loaded(priors: Path) -> None:
         assert needs.sampler + needs.pictures == sum(p.numel() for p in network.parameters())
 
 
-BIG = Needs(sampler=970_000_000, pictures=130_000_000, pixel_bytes=4608, chain=False)  # SD 2.1 + StableSR
+BIG = Needs(sampler=970_000_000, pictures=130_000_000, pixel_bytes=4608, refined=False)  # SD 2.1 + StableSR
 
 
 @pytest.mark.parametrize(
@@ -298,11 +298,11 @@ def test_the_plan_follows_the_memory(
 
 def test_too_little_memory_is_told_before_loading(priors: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lwr.restore.load_network", lambda *_: pytest.fail("it was loaded"))
-    with pytest.raises(RestoreError, match=r"1 GB of memory is too little: this needs at least \d\.\d .*sd"):
+    with pytest.raises(PriorError, match=r"1 GB of memory is too little: this needs at least \d\.\d .*sd"):
         Restorer.load(str(priors / "sd"), memory_gb=1)
     monkeypatch.setattr("lwr.loading.memory.measure", lambda located: BIG)
     monkeypatch.setattr("lwr.loading.memory._free", lambda device: 2e9)
-    with pytest.raises(RestoreError, match=r"2\.0 GB free is too little"):
+    with pytest.raises(PriorError, match=r"2\.0 GB free is too little"):
         Restorer.load(str(priors / "sd"))
 
 

@@ -116,7 +116,7 @@ def test_two_tasks_go_in_one_pass_and_both_count(restorer: Restorer) -> None:
     assert both.tasks == {"dehaze": 1.0, "deblur": 1.0}
     shipped = {task: load_adapter(EMBEDDED / "adapters" / task).metadata for task in both.tasks}
     assert both.settings.adapters == {t: f"embedded/{t}@{facts.version}" for t, facts in shipped.items()}
-    assert [what for _, _, what in calls] == ["restoring"]  # CFW's chain alone
+    assert [what for _, _, what in calls] == ["restoring"]  # the refiner alone
     assert not same(both, restorer(FACE, task="dehaze")) and not same(both, restorer(FACE, task="deblur"))
 
 
@@ -178,7 +178,7 @@ def test_path_and_picture_give_the_same_and_notes_are_passed_on(restorer: Restor
 
 
 def test_progress_rises_one_by_one_to_the_total(restorer: Restorer, tiled: Restorer) -> None:
-    # below fidelity 0.5 (encode + 2 steps + decode) x tiles, from there on CFW's chain x tiles
+    # below fidelity 0.5 (encode + 2 steps + decode) x tiles, from there on the refiner x tiles
     for case, fidelity, total in (
         (restorer, 0.4, 4),
         (tiled, 0.4, 4 * 4),
@@ -206,7 +206,7 @@ def test_memory_sets_the_tile_and_too_little_is_told(restorer: Restorer) -> None
     assert Restorer.load(memory_gb=1.6).tile < Restorer.load(memory_gb=2.5).tile
     assert Restorer.load(memory_gb=float("inf")).tile == 2048
     for memory in (0, -1, 1.3, float("nan")):
-        with pytest.raises(RestoreError, match="too little: this needs at least"):
+        with pytest.raises(PriorError, match="too little: this needs at least"):
             Restorer.load(memory_gb=memory)
     for tile in (0, OVERLAP, 300):
         with pytest.raises(RestoreError, match="The tile is"):

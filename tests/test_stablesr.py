@@ -17,10 +17,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from lwr.models.decoder import decode_wrapped, encode_features
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from stablesr_fixture import HEAD, OUTPUTS, checkpoint, outputs
+from stablesr_fixture import HEAD, OUTPUTS, checkpoint, decoded, outputs
 from torch import nn
 from typer.testing import CliRunner
 
@@ -210,13 +209,12 @@ def test_encoder_and_modulated_unet_give_the_public_outputs(network, golden):
 @needs_parity
 @torch.inference_mode()
 def test_wrapped_decoder_gives_the_public_outputs(network, golden):
-    vae, image = network.prior.vae, golden_input("image_lq", 1, 3, 64, 64).tanh()
-    moments, features = encode_features(vae, image)
+    image = golden_input("image_lq", 1, 3, 64, 64).tanh()
+    moments, features = network.prior.encode_features(image)
     assert_same(moments, golden["moments_before_quant_conv"])
     latent = golden_input("latent_0", 1, 4, 8, 8)
     for fidelity in (0.0, 0.5, 1.0):
-        decoded = decode_wrapped(vae, latent, network.wrapping, features, image, fidelity)
-        assert_same(decoded, golden[f"decoded.w{fidelity}"])
+        assert_same(decoded(network, latent, features, fidelity), golden[f"decoded.w{fidelity}"])
 
 
 @needs_parity
@@ -224,14 +222,14 @@ def test_every_key_of_the_full_checkpoint_has_its_place():
     """None missing, none unexpected, every shape right (else a StableSRError), and the paper's sizes."""
     tensors = {key: torch.empty(shape, device="meta") for key, shape in keys_of("full").items()}
     network = build_network(tensors, "full")
-    parts = {name: getattr(network, name) for name in ("encoder", "sft", "wrapping")}
+    parts = {name: getattr(network, name) for name in ("encoder", "sft", "cfw")}
     parts |= {"unet": network.prior.unet, "vae": network.prior.vae}
     ours = sum(p.numel() for part in parts.values() for p in part.parameters())
     assert ours == sum(tensor.numel() for tensor in tensors.values())
     millions = {
         name: round(sum(p.numel() for p in part.parameters()) / 1e6, 1) for name, part in parts.items()
     }
-    assert millions == {"encoder": 52.5, "sft": 53.0, "wrapping": 44.4, "unet": 865.9, "vae": 83.7}
+    assert millions == {"encoder": 52.5, "sft": 53.0, "cfw": 44.4, "unet": 865.9, "vae": 83.7}
 
 
 @needs_parity
@@ -281,12 +279,12 @@ def test_separate_cfw_checkpoint_brings_the_fusion_layers(small, network, tmp_pa
     options = {"half": True, "head_channels": SMALL_HEAD}
     remarks = convert(tmp_path / "main.safetensors", tmp_path / "plain", **options)
     assert any("CFW" in remark for remark in remarks)
-    assert not load_network(tmp_path / "plain").config.wrapping.levels
+    assert load_network(tmp_path / "plain").cfw is None
     remarks = convert(tmp_path / "main.safetensors", tmp_path / "both", tmp_path / "cfw.ckpt", **options)
     assert not any("CFW" in remark for remark in remarks)
-    wrapping = load_network(tmp_path / "both").wrapping.state_dict()
-    for key, value in network.wrapping.state_dict().items():
-        assert torch.equal(wrapping[key], value.half().float())
+    fused = load_network(tmp_path / "both").cfw.state_dict()
+    for key, value in network.cfw.state_dict().items():
+        assert torch.equal(fused[key], value.half().float())
 
 
 @needs_parity

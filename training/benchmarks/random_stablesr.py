@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from lwr.models.decoder import WrappingConfig
+from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from lwr.models.cfw import ControllableFeatureWrapping
-from lwr.models.config import EncoderConfig, SFTConfig
+from lwr.models.config import CFWConfig, EncoderConfig, SFTConfig
 from lwr.models.encoder import TimeAwareEncoder
 from lwr.models.sft import SFT
 from lwr.stablesr import keys
@@ -53,49 +53,8 @@ def shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
 
 
 def _shapes(sizes: Sizes) -> Iterator[tuple[str, tuple[int, ...]]]:
-    levels = len(sizes.unet)
-    down = ("CrossAttnDownBlock2D",) * (levels - 1) + ("DownBlock2D",)
     with torch.device("meta"):
-        unet = UNet2DConditionModel(
-            block_out_channels=sizes.unet,
-            layers_per_block=sizes.blocks,
-            cross_attention_dim=sizes.text,
-            attention_head_dim=tuple(width // sizes.head for width in sizes.unet),
-            use_linear_projection=True,
-            down_block_types=down,
-            up_block_types=tuple(kind.replace("Down", "Up") for kind in reversed(down)),
-        )
-        vae = AutoencoderKL(
-            block_out_channels=sizes.vae,
-            layers_per_block=sizes.vae_blocks,
-            down_block_types=("DownEncoderBlock2D",) * len(sizes.vae),
-            up_block_types=("UpDecoderBlock2D",) * len(sizes.vae),
-            latent_channels=4,
-        )
-        encoder = EncoderConfig(
-            width=sizes.encoder,
-            multipliers=sizes.multipliers,
-            blocks=sizes.blocks,
-            attention_levels=tuple(range(levels - 1)),
-            out_channels=sizes.encoder,
-        )
-        text = CLIPTextConfig(
-            vocab_size=sizes.vocabulary,
-            hidden_size=sizes.text,
-            intermediate_size=4 * sizes.text,
-            num_hidden_layers=sizes.text_layers,
-            num_attention_heads=max(1, sizes.text // 64),
-        )
-        sft = SFTConfig(feature_channels=sizes.encoder, hidden=sizes.encoder // 2)
-        wrapping = WrappingConfig(sizes.vae, (1, 2), sizes.dense_blocks, sizes.growth)
-        parts = (
-            (unet, keys.unet_keys(unet)),
-            (vae, keys.vae_keys(len(sizes.vae))),
-            (TimeAwareEncoder(encoder), keys.encoder_keys(encoder)),
-            (SFT(unet, sft), keys.sft_keys(unet)),
-            (ControllableFeatureWrapping(wrapping), keys.wrapping_keys),
-            (CLIPTextModel(text), keys.text_keys),
-        )
+        parts = _parts(sizes)
     for module, key_of in parts:
         for name, tensor in module.state_dict().items():
             key, shape = key_of(name), tuple(tensor.shape)
@@ -106,6 +65,57 @@ def _shapes(sizes: Sizes) -> Iterator[tuple[str, tuple[int, ...]]]:
             if key.startswith(keys.VAE) and ".attn_1." in key and len(shape) == 2:
                 shape = (*shape, 1, 1)
             yield key, shape
+
+
+def _parts(sizes: Sizes) -> list[tuple[nn.Module, keys.KeyOf]]:
+    """The modules of a checkpoint, each with what names its keys."""
+    levels = len(sizes.unet)
+    down = ("CrossAttnDownBlock2D",) * (levels - 1) + ("DownBlock2D",)
+    unet = UNet2DConditionModel(
+        block_out_channels=sizes.unet,
+        layers_per_block=sizes.blocks,
+        cross_attention_dim=sizes.text,
+        attention_head_dim=tuple(width // sizes.head for width in sizes.unet),
+        use_linear_projection=True,
+        down_block_types=down,
+        up_block_types=tuple(kind.replace("Down", "Up") for kind in reversed(down)),
+    )
+    vae = AutoencoderKL(
+        block_out_channels=sizes.vae,
+        layers_per_block=sizes.vae_blocks,
+        down_block_types=("DownEncoderBlock2D",) * len(sizes.vae),
+        up_block_types=("UpDecoderBlock2D",) * len(sizes.vae),
+        latent_channels=4,
+    )
+    encoder = EncoderConfig(
+        width=sizes.encoder,
+        multipliers=sizes.multipliers,
+        blocks=sizes.blocks,
+        attention_levels=tuple(range(levels - 1)),
+        out_channels=sizes.encoder,
+    )
+    sft = SFTConfig(feature_channels=sizes.encoder, hidden=sizes.encoder // 2)
+    cfw = CFWConfig(sizes.vae, (1, 2), sizes.dense_blocks, sizes.growth)
+    return [
+        (unet, keys.unet_keys(unet)),
+        (vae, keys.vae_keys(len(sizes.vae))),
+        (TimeAwareEncoder(encoder), keys.encoder_keys(encoder)),
+        (SFT(unet, sft), keys.sft_keys(unet)),
+        (ControllableFeatureWrapping(cfw), keys.cfw_keys),
+        (_text_encoder(sizes), keys.text_keys),
+    ]
+
+
+def _text_encoder(sizes: Sizes) -> CLIPTextModel:
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=sizes.vocabulary,
+            hidden_size=sizes.text,
+            intermediate_size=4 * sizes.text,
+            num_hidden_layers=sizes.text_layers,
+            num_attention_heads=max(1, sizes.text // 64),
+        )
+    )
 
 
 def random_weights(key: str, shape: tuple[int, ...], precision: torch.dtype = torch.float32) -> torch.Tensor:
