@@ -8,6 +8,7 @@ name another: LWR_PRIOR, LWR_PARTS and LWR_MEMORY are the command line's --prior
 import os
 import sys
 import uuid
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -22,11 +23,14 @@ import gradio as gr
 
 from lwr.loading.priors import PriorError
 from lwr.prompt import route
-from lwr.restore import MAX_OUTPUT_PIXELS, Restored, RestoreError, Restorer
+from lwr.request import MAX_OUTPUT_PIXELS, Request, RestoreError
+from lwr.restore import Restored, Restorer
 from lwr.tasks import TASKS
-from page import about_tab, batch_tab, break_tab, restore_tab
-from page.look import CSS, JS, PURPOSE, THEME, TITLE
-from page.service import Service, mistakes_told, stopping, uploaded
+from page import about_tab, batch_tab, break_tab, examples, links, restore_tab
+from page.errors import errors_for_visitors
+from page.inputs import read_request, uploaded
+from page.service import Service, stopping
+from page.style import CSS, JS, PURPOSE, THEME, TITLE
 
 MAX_FILE_SIZE = "50 MB"  # of an upload
 HOUR = 3600  # seconds that a visitor's files stay on the server
@@ -49,25 +53,25 @@ def load(device: str = "auto") -> Restorer:
 RESTORER = load()
 
 
-def run(photo: str, request: dict[str, Any], stop: str, progress: Any) -> Restored:
-    """All that needs the GPU; of the process where ZeroGPU runs it only a `gr.Error` comes back whole."""
-    with mistakes_told(photo):
-        return RESTORER(photo, **request, progress=stopping(stop, progress))
+def run(photo: str, request: Request, stop: str, progress: Callable[..., Any]) -> Restored:
+    """All that needs the GPU. ZeroGPU runs it in another process, which can only hand back a `gr.Error`."""
+    with errors_for_visitors(photo):
+        return RESTORER(photo, request, progress=stopping(stop, progress))
 
 
 @cache
 def restorer_on_cpu() -> Restorer:
-    """A second network, made when the first visitor's GPU time is used up."""
+    """A second network, loaded when the first visitor's GPU time is used up."""
     return RESTORER if RESTORER.device.type == "cpu" else load("cpu")
 
 
-def run_slowly(photo: str, request: dict[str, Any], stop: str, progress: Any) -> Restored:
+def run_on_cpu(photo: str, request: Request, stop: str, progress: Callable[..., Any]) -> Restored:
     """The same on the CPU."""
-    with mistakes_told(photo):
-        return restorer_on_cpu()(photo, **request, progress=stopping(stop, progress))
+    with errors_for_visitors(photo):
+        return restorer_on_cpu()(photo, request, progress=stopping(stop, progress))
 
 
-SERVICE = Service(RESTORER, run, run_slowly)
+SERVICE = Service(RESTORER, run, run_on_cpu)
 if spaces is not None:
     SERVICE.run_on_gpu = spaces.GPU(run, duration=SERVICE.gpu_seconds)  # does nothing off ZeroGPU
 
@@ -93,9 +97,11 @@ def restore(
         seed: same seed and settings, same pixels.
     """
     path = uploaded(image)
-    with mistakes_told(path):
-        wanted = SERVICE.request(prompt, task, scale, steps, fidelity, seed)
-    done = SERVICE.restore(path, wanted, uuid.uuid4().hex, gr.Progress())
+    with errors_for_visitors(path):
+        request = read_request(
+            prompt=prompt, task=task, scale=scale, steps=steps, fidelity=fidelity, seed=seed
+        )
+    done = SERVICE.restore(path, request, uuid.uuid4().hex, gr.Progress())
     return gr.FileData(path=done.file).model_dump(), done.settings
 
 
@@ -129,11 +135,10 @@ def build() -> gr.Blocks:
                 about_tab.build(RESTORER, MAX_FILE_SIZE)
         gr.Markdown(
             f"Photos up to {MAX_FILE_SIZE}, results up to {MAX_OUTPUT_PIXELS // 10**6} megapixels; files are "
-            "deleted after about an hour. Detail in a restored photo is partly imagined: do not take it as "
-            "evidence."
+            "deleted after about an hour. Restored detail is partly imagined: do not use it as evidence."
         )
         page.unload(SERVICE.leave)
-        page.load(restore_tab.from_link, None, linked, queue=False, api_visibility="private")
+        page.load(links.from_link, None, linked, queue=False, api_visibility="private")
         gr.api(
             restore, api_name="restore", concurrency_id="restore", concurrency_limit=1
         )  # one photo at a time
@@ -154,5 +159,5 @@ if __name__ == "__main__":
         footer_links=["api"],
         ssr_mode=False,
         mcp_server=True,
-        allowed_paths=[str(restore_tab.examples.FOLDER), str(about_tab.RESULTS)],
+        allowed_paths=[str(examples.FOLDER), str(about_tab.RESULTS)],
     )

@@ -1,4 +1,4 @@
-"""Try to break it: a good photo is damaged by a task's own degradation, restored, and both are measured."""
+"""Try to break it: a task's own degradation damages a good photo, it is restored, and both are measured."""
 
 from typing import Any
 
@@ -7,20 +7,23 @@ import torch
 
 from lwr.images import files as images
 from lwr.images.metrics import psnr, ssim
-from lwr.restore import RestoreError
+from lwr.request import RestoreError
 from lwr.tasks import TASKS
-from page.service import Service, mistakes_told, new_folder, uploaded
+from page.errors import errors_for_visitors
+from page.inputs import read_request, uploaded
+from page.service import Done, Service, new_folder
 
-LEAST = 32  # pixels, of the shorter side
-SIDE = 1024  # pixels, of the longer side that is measured
+MIN_SIDE = 32  # pixels, of the shorter side
+MAX_SIDE = 1024  # pixels, of the longer side that is measured
 PROGRESS = gr.Progress()
 
 
 def build(service: Service) -> None:
-    """Lay the tab out and wire it up."""
+    """Lay out the tab and connect it."""
     gr.Markdown(
-        "Give a **good** photo. It is damaged as in training, restored, and measured against what you gave. "
-        f"Photos are taken at up to {SIDE} pixels."
+        "Choose a **good** photo. The page damages it in the way the training photos were damaged, restores "
+        f"it, and compares both with your original. Photos larger than {MAX_SIDE} pixels are made smaller "
+        "first."
     )
     with gr.Row():
         with gr.Column(min_width=320):
@@ -30,10 +33,11 @@ def build(service: Service) -> None:
             task = gr.Radio(
                 [(task.title, name) for name, task in TASKS.items()],
                 value=next(iter(TASKS)),
-                label="Damage that this task mends",
+                label="Task",
+                info="Decides the damage: haze for “Remove haze”, and so on.",
             )
             seed = gr.Number(
-                1, label="Seed of the damage", precision=0, minimum=0, info="Another seed, another."
+                1, label="Seed of the damage", precision=0, minimum=0, info="Another seed damages it otherwise."
             )
             button = gr.Button("Damage it, then restore it", variant="primary", elem_id="break")
         with gr.Column(min_width=320):
@@ -41,29 +45,20 @@ def build(service: Service) -> None:
                 label="Damaged and restored", format="png", max_height=640, elem_id="broken"
             )
             score = gr.Markdown(elem_id="score")
-            settings = gr.JSON(label="What the damage was", visible=False)
+            settings = gr.JSON(label="Parameters of the damage", visible=False)
 
     def break_it(
         image: Any, task: str, seed: Any, request: gr.Request, progress: gr.Progress = PROGRESS
     ) -> tuple[Any, ...]:
-        """((damaged, restored), scores, parameters of the damage)."""
         path = uploaded(image)
-        with mistakes_told(path):
-            number = service.request("", task, seed=seed)["seed"]
+        with errors_for_visitors(path):
+            chosen = service.restorer.resolve(read_request(task=task, seed=seed))
             clean = _small(images.load(path).rgb)
-            if min(clean.shape[-2:]) < LEAST:
-                raise RestoreError(f"Photos under {LEAST} pixels a side cannot be measured: use a larger.")
-        damaged, params = TASKS[task].degrade(clean, torch.Generator().manual_seed(number))
-        file = new_folder() / "damaged.png"
-        images.save(damaged, file)
-        done = service.restore(str(file), service.request("", task, 1), request.session_hash, progress)
-        restored = done.restored.loaded.rgb
-        rows = [("damaged", damaged), ("restored", restored)]
-        table = "| | PSNR | SSIM |\n|---|---|---|\n" + "\n".join(
-            f"| {name} | {psnr(x, clean).item():.2f} dB | {ssim(x, clean).item():.3f} |" for name, x in rows
-        )
-        pictures = (images.to_pil(damaged), images.to_pil(restored))
-        return pictures, table, gr.JSON(value=params[0], visible=True)
+        damaged, params = TASKS[task].degrade(clean, torch.Generator().manual_seed(chosen.seed))
+        file = images.save(damaged, new_folder() / "damaged.png")
+        done = service.restore(str(file), read_request(task=task, scale=1), request.session_hash, progress)
+        pictures = (images.to_pil(damaged), images.to_pil(done.restored.loaded.rgb))
+        return pictures, _scores(clean, damaged, done), gr.JSON(value=params[0], visible=True)
 
     button.click(
         break_it, [photo, task, seed], [slider, score, settings], preprocess=False, show_progress_on=slider,
@@ -71,8 +66,18 @@ def build(service: Service) -> None:
     )  # fmt: skip
 
 
+def _scores(clean: torch.Tensor, damaged: torch.Tensor, done: Done) -> str:
+    """A Markdown table: PSNR and SSIM of the damaged and of the restored photo against the good one."""
+    rows = [("damaged", damaged), ("restored", done.restored.loaded.rgb)]
+    table = [f"| {name} | {psnr(x, clean).item():.2f} dB | {ssim(x, clean).item():.3f} |" for name, x in rows]
+    return "\n".join(["| | PSNR | SSIM |", "|---|---|---|", *table])
+
+
 def _small(photo: torch.Tensor) -> torch.Tensor:
-    """(1,3,H,W) shrunk to SIDE pixels at most."""
+    """(1,3,H,W) shrunk to MAX_SIDE pixels at most; RestoreError when it is too small to be measured."""
     height, width = photo.shape[-2:]
-    shrink = min(1.0, SIDE / max(height, width))
-    return photo if shrink == 1 else images.resize(photo, (round(height * shrink), round(width * shrink)))
+    shrink = min(1.0, MAX_SIDE / max(height, width))
+    size = (round(height * shrink), round(width * shrink))
+    if min(size) < MIN_SIDE:
+        raise RestoreError(f"Photos under {MIN_SIDE} pixels a side cannot be measured: use a larger one.")
+    return photo if shrink == 1 else images.resize(photo, size)

@@ -1,4 +1,4 @@
-"""Photos to try, with results that were made beforehand and load at once.
+"""Photos to try, with results that were made in advance and show at once.
 
 `python -m training.publishing.page_examples` makes them with the shipped weights.
 """
@@ -15,7 +15,7 @@ INDEX = FOLDER / "examples.json"
 
 
 def found() -> list[dict[str, Any]]:
-    """Facts of each example: before, after, sentence, done, credit."""
+    """A record of each example: before, after, sentence, done, credit."""
     return json.loads(INDEX.read_text(encoding="utf-8"))
 
 
@@ -24,7 +24,7 @@ def build() -> gr.Gallery:
     pictures = [(str(FOLDER / one["before"]), f"“{one['sentence']}”") for one in found()]
     gallery = gr.Gallery(
         pictures,
-        label="Photos to try: press one to see what became of it",
+        label="Examples: click one to see its result",
         columns=4,
         rows=1,
         height="auto",

@@ -1,10 +1,10 @@
-"""How the page looks: theme, style, words that stand in several places."""
+"""Theme, style sheet, and the texts that several parts of the page share."""
 
 import gradio as gr
 
 TITLE = "Light-Weight Restoration"
-PURPOSE = "Give a photo and say in your own words what is wrong with it: hazy, blurry or too small."
-NOTHING_ASKED = "Say what is wrong, or choose below what to do."
+PURPOSE = "Choose a photo and say in your own words what is wrong with it: hazy, blurry or too small."
+NOTHING_ASKED = "Say what is wrong, or choose what to do."
 FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": "monospace"}  # none from other servers
 DARKER = {
     "button_primary_background_fill": "*primary_700",
@@ -15,16 +15,17 @@ DARKER = {
     "block_label_text_color_dark": "*neutral_200",
 }
 THEME = gr.themes.Default(primary_hue="teal", **FONTS).set(**DARKER)
-# Gradio names an empty picture but gives it no role that may have a name; a wide table scrolls by keyboard.
+# Two gaps for people who use a screen reader or a keyboard: Gradio labels an empty picture without a role that
+# may have a label, and a wide table must have the focus before keys can scroll it.
 JS = """() => {
-  const mend = () => {
+  const fix = () => {
     document.querySelectorAll('.empty[aria-label]:not([role])').forEach(
       (empty) => empty.setAttribute('role', 'img'));
     document.querySelectorAll('#numbers table:not([tabindex])').forEach(
       (table) => table.setAttribute('tabindex', '0'));
   };
-  new MutationObserver(mend).observe(document.body, {childList: true, subtree: true});
-  mend();
+  new MutationObserver(fix).observe(document.body, {childList: true, subtree: true});
+  fix();
 }"""
 CSS = """
 .gradio-container { max-width: 1180px !important; margin: 0 auto !important; }

@@ -1,0 +1,41 @@
+"""The tasks to do and their strengths: a chip and a slider each; they follow the sentence."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+
+from lwr.prompt import route
+from lwr.tasks import TASKS
+
+
+def build() -> tuple[gr.CheckboxGroup, list[gr.Slider]]:
+    """(chips, sliders): a slider shows while its chip is on."""
+    chips = gr.CheckboxGroup(
+        [(task.title, name) for name, task in TASKS.items()],
+        label="What will be done",
+        info="Follows your sentence. Click to change it.",
+        elem_id="tasks",
+    )
+    strengths = [
+        gr.Slider(0.05, 1, 1, step=0.05, label=f"Strength: {task.title.lower()}", visible=False)
+        for task in TASKS.values()
+    ]
+    return chips, strengths
+
+
+def understood(text: str, routed: str) -> list[Any]:
+    """Chips and strengths for a sentence, and the sentence itself; a link has set them already."""
+    if text and text == routed:
+        return [gr.skip()] * (len(TASKS) + 2)
+    return [*values_for(route(str(text or "")).tasks), text]
+
+
+def values_for(tasks: Mapping[str, float]) -> list[Any]:
+    """The values of the chips and of each slider for {task: strength}."""
+    return [list(tasks), *(gr.Slider(value=tasks.get(name, 1.0), visible=name in tasks) for name in TASKS)]
+
+
+def sliders_for(chosen: list[str]) -> list[gr.Slider]:
+    """Show the sliders of the chosen tasks."""
+    return [gr.Slider(visible=name in chosen) for name in TASKS]

@@ -1,0 +1,38 @@
+"""A visitor's errors as sentences: safe to show in a page, and they name no folder of the server."""
+
+import html
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import gradio as gr
+
+from lwr.images.files import ImageError
+from lwr.loading.adapter import AdapterError
+from lwr.request import RestoreError
+
+LOG = logging.getLogger("lwr.page")
+VISITOR_ERRORS = (ImageError, RestoreError, AdapterError)  # each says in one sentence what is wrong
+
+
+class CancelledError(Exception):
+    """The visitor pressed Cancel."""
+
+
+@contextmanager
+def errors_for_visitors(photo: str = "") -> Iterator[None]:
+    """Turn a visitor's error into a `gr.Error` of one sentence; `photo` is the path of the upload."""
+    try:
+        yield
+    except VISITOR_ERRORS as error:
+        LOG.warning("refused a request: %s", type(error).__name__)  # never a visitor's prompt or file name
+        raise gr.Error(sentence(error, photo), print_exception=False) from None
+    except CancelledError:
+        raise gr.Error("Your photo was not changed.", title="Stopped", print_exception=False) from None
+
+
+def sentence(error: Exception, photo: str = "") -> str:
+    """The error's text, escaped since browsers show it as HTML, with the photo's name for its path."""
+    text = str(error).replace(photo, Path(photo).name) if photo else str(error)
+    return html.escape(text, quote=False)

@@ -1,0 +1,50 @@
+"""What a browser or an API client sends, as a checked path and a `lwr.request.Request`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from lwr.request import Request, RestoreError
+
+NUMBERS = ("scale", "steps", "fidelity", "seed")  # fields of Request that may arrive as text: "2", "0.5"
+
+
+def read_request(**sent: Any) -> Request:
+    """The Request in what was sent; None, "" and "auto" leave a field open. RestoreError when it is bad.
+
+    `Restorer.resolve` checks the values.
+    """
+    given = {name: value for name, value in sent.items() if value not in (None, "", "auto")}
+    texts = {name: str(given[name]) for name in given if name not in NUMBERS}
+    if isinstance(given.get("task"), Mapping):
+        texts["task"] = dict(given["task"])  # {task: strength}
+    try:
+        numbers = {name: _number(given[name]) for name in NUMBERS if name in given}
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RestoreError(f"Scale, steps, fidelity and seed must be numbers: {error}.") from None
+    return Request(**texts, **numbers)
+
+
+def _number(value: Any) -> int | float:
+    """4 for 4 and "4", 0.5 for "0.5"; a seed keeps all its digits."""
+    if isinstance(value, bool):
+        raise ValueError(f"{value} is no number")
+    return int(value) if str(value).lstrip("-").isdecimal() else float(value)
+
+
+def uploaded(image: Any) -> str:
+    """The path of an upload; nothing outside Gradio's upload folder is ever opened."""
+    path = upload_path(image)
+    if path is None:
+        raise gr.Error("There is no photo yet: choose one first.", print_exception=False)
+    return path
+
+
+def upload_path(image: Any) -> str | None:
+    """The path of an upload, or None when it is none."""
+    path = image.get("path") if isinstance(image, dict) else None
+    inside = isinstance(path, str) and "\0" not in path
+    return path if inside and Path(get_upload_folder()).resolve() in Path(path).resolve().parents else None

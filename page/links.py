@@ -1,0 +1,66 @@
+"""Link to these settings: the inputs written into an address, and read from it when the page opens."""
+
+import json
+from typing import Any
+from urllib.parse import parse_qs
+
+import gradio as gr
+
+from lwr.prompt import MAX_CHARACTERS, route
+from lwr.tasks import TASKS
+from page import chips
+from page.options import FIDELITIES, OPTIONS, QUALITY, SCALES
+
+NAMES = ("prompt", "tasks", *OPTIONS)  # parameters of the address; tasks is "dehaze:0.5,deblur:1"
+# Takes the values of NAMES and the strength of each task; copies the link and returns it.
+JS = f"""(...values) => {{
+  const names = {json.dumps(NAMES)}, tasks = {json.dumps(list(TASKS))};
+  const link = new URL(window.location.origin + window.location.pathname);
+  const strengths = values.slice(names.length);
+  values[1] = values[1].map((task) => task + ":" + strengths[tasks.indexOf(task)]);
+  names.forEach((name, i) => {{
+    if (values[i] !== null) {{ link.searchParams.set(name, String(values[i])); }}
+  }});
+  navigator.clipboard?.writeText(link.toString()).catch(() => {{}});
+  return link.toString();
+}}"""
+
+
+def from_link(request: gr.Request) -> list[Any]:
+    """Values from the page's address: NAMES, the strength of each task, and the sentence they stand for.
+
+    What the address lacks, or has wrong, stays as it is.
+    """
+    given = {name: found[-1] for name, found in parse_qs(str(request.query_params)).items()}
+    if not set(given) & set(NAMES):  # no link: a quick visitor may have typed already
+        return [gr.skip()] * (len(NAMES) + len(TASKS) + 1)
+    prompt, text = given.get("prompt", "")[:MAX_CHARACTERS], given.get("tasks")
+    tasks = route(prompt).tasks if text is None else _tasks(text)
+    chosen, *strengths = chips.values_for(tasks)
+    known = {
+        "scale": {scale: scale for scale in SCALES},
+        "steps": {str(steps): steps for _, steps in QUALITY},
+        "fidelity": {fidelity: fidelity for fidelity in FIDELITIES},
+        "seed": _seed(given.get("seed", "")),
+    }
+    options = [known[name].get(given.get(name), gr.skip()) for name in OPTIONS]
+    return [prompt, chosen, *options, *strengths, prompt]
+
+
+def _tasks(text: str) -> dict[str, float]:
+    """{task: strength} of "dehaze:0.5,deblur:1"; what is no task is left out."""
+    pairs = (part.partition(":")[::2] for part in text.split(","))
+    found = {}
+    for name, strength in pairs:
+        try:
+            number = float(strength or 1)
+        except ValueError:
+            continue
+        if name in TASKS and 0 < number <= 1:
+            found[name] = number
+    return found
+
+
+def _seed(text: str) -> dict[str, int]:
+    """{text: number} of a whole number that a browser keeps exactly, else {}."""
+    return {text: int(text)} if text.isascii() and text.isdigit() and len(text) < 16 else {}

@@ -1,0 +1,33 @@
+"""Advanced: scale, quality, fidelity and seed, each under its name in `lwr.request.Request`."""
+
+import gradio as gr
+
+from lwr.models.network import RestorationNetwork
+
+OPTIONS = ("scale", "steps", "fidelity", "seed")
+QUALITY = [("Fast, 1 step", 1), ("Balanced, 4 steps", 4), ("Best, 12 steps", 12)]
+FIDELITIES = ["auto", "0", "0.25", "0.5", "0.75", "0.9", "1"]
+SCALES = ["auto", "1", "2", "3", "4"]
+
+
+def build(network: RestorationNetwork) -> list[gr.components.Component]:
+    """A widget for each of OPTIONS, in that order."""
+    default = network.prior.config.default_steps
+    listed = default in dict(QUALITY).values()
+    quality = QUALITY if listed else [(f"This network's default, {default} steps", default), *QUALITY]
+    steps = "Sampling steps"
+    if network.refiner is not None:
+        steps += "; with this network they matter only below fidelity 0.5"
+    return [
+        gr.Radio(
+            SCALES, value="auto", label="Scale", info="Enlarges each side; auto follows your sentence."
+        ),
+        gr.Radio(quality, value=default, label="Quality", info=f"{steps}."),
+        gr.Radio(
+            FIDELITIES,
+            value="auto",
+            label="Fidelity",
+            info="1 is closest to the original, 0.5 sharpest to the eye, 0 the diffusion model's own picture.",
+        ),
+        gr.Number(0, label="Seed", precision=0, minimum=0, info="The same seed gives the same pixels."),
+    ]

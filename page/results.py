@@ -1,0 +1,58 @@
+"""What a visitor sees of a finished request: comparison, one line of summary, the file in three formats."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from lwr.images import files as images
+from lwr.request import Settings
+from lwr.tasks import TASKS
+from page.errors import errors_for_visitors
+from page.inputs import uploaded
+from page.service import Done, new_folder
+
+SHOWN_PIXELS = 16_000_000  # a larger result is shown smaller; the download never is
+FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP": ".webp"}
+
+
+def plan(settings: Settings) -> str:
+    """Settings in words: "remove haze (strength 0.5), enlarge 2x"."""
+    parts = []
+    for name, strength in settings.tasks.items():
+        degree = "" if strength == 1 else f" (strength {strength:g})"
+        parts.append(TASKS[name].title.lower() + degree)
+    if settings.scale != 1:
+        parts = [part for part in parts if not part.startswith("enlarge")] + [f"enlarge {settings.scale:g}x"]
+    return ", ".join(parts)
+
+
+def summary(done: Done) -> str:
+    """One line: what was done, the size, the seconds."""
+    restored = done.restored
+    width, height = restored.image.size
+    return f"Done: **{plan(restored.settings)}**, {width}x{height} pixels, {restored.seconds:.1f} s"
+
+
+def comparison(done: Done) -> tuple[Image.Image, Image.Image]:
+    """(before, after) at one size: the result's own, up to what a browser shows well."""
+    after = done.restored.image
+    shrink = min(1.0, (SHOWN_PIXELS / (after.width * after.height)) ** 0.5)
+    if shrink < 1:
+        after = after.resize((round(after.width * shrink), round(after.height * shrink)))
+    before = images.to_pil(done.source.rgb, done.source.alpha)
+    return before.resize(after.size, Image.Resampling.BICUBIC), after
+
+
+def in_format(png: str, kind: str) -> Any:
+    """The download button for the result in another format, EXIF and colour profile kept."""
+    if not png:
+        return gr.skip()
+    path = uploaded({"path": png})
+    with errors_for_visitors(path):
+        if kind == "PNG":
+            return gr.DownloadButton(value=path, interactive=True)
+        name = Path(path).name.removesuffix(".png") + FORMATS[kind]
+        file = images.save(images.load(path), new_folder() / name)
+        return gr.DownloadButton(value=str(file), interactive=True)
