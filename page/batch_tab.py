@@ -97,7 +97,7 @@ def _restore_all(
         zipped.writestr("report.txt", html.unescape(text.replace("`", "").replace("**", "")))
     if not good:
         shutil.rmtree(folder)
-    head = f"{good} of {len(paths)} photos are restored."
+    head = f"Restored {good} of {len(paths)} photos."
     return (str(archive) if good else None), "\n".join([head, "", *lines])
 
 

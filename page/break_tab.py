@@ -37,7 +37,11 @@ def build(service: Service) -> None:
                 info="Decides the damage: haze for “Remove haze”, and so on.",
             )
             seed = gr.Number(
-                1, label="Seed of the damage", precision=0, minimum=0, info="Another seed damages it otherwise."
+                1,
+                label="Seed of the damage",
+                precision=0,
+                minimum=0,
+                info="A different seed gives different damage.",
             )
             button = gr.Button("Damage it, then restore it", variant="primary", elem_id="break")
         with gr.Column(min_width=320):

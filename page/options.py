@@ -19,9 +19,7 @@ def build(network: RestorationNetwork) -> list[gr.components.Component]:
     if network.refiner is not None:
         steps += "; with this network they matter only below fidelity 0.5"
     return [
-        gr.Radio(
-            SCALES, value="auto", label="Scale", info="Enlarges each side; auto follows your sentence."
-        ),
+        gr.Radio(SCALES, value="auto", label="Scale", info="Enlarges each side; auto follows your sentence."),
         gr.Radio(quality, value=default, label="Quality", info=f"{steps}."),
         gr.Radio(
             FIDELITIES,

@@ -166,8 +166,7 @@ def _connect_restore(service: Service, inputs: _Inputs, outputs: _Outputs) -> No
 
 def _connect_result(inputs: _Inputs, outputs: _Outputs) -> None:
     """File format, "Restore the result again" and the link."""
-    wait = gr.DownloadButton(interactive=False)
-    changing = outputs.kind.input(lambda: wait, None, outputs.file, **LIVE)
+    changing = outputs.kind.input(lambda: gr.DownloadButton(interactive=False), None, outputs.file, **LIVE)
     changing.then(in_format, [outputs.png, outputs.kind], outputs.file, **LIVE)
     outputs.again.click(lambda path: (path, ""), outputs.png, [inputs.photo, inputs.prompt], **LIVE)
     outputs.share.click(None, inputs.request, outputs.link, js=links.JS, **LIVE)

@@ -39,12 +39,14 @@ span.or, button.show-api { color: var(--neutral-600) !important; opacity: 1 !imp
 #examples .grid-container, #sheets .grid-container {
   grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)) !important;
 }
-.gallery-container .grid-container, .gallery-container .grid-wrap { min-width: 0; height: auto !important; }
+.gallery-container .grid-container, .gallery-container .grid-wrap {
+  min-width: 0; min-height: 0 !important; height: auto !important;
+}
 @media (max-width: 600px) { .tab-container button { padding: 0 9px !important; } }
 .gradio-container > .main, .contain, .tabs { width: 100%; }
-.tabs, .tab-wrapper, .tab-container { min-width: 0; }
+.gradio-container, .gradio-container > .main, .tabs, .tab-wrapper, .tab-container { min-width: 0 !important; }
 #numbers { contain: inline-size; }
-#numbers table { display: block; overflow-x: auto; }
+#numbers table { display: block; overflow-x: auto; border: 0 !important; }
 #numbers td, #numbers th { white-space: nowrap; }
 #numbers code { white-space: pre-wrap; overflow-wrap: anywhere; }
 """

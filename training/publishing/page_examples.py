@@ -1,15 +1,16 @@
-"""Make the page's examples: what the shipped weights make of the sample photos, as small files.
+"""Make the page's examples and README's strip: what the shipped weights make of the sample photos.
 
-python -m training.publishing.page_examples      # writes page/examples; again after new weights
+python -m training.publishing.page_examples      # writes page/examples; run it again after new weights
 """
 
 import json
 from pathlib import Path
+from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from lwr.images import files as images
-from lwr.restore import Restorer
+from lwr.restore import Restored, Restorer
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "lwr" / "samples"
@@ -20,47 +21,87 @@ SENTENCES = {
     "moving-clock.jpg": "the clock moved, make it sharp",
     "small-cat.jpg": "enlarge it 3x",
 }
+# The strip: a column for each photo, (left, top, right, bottom) of the part shown as shares of its sides.
+STRIP = {
+    "hazy-rocket.jpg": (0.0, 0.0, 1.0, 1.0),
+    "shaken-coffee.jpg": (0.22, 0.28, 0.78, 0.84),
+    "small-cat.jpg": (0.15, 0.16, 0.85, 0.86),
+}
+CELL, GAP, CORNER = (420, 280), 8, 10  # pixels
 
 
 def main() -> None:
-    """Restore each sample, and write before, after and their facts."""
+    """Restore each sample; write before, after and a record of it, then the strip."""
     OUT.mkdir(exist_ok=True)
     restorer = Restorer.load(device="cpu")
-    rows = []
-    for name, sentence in SENTENCES.items():
-        restored = restorer(SAMPLES / name, sentence)
+    rows, pairs = [], {}
+    for photo, sentence in SENTENCES.items():
+        restored = restorer(SAMPLES / photo, sentence)
         after = restored.image.convert("RGB")
-        before = images.to_pil(images.load(SAMPLES / name).rgb).resize(after.size, Image.Resampling.BICUBIC)
-        stem = Path(name).stem
-        files = {side: f"{stem}.{side}.webp" for side in ("before", "after")}
+        before = images.to_pil(images.load(SAMPLES / photo).rgb).resize(after.size, Image.Resampling.BICUBIC)
+        pairs[photo] = before, after
+        rows.append(record(photo, restored))
         for side, picture in (("before", before), ("after", after)):
-            picture.save(OUT / files[side], quality=90, method=6)
-        settings = restored.settings
-        rows.append(
-            {
-                "name": stem.replace("-", " "),
-                "photo": name,
-                **files,
-                "sentence": sentence,
-                "done": f"Made beforehand with {settings.prior}, fidelity {settings.fidelity:g}.",
-                "tasks": settings.tasks,
-                "credit": credit(name),
-                "prior": settings.prior,
-            }
-        )
-    (OUT / "examples.json").write_text(
-        json.dumps(rows, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
-    print(f"{len(rows)} examples in {OUT}")
+            picture.save(OUT / rows[-1][side], quality=90, method=6)
+    index = json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
+    (OUT / "examples.json").write_text(index, encoding="utf-8")
+    strip(pairs).save(OUT / "strip.webp", quality=90, method=6)
+    print(f"{len(rows)} examples and a strip in {OUT}")
 
 
-def credit(name: str) -> str:
-    """Whose photo it is, from the samples' credits."""
+def record(photo: str, restored: Restored) -> dict[str, Any]:
+    """What `page.examples` needs to know of one example."""
+    stem, settings = Path(photo).stem, restored.settings
+    return {
+        "name": stem.replace("-", " "),
+        "photo": photo,
+        "before": f"{stem}.before.webp",
+        "after": f"{stem}.after.webp",
+        "sentence": SENTENCES[photo],
+        "done": f"Made in advance with {settings.prior}, fidelity {settings.fidelity:g}.",
+        "tasks": settings.tasks,
+        "credit": credit(photo),
+        "prior": settings.prior,
+    }
+
+
+def credit(photo: str) -> str:
+    """Author and licence, from the samples' credits: "Stefan van der Walt (CC0)"."""
     for line in (SAMPLES / "CREDITS.md").read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if cells[0] == name:
-            return f"{cells[1].replace('`', '')}, {cells[2]}"
-    raise SystemExit(f"{SAMPLES / 'CREDITS.md'} does not say whose {name} is: add it.")
+        if cells[0] == photo:
+            return f"{cells[1].partition(': ')[2]} ({cells[2]})"
+    raise SystemExit(f"{SAMPLES / 'CREDITS.md'} does not say whose {photo} is: add it.")
+
+
+def strip(pairs: dict[str, tuple[Image.Image, Image.Image]]) -> Image.Image:
+    """Before above after, a column for each photo of STRIP; transparent between the pictures."""
+    width, height = CELL
+    size = (len(STRIP) * (width + GAP) - GAP, 2 * height + GAP)
+    canvas = Image.new("RGBA", size, (0, 0, 0, 0))
+    for column, (photo, part) in enumerate(STRIP.items()):
+        before, after = pairs[photo]
+        labels = ((before, "before"), (after, f"after: “{SENTENCES[photo]}”"))
+        for row, (picture, label) in enumerate(labels):
+            canvas.paste(cell(picture, part, label), (column * (width + GAP), row * (height + GAP)))
+    return canvas
+
+
+def cell(picture: Image.Image, part: tuple[float, float, float, float], label: str) -> Image.Image:
+    """A part of a picture at the size of CELL, with round corners and a small label."""
+    box = [round(share * side) for share, side in zip(part, 2 * picture.size, strict=True)]
+    shown = ImageOps.fit(picture.crop(box), CELL, Image.Resampling.LANCZOS)
+    mask = Image.new("L", CELL, 0)
+    ImageDraw.Draw(mask).rounded_rectangle((0, 0, CELL[0] - 1, CELL[1] - 1), CORNER, 255)
+    font = ImageFont.load_default(17)
+    left, top, right, bottom = font.getbbox(label)
+    pill = Image.new("RGBA", (right - left + 20, 29), (0, 0, 0, 0))
+    draw = ImageDraw.Draw(pill)
+    draw.rounded_rectangle((0, 0, pill.width - 1, pill.height - 1), 14, (0, 0, 0, 165))
+    draw.text((10 - left, pill.height / 2), label, (255, 255, 255, 255), font, anchor="lm")
+    shown.paste(pill, (10, CELL[1] - pill.height - 10), pill)
+    shown.putalpha(mask)
+    return shown
 
 
 if __name__ == "__main__":
