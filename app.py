@@ -8,7 +8,6 @@ name another: LWR_PRIOR, LWR_PARTS and LWR_MEMORY are the command line's --prior
 import os
 import sys
 import uuid
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -29,7 +28,7 @@ from lwr.tasks import TASKS
 from page import about_tab, batch_tab, break_tab, examples, links, restore_tab
 from page.errors import errors_for_visitors
 from page.inputs import read_request, uploaded
-from page.service import Service, stopping
+from page.service import Progress, Service, stopping
 from page.style import CSS, JS, PURPOSE, THEME, TITLE
 
 MAX_FILE_SIZE = "50 MB"  # of an upload
@@ -53,7 +52,7 @@ def load(device: str = "auto") -> Restorer:
 RESTORER = load()
 
 
-def run(photo: str, request: Request, stop: str, progress: Callable[..., Any]) -> Restored:
+def run(photo: str, request: Request, stop: str, progress: Progress) -> Restored:
     """All that needs the GPU. ZeroGPU runs it in another process, which can only hand back a `gr.Error`."""
     with errors_for_visitors(photo):
         return RESTORER(photo, request, progress=stopping(stop, progress))
@@ -65,7 +64,7 @@ def restorer_on_cpu() -> Restorer:
     return RESTORER if RESTORER.device.type == "cpu" else load("cpu")
 
 
-def run_on_cpu(photo: str, request: Request, stop: str, progress: Callable[..., Any]) -> Restored:
+def run_on_cpu(photo: str, request: Request, stop: str, progress: Progress) -> Restored:
     """The same on the CPU."""
     with errors_for_visitors(photo):
         return restorer_on_cpu()(photo, request, progress=stopping(stop, progress))
@@ -139,9 +138,8 @@ def build() -> gr.Blocks:
         )
         page.unload(SERVICE.leave)
         page.load(links.from_link, None, linked, queue=False, api_visibility="private")
-        gr.api(
-            restore, api_name="restore", concurrency_id="restore", concurrency_limit=1
-        )  # one photo at a time
+        # one photo at a time
+        gr.api(restore, api_name="restore", concurrency_id="restore", concurrency_limit=1)
         gr.api(route_prompt, api_name="route")
         gr.api(list_tasks, api_name="tasks")
     return page.queue(max_size=QUEUE, api_open=False)
@@ -150,7 +148,8 @@ def build() -> gr.Blocks:
 demo = build()
 
 if __name__ == "__main__":
-    SERVICE.warm_up()
+    if not os.environ.get("SPACES_ZERO_GPU"):  # there, nothing runs on the GPU outside `run`
+        SERVICE.warm_up()
     demo.launch(
         theme=THEME,
         css=CSS,

@@ -1,4 +1,4 @@
-"""What makes the output, how well, and where it fails: from cards/ and training/results, nothing typed twice."""
+"""What makes the output, how well, and where it fails; the limits and numbers come from their files."""
 
 import json
 from pathlib import Path
@@ -13,21 +13,21 @@ from page.numbers import numbers
 ROOT = Path(__file__).parents[1]
 LIMITS = ROOT / "cards" / "limits.md"
 RESULTS = ROOT / "training" / "results"
-WITH_REFINER = """**The default result comes from the VAE encoder and the refiner.** The encoder turns the photo
-into features. The refiner, {blocks} residual blocks at full resolution and below, reads these features and the
-photo's own pixels and makes the restored photo in one pass. It has two sets of weights: one trained for the
-least error (fidelity 1), one for the sharpest picture to the eye (fidelity 0.5). Between them the weights are
-mixed.
+STABLESR = "[Wang et al. 2024](https://arxiv.org/abs/2305.07015)"
+WITH_REFINER = f"""**The default result is made by the VAE encoder and the refiner.** The encoder turns the
+photo into features at a half, a quarter and an eighth of its resolution. The refiner, {{blocks}} residual
+blocks on these levels, reads the features together with the photo's own pixels and makes the restored photo
+in one pass. It has two sets of weights: fidelity 1 uses the set trained for the least error, 0.5 the set
+trained to look sharp, and values between them mix the two.
 
-**Below fidelity 0.5 the diffusion sampler takes part:** a UNet that a time-aware encoder conditions on your
-photo, as in StableSR ([Wang et al. 2024](https://arxiv.org/abs/2305.07015)). At 0 the picture is the sampler's
-alone.
+**Below fidelity 0.5 the diffusion sampler takes part**: a UNet that starts from your photo and is conditioned
+on it by a time-aware encoder, as in StableSR ({STABLESR}). At 0 the result is the sampler's alone.
 
-Each task adds a small LoRA adapter to these weights."""
-WITHOUT_REFINER = """**Every part takes part in each result.** The VAE encoder turns the photo into a latent, the
-diffusion sampler restores it in {steps} steps unless you choose another number, and the VAE decoder makes the
-picture{cfw}. This follows StableSR ([Wang et al. 2024](https://arxiv.org/abs/2305.07015))."""
-CFW = ", with the photo's own features added by controllable feature wrapping (CFW) as far as fidelity says"
+A small LoRA adapter for each task is added to these weights."""
+WITHOUT_REFINER = f"""**Every part works on each result.** The VAE encoder turns the photo into a latent, the
+diffusion sampler restores it in {{steps}} steps unless you choose another number, and the VAE decoder makes
+the picture{{cfw}}. This follows StableSR ({STABLESR})."""
+CFW = ", with features of the photo added by controllable feature wrapping (CFW) as far as fidelity says"
 
 
 def build(restorer: Restorer, max_file_size: str) -> None:
@@ -40,10 +40,10 @@ def build(restorer: Restorer, max_file_size: str) -> None:
 
 {_how(restorer.network)}
 
-The network is {config.id}, version {config.revision}, with {millions:.1f} million parameters. Photos may have up
-to {max_file_size}, results up to {MAX_OUTPUT_PIXELS // 10**6} megapixels. Uploads and results are deleted after
-about an hour. Programs can use it too, with `gradio_client`, `curl` or MCP: see "Use via API" at the foot of the
-page.
+The network is {config.id}, version {config.revision}, with {millions:.1f} million parameters. Photos may have
+up to {max_file_size}, results up to {MAX_OUTPUT_PIXELS // 10**6} megapixels. Uploads and results are deleted
+after about an hour. Programs can use the page too, with `gradio_client`, `curl` or MCP: see "Use via API or
+MCP" at the foot of the page.
 
 ## Limits
 

@@ -34,8 +34,8 @@ def build() -> gr.Gallery:
         buttons=[],
         elem_id="examples",
     )
-    credits = "; ".join(f"{one['name']}: {one['credit']}" for one in found())
-    gr.Markdown(f"Photos: {credits}.", elem_classes="credit")
+    credits = dict.fromkeys(one["credit"] for one in found())
+    gr.Markdown(f"Photos: {'; '.join(credits)}.", elem_classes="credit")
     return gallery
 
 

@@ -13,7 +13,7 @@ from lwr.tasks import TASKS
 from page import chips, examples, links, options
 from page.errors import VISITOR_ERRORS, errors_for_visitors, sentence
 from page.inputs import read_request, upload_path, uploaded
-from page.results import FORMATS, comparison, in_format, plan, summary
+from page.results import FORMATS, comparison, download_button, in_format, plan, summary
 from page.service import Service
 from page.style import NOTHING_ASKED
 
@@ -114,7 +114,7 @@ def _outputs() -> _Outputs:
     with gr.Column(visible=False) as details:
         with gr.Row():
             kind = gr.Radio(list(FORMATS), value="PNG", label="File format", scale=2)
-            file = gr.DownloadButton("Download", variant="primary", elem_id="download", scale=1)
+            file = gr.DownloadButton("Download PNG", variant="primary", elem_id="download", scale=1)
         again = gr.Button("Restore the result again", elem_id="again")
         with gr.Accordion("Settings of this result", open=False):
             settings = gr.JSON(show_label=False)
@@ -149,9 +149,8 @@ def _connect_restore(service: Service, inputs: _Inputs, outputs: _Outputs) -> No
         done = service.restore(path, wanted, request.session_hash, progress)
         for note in done.restored.notes:
             gr.Info(sentence(RestoreError(note)), title="Note")
-        file = gr.DownloadButton(value=done.file, interactive=True)
-        shown, png = gr.Column(visible=True), gr.Radio(value="PNG")
-        return comparison(done), summary(done), file, done.file, done.settings, shown, png
+        file, shown, kind = download_button(done.file), gr.Column(visible=True), gr.Radio(value="PNG")
+        return comparison(done), summary(done), file, done.file, done.settings, shown, kind
 
     clicks = [inputs.restore.click, inputs.prompt.submit]
     start = gr.on(clicks, _cancel_button(True), None, inputs.cancel, **LIVE)

@@ -50,9 +50,14 @@ def in_format(png: str, kind: str) -> Any:
     if not png:
         return gr.skip()
     path = uploaded({"path": png})
+    if kind == "PNG":
+        return download_button(path)
     with errors_for_visitors(path):
-        if kind == "PNG":
-            return gr.DownloadButton(value=path, interactive=True)
         name = Path(path).name.removesuffix(".png") + FORMATS[kind]
         file = images.save(images.load(path), new_folder() / name)
-        return gr.DownloadButton(value=str(file), interactive=True)
+    return download_button(str(file), kind)
+
+
+def download_button(file: str, kind: str = "PNG") -> gr.DownloadButton:
+    """The button that downloads this file."""
+    return gr.DownloadButton(f"Download {kind}", value=file, interactive=True)

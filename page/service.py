@@ -14,6 +14,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from lwr.images import files as images
+from lwr.models.refiner import REFINER_ALONE
 from lwr.request import Request, RestoreError, Settings, output_size
 from lwr.restore import Restored, Restorer
 from page.errors import VISITOR_ERRORS, CancelledError, errors_for_visitors
@@ -21,7 +22,8 @@ from page.errors import VISITOR_ERRORS, CancelledError, errors_for_visitors
 LEAST_SECONDS = 5  # of GPU time to ask for
 WARM_UP_SIDE = 256  # pixels
 
-Run = Callable[[str, Request, str, Callable[..., Any]], Restored]  # (photo, request, stop file, progress)
+Progress = Callable[..., Any]  # gr.Progress, or what is called like it
+Run = Callable[[str, Request, str, Progress], Restored]  # (photo, request, stop file, progress)
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Service:
         seconds = [self.restorer.warm_up(WARM_UP_SIDE) for _ in range(2)][-1]
         self.pace = Pace(seconds / (WARM_UP_SIDE**2 / 1e6))
 
-    def run(self, photo: str, request: Request, stop: str, progress: Callable[..., Any]) -> Restored:
+    def run(self, photo: str, request: Request, stop: str, progress: Progress) -> Restored:
         """Restore on the GPU or, when this visitor's GPU time is used up, on the CPU, and say so."""
         try:
             return self.run_on_gpu(photo, request, stop, progress)
@@ -85,7 +87,7 @@ class Service:
         gr.Info("Your GPU time is used up for now, so this photo is restored on the CPU, which takes longer.")
         return self.run_on_cpu(photo, request, stop, progress)
 
-    def restore(self, photo: str, request: Request, visitor: str, progress: Callable[..., Any]) -> Done:
+    def restore(self, photo: str, request: Request, visitor: str, progress: Progress) -> Done:
         """Restore an uploaded file. Raises gr.Error with a sentence."""
         stop = self.stop_file(visitor)
         with errors_for_visitors(photo):  # before a GPU is asked for
@@ -123,7 +125,8 @@ class Service:
 
     def passes(self, settings: Settings) -> int:
         """How often a photo passes the network; sampling steps count only where the sampler takes part."""
-        return 1 + (settings.steps if self.restorer.network.needs_sampler(settings.fidelity) else 0)
+        refined = self.restorer.network.refiner is not None and settings.fidelity >= REFINER_ALONE
+        return 1 if refined else 1 + settings.steps
 
     def estimate(self, photo: str | None, request: Request) -> float | None:
         """Seconds that a photo will take; None when there is none. RestoreError when it cannot be done."""
@@ -153,7 +156,7 @@ def new_folder() -> Path:
     return Path(tempfile.mkdtemp(dir=get_upload_folder()))
 
 
-def stopping(stop: str, progress: Callable[..., Any]) -> Callable[[int, int, str], None]:
+def stopping(stop: str, progress: Progress) -> Callable[[int, int, str], None]:
     """The restorer's progress: shows each step or tile; raises CancelledError once the stop file exists."""
 
     def report(done: int, total: int, what: str) -> None:

@@ -15,8 +15,8 @@ DARKER = {
     "block_label_text_color_dark": "*neutral_200",
 }
 THEME = gr.themes.Default(primary_hue="teal", **FONTS).set(**DARKER)
-# Two gaps for people who use a screen reader or a keyboard: Gradio labels an empty picture without a role that
-# may have a label, and a wide table must have the focus before keys can scroll it.
+# For screen readers and keyboards: Gradio labels an empty picture but gives it no role that may have a label,
+# and keys scroll a wide table only if it can have the focus.
 JS = """() => {
   const fix = () => {
     document.querySelectorAll('.empty[aria-label]:not([role])').forEach(
