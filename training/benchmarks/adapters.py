@@ -5,35 +5,38 @@
 The Hub is tests/hub_server.py in a process of its own, so that nothing leaves the machine.
 """
 
-import json
 import os
-import platform
 import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-ROOT = Path(__file__).parents[2]
-OUT = Path(__file__).parents[1] / "results" / "adapters.json"
+from training.benchmarks.record import RESULTS, fresh, made_with, write
+from training.machine import ROOT
+
+if TYPE_CHECKING:
+    from lwr.restore import Restorer
+
 COMMAND = "python -m training.benchmarks.adapters"
 NAMESPACE, VERSION = "alice", "v1.0.0"
+PHOTO = ROOT / "lwr" / "samples" / "small-cat.jpg"
 REPEATS = 7
 REQUESTS = 20
-COLD = """
-import sys, time
-from lwr.restore import Restorer
-from lwr.loading.adapter import Adapter
-restorer = Restorer.load(device="cpu")
-begun = time.perf_counter()
-restorer.use(Adapter.fetch(sys.argv[1], revision=sys.argv[2]))
-print(time.perf_counter() - begun)
-"""
+
+
+def main() -> None:
+    """Entry point."""
+    with tempfile.TemporaryDirectory() as folder, loopback_hub(Path(folder)) as environment:
+        os.environ |= environment | {"HF_HOME": folder}  # its clients read it when they are imported
+        figures = measure(Path(folder))
+    write(made_with(COMMAND) | figures, RESULTS / "adapters.json")
 
 
 @contextmanager
@@ -48,72 +51,75 @@ def loopback_hub(root: Path) -> Iterator[dict[str, str]]:
 
 
 def measure(root: Path) -> dict[str, object]:
-    """All figures; the environment must name the Hub, whose clients read it when they are imported."""
-    from lwr.loading.adapter import MEMORY, WEIGHTS, Adapter
+    """All figures, of adapters that are published first."""
+    from lwr.loading.adapter import WEIGHTS
     from lwr.restore import Restorer
     from lwr.tasks import TASKS
     from training.publish import main as publish
 
-    assert publish(["all", "--namespace", NAMESPACE, "--version", VERSION]) == 0
+    if publish(["all", "--namespace", NAMESPACE, "--version", VERSION]):
+        raise SystemExit("The adapters could not be published to the Hub on the loopback.")
     repos = {task: f"{NAMESPACE}/lwr-{task}" for task in TASKS}
-    cold = [_cold(root / f"cold-{number}", repos["dehaze"]) for number in range(REPEATS)]
+    fetches = [fresh(fetch, root / f"cold-{number}", repos["dehaze"]) for number in range(REPEATS)]
     restorer = Restorer.load(device="cpu")
-    adapters = {task: Adapter.fetch(repo, VERSION) for task, repo in repos.items()}
-    switches = []
-    for number in range(3 * REPEATS):
-        task = list(TASKS)[number % len(TASKS)]
-        begun = time.perf_counter()
-        restorer._attach({task: adapters[task]}, {task: 1.0})
-        switches.append(time.perf_counter() - begun)
-    picture = ROOT / "lwr" / "samples" / "small-cat.jpg"
-    right = {task: restorer(picture, task=task, scale=1).image.tobytes() for task in TASKS}
-    restorer = Restorer.load(device="cpu")
-    restorer.adapters.pins = {task: f"{repo}@{VERSION}" for task, repo in repos.items()}
-    MEMORY.clear()
-    asked = [list(TASKS)[number % len(TASKS)] for number in range(REQUESTS)]
-    begun = time.perf_counter()
-    with ThreadPoolExecutor(REQUESTS) as threads:
-        made = list(threads.map(lambda task: restorer(picture, task=task, scale=1).image.tobytes(), asked))
-    together = time.perf_counter() - begun
+    switches = switch(restorer, repos)
+    right = {task: restorer(PHOTO, task=task, scale=1).image.tobytes() for task in TASKS}
     folder = ROOT / "lwr" / "embedded" / "adapters"
     return {
-        "command": COMMAND,
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
-        "prior": restorer.resolve(task="dehaze").prior,
-        "cold_fetch_and_attach_s": {"median": _round(statistics.median(cold)), "most": _round(max(cold))},
-        "warm_switch_ms": {
-            "median": _round(1000 * statistics.median(switches[1:]), 1),
-            "most": _round(1000 * max(switches[1:]), 1),
-        },
-        "adapter_mb": {task: _round((folder / task / WEIGHTS).stat().st_size / 1e6) for task in TASKS},
-        "at_once": {
-            "requests": REQUESTS,
-            "tasks": len(TASKS),
-            "wrong_pictures": sum(one != right[task] for one, task in zip(made, asked, strict=True)),
-            "seconds": _round(together),
-        },
+        "cold_fetch_and_attach_s": _median_and_most(fetches),
+        "warm_switch_ms": _median_and_most([1000 * seconds for seconds in switches], 1),
+        "adapter_mb": {task: round((folder / task / WEIGHTS).stat().st_size / 1e6, 2) for task in TASKS},
+        "at_once": at_once(repos, right),
     }
 
 
-def _cold(cache: Path, repo: str) -> float:
-    """Seconds of fetch and attach in a new process with an empty cache."""
-    environment = os.environ | {"HF_HUB_CACHE": str(cache)}
-    words = [sys.executable, "-c", COLD, repo, VERSION]
-    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
+def fetch(cache: Path, repo: str) -> float:
+    """Seconds of fetching and attaching an adapter, with an empty cache."""
+    os.environ["HF_HUB_CACHE"] = str(cache)
+    from lwr.loading.adapter import Adapter
+    from lwr.restore import Restorer
+
+    restorer = Restorer.load(device="cpu")
+    start = time.perf_counter()
+    restorer.use(Adapter.fetch(repo, revision=VERSION))
+    return time.perf_counter() - start
 
 
-def _round(value: float, digits: int = 2) -> float:
-    return round(value, digits)
+def switch(restorer: "Restorer", repos: dict[str, str]) -> list[float]:
+    """Seconds of attaching the adapter of one task after another, all of them in memory; not of the first."""
+    from lwr.loading.adapter import Adapter
+
+    adapters = {task: Adapter.fetch(repo, VERSION) for task, repo in repos.items()}
+    seconds = []
+    for task in list(adapters) * REPEATS:
+        start = time.perf_counter()
+        restorer._attach({task: adapters[task]}, {task: 1.0})
+        seconds.append(time.perf_counter() - start)
+    return seconds[1:]
 
 
-def main() -> None:
-    """Measure, write and print."""
-    with tempfile.TemporaryDirectory() as folder, loopback_hub(Path(folder)) as environment:
-        os.environ |= environment | {"HF_HOME": folder}
-        found = measure(Path(folder))
-    OUT.write_text(json.dumps(found, indent=2) + "\n")
-    print(OUT.read_text())
+def at_once(repos: dict[str, str], right: dict[str, bytes]) -> dict[str, float]:
+    """Many requests of all tasks together, with nothing in memory; each is compared with its right pixels."""
+    from lwr.loading.adapter import MEMORY
+    from lwr.restore import Restorer
+
+    restorer = Restorer.load(device="cpu")
+    restorer.adapters.pins = {task: f"{repo}@{VERSION}" for task, repo in repos.items()}
+    MEMORY.clear()
+    asked = [list(repos)[number % len(repos)] for number in range(REQUESTS)]
+    start = time.perf_counter()
+    with ThreadPoolExecutor(REQUESTS) as threads:
+        made = list(threads.map(lambda task: restorer(PHOTO, task=task, scale=1).image.tobytes(), asked))
+    return {
+        "requests": REQUESTS,
+        "tasks": len(repos),
+        "wrong_pictures": sum(one != right[task] for one, task in zip(made, asked, strict=True)),
+        "seconds": round(time.perf_counter() - start, 2),
+    }
+
+
+def _median_and_most(values: Sequence[float], digits: int = 2) -> dict[str, float]:
+    return {"median": round(statistics.median(values), digits), "most": round(max(values), digits)}
 
 
 if __name__ == "__main__":

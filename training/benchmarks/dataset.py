@@ -1,14 +1,11 @@
-"""How fast the multi-task dataset is built here: `python -m training.benchmarks.dataset` writes
-training/results/dataset.json and dataset-profile.txt. By default 200 photos x all tasks at 512 pixels, with
-one worker, with two, and once more with one under the profiler.
+"""How fast the multi-task dataset is built here: `python -m training.benchmarks.dataset --photos PHOTOS`
+writes training/results/dataset.json and dataset-profile.txt. By default 200 photos x all tasks at 512 pixels,
+with one worker, with two, and once more with one under the profiler.
 """
 
-import argparse
 import cProfile
 import io
 import json
-import os
-import platform
 import pstats
 import subprocess
 import sys
@@ -16,12 +13,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
-from pathlib import Path
+from dataclasses import dataclass
 
 import psutil
 
-RESULTS = Path("training/results")
+from training.benchmarks.record import RESULTS, made_with, write
+from training.command_line import parse
+
+COMMAND = "python -m training.benchmarks.dataset"
 # What the time should go into: (file, function) whose cumulative times do not overlap.
 WORK = {
     "degrading": ("recipe.py", "degrade_one"),
@@ -30,51 +29,47 @@ WORK = {
 }
 
 
+@dataclass(frozen=True)
+class Options:
+    """Of the command line."""
+
+    photos: str  # clean photos with open licences
+    count: int = 200  # images a task
+
+
 def main() -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(prog="python -m training.benchmarks.dataset", description=__doc__)
-    parser.add_argument("--photos", default="../shared/photos", help="clean photos with open licences")
-    parser.add_argument("--count", type=int, default=200, help="images a task")
-    arguments = parser.parse_args()
+    options = parse(Options, None, COMMAND, __doc__)
+    words = ["--photos", options.photos, "--per-task", str(options.count), "--workers"]
     with tempfile.TemporaryDirectory() as folder:
-        options = ["--photos", arguments.photos, "--per-task", str(arguments.count)]
-        runs = {
-            f"{n} worker{'s' if n > 1 else ''}": _run([*options, "--workers", str(n)], folder) for n in (1, 2)
-        }
-        profile = _profile([*options, "--workers", "1", "--out", f"{folder}/profiled"])
-    one, two = (run["seconds"] for run in runs.values())
-    results = {
-        "command": "python -m training.benchmarks.dataset",
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
-        "versions": {name: version(name) for name in ("torch", "pillow", "pyarrow")},
-        "images": arguments.count,
-        "runs": runs,
-        "two_workers_over_one": round(one / two, 2),
-        "share_of_time": profile,
+        one, two = (_build([*words, workers, "--out", f"{folder}/{workers}"]) for workers in "12")
+        shares = _profile([*words, "1", "--out", f"{folder}/profiled"])
+    results = made_with(COMMAND, ("torch", "pillow", "pyarrow")) | {
+        "images": options.count,
+        "runs": {"1 worker": one, "2 workers": two},
+        "two_workers_over_one": round(one["seconds"] / two["seconds"], 2),
+        "share_of_time": shares,
     }
-    (RESULTS / "dataset.json").write_text(json.dumps(results, indent=2) + "\n")
-    print(json.dumps(results, indent=2))
+    write(results, RESULTS / "dataset.json")
 
 
-def _run(options: Sequence[str], folder: str) -> dict[str, float]:
+def _build(options: Sequence[str]) -> dict[str, float]:
     """One build from the command line: seconds with start and card, images/s, and the tree's peak memory."""
-    out = f"{folder}/{options[-1]}"
-    command = [sys.executable, "-m", "training.build_dataset", *options, "--out", out, "--json"]
-    begun = time.perf_counter()
+    command = [sys.executable, "-m", "training.build_dataset", *options, "--json"]
+    start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     peak, done = [0.0], threading.Event()
     watcher = threading.Thread(target=_watch, args=(process.pid, peak, done))
     watcher.start()
     output = process.communicate()[0]
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - start
     done.set()
     watcher.join()
     if process.returncode:
-        raise SystemExit(f"the build ended with status {process.returncode}")
-    images = json.loads(output)["written"]
+        raise SystemExit(f"The build ended with status {process.returncode}.")
     return {
         "seconds": round(seconds, 1),
-        "images_per_s": round(images / seconds, 2),
+        "images_per_s": round(json.loads(output)["written"] / seconds, 2),
         "peak_gb_all_processes": round(peak[0], 2),
     }
 
@@ -94,25 +89,21 @@ def _profile(options: Sequence[str]) -> dict[str, float]:
     from training.build_dataset import main as build
 
     profiler = cProfile.Profile()
-    profiler.enable()
-    status = build(options)
-    profiler.disable()
+    status = profiler.runcall(build, options)
     if status:
-        raise SystemExit(f"the build ended with status {status}")
+        raise SystemExit(f"The build ended with status {status}.")
     text = io.StringIO()
     stats = pstats.Stats(profiler, stream=text).strip_dirs().sort_stats("cumulative")
-    total = stats.total_tt
     spent = {
         kind: sum(row[3] for (file, _, name), row in stats.stats.items() if (file, name) == place)
         for kind, place in WORK.items()
     }
-    shares = {kind: round(seconds / total, 3) for kind, seconds in spent.items()}
-    shares["together"] = round(sum(spent.values()) / total, 3)
+    spent["together"] = sum(spent.values())
+    shares = {kind: round(seconds / stats.total_tt, 3) for kind, seconds in spent.items()}
     stats.print_stats(45)
-    head = "# python -m training.benchmarks.dataset: one worker under cProfile\n"
-    head += f"# shares of {total:.1f} s: {shares}\n"
-    lines = [line.rstrip() for line in text.getvalue().splitlines()]
-    (RESULTS / "dataset-profile.txt").write_text(head + "\n".join(lines) + "\n")
+    lines = [f"# {COMMAND}: one worker under cProfile", f"# shares of {stats.total_tt:.1f} s: {shares}"]
+    lines += [line.rstrip() for line in text.getvalue().splitlines()]
+    (RESULTS / "dataset-profile.txt").write_text("\n".join(lines) + "\n")
     return shares
 
 

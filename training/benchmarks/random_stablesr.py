@@ -6,7 +6,7 @@ what `lwr.stablesr.keys` says.
 
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,44 +49,29 @@ TINY = Sizes(
 
 def shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
     """Every key of the checkpoint with its shape."""
-    return dict(_shapes(sizes))
-
-
-def _shapes(sizes: Sizes) -> Iterator[tuple[str, tuple[int, ...]]]:
-    with torch.device("meta"):
-        parts = _parts(sizes)
-    for module, key_of in parts:
+    found = {}
+    for module, key_of in _parts(sizes):
         for name, tensor in module.state_dict().items():
-            key, shape = key_of(name), tuple(tensor.shape)
-            if key.startswith(keys.TEXT) and ".in_proj_" in key:  # q, k and v in one
-                shape = (3 * shape[0], *shape[1:])
-            if key.startswith(keys.ENCODER) and len(shape) == 2 and (".qkv." in key or ".proj_out." in key):
-                shape = (*shape, 1)  # a convolution over positions
-            if key.startswith(keys.VAE) and ".attn_1." in key and len(shape) == 2:
-                shape = (*shape, 1, 1)
-            yield key, shape
+            key = key_of(name)
+            found[key] = _published_shape(key, tuple(tensor.shape))
+    return found
 
 
-def _parts(sizes: Sizes) -> list[tuple[nn.Module, keys.KeyOf]]:
-    """The modules of a checkpoint, each with what names its keys."""
+def _published_shape(key: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that a weight has in the public file."""
+    if key.startswith(keys.TEXT) and ".in_proj_" in key:  # q, k and v in one
+        return (3 * shape[0], *shape[1:])
+    if key.startswith(keys.ENCODER) and len(shape) == 2 and (".qkv." in key or ".proj_out." in key):
+        return (*shape, 1)  # a convolution over positions
+    if key.startswith(keys.VAE) and ".attn_1." in key and len(shape) == 2:
+        return (*shape, 1, 1)
+    return shape
+
+
+def _parts(sizes: Sizes) -> list[tuple[nn.Module, Callable[[str], str]]]:
+    """Modules without memory of their own, each with what its keys are called in the file."""
     levels = len(sizes.unet)
     down = ("CrossAttnDownBlock2D",) * (levels - 1) + ("DownBlock2D",)
-    unet = UNet2DConditionModel(
-        block_out_channels=sizes.unet,
-        layers_per_block=sizes.blocks,
-        cross_attention_dim=sizes.text,
-        attention_head_dim=tuple(width // sizes.head for width in sizes.unet),
-        use_linear_projection=True,
-        down_block_types=down,
-        up_block_types=tuple(kind.replace("Down", "Up") for kind in reversed(down)),
-    )
-    vae = AutoencoderKL(
-        block_out_channels=sizes.vae,
-        layers_per_block=sizes.vae_blocks,
-        down_block_types=("DownEncoderBlock2D",) * len(sizes.vae),
-        up_block_types=("UpDecoderBlock2D",) * len(sizes.vae),
-        latent_channels=4,
-    )
     encoder = EncoderConfig(
         width=sizes.encoder,
         multipliers=sizes.multipliers,
@@ -94,27 +79,42 @@ def _parts(sizes: Sizes) -> list[tuple[nn.Module, keys.KeyOf]]:
         attention_levels=tuple(range(levels - 1)),
         out_channels=sizes.encoder,
     )
+    text = CLIPTextConfig(
+        vocab_size=sizes.vocabulary,
+        hidden_size=sizes.text,
+        intermediate_size=4 * sizes.text,
+        num_hidden_layers=sizes.text_layers,
+        num_attention_heads=max(1, sizes.text // 64),
+    )
     sft = SFTConfig(feature_channels=sizes.encoder, hidden=sizes.encoder // 2)
     cfw = CFWConfig(sizes.vae, (1, 2), sizes.dense_blocks, sizes.growth)
-    return [
-        (unet, keys.unet_keys(unet)),
-        (vae, keys.vae_keys(len(sizes.vae))),
-        (TimeAwareEncoder(encoder), keys.encoder_keys(encoder)),
-        (SFT(unet, sft), keys.sft_keys(unet)),
-        (ControllableFeatureWrapping(cfw), keys.cfw_keys),
-        (_text_encoder(sizes), keys.text_keys),
-    ]
-
-
-def _text_encoder(sizes: Sizes) -> CLIPTextModel:
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=sizes.vocabulary,
-            hidden_size=sizes.text,
-            intermediate_size=4 * sizes.text,
-            num_hidden_layers=sizes.text_layers,
-            num_attention_heads=max(1, sizes.text // 64),
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(
+            block_out_channels=sizes.unet,
+            layers_per_block=sizes.blocks,
+            cross_attention_dim=sizes.text,
+            attention_head_dim=tuple(width // sizes.head for width in sizes.unet),
+            use_linear_projection=True,
+            down_block_types=down,
+            up_block_types=tuple(kind.replace("Down", "Up") for kind in reversed(down)),
         )
+        return [
+            (unet, keys.unet_keys(unet)),
+            (_vae(sizes), keys.vae_keys(len(sizes.vae))),
+            (TimeAwareEncoder(encoder), keys.encoder_keys(encoder)),
+            (SFT(unet, sft), keys.sft_keys(unet)),
+            (ControllableFeatureWrapping(cfw), keys.cfw_keys),
+            (CLIPTextModel(text), keys.text_keys),
+        ]
+
+
+def _vae(sizes: Sizes) -> AutoencoderKL:
+    return AutoencoderKL(
+        block_out_channels=sizes.vae,
+        layers_per_block=sizes.vae_blocks,
+        down_block_types=("DownEncoderBlock2D",) * len(sizes.vae),
+        up_block_types=("UpDecoderBlock2D",) * len(sizes.vae),
+        latent_channels=4,
     )
 
 
@@ -130,6 +130,6 @@ def random_weights(key: str, shape: tuple[int, ...], precision: torch.dtype = to
 
 def write(path: Path, sizes: Sizes, precision: torch.dtype = torch.float32) -> Path:
     """Write the checkpoint as PyTorch Lightning would: {"state_dict": ..., "global_step": ...}."""
-    state = {key: random_weights(key, shape, precision) for key, shape in _shapes(sizes)}
+    state = {key: random_weights(key, shape, precision) for key, shape in shapes(sizes).items()}
     torch.save({"state_dict": state, "global_step": 16500, "epoch": 117}, path)
     return path

@@ -6,10 +6,7 @@
 Needs tests/requirements.txt and Debian's chromium.
 """
 
-import argparse
-import json
 import os
-import platform
 import random
 import shutil
 import socket
@@ -22,6 +19,7 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +28,10 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from lwr.restore import Restorer
+from training.benchmarks.record import RESULTS, made_with, write
+from training.command_line import parse
+from training.machine import ROOT
 
-ROOT = Path(__file__).parents[2]
-OUT = Path(__file__).parents[1] / "results" / "space.json"
 COMMAND = "python -m training.benchmarks.space"
 VISITORS = 8
 REPEATS = 7
@@ -46,7 +45,7 @@ def served(folder: Path) -> Iterator[tuple[str, psutil.Process, float]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     own = {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "uploads")}
-    begun, address = time.perf_counter(), f"http://127.0.0.1:{port}"
+    start, address = time.perf_counter(), f"http://127.0.0.1:{port}"
     server = subprocess.Popen(
         [sys.executable, "app.py"], cwd=ROOT, env=os.environ | own, stdout=subprocess.DEVNULL
     )
@@ -59,7 +58,7 @@ def served(folder: Path) -> Iterator[tuple[str, psutil.Process, float]]:
                 if server.poll() is not None:
                     raise SystemExit("app.py did not start: run it by itself to see why.") from None
                 time.sleep(0.05)
-        yield address, psutil.Process(server.pid), time.perf_counter() - begun
+        yield address, psutil.Process(server.pid), time.perf_counter() - start
     finally:
         server.terminate()
         server.wait(30)
@@ -84,10 +83,10 @@ def clicks(address: str, photo: Path) -> list[float]:
     """Seconds from sending a 512x512 photo to having the result's file, again and again."""
     client, seconds = Client(address, verbose=False), []
     for _ in range(REPEATS):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         file, _ = client.predict(handle_file(photo), "fix the blur", api_name="/restore")
         Image.open(file).load()
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.perf_counter() - start)
     return seconds
 
 
@@ -100,17 +99,18 @@ def at_once(address: str, folder: Path, process: psutil.Process) -> dict[str, An
         asked.append((path, SENTENCES[number % 3]))
     right = [restorer(path, sentence).image.tobytes() for path, sentence in asked]
 
-    def visit(wish: tuple[Path, str]) -> bytes:
-        file, _ = Client(address, verbose=False).predict(handle_file(wish[0]), wish[1], api_name="/restore")
+    def visit(request: tuple[Path, str]) -> bytes:
+        path, sentence = request
+        file, _ = Client(address, verbose=False).predict(handle_file(path), sentence, api_name="/restore")
         return Image.open(file).tobytes()
 
-    begun = time.perf_counter()
+    start = time.perf_counter()
     with ThreadPoolExecutor(VISITORS) as threads:
         made = list(threads.map(visit, asked))
     return {
         "visitors": VISITORS,
         "wrong_or_failed": sum(one != other for one, other in zip(made, right, strict=True)),
-        "seconds": round(time.perf_counter() - begun, 2),
+        "seconds": round(time.perf_counter() - start, 2),
         "memory_gb": round(process.memory_info().rss / 1e9, 2),
     }
 
@@ -118,8 +118,8 @@ def at_once(address: str, folder: Path, process: psutil.Process) -> dict[str, An
 def soak(address: str, folder: Path, process: psutil.Process, minutes: float) -> dict[str, Any]:
     """Mixed requests, one after the other; memory after the first fifth and at the end."""
     client, chance = Client(address, verbose=False), random.Random(0)
-    begun, samples, requests = time.perf_counter(), [], 0
-    while (passed := time.perf_counter() - begun) < 60 * minutes:
+    start, samples, requests = time.perf_counter(), [], 0
+    while (passed := time.perf_counter() - start) < 60 * minutes:
         path = folder / "soak.png"
         source(chance.randrange(99), chance.choice((96, 256, 512, 700))).save(path)
         kind = chance.choice(("restore", "restore", "restore", "route", "bad"))
@@ -134,9 +134,9 @@ def soak(address: str, folder: Path, process: psutil.Process, minutes: float) ->
                 raise SystemExit(f"A request of the soak failed: {error}") from error
         requests += 1
         samples.append((passed, process.memory_info().rss / 1e9))
-    settled = [gb for passed, gb in samples if passed > 12 * minutes]
-    fifth = max(1, len(settled) // 5)
-    early, late = statistics.median(settled[:fifth]), statistics.median(settled[-fifth:])
+    warm = [gb for passed, gb in samples if passed > 12 * minutes]
+    fifth = max(1, len(warm) // 5)
+    early, late = statistics.median(warm[:fifth]), statistics.median(warm[-fifth:])
     return {
         "minutes": minutes,
         "requests": requests,
@@ -153,19 +153,23 @@ def source(number: int, side: int = 512) -> Image.Image:
     return picture.rotate(7 * number)
 
 
+@dataclass(frozen=True)
+class Options:
+    """Of the command line."""
+
+    soak_minutes: float = 0.0  # of mixed requests; 0 = none
+
+
 def main() -> None:
-    """Measure, write and print."""
-    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__.partition("\n")[0])
-    parser.add_argument("--soak-minutes", type=float, default=0.0)
-    minutes = parser.parse_args().soak_minutes
+    """Entry point."""
+    minutes = parse(Options, None, COMMAND, __doc__).soak_minutes
+    command = COMMAND + (f" --soak-minutes {minutes:g}" if minutes else "")
     with tempfile.TemporaryDirectory() as scratch, served(Path(scratch)) as (address, process, started):
         folder = Path(scratch)
         source(1).save(folder / "photo.png")
         paint = first_paint(address)
         clicked = clicks(address, folder / "photo.png")
-        found = {
-            "command": COMMAND + (f" --soak-minutes {minutes:g}" if minutes else ""),
-            "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+        results = made_with(command, ("torch", "gradio")) | {
             "start_s": round(started, 2),
             "first_paint_s": round(paint, 2),
             "click_to_picture_512_s": {
@@ -175,9 +179,8 @@ def main() -> None:
             "at_once": at_once(address, folder, process),
         }
         if minutes:
-            found["soak"] = soak(address, folder, process, minutes)
-    OUT.write_text(json.dumps(found, indent=2) + "\n")
-    print(OUT.read_text())
+            results["soak"] = soak(address, folder, process, minutes)
+    write(results, RESULTS / "space.json")
 
 
 if __name__ == "__main__":

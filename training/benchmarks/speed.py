@@ -1,89 +1,81 @@
 """Seconds and memory of product and training on this machine: `python -m training.benchmarks.speed` writes
-training/results/benchmark.json. Each line is measured in a fresh process, so that peaks do not mix.
+training/results/benchmark.json. Each line is measured in a process of its own.
 
-Training: for every rung at its preset's crop and batch, samples/s of the data alone (crop, flip, degrade), of
-both together, and of the step alone, which is the difference. `before` holds the file's earlier numbers.
+Training: for every stage at its preset's crop and batch, samples/s of the data alone (crop, flip, degrade),
+of both together, and of the step alone, which is the difference.
 """
 
-import argparse
 import dataclasses
 import json
-import os
-import platform
-import resource
-import subprocess
-import sys
 import tempfile
 import time
-from importlib.metadata import version
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from training.benchmarks.record import RESULTS, fresh, made_with, run, write
+from training.command_line import parse
+from training.machine import ROOT, commit, peak_gb
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
-SCENES = ("warm 512x512", "cold command line 512x512", "tiled 2048x2048")
-RUNGS = ("autoencoder", "prior", "encoder", "wrapping", "decoder", "adapter", "end-to-end", "distill")
-PHOTOS = "lwr/samples"
+COMMAND = "python -m training.benchmarks.speed"
+STAGES = ("autoencoder", "prior", "encoder", "refiner", "perceptual", "adapter", "end-to-end", "distill")
+SAMPLES = ROOT / "lwr" / "samples"
 SECONDS = 6.0  # of each measurement
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Of the command line."""
+
+    only: Literal["product", "training"] | None = None  # measure one half, keep the other
+    out: Path = RESULTS / "benchmark.json"  # where the figures go
 
 
 def main() -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(prog="python -m training.benchmarks.speed", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("training/results/benchmark.json"))
-    parser.add_argument("--only", choices=("product", "training"), help="measure one half, keep the other")
-    parser.add_argument("--scene", choices=SCENES, help="measure one, in this process")
-    parser.add_argument("--rung", choices=RUNGS, help="measure one rung's step, in this process")
-    arguments = parser.parse_args()
-    if arguments.scene or arguments.rung:
-        print(json.dumps(_measure(arguments.scene) if arguments.scene else _rung(arguments.rung)))
-        return
-    before = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
-    results = {
-        "command": "python -m training.benchmarks.speed",
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
-        "commit": _commit(),
-        "versions": {name: version(name) for name in ("torch", "diffusers")},
-        "scenes": before.get("scenes", {}),
-        "training": before.get("training", {}),
-    }
-    if arguments.only != "training":
-        results["scenes"] = {scene: _in_own_process("--scene", scene) for scene in SCENES}
-    if arguments.only != "product":
-        results["training"] = {rung: _in_own_process("--rung", rung) for rung in RUNGS}
-    earlier = {key: before[key] for key in ("commit", "scenes", "training") if key in before}
-    results["before"] = earlier if earlier.get("commit") != results["commit"] else before.get("before", {})
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(results, indent=2) + "\n")
-    print(json.dumps({key: results[key] for key in ("scenes", "training")}, indent=2))
+    options = parse(Options, None, COMMAND, __doc__)
+    kept = json.loads(options.out.read_text()) if options.out.exists() else {}
+    results = made_with(COMMAND) | {"commit": commit()}
+    results |= {half: kept[half] for half in ("scenes", "training") if half in kept}
+    if options.only != "training":
+        scenes = {"warm 512x512": warm, "cold command line 512x512": cold, "tiled 2048x2048": tiled}
+        results["scenes"] = {name: fresh(scene) for name, scene in scenes.items()}
+    if options.only != "product":
+        results["training"] = {name: fresh(stage, name) for name in STAGES}
+    write(results, options.out)
 
 
-def _commit() -> str:
-    run = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return run.stdout.strip()
+def warm() -> dict[str, float]:
+    """The fastest of five passes over a 512x512 photo, after a first one."""
+    from lwr.images.files import to_pil
+    from lwr.restore import Restorer
+
+    photo, restorer = to_pil(square_photo()), Restorer.load()
+    restorer(photo, task="deblur")
+    seconds = min(restorer(photo, task="deblur").seconds for _ in range(5))
+    return {"seconds": round(seconds, 2), "peak_gb": round(peak_gb(), 2)}
 
 
-def _in_own_process(*arguments: str) -> dict[str, float]:
-    command = [sys.executable, "-m", "training.benchmarks.speed", *arguments]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return json.loads(output.splitlines()[-1])
+def cold() -> dict[str, float]:
+    """The command line, from its start to the written file."""
+    from lwr.images.files import save
+
+    with tempfile.TemporaryDirectory() as folder:
+        photo = save(square_photo(), Path(folder) / "photo.png")
+        return run("-m", "lwr", "restore", str(photo), "--prompt", "fix the blur")
 
 
-def _measure(scene: str) -> dict[str, float]:
-    if scene.startswith("cold"):
-        return _cold()
+def tiled() -> dict[str, float]:
+    """A 2048x2048 photo in tiles, and how much stands out on their borders."""
     from lwr.images.files import resize, to_pil, to_tensor
     from lwr.models.tiling import seam_lines, seam_score
-    from lwr.restore import OVERLAP, Restorer
+    from lwr.models.tiled import OVERLAP
+    from lwr.restore import Restorer
 
-    photo = _photo()
-    restorer = Restorer.load()
-    if scene.startswith("warm"):
-        restorer(to_pil(photo), task="deblur")
-        seconds = min(restorer(to_pil(photo), task="deblur").seconds for _ in range(5))
-        return {"seconds": round(seconds, 2), "peak_gb": _peak_gb()}
-    photo = to_tensor(to_pil(resize(photo, (2048, 2048))))
+    photo, restorer = to_tensor(to_pil(resize(square_photo(), (2048, 2048)))), Restorer.load()
     restored = restorer(to_pil(photo), task="deblur")
     lines = seam_lines(2048, 2048, restorer.tile, OVERLAP)
     # A photo has edges of its own on some lines; what the restoration changed has them only at seams.
@@ -93,27 +85,11 @@ def _measure(scene: str) -> dict[str, float]:
         "seam_score_of_photo_after": restored.loaded.rgb,
     }
     seams = {name: round(seam_score(picture, *lines).item(), 3) for name, picture in pictures.items()}
-    return {"seconds": round(restored.seconds, 2), "peak_gb": _peak_gb()} | seams
+    return {"seconds": round(restored.seconds, 2), "peak_gb": round(peak_gb(), 2)} | seams
 
 
-def _cold() -> dict[str, float]:
-    from lwr.images.files import save
-
-    with tempfile.TemporaryDirectory() as folder:
-        photo = save(_photo(), Path(folder) / "photo.png")
-        begun = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "lwr", "restore", str(photo), "--prompt", "fix the blur"],
-            check=True,
-            capture_output=True,
-        )
-        seconds = time.perf_counter() - begun
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-    return {"seconds": round(seconds, 2), "peak_gb": round(peak, 2)}
-
-
-def _rung(name: str) -> dict[str, float]:
-    """One rung on the shipped network: samples/s of data, of the step, and of both."""
+def stage(name: str) -> dict[str, float]:
+    """One stage on the shipped network: samples/s of data, of the step, and of both."""
     import torch
 
     from training.data.crops import CropSampler
@@ -121,59 +97,57 @@ def _rung(name: str) -> dict[str, float]:
     from training.data.photos import load_photos
     from training.data.rng import rng_streams
     from training.presets import PRESETS
-    from training.stages import STAGES
+    from training.stages import STAGES as KINDS
 
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "network").symlink_to(Path("lwr/embedded").resolve())
-        config = dataclasses.replace(PRESETS[name], init=folder)
-        stage = STAGES[config.stage](config).train()
+        (Path(folder) / "network").symlink_to(ROOT / "lwr" / "embedded")
+        config = dataclasses.replace(PRESETS[name], init=folder, photos=str(SAMPLES))
+        trained = KINDS[config.stage](config).train()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    stage.to(device)
-    sampler = CropSampler(load_photos(PHOTOS, None), config.crop, device)
-    clean = name in ("autoencoder", "prior")  # rungs that draw photos, not pairs
+    trained.to(device)
+    sampler = CropSampler(load_photos(config.photos, None), config.crop, device)
+    clean = name in ("autoencoder", "prior")  # stages that draw photos, not pairs
 
     def data(step: int) -> None:
         rng = rng_streams(config, device, step)
         sampler.batch(rng) if clean else draw(config, sampler, rng)
 
     def both(step: int) -> None:
-        stage.zero_grad(set_to_none=True)
-        stage(sampler, rng_streams(config, device, step), 0.0)[0].backward()
-        stage.after_backward()
+        trained.zero_grad(set_to_none=True)
+        trained(sampler, rng_streams(config, device, step), 0.0)[0].backward()
+        trained.after_backward()
 
-    rates = {"data": _rate(data, config.batch), "together": _rate(both, config.batch)}
-    # What is left of a step without its data; measured so, because a stage rng its own batch.
-    rates["step"] = 1 / (1 / rates["together"] - 1 / rates["data"])
-    result = {f"{what}_samples_per_s": round(rate, 1) for what, rate in rates.items()}
-    result |= {"seconds_per_step": round(config.batch / rates["together"], 3), "batch": config.batch}
-    return result | {
+    data_rate, rate = (_rate(work, config.batch) for work in (data, both))
+    step_rate = 1 / (1 / rate - 1 / data_rate)  # what is left, as a stage draws its own batch
+    return {
+        "data_samples_per_s": round(data_rate, 1),
+        "together_samples_per_s": round(rate, 1),
+        "step_samples_per_s": round(step_rate, 1),
+        "seconds_per_step": round(config.batch / rate, 3),
+        "batch": config.batch,
         "crop": config.crop,
-        "data_over_step": round(rates["data"] / rates["step"], 1),
-        "peak_gb": _peak_gb(),
+        "data_over_step": round(data_rate / step_rate, 1),
+        "peak_gb": round(peak_gb(), 2),
     }
 
 
-def _rate(work: "Callable[[int], None]", batch: int) -> float:  # noqa: F821
+def _rate(work: Callable[[int], None], batch: int) -> float:
     """Samples a second of `work(step)`, over the same steps each time, the first not counted."""
     work(0)
-    begun, step = time.perf_counter(), 0
-    while time.perf_counter() - begun < SECONDS or step < 4:
+    start, step = time.perf_counter(), 0
+    while time.perf_counter() - start < SECONDS or step < 4:
         step += 1
         work(step)
-    return step * batch / (time.perf_counter() - begun)
+    return step * batch / (time.perf_counter() - start)
 
 
-def _photo() -> "torch.Tensor":
-    """A real 512x512 photo: the first one in lwr/samples, cut to size."""
+def square_photo() -> "Tensor":
+    """A real photo (1,3,512,512) in [0,1]: the first one in lwr/samples, cut to size."""
     from lwr.images.files import load, resize
 
-    photo = load(sorted(Path("lwr/samples").glob("*.jpg"))[0]).rgb
+    photo = load(min(SAMPLES.glob("*.jpg"))).rgb
     side = min(photo.shape[-2:])
     return resize(photo[..., :side, :side], (512, 512))
-
-
-def _peak_gb() -> float:
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2)
 
 
 if __name__ == "__main__":
