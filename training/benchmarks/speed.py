@@ -71,8 +71,8 @@ def cold() -> dict[str, float]:
 def tiled() -> dict[str, float]:
     """A 2048x2048 photo in tiles, and how much stands out on their borders."""
     from lwr.images.files import resize, to_pil, to_tensor
-    from lwr.models.tiling import seam_lines, seam_score
     from lwr.models.tiled import OVERLAP
+    from lwr.models.tiling import seam_lines, seam_score
     from lwr.restore import Restorer
 
     photo, restorer = to_tensor(to_pil(resize(square_photo(), (2048, 2048)))), Restorer.load()
