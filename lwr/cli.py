@@ -1,94 +1,104 @@
-"""The command line: `python -m lwr restore PHOTO... --prompt TEXT`; `route`, `tasks`, `degrade`, `convert`.
+"""The command line: `lwr restore PHOTO... --prompt TEXT`; `route`, `tasks`, `degrade`, `convert`.
 
 Results go to stdout, everything else to stderr. Exit status: 0 all restored, 1 some failed, 2 wrong usage.
+What needs torch is imported inside the command that needs it: `--help`, `route` and `tasks` answer at once.
 """
 
 import io
 import json
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:  # loading it takes seconds, and `--help` none
+from lwr import __version__
+from lwr.options import with_options
+from lwr.request import Request, RestoreError, option
+
+if TYPE_CHECKING:
     from lwr.restore import Restorer
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 JsonFlag = Annotated[bool, typer.Option("--json", help="one JSON object per line on stdout")]
 
 
+@dataclass(frozen=True)
+class Loading:
+    """Which weights are loaded, and where to."""
+
+    prior: str = option(
+        "embedded",
+        "embedded, sd-2.1-base, sd-2.1, sd-turbo, ..., a folder, or a Hub repository, "
+        "NAMESPACE/NAME@REVISION; sd-turbo=PLACE takes its files from elsewhere",
+    )
+    parts: str | None = option(
+        None, "restoring parts to put around the prior: a folder that convert or training wrote"
+    )
+    adapter: list[str] | None = option(
+        None, "another adapter for its task: a folder or NAMESPACE/NAME@REVISION; repeatable"
+    )
+    device: str = option("auto", "auto, cpu, cuda or mps")
+    precision: str = option("auto", "of the weights: auto, float32, bfloat16 or float16")
+    memory: float | None = option(None, "memory to stay within [default: what is free]", metavar="GB")
+
+    def restorer(self) -> "Restorer":
+        """The Restorer with its adapters; raises PriorError, RestoreError, AdapterError or HubError."""
+        from lwr.loading.adapter import Adapter
+        from lwr.restore import Restorer
+
+        restorer = Restorer.load(
+            self.prior, device=self.device, memory_gb=self.memory, parts=self.parts, precision=self.precision
+        )
+        for name in self.adapter or ():
+            restorer.use(Adapter.open(name))
+        return restorer
+
+
+def _show_version(wanted: bool) -> None:
+    from lwr.loading.priors import EMBEDDED, read_prior_config
+
+    if wanted:
+        print(f"lwr {__version__}, weights {read_prior_config(EMBEDDED).name}")
+        raise typer.Exit
+
+
 @app.callback()
-def _main() -> None:
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="versions of the code and of the weights"
+        ),
+    ] = False,
+) -> None:
     """Restore photos: say in words what is wrong."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file can have a name that the terminal cannot show
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @app.command()
+@with_options
 def restore(
     photos: Annotated[list[str], typer.Argument(metavar="PHOTO", help="photo files")],
-    prompt: Annotated[str, typer.Option(help='what is wrong, such as "remove the haze"')] = "",
-    task: Annotated[str | None, typer.Option(help="name of a task instead of, or above, the prompt")] = None,
-    scale: Annotated[
-        float | None, typer.Option(help="output side / input side, 1 to 4 [default: by task]")
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(help="sampling steps; embedded: only below fidelity 0.5 [default: by prior]")
-    ] = None,
-    fidelity: Annotated[
-        float | None,
-        typer.Option(help="1 is the exactest, 0.5 the sharpest to the eye, 0 the model's own picture"),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="same seed, same pixels")] = 0,
+    request: Request,
+    loading: Loading,
     out: Annotated[str | None, typer.Option(help="file, or folder for several photos")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing files")] = False,
-    prior: Annotated[
-        str,
-        typer.Option(
-            help="embedded, sd-2.1-base, sd-2.1, sd-turbo, ..., a folder, or a Hub repository, "
-            "NAMESPACE/NAME@REVISION; sd-turbo=PLACE takes its files from elsewhere"
-        ),
-    ] = "embedded",
-    parts: Annotated[
-        str | None,
-        typer.Option(help="restoring parts to put around the prior: a folder that convert or training wrote"),
-    ] = None,
-    adapter: Annotated[
-        list[str] | None,
-        typer.Option(help="another adapter for its task: a folder or NAMESPACE/NAME@REVISION; repeatable"),
-    ] = None,
-    guidance: Annotated[
-        float | None,
-        typer.Option(help="towards --positive, away from --negative; 1 is none [default: by prior]"),
-    ] = None,
-    positive: Annotated[str | None, typer.Option(help="words for a Stable Diffusion prior")] = None,
-    negative: Annotated[str | None, typer.Option(help="words for what it should avoid")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
-    precision: Annotated[
-        str, typer.Option(help="of the weights: auto, float32, bfloat16 or float16")
-    ] = "auto",
-    memory: Annotated[
-        float | None, typer.Option(metavar="GB", help="memory to stay within [default: what is free]")
-    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Restore photos; each is written beside its input as NAME.restored.png unless --out says otherwise."""
-    from lwr.loading.adapter import Adapter, AdapterError
+    from lwr.loading.adapter import AdapterError
     from lwr.loading.hub import HubError
     from lwr.loading.priors import PriorError
-    from lwr.restore import RestoreError, Restorer
 
     _without_bars()
-    request = {"prompt": prompt, "task": task, "scale": scale, "steps": steps, "fidelity": fidelity}
-    request |= {"seed": seed, "guidance": guidance, "positive": positive, "negative": negative}
     try:
         targets = _targets(photos, out)
-        restorer = Restorer.load(prior, device=device, memory_gb=memory, parts=parts, precision=precision)
-        for name in adapter or ():
-            restorer.use(Adapter.open(name))
-        asked = restorer.resolve(**request).tasks
+        restorer = loading.restorer()
+        asked = restorer.resolve(request).tasks
         for task in restorer.adapters.given:
             if task not in asked:
                 print(f"The adapter for {task} has no part in this: it was not asked for.", file=sys.stderr)
@@ -109,12 +119,11 @@ def _restore_one(
     target: Path,
     earlier: list[Path],
     overwrite: bool,
-    request: dict[str, Any],
+    request: Request,
 ) -> dict[str, Any]:
     """Restore one photo into `target` and say how it went, as the JSON line."""
     from lwr.images.files import ImageError, save, writable
     from lwr.loading.adapter import AdapterError
-    from lwr.restore import RestoreError
 
     try:
         if target in earlier:
@@ -122,7 +131,7 @@ def _restore_one(
                 f"{target} is the result of an earlier photo of the same name: restore it by itself."
             )
         writable(target, overwrite)
-        restored = restorer(photo, **request, progress=_show if sys.stderr.isatty() else None)
+        restored = restorer(photo, request, progress=_show if sys.stderr.isatty() else None)
         remarks = list(restored.notes)
         written = save(restored.loaded, target, overwrite=overwrite, notes=remarks)
     except (AdapterError, ImageError, RestoreError) as error:
@@ -167,19 +176,19 @@ def tasks(as_json: JsonFlag = False) -> None:
     from lwr.tasks import TASKS
 
     for task in TASKS.values():
-        facts = {
+        shown = {
             "name": task.name,
             "title": task.title,
             "examples": task.examples,
             "scale": task.default_scale,
         }
-        print(json.dumps(facts) if as_json else f'{task.name}: {task.title} ("{task.examples[0]}")')
+        print(json.dumps(shown) if as_json else f'{task.name}: {task.title} ("{task.examples[0]}")')
 
 
 @app.command()
 def degrade(
     photo: Annotated[str, typer.Argument(help="a good photo")],
-    task: Annotated[str, typer.Option(help="the task whose damage to do")],
+    task: Annotated[str, typer.Option(help="the task whose damage is done")],
     out: Annotated[str, typer.Option(help="file to write")],
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="same seed, same pixels")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing file")] = False,
@@ -222,11 +231,11 @@ def convert(
     from lwr.stablesr.convert import convert as convert_stablesr
 
     _without_bars()
-    checkpoint, *wrapping, out = files
+    checkpoint, *cfw, out = files
     line: dict[str, Any] = {"input": str(checkpoint), "output": str(out)}
     try:
         line["remarks"] = convert_stablesr(
-            checkpoint, out, *wrapping, half=half, head_channels=head_channels, prediction=prediction
+            checkpoint, out, *cfw, half=half, head_channels=head_channels, prediction=prediction
         )
     except StableSRError as error:
         if as_json:

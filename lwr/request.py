@@ -23,29 +23,29 @@ class RestoreError(ValueError):
     """A request that cannot be carried out; one sentence: what is wrong, and what would work."""
 
 
-def _option(default: Any, help_text: str) -> Any:
-    """A field of Request, with its text in `--help`."""
-    return field(default=default, metadata={"help": help_text})
+def option(default: Any, text: str, **more: Any) -> Any:
+    """A field that is an option of the command line too, with its help; `more` are arguments of typer's."""
+    return field(default=default, metadata={"help": text, **more})
 
 
 @dataclass(frozen=True)
 class Request:
     """What a caller asks of one photo; None = left open. Python, command line, page and API all make one."""
 
-    prompt: str = _option("", 'what is wrong, such as "remove the haze"')
+    prompt: str = option("", 'what is wrong, such as "remove the haze"')
     # a name, or {name: strength}
-    task: str | Mapping[str, float] | None = _option(None, "name of a task instead of, or above, the prompt")
-    scale: float | None = _option(None, "output side / input side, 1 to 4 [default: by task]")
-    steps: int | None = _option(None, "sampling steps; embedded: only below fidelity 0.5 [default: by prior]")
-    fidelity: float | None = _option(
+    task: str | Mapping[str, float] | None = option(None, "name of a task instead of, or above, the prompt")
+    scale: float | None = option(None, "output side / input side, 1 to 4 [default: by task]")
+    steps: int | None = option(None, "sampling steps; embedded: only below fidelity 0.5 [default: by prior]")
+    fidelity: float | None = option(
         None, "1 has the least error, 0.5 is the sharpest, 0 the decoder's own picture [default: by task]"
     )
-    seed: int = _option(0, "same seed, same pixels")
-    guidance: float | None = _option(
+    seed: int = option(0, "same seed, same pixels")
+    guidance: float | None = option(
         None, "towards --positive, away from --negative; 1 is none [default: by prior]"
     )
-    positive: str | None = _option(None, "text that a Stable Diffusion prior is guided towards")
-    negative: str | None = _option(None, "text that it is guided away from")
+    positive: str | None = option(None, "text that a Stable Diffusion prior is guided towards")
+    negative: str | None = option(None, "text that it is guided away from")
 
     @classmethod
     def of(cls, prompt: "str | Request" = "", **options: Any) -> "Request":

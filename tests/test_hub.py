@@ -279,6 +279,27 @@ def test_small_files_are_verified_too(hub: RunningHub) -> None:
     assert Adapter.fetch(DEHAZE, "v1.0.0").metadata.task == "dehaze"
 
 
+def test_a_copy_that_was_damaged_later_is_refused_offline_too(hub: RunningHub) -> None:
+    folder = fetch(Pin(DEHAZE, "v1.0.0")).folder
+    names = ("adapter_model.safetensors", "adapter.json")
+    for name in names:
+        whole = (folder / name).read_bytes()
+        (folder / name).resolve().write_bytes(whole[:-1] + b"?")
+    hub.stop()
+    try:
+        with pytest.raises(
+            DamagedError, match="adapter.json, adapter_model.safetensors of alice/lwr-dehaze@"
+        ):
+            fetch(Pin(DEHAZE, "v1.0.0"))
+        assert not any((folder / name).is_symlink() for name in names)
+    finally:
+        hub.start()
+    assert Adapter.fetch(DEHAZE, "v1.0.0").metadata.task == "dehaze"
+    (folder / "adapter.json").resolve().write_text("{}")
+    with pytest.raises(DamagedError, match=r"adapter.json of alice/lwr-dehaze@v1.0.0 is not what"):
+        fetch(Pin(DEHAZE, "v1.0.0"))
+
+
 def test_a_cut_download_goes_on(hub: RunningHub) -> None:
     hub.hub.fail(WEIGHTS, cut_download(500_000))
     assert Adapter.fetch(DEHAZE, "v1.0.0").metadata.task == "dehaze"

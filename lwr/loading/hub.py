@@ -1,11 +1,10 @@
-"""Files of one revision of a Hugging Face repository: fetched once, checked, and faults told in a sentence.
+"""Files of one revision of a Hugging Face repository: fetched once, verified, every fault one sentence.
 
 `fetch` asks the Hub what a revision means today, downloads what the cache lacks, and compares each file with
-the hash that git or LFS knows it by. Without a network it takes what the cache holds and says so.
+the hash that the Hub has of it. Without a network it takes what the cache holds, verifies that and says so.
 """
 
 import errno
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -71,7 +70,7 @@ def fetch(pin: Pin, patterns: Sequence[str] | None = None) -> Fetched:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    with _faults_told(pin):
+    with _readable_errors(pin):
         refs, trouble = _refs(pin)
         if refs is not None:
             _check_revision(pin, refs)
@@ -86,7 +85,7 @@ def fetch(pin: Pin, patterns: Sequence[str] | None = None) -> Fetched:
             if online:
                 raise
             raise HubError(f"{trouble}, and {pin} is not on this machine: try again later.") from error
-    _verify(folder, pin)
+        _verify(folder, pin, online)
     commit = folder.name
     known = str(pin) if pin.is_fixed else f"{pin} (commit {commit})"
     notes = [] if trouble is None else [f"{trouble}: the copy of {known} on this machine was used."]
@@ -160,42 +159,47 @@ def _order(version: str) -> tuple[int, ...]:
 # ---- what arrived
 
 
-def _verify(folder: Path, pin: Pin) -> None:
-    """Delete and refuse each file whose content is not what its name in the cache, its hash, promises.
+def _verify(folder: Path, pin: Pin, online: bool) -> None:
+    """Delete and refuse each file whose content is not what the Hub published."""
+    from huggingface_hub import HfApi
 
-    Where the cache holds plain copies (no symbolic links, as on some Windows) there is no such name.
-    """
-    damaged = []
-    for path in (path for path in folder.rglob("*") if path.is_symlink()):
-        blob = path.resolve()
-        if _hash(blob) != blob.name:
-            blob.unlink(missing_ok=True)
-            path.unlink()
-            damaged.append(str(path.relative_to(folder)))
+    if online:
+        found = HfApi().verify_repo_checksums(pin.repo, revision=folder.name)
+        damaged = [mismatch["path"] for mismatch in found.mismatches]
+    else:
+        links = (path for path in folder.rglob("*") if path.is_symlink())
+        damaged = [str(path.relative_to(folder)) for path in links if not _fits_name(path.resolve())]
+    for name in damaged:
+        (folder / name).resolve().unlink(missing_ok=True)
+        (folder / name).unlink(missing_ok=True)
     if damaged:
         raise DamagedError(
             f"{', '.join(sorted(damaged))} of {pin} is not what the Hub published (wrong hash): it was "
-            "not used and has been deleted. Try again to fetch it anew."
+            "not used and has been deleted. Try again to fetch it again."
         )
 
 
-def _hash(blob: Path) -> str | None:
-    """SHA-256 of a large file, git's SHA-1 of another; None when there is no such file."""
+def _fits_name(blob: Path) -> bool:
+    """Whether a cached file has the hash that is its name: SHA-256 of a large file, git's of another.
+
+    The library's own verification asks the Hub, which nobody can offline. Where the cache holds plain copies
+    (no symbolic links, as on some Windows) no file is named after its hash.
+    """
+    from huggingface_hub.utils.sha import git_hash, sha_fileobj
+
     if not blob.exists():
-        return None
-    large = len(blob.name) == 64
-    digest = hashlib.sha256() if large else hashlib.sha1(b"blob %d\0" % blob.stat().st_size)
+        return False
+    if len(blob.name) != 64:
+        return git_hash(blob.read_bytes()) == blob.name
     with blob.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return sha_fileobj(file).hex() == blob.name
 
 
 # ---- what may go wrong
 
 
 @contextmanager
-def _faults_told(pin: Pin) -> Iterator[None]:
+def _readable_errors(pin: Pin) -> Iterator[None]:
     """Turn what the client library raises into a HubError of one sentence."""
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
