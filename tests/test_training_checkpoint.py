@@ -17,7 +17,7 @@ from lwr.loading.load import load_network
 from training import checkpoint
 from training.checkpoint import TrainingError, recover, write_folder
 from training.loop import train
-from training.stages import wrapping
+from training.stages import refiner
 
 
 class Killed(BaseException):
@@ -96,10 +96,10 @@ def test_run_killed_between_the_renames_of_its_checkpoint_goes_on(
     before = contents(root / "run" / "checkpoint")
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(checkpoint.os, "replace", interrupted_rename(2))
-        train(toy("wrapping", root, "run", steps=3))
+        train(toy("refiner", root, "run", steps=3))
     recover(root / "run" / "checkpoint")
     assert contents(root / "run" / "checkpoint") == before
-    assert train(toy("wrapping", root, "run", steps=3)).step == 3
+    assert train(toy("refiner", root, "run", steps=3)).step == 3
     assert {path.name for path in (root / "run").iterdir()} >= {"checkpoint", "network"}
     assert not list((root / "run").glob("*.old")) + list((root / "run").glob("*.new"))
 
@@ -111,7 +111,7 @@ def test_killed_before_the_last_network_was_written_the_same_call_writes_it(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch, pytest.raises(TrainingError, match="network could not be written"):
-        patch.setattr(wrapping.Wrapping, "save", full)
-        train(toy("wrapping", toy_root, "run"))
-    assert train(toy("wrapping", toy_root, "run")).step == 2
+        patch.setattr(refiner.Refiner, "save", full)
+        train(toy("refiner", toy_root, "run"))
+    assert train(toy("refiner", toy_root, "run")).step == 2
     load_network(toy_root / "run" / "network")

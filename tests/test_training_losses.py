@@ -14,15 +14,10 @@ from toy_runs import SAMPLES
 from lwr.images import files as images
 from training.config import Config
 from training.data.rng import rng_streams
-from training.losses.image import (
-    PatchDiscriminator,
-    adaptive_weight,
-    charbonnier,
-    diffusion_loss,
-    hinge_discriminator,
-    log_error,
-    perceptual,
-)
+from training.losses import perceptual
+from training.losses.adversarial import PatchDiscriminator, adaptive_weight, hinge
+from training.losses.diffusion import diffusion_loss
+from training.losses.image import charbonnier, log_error
 from training.losses.perceptual import distance
 from training.muon import Muon, hidden_matrices, orthogonalised
 
@@ -92,8 +87,8 @@ def test_adaptive_weight_is_the_ratio_of_gradients_and_bounded(
 
 def test_hinge_is_zero_only_when_photos_and_results_are_told_apart() -> None:
     real, fake = torch.full((1, 1, 4, 4), 1.5), torch.full((1, 1, 4, 4), -1.0)
-    assert hinge_discriminator(real, fake) == 0
-    assert hinge_discriminator(fake, real) > hinge_discriminator(0 * real, 0 * fake) > 0
+    assert hinge(real, fake) == 0
+    assert hinge(fake, real) > hinge(0 * real, 0 * fake) > 0
     assert PatchDiscriminator()(torch.rand(2, 3, 32, 32)).shape == (2, 1, 4, 4)
 
 
@@ -181,7 +176,7 @@ def test_perceptual_distances_are_0_for_equal_photos_and_grow_with_damage(
     assert output.grad.abs().max() > 0 and not any(p.requires_grad for p in module.parameters())
 
 
-def test_missing_weights_are_said_and_replaced_or_refused(
+def test_missing_weights_are_reported_and_replaced_or_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)

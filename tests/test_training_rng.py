@@ -10,7 +10,8 @@ from toy_runs import SAMPLES
 from lwr.images import files as images
 from training.checkpoint import TrainingError
 from training.config import Config
-from training.data.crops import CropSampler, mixture
+from training.data import mixture
+from training.data.crops import CropSampler
 from training.data.mixture import DISTINCT, Batch, draw
 from training.data.photos import Photo
 from training.data.rng import RngStreams, rng_streams

@@ -31,7 +31,7 @@ TOY |= {"distance": "gradient", "tracker": "none", "validate_minutes": 0.0, "dev
 # An end-to-end run with all that may go wrong in one: Muon, AdamW, perceptual distance, discriminator.
 ADVERSARIAL: dict[str, Any] = {
     "parts": ("sft",),
-    "lora_parts": ("wrapping",),
+    "lora_parts": ("refiner",),
     "exact": 0.0,
     "gan": 0.5,
     "perceptual": 1.0,
@@ -46,7 +46,7 @@ def new_root(folder: Path) -> Path:
 
 
 def finished(root: Path) -> Path:
-    """`root`, a `new_root`, after toy("wrapping", root, "run") has run to its end; it runs but once."""
+    """`root`, a `new_root`, after toy("refiner", root, "run") has run to its end; it runs only once."""
     shutil.copytree(Path(_finished().name) / "run", root / "run")
     return root
 
@@ -54,7 +54,7 @@ def finished(root: Path) -> Path:
 @functools.cache
 def _finished() -> tempfile.TemporaryDirectory[str]:
     folder = tempfile.TemporaryDirectory()
-    train(toy("wrapping", new_root(Path(folder.name)), "run"))
+    train(toy("refiner", new_root(Path(folder.name)), "run"))
     return folder
 
 
@@ -93,17 +93,17 @@ def toy(preset: str, root: Path, out: str, **changes: Any) -> Config:
 
 
 def options(config: Config) -> list[str]:
-    """The command line that gives `config` from a preset; a value of None is left as the preset has it."""
+    """The command line that gives `config` from a preset."""
     words = []
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        words += [] if value is None else [f"--{field.name.replace('_', '-')}", text]
+        words += [f"--{field.name.replace('_', '-')}", "none" if value is None else text]
     return words
 
 
 def log(out: str | Path, key: str = "loss") -> list[dict[str, Any]]:
-    """The lines of log.jsonl that say something of `key`."""
+    """The lines of log.jsonl that have `key`."""
     lines = [json.loads(line) for line in (Path(out) / "log.jsonl").read_text().splitlines()]
     return [line for line in lines if key in line]
 
@@ -114,7 +114,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def tensors(folder: Path) -> dict[str, torch.Tensor]:
-    """All tensors in the files of `folder`: weights, and what optimisers, averages and opponents keep."""
+    """All tensors in the files of `folder`: weights, and what optimisers, averages and discriminators keep."""
     found: dict[str, torch.Tensor] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
@@ -144,11 +144,11 @@ def train_until(step: int, config: Config) -> Outcome:
     """Train, and get a real SIGTERM during the work after that step."""
 
     def asked(self: Logger, at: int, *rest: Any) -> None:
-        watch_step(self, at, *rest)
+        log_step(self, at, *rest)
         if at == step:
             signal.raise_signal(signal.SIGTERM)
 
-    watch_step: Callable[..., None] = Logger.step
+    log_step: Callable[..., None] = Logger.step
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Logger, "step", asked)
         return train(config)

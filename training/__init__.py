@@ -1,1 +1,1 @@
-"""Training ladder: every rung from photographs to shipped weights. See training/README.md."""
+"""Training: every stage from photographs to shipped weights. See training/README.md."""

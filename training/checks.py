@@ -9,8 +9,10 @@ import torch
 from lwr.tasks import TASKS
 from training.checkpoint import TrainingError
 from training.config import Config
+from training.data.shards import NEEDED
 from training.stages import STAGES
-from training.stages.base import ATTENTION, LORA_PARTS, TRAINED_PARTS, start_folder
+from training.stages.adapted import ATTENTION, LORA_PARTS
+from training.stages.base import TRAINED_PARTS, start_folder
 
 CHOICES = {
     "stage": STAGES,
@@ -34,8 +36,8 @@ WHOLE = {
     "log_steps": (1, math.inf),
     "seed": (0, 2**62),
     "rank": (1, 4096),
-    "wrapping_rank": (1, 4096),
-    "look_rank": (1, 4096),
+    "refiner_rank": (1, 4096),
+    "perceptual_rank": (1, 4096),
     "teacher_steps": (2, 250),
     "latent_steps": (1, 250),
     "validate_photos": (1, math.inf),
@@ -83,11 +85,13 @@ def check(config: Config) -> None:
         )
 
 
-def check_machine(config: Config) -> None:
-    """TrainingError for what is not here: a device, a place to write, a network to start from."""
+def check_machine(config: Config, with_photos: bool = False) -> None:
+    """TrainingError for what is not here: photos, unless they are read already; device, start, folder."""
+    if config.photos is None and not with_photos:
+        raise TrainingError(NEEDED)
     cuda = torch.cuda.is_available() and config.device != "cpu"
     if config.device == "cuda" and not cuda:
-        raise TrainingError("There is no CUDA device here: use --device cpu, or auto for whatever is there.")
+        raise TrainingError("There is no CUDA device here: use --device cpu, or auto for what there is.")
     if config.precision == "fp16" and not cuda:
         raise TrainingError("fp16 needs a CUDA device: use --precision no on a CPU.")
     if config.muon and os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true":
@@ -101,7 +105,7 @@ def check_machine(config: Config) -> None:
         )
     if config.init and start_folder(config) is None:
         raise TrainingError(
-            f"{config.init} has no network to start from: run the rung before it, or give another --init."
+            f"{config.init} has no network to start from: run the stage before it, or give another --init."
         )
     try:
         Path(config.out).mkdir(parents=True, exist_ok=True)

@@ -19,8 +19,14 @@ SWITCH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no"
 REGISTRY = ConstructorRegistry()
 
 
-def parse(kind: Callable[..., T], arguments: Sequence[str] | None, prog: str, about: str | None = None) -> T:
-    """What `kind` returns for a command line (None: this process's own).
+def parse(
+    kind: Callable[..., T],
+    arguments: Sequence[str] | None,
+    prog: str,
+    about: str | None = None,
+    default: T | None = None,
+) -> T:
+    """What `kind` returns for a command line (None: this process's own), or `default` with its edits.
 
     A mistake in it ends the program with status 2 and one sentence on stderr.
     """
@@ -28,7 +34,8 @@ def parse(kind: Callable[..., T], arguments: Sequence[str] | None, prog: str, ab
     message = StringIO()
     try:
         with redirect_stderr(message):
-            return tyro.cli(kind, prog=prog, description=about, args=words, registry=REGISTRY)
+            start = {} if default is None else {"default": default}
+            return tyro.cli(kind, prog=prog, description=about, args=words, registry=REGISTRY, **start)
     except SystemExit as stop:
         if stop.code:
             fail(prog, _sentence(message.getvalue()))

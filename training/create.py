@@ -8,11 +8,10 @@ import json
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from lwr.models.decoder import WrappingConfig
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from lwr.models.config import EncoderConfig, NetworkConfig, PriorConfig, SFTConfig
+from lwr.models.config import EncoderConfig, NetworkConfig, PriorConfig, RefinerConfig, SFTConfig
 from lwr.models.network import RestorationNetwork
 from lwr.models.prior import Prior
 from training.config import Config
@@ -21,6 +20,30 @@ TEXT_LENGTH = 16
 TEXT_WIDTH = 64
 VAE_CHANNELS = (32, 64, 128)
 UNET_CHANNELS = (96, 112, 128)
+LATENT_CHANNELS = 16
+PIXEL_CHANNELS = 12  # 3 colours of 2x2 pixels
+NETWORK = NetworkConfig(
+    encoder=EncoderConfig(
+        latent_channels=LATENT_CHANNELS,
+        width=64,
+        multipliers=(1, 2, 2),
+        blocks=1,
+        attention_levels=(1,),
+        heads=4,
+        out_channels=64,
+        groups=16,
+    ),
+    sft=SFTConfig(feature_channels=64, hidden=48, groups=16, residual=True),
+    refiner=RefinerConfig(
+        channels=VAE_CHANNELS,
+        levels=(0, 1, 2),
+        blocks=(2, 6, 6),
+        scales=(0.064, 0.139, 0.047),  # measured on the VAE that ships
+        pixel_channels=PIXEL_CHANNELS,
+        filters=(24, 15),
+        gates=True,
+    ),
+)
 SENTENCES = (  # what the tokenizer's merges are learned from
     "remove the haze fog mist smog and clear the air",
     "remove the blur camera shake motion and sharpen the photo out of focus",
@@ -31,17 +54,32 @@ SENTENCES = (  # what the tokenizer's merges are learned from
 
 
 def create_network(config: Config) -> RestorationNetwork:
-    """A random embedded network; the SFT layers and the pixel wrapping start as identities."""
+    """A random embedded network; the SFT layers and the pixels of the refiner start as identities."""
     torch.manual_seed(config.seed)
     tokenizer = _tokenizer()
-    vae = AutoencoderKL(
-        in_channels=12,
-        out_channels=12,
+    vae, unet = _vae(), _unet()
+    scheduler = DDIMScheduler(
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        prediction_type=config.prediction,
+        clip_sample=False,
+        set_alpha_to_one=True,
+    )
+    prior_config = PriorConfig(patch_size=2, start_timestep=250, default_steps=1, default_fidelity=0.9)
+    prior = Prior(vae, unet, scheduler, _text_encoder(tokenizer), tokenizer, prior_config)
+    return RestorationNetwork(prior, NETWORK)
+
+
+def _vae() -> AutoencoderKL:
+    return AutoencoderKL(
+        in_channels=PIXEL_CHANNELS,
+        out_channels=PIXEL_CHANNELS,
         down_block_types=("DownEncoderBlock2D",) * 3,
         up_block_types=("UpDecoderBlock2D",) * 3,
         block_out_channels=VAE_CHANNELS,
         layers_per_block=1,
-        latent_channels=16,
+        latent_channels=LATENT_CHANNELS,
         norm_num_groups=8,
         sample_size=256,
         scaling_factor=1.0,
@@ -49,10 +87,13 @@ def create_network(config: Config) -> RestorationNetwork:
         use_post_quant_conv=False,
         mid_block_add_attention=False,
     )
-    unet = UNet2DConditionModel(
+
+
+def _unet() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
         sample_size=64,
-        in_channels=16,
-        out_channels=16,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         block_out_channels=UNET_CHANNELS,
@@ -62,15 +103,10 @@ def create_network(config: Config) -> RestorationNetwork:
         norm_num_groups=16,
         use_linear_projection=True,
     )
-    scheduler = DDIMScheduler(
-        beta_schedule="scaled_linear",
-        beta_start=0.00085,
-        beta_end=0.012,
-        prediction_type=config.prediction,
-        clip_sample=False,
-        set_alpha_to_one=True,
-    )
-    text_encoder = CLIPTextModel(
+
+
+def _text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
             hidden_size=TEXT_WIDTH,
@@ -83,31 +119,6 @@ def create_network(config: Config) -> RestorationNetwork:
             pad_token_id=tokenizer.pad_token_id,
         )
     )
-    facts = PriorConfig(patch_size=2, start_timestep=250, default_steps=1, default_fidelity=0.9)
-    prior = Prior(vae, unet, scheduler, text_encoder, tokenizer, facts)
-    sizes = NetworkConfig(
-        encoder=EncoderConfig(
-            latent_channels=16,
-            width=64,
-            multipliers=(1, 2, 2),
-            blocks=1,
-            attention_levels=(1,),
-            heads=4,
-            out_channels=64,
-            groups=16,
-        ),
-        sft=SFTConfig(feature_channels=64, hidden=48, groups=16, residual=True),
-        wrapping=WrappingConfig(
-            channels=VAE_CHANNELS,
-            levels=(0, 1, 2),
-            chain=(2, 6, 6),
-            scales=(0.064, 0.139, 0.047),  # measured on the VAE that ships
-            pixel_channels=12,
-            filters=(24, 15),
-            gates=True,
-        ),
-    )
-    return RestorationNetwork(prior, sizes)
 
 
 def _tokenizer() -> CLIPTokenizer:

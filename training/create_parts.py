@@ -7,7 +7,6 @@ UNet they shrink with it.
 from dataclasses import replace
 
 import torch
-from lwr.models.decoder import WrappingConfig
 
 from lwr.loading.load import load_prior
 from lwr.loading.locate import ModelSource, locate, prior_config_of
@@ -15,18 +14,19 @@ from lwr.models.config import EncoderConfig, NetworkConfig, SFTConfig
 from lwr.models.network import RestorationNetwork
 from training.config import Config
 
-# What new parts want of their prior: StableSR's start, and the empty text that they are trained with.
-FACTS = {"start_timestep": 999, "positive": "", "guidance": 1.0, "default_fidelity": 0.0}
+# What new parts need of their prior: StableSR's start, and the empty text that they are trained with.
+PRIOR_CONFIG = {"start_timestep": 999, "positive": "", "guidance": 1.0, "default_fidelity": 0.0}
 PARTS_ID = "lwr"
-FUSED = (1, 2)  # VAE levels with CFW
+CFW_LEVELS = (1, 2)  # of the VAE, as StableSR's
 
 
 def network_around(config: Config) -> RestorationNetwork:
-    """`config.prior` with new encoder and SFT; CFW is grown by the fusion stage."""
-    located = locate(config.prior)
-    facts = prior_config_of(located)
-    facts = replace(facts, id=f"{facts.id}+{PARTS_ID}", **FACTS)  # as `load_network` will find it
-    prior = load_prior(located.folder, facts)
+    """`config.prior` with new encoder and SFT; CFW is added by stage cfw."""
+    source = locate(config.prior)
+    known = prior_config_of(source)
+    # as `load_network` will find it
+    prior_config = replace(known, id=f"{known.id}+{PARTS_ID}", **PRIOR_CONFIG)
+    prior = load_prior(source.folder, prior_config)
     torch.manual_seed(config.seed)
     unet = prior.unet.config
     levels = len(unet.block_out_channels)
@@ -42,16 +42,15 @@ def network_around(config: Config) -> RestorationNetwork:
             groups=groups,
         ),
         sft=SFTConfig(width, width // 2, groups, residual=not config.public_sft),
-        wrapping=WrappingConfig(tuple(prior.vae.config.block_out_channels), ()),
         id=PARTS_ID,
-        base=_base(located),
+        base=_base(source),
         prediction=prior.scheduler.config.prediction_type,
-        facts=FACTS,
+        prior_config=PRIOR_CONFIG,
     )
     return RestorationNetwork(prior, sizes)
 
 
-def _base(located: ModelSource) -> str:
+def _base(source: ModelSource) -> str:
     """The prior in words that `locate` understands anywhere on this machine, or on any for one on the Hub."""
-    place = located.name if "@" in located.name else str(located.folder.resolve())
-    return f"{located.config.id}={place}" if located.config else place
+    place = source.name if "@" in source.name else str(source.folder.resolve())
+    return f"{source.config.id}={place}" if source.config else place

@@ -1,4 +1,4 @@
-"""What a run tells: a progress bar, log.jsonl, and metrics to trackio or tensorboard."""
+"""What a run records: a progress bar, log.jsonl, and metrics to trackio or tensorboard."""
 
 import dataclasses
 import json
@@ -6,8 +6,6 @@ import math
 import os
 import platform
 import shlex
-import shutil
-import subprocess
 import sys
 import time
 from importlib.metadata import version
@@ -17,6 +15,7 @@ import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
+from training import machine
 from training.checkpoint import TrainingError
 from training.config import Config
 
@@ -40,8 +39,8 @@ class Logger:
         )
         self.lines = self.main and self.bar.disable
         if self.main:
-            _forget_after(self.out / "log.jsonl", step)
-            write_facts(self.out, config)
+            _drop_after(self.out / "log.jsonl", step)
+            write_metadata(self.out, config)
         if config.tracker != "none":
             accelerator.init_trackers(PROJECT, _plain(config), {"trackio": {"name": self.out.name}})
 
@@ -97,7 +96,7 @@ def prepare_tracker(config: Config) -> str | None:
     return config.tracker
 
 
-def write_facts(out: Path, config: Config) -> None:
+def write_metadata(out: Path, config: Config) -> None:
     """config.json, and versions.json with all that the numbers may depend on."""
     (out / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
     (out / "versions.json").write_text(json.dumps(versions(), indent=2) + "\n")
@@ -105,12 +104,9 @@ def write_facts(out: Path, config: Config) -> None:
 
 def versions() -> dict[str, object]:
     """Packages, commit and machine."""
-    git = ["git", "rev-parse", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True).stdout.strip() if shutil.which("git") else ""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
-    facts = {"python": platform.python_version(), "commit": commit or None}
-    facts |= {name: version(name) for name in PACKAGES}
-    return facts | {"device": device, "threads": torch.get_num_threads(), "command": _command()}
+    found = {"python": platform.python_version(), "commit": machine.commit(), **machine.versions(PACKAGES)}
+    return found | {"device": device, "threads": torch.get_num_threads(), "command": _command()}
 
 
 def _command() -> str:
@@ -124,8 +120,8 @@ def _means(totals: dict[str, float], steps: int) -> dict[str, float]:
     return {name: round(totals[name] / totals.get(f"n_{name.split('_', 1)[-1]}", steps), 5) for name in names}
 
 
-def _forget_after(path: Path, step: int) -> None:
-    """Drop the lines of steps that a resumed run takes again; all of them when it begins anew."""
+def _drop_after(path: Path, step: int) -> None:
+    """Drop the lines of steps that a resumed run takes again; all of them when it starts again."""
     if not step:
         path.unlink(missing_ok=True)
     elif path.exists():

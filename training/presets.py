@@ -1,19 +1,22 @@
-"""The ladder and the strategies as one table: each row is a run; what really ran is in training/README.md."""
+"""The recipe and the strategies as one table: each row is a run; what really ran is in training/README.md."""
+
+from typing import Any
 
 from training.config import Config
 
-RUNS = [f"runs/{name}" for name in ("autoencoder", "prior", "encoder", "wrapping", "decoder", "adapter")]
-VAE, PRIOR, ENCODER, WRAPPING, DECODER, ADAPTER = RUNS
+RUNS = [f"runs/{name}" for name in ("autoencoder", "prior", "encoder", "refiner", "perceptual", "adapter")]
+VAE, PRIOR, ENCODER, REFINER, PERCEPTUAL, ADAPTER = RUNS
 # Weights of dehaze, deblur, super-resolution: haze is learned first, blur last.
-DETAIL = {"task_weights": (0.5, 2.0, 2.0), "clip": 0.02}
+DETAIL: dict[str, Any] = {"task_weights": (0.5, 2.0, 2.0), "clip": 0.02}
 SMALL = DETAIL | {"batch": 32, "crop": 64}  # many different damages a step
-LOOK = DETAIL | {"perceptual": 1.0}
-AROUND = {"parts": ("encoder", "sft", "text", "wrapping")}  # all that is not the prior
-LORAS = {"lora_parts": ("prior.unet", "encoder", "sft", "wrapping")}
+LPIPS = DETAIL | {"perceptual": 1.0}
+ALONE = SMALL | {"refiner_only": True, "lr": 1e-3}
+AROUND = {"parts": ("encoder", "sft", "text", "refiner")}  # all that is not the prior
+LORAS = {"lora_parts": ("prior.unet", "encoder", "sft", "refiner")}
 
 # Around a frozen Stable Diffusion: bf16, AdamW at a constant rate, as StableSR was trained. Checkpointing saves
-# memory in fusion and distill, which go through several passes; the other two keep their single pass whole.
-SD = {
+# memory in cfw and distill, which go through several passes; the other two keep their single pass whole.
+SD: dict[str, Any] = {
     "crop": 512,
     "precision": "bf16",
     "checkpointing": True,
@@ -21,10 +24,10 @@ SD = {
     "schedule": "constant",
     "warmup": 0,
 }
-SD_LORAS = {"lora_parts": ("unet-attention", "sft"), "rank": 8}  # about 6 MB a task
+SD_LORAS: dict[str, Any] = {"lora_parts": ("unet-attention", "sft"), "rank": 8}  # about 6 MB a task
 
 FULL = {"parts": (*AROUND["parts"], "prior.unet", "prior.vae")}
-NONE = {"lora_parts": ()}
+NONE: dict[str, Any] = {"lora_parts": ()}
 # Of the strategies: one minute each on two cores, on the shipped prior with everything around it new.
 BRIEF = DETAIL | {
     "minutes": 1.0, "batch": 8, "crop": 64, "lr": 1e-3, "warmup": 20, "ema": 0.98, "exact": 1.0,
@@ -34,25 +37,25 @@ START = "runs/study/start"
 
 
 def _ranks(rank: int) -> dict[str, int]:
-    return {"rank": rank, "wrapping_rank": rank}
+    return {"rank": rank, "refiner_rank": rank}
 
 
 # fmt: off
 PRESETS: dict[str, Config] = {
-    # rung                stage          starts from  writes                          see Config
+    # preset               stage          starts from  writes                          see Config
     "autoencoder": Config("autoencoder", None,        VAE,               minutes=25, lr=1e-3, batch=16, crop=96),
     "prior":       Config("prior",       VAE,         PRIOR,             minutes=6,  lr=1e-3, batch=24),
     "encoder":     Config("encoder",     PRIOR,       ENCODER,           minutes=8,  lr=1e-3, batch=16),
-    "wrapping":    Config("wrapping",    ENCODER,     WRAPPING,          minutes=50, lr=1e-3, chain_only=True, **SMALL),
-    "decoder":     Config("decoder",     WRAPPING,    DECODER,           minutes=25, lr=1e-3, chain_only=True, exact=0, gan=0.1, **SMALL | LOOK),
-    "adapter":     Config("adapter",     DECODER,     ADAPTER,           minutes=5,  lr=5e-4, **LOOK, **LORAS),
-    "end-to-end":  Config("end_to_end",  DECODER,     "runs/end-to-end", minutes=60, lr=2e-4, gan=0.02, **LOOK, **AROUND, **LORAS),
+    "refiner":     Config("refiner",     ENCODER,     REFINER,           minutes=50, **ALONE),
+    "perceptual":  Config("perceptual",  REFINER,     PERCEPTUAL,        minutes=25, exact=0, gan=0.1, **ALONE | LPIPS),
+    "adapter":     Config("adapter",     PERCEPTUAL,  ADAPTER,           minutes=5,  lr=5e-4, **LPIPS, **LORAS),
+    "end-to-end":  Config("end_to_end",  PERCEPTUAL,  "runs/end-to-end", minutes=60, lr=2e-4, gan=0.02, **LPIPS, **AROUND, **LORAS),
     "distill":     Config("distill",     ADAPTER,     "runs/distill",    minutes=10, lr=2e-4, lora_parts=LORAS["lora_parts"][:3], **DETAIL),
-    # around Stable Diffusion, for who has its weights and a GPU; --prior takes any other, such as sd-turbo or a folder
+    # around Stable Diffusion, for users with its weights and a GPU; --prior takes any other, such as sd-turbo or a folder
     "sd-encoder":  Config("encoder",     None,        "runs/sd-encoder", steps=16_500, lr=5e-5, batch=6, accumulate=32, prior="sd-2.1-base", **SD),  # StableSR's stage 1: 192 crops a step
     "sd-adapter":  Config("sampler_adapter", "runs/sd-encoder", "runs/sd-adapter", steps=10_000, lr=1e-4, batch=4, accumulate=4, **SD, **SD_LORAS),
-    "sd-fusion":   Config("fusion",      "runs/sd-adapter", "runs/sd-fusion", steps=50_000, lr=5e-5, batch=1, accumulate=8, exact=0.0, perceptual=1.0, gan=0.025, **SD, **SD_LORAS),
-    "sd-distill":  Config("distill",     "runs/sd-fusion", "runs/sd-distill", steps=10_000, lr=1e-4, batch=2, accumulate=4, teacher_steps=20, **SD, **SD_LORAS),
+    "sd-cfw":      Config("cfw",         "runs/sd-adapter", "runs/sd-cfw", steps=50_000, lr=5e-5, batch=1, accumulate=8, exact=0.0, perceptual=1.0, gan=0.025, **SD, **SD_LORAS),
+    "sd-distill":  Config("distill",     "runs/sd-cfw", "runs/sd-distill", steps=10_000, lr=1e-4, batch=2, accumulate=4, teacher_steps=20, **SD, **SD_LORAS),
     # strategies, with the mean PSNR gain that training.study measured after 15 seconds of each (too short to choose
     # by, see training/README.md): how tasks share; a preset of one task stands for one network per task, see study.py
     "separate":    Config("end_to_end",  START,       "runs/separate",   tasks=("dehaze",),  **BRIEF, **AROUND, **NONE),  # +0.12 dB, +0.09 ± 0.06 over shared

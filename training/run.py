@@ -1,85 +1,44 @@
-"""Train one rung of the ladder: `python -m training.run PRESET [--field value ...]`, or the same under
-`accelerate launch -m`. The same command again resumes. `--dry-run` prints the resolved preset.
+"""Train one stage: `python -m training.run PRESET [--field value ...] [--dry-run]`.
+
+Also under `accelerate launch -m`. The same command again resumes. `--dry-run` prints the resolved preset and checks it.
 """
 
-import argparse
 import dataclasses
-import inspect
 import json
 import os
-import re
 import sys
-import typing
+from collections.abc import Sequence
 from difflib import get_close_matches
 
+from tyro.conf import FlagConversionOff
+
+from training.command_line import fail, parse
 from training.config import Config
+from training.data.shards import NEEDED
 from training.launch import start_all_processes, stop_with_the_launcher
 from training.presets import PRESETS
 
+PROG = "python -m training.run"
 STOPPED = 143  # the exit status of a process that SIGTERM ended
 
 
-class _Parser(argparse.ArgumentParser):
-    """Fields that do not exist are answered with the nearest that do."""
-
-    def fields(self) -> list[str]:
-        return [option for action in self._actions for option in action.option_strings]
-
-    def error(self, message: str) -> typing.NoReturn:
-        unknown = [
-            word.split("=")[0] for word in message.rpartition(": ")[2].split() if word.startswith("--")
-        ]
-        if message.startswith("unrecognized arguments") and unknown:
-            message = f"there is no field {unknown[0]}{_nearest(unknown[0], self.fields())}"
-        print(f"{self.prog}: {message}", file=sys.stderr)
-        raise SystemExit(2)
-
-
-def resolve(arguments: list[str] | None = None) -> tuple[Config, bool]:
-    """Command line -> (the preset with its edits, whether to print it only)."""
-    parser = _Parser(prog="python -m training.run", description=__doc__, allow_abbrev=False)
-    parser.add_argument("preset", type=_preset, help=", ".join(PRESETS))
-    parser.add_argument("--dry-run", action="store_true", help="print the resolved preset and stop")
-    hints = typing.get_type_hints(Config)
-    for field in dataclasses.fields(Config):
-        option, kind = f"--{field.name.replace('_', '-')}", _parser(hints[field.name])
-        parser.add_argument(option, type=kind, default=None, help=_comments().get(field.name))
-    values = vars(parser.parse_args(arguments))
-    preset, dry = values.pop("preset"), values.pop("dry_run")
-    return dataclasses.replace(preset, **{k: v for k, v in values.items() if v is not None}), dry
-
-
-def _comments() -> dict[str, str]:
-    """{field: the comment beside it in config.py}, for --help."""
-    found = re.findall(r"^    (\w+): .*?# (.*)$", inspect.getsource(Config), re.MULTILINE)
-    return {name: comment.replace("%", "%%") for name, comment in found}
-
-
-def _preset(name: str) -> Config:
+def resolve(arguments: Sequence[str] | None = None) -> tuple[Config, bool]:
+    """Command line -> (the preset with its edits, whether it is only printed and checked)."""
+    name, *words = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    dry = "--dry-run" in words
+    words = [word for word in words if word != "--dry-run"]
+    about = f"{__doc__}\nPresets: {', '.join(PRESETS)}."
+    kind = FlagConversionOff[Config]  # `--muon false`, not `--no-muon`
+    if name in ("-h", "--help"):
+        parse(kind, ["--help"], f"{PROG} PRESET", about, Config("a preset's"))
     if name not in PRESETS:
-        raise argparse.ArgumentTypeError(f"there is no preset {name!r}{_nearest(name, PRESETS)}")
-    return PRESETS[name]
-
-
-def _nearest(name: str, names: typing.Iterable[str]) -> str:
-    names = list(names)
-    near = get_close_matches(name, names, 3, 0.5)
-    return f"; did you mean {' or '.join(near)}?" if near else f": use one of {', '.join(names)}."
-
-
-def _parser(kind: object) -> typing.Callable[[str], object]:
-    kinds = [k for k in typing.get_args(kind) if k is not type(None) and k is not Ellipsis] or [kind]
-    if typing.get_origin(kind) is tuple:
-        return lambda text: tuple(kinds[0](part) for part in text.split(",") if part)
-    if kinds[0] is bool:
-        return _switch
-    return kinds[0]
-
-
-def _switch(text: str) -> bool:
-    if text.lower() not in ("1", "true", "yes", "0", "false", "no"):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return text.lower() in ("1", "true", "yes")
+        near = get_close_matches(name, PRESETS, 3, 0.5)
+        hint = f"; did you mean {' or '.join(near)}?" if near else f": use one of {', '.join(PRESETS)}."
+        fail(PROG, f"there is no preset {name!r}{hint}")
+    config = parse(kind, words, PROG, about, PRESETS[name])
+    if config.photos is None and not dry:
+        fail(PROG, NEEDED)
+    return config, dry
 
 
 def main() -> None:
@@ -100,7 +59,7 @@ def main() -> None:
             return check(config)
         outcome = train(config)
     except (TrainingError, OSError, AdapterError, PriorError) as error:
-        print(f"python -m training.run: {error}", file=sys.stderr)
+        print(f"{PROG}: {error}", file=sys.stderr)
         raise SystemExit(1) from error
     if outcome.interrupted:
         saved = "and saved; the same command goes on" if outcome.step else "before anything was trained"

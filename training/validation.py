@@ -1,4 +1,4 @@
-"""Held-out photos during training: PSNR by task, and a grid input | output | target to look at."""
+"""Held-out photos during training: PSNR by task, and a grid input | output | target."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from lwr.images.metrics import psnr
 from lwr.tasks import TASKS
 from training.config import Config
 from training.data.mixture import Batch, degrade
-from training.data.photos import Photo
+from training.data.photos import Photo, load_photos
 from training.data.rng import rng_streams
 from training.stages.base import Stage
 
@@ -18,7 +18,7 @@ PIECE = 4  # photos at a time
 
 
 class Validation:
-    """Fixed crops from the middle of held-out photos, each damaged by every task, always the same."""
+    """Fixed crops from the middle of held-out photos, each degraded by every task, always the same."""
 
     def __init__(self, config: Config, photos: list[Photo], device: torch.device) -> None:
         self.config, size = config, config.validate_crop
@@ -52,9 +52,25 @@ class Validation:
         config = Config("none", batch=len(clean), group=1, seed=2**20 + start)
         rng = rng_streams(config, clean.device, step=list(TASKS).index(task))
         batch = Batch(degrade(task, clean, rng), clean, {task: 1.0}, task)
-        output = stage.preview(batch, rng).float().clamp(0, 1)
-        stage.after_backward()
-        return batch, output
+        return batch, stage.preview(batch, rng).float().clamp(0, 1)
+
+
+def load_validation(config: Config, device: torch.device) -> Validation | None:
+    """The held-out photos of a run; None, with a printed sentence, where there are none that fit."""
+    if not config.validate_minutes:
+        return None
+    held_out: list[Photo] = []
+    if config.photos is not None:
+        try:
+            held_out = load_photos(config.photos, "validation", 4 * config.validate_photos)
+        except FileNotFoundError:
+            print("No photo of this source is held out: the run goes without validation.")
+            return None
+    validation = Validation(config, held_out, device)
+    if not len(validation.clean):
+        print(f"No held-out photo has both sides of {config.validate_crop} pixels: no validation.")
+        return None
+    return validation
 
 
 def _middle(pixels: torch.Tensor, size: int) -> torch.Tensor:

@@ -103,13 +103,13 @@ def _photo(picture: Picture) -> Photo | Skipped:
         clear = float(picture.dark_channel or 0) <= MAX_CLEAR_DARK_CHANNEL
     except Exception as error:  # on damaged bytes decoders raise anything; reading fails in as many ways
         return Skipped(picture.name, reason(error))
-    return Photo(picture.id, picture.photo, pixels, clear, _credit(picture.facts))
+    return Photo(picture.id, picture.photo, pixels, clear, _credit(picture.provenance))
 
 
-def _credit(facts: Mapping[str, str]) -> str:
+def _credit(provenance: Mapping[str, str]) -> str:
     """ "Jane Doe, CC-BY-4.0, https://example.org/photo"."""
     rows = (("author",), ("license", "licence"), ("source_url", "source_path", "source"))
-    found = [next((facts[name] for name in names if facts.get(name)), "") for names in rows]
+    found = [next((provenance[name] for name in names if provenance.get(name)), "") for names in rows]
     return ", ".join(text for text in found if text)
 
 

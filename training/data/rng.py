@@ -1,6 +1,6 @@
 """The random numbers of one micro-step: every step can be repeated, cut in two, or spread over processes.
 
-They follow from (seed, step, micro-step) alone: a resumed run rng what an unbroken one would have drawn.
+They follow from (seed, step, micro-step) alone: a resumed run draws what an unbroken one would have drawn.
 And each group of crops has numbers of its own, named by its place in the whole batch: two processes with four
 crops each see the very crops of one process with eight.
 """
@@ -36,6 +36,10 @@ class RngStreams:
     def randn(self, *shape: int) -> torch.Tensor:
         """Normal numbers (B,*shape)."""
         return self.crops(lambda g: torch.randn(self.group, *shape, generator=g, device=self.device))
+
+    def noise(self, size: torch.Size) -> torch.Tensor:
+        """Normal numbers of a batch's whole `size` (B, ...)."""
+        return self.randn(*size[1:])
 
     def rand(self, *shape: int) -> torch.Tensor:
         """Uniform numbers in [0,1), (B,*shape)."""

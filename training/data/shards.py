@@ -3,8 +3,8 @@
 Every source becomes one stream of `Picture` (named, not yet decoded) and `Skipped` (what could not be read),
 in a fixed order. Tables (manifest.csv or metadata.csv beside pictures, manifest.csv beside tar shards,
 KEY.json, parquet, Hub) may have the columns `image_id` or `id`, `photo_id` or `photo` (the photograph that a
-crop was cut from), `dark_channel`, and those of `FACTS`: whose photo it is. Parquet and Hub rows have the
-picture in `clean` or `image`, as the bytes of its file or as the Hub's {bytes, path}.
+crop was cut from), `dark_channel`, and those of `PROVENANCE`: whose photo it is. Parquet and Hub rows have
+the picture in `clean` or `image`, as the bytes of its file or as the Hub's {bytes, path}.
 """
 
 import contextlib
@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 IMAGE_COLUMNS = ("clean", "image")
 ID_COLUMNS, PHOTO_COLUMNS = ("image_id", "id"), ("photo_id", "photo")
-FACTS = ("author", "license", "licence", "licence_basis", "source", "source_path", "source_url")
-COLUMNS = {*ID_COLUMNS, *PHOTO_COLUMNS, "dark_channel", *FACTS}
+PROVENANCE = ("author", "license", "licence", "licence_basis", "source", "source_path", "source_url")
+COLUMNS = {*ID_COLUMNS, *PHOTO_COLUMNS, "dark_channel", *PROVENANCE}
 TABLES = ("manifest.csv", "metadata.csv")
 BUILT_SET = "dataset.json"  # in a folder that training.build_dataset wrote
-USABLE = "give a folder of pictures, uncompressed .tar or .parquet shards, or a Hub dataset NAMESPACE/NAME"
+KINDS = "a folder of pictures, uncompressed .tar or .parquet shards, or a Hub dataset NAMESPACE/NAME"
+USABLE = f"give {KINDS}"
+NEEDED = f"No photos are given: add --photos with {KINDS}."
 
 _BATCH = 16  # parquet rows unpacked at a time; pyarrow itself holds pages, at most a row group
 _ADDRESS = re.compile(r"hf://datasets/[^/]+/[^/]+@[^/]+/")  # of a Hub file, up to its path
@@ -72,10 +74,8 @@ class Picture:
     id: str
     photo: str  # the photograph that it was cut from
     dark_channel: object  # as the table has it; None or "": not known
-    facts: Mapping[str, str]  # those of FACTS that its table states
-    read: Callable[
-        [], bytes
-    ]  # the bytes of the picture file; a Span if it lies in a file of its own or a tar
+    provenance: Mapping[str, str]  # of PROVENANCE, what its table states
+    read: Callable[[], bytes]  # the bytes of its file; a Span if it lies in a file of its own or a tar
 
 
 def open_source(source: str | Path, split: str | None) -> tuple[Iterator[Picture | Skipped], str | None]:
@@ -150,8 +150,8 @@ def _file(path: Path, name: str, tables: "_Tables") -> Iterator[Picture | Skippe
 def _picture(row: Mapping[str, object], key: str, name: str, read: Callable[[], bytes]) -> Picture:
     """A picture named by its row in a table, or by `key` where the row is silent."""
     own = _first(row, ID_COLUMNS, key)
-    facts = {fact: _first(row, (fact,), "").strip() for fact in FACTS if fact in row}
-    return Picture(name, own, _first(row, PHOTO_COLUMNS, own), row.get("dark_channel"), facts, read)
+    provenance = {column: _first(row, (column,), "").strip() for column in PROVENANCE if column in row}
+    return Picture(name, own, _first(row, PHOTO_COLUMNS, own), row.get("dark_channel"), provenance, read)
 
 
 def _first(row: Mapping[str, object], columns: Iterable[str], default: str) -> str:

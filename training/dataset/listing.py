@@ -96,7 +96,7 @@ def _candidate(picture: Picture, recipe: Recipe, spool: _Spool) -> Candidate:
             size = read.path.stat().st_size
         except OSError as error:
             raise _LostError(reason(error)) from error
-    facts = picture.facts
+    facts = picture.provenance
     return Candidate(
         image_id=picture.id,
         photo_id=picture.photo,

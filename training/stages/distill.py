@@ -12,31 +12,33 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from lwr.models.config import TextConditioning
 from training.config import Config
 from training.data.crops import CropSampler
-from training.data.mixture import Batch, draw
+from training.data.mixture import Batch
 from training.data.rng import RngStreams
-from training.stages.base import AdaptedStage, Logs
+from training.losses.diffusion import unguided
+from training.stages.adapted import TaskLoras
+from training.stages.base import CPU, Logs, Stage
 
 
-class Distill(AdaptedStage):
+class Distill(Stage):
     """Trains the LoRA pairs in `config.lora_parts`: those that the sampler uses."""
 
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        self.aside("teacher", copy.deepcopy(self.loras))
-        self.train_loras(config.lora_parts)
+    def __init__(self, config: Config, device: torch.device = CPU) -> None:
+        super().__init__(config, device)
+        self.loras = TaskLoras(config, self.network, self.start)
+        self.teacher = copy.deepcopy(self.loras).to(device).pairs()  # a dict, so no part of the stage
+        self.loras.train_parts(self.network, config.lora_parts)
 
     def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """MSE of the student's latent to the teacher's."""
-        batch = draw(self.config, sampler, rng)
+        batch = self.draw(sampler, rng)
         states = rng.states()
         with torch.no_grad():
-            taught = self.restore(batch, rng, self.config.teacher_steps, None, self.teacher)[1]
+            target = self.restore(batch, rng, self.config.teacher_steps, None, loras=self.teacher)[1]
         rng.rewind(states)  # the same noise
-        plain = TextConditioning(self.network.prior.config.positive)  # the student answers without guidance
-        loss = F.mse_loss(self.restore(batch, rng, 1, None, words=plain)[1].float(), taught.float())
+        latent = self.restore(batch, rng, 1, None, unguided(self.network))[1]
+        loss = F.mse_loss(latent.float(), target.float())
         return loss, {"latent": loss.detach()}
 
     def preview(self, batch: Batch, rng: RngStreams) -> torch.Tensor:
@@ -47,6 +49,6 @@ class Distill(AdaptedStage):
         """The network, which around a prior from elsewhere takes one step without guidance from now on."""
         config = self.network.config
         if config.base is not None:
-            facts = dict(config.facts) | {"default_steps": 1, "guidance": 1.0}
-            self.network.config = dataclasses.replace(config, facts=facts)
+            prior_config = dict(config.prior_config) | {"default_steps": 1, "guidance": 1.0}
+            self.network.config = dataclasses.replace(config, prior_config=prior_config)
         super().save(folder)

@@ -8,24 +8,26 @@ import torch
 
 from training.config import Config
 from training.data.crops import CropSampler
-from training.data.mixture import Batch, draw
+from training.data.mixture import Batch
 from training.data.rng import RngStreams
-from training.stages.base import AdaptedStage, Logs
-from training.stages.encoder import conditioned_loss
+from training.losses.diffusion import conditioned_loss
+from training.stages.adapted import AdaptedNetwork, TaskLoras
+from training.stages.base import CPU, Logs, Stage
 
 
-class SamplerAdapters(AdaptedStage):
+class SamplerAdapters(Stage):
     """Trains the LoRA pairs in `config.lora_parts` of every task in the config."""
 
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        self.train_loras(config.lora_parts)
+    def __init__(self, config: Config, device: torch.device = CPU) -> None:
+        super().__init__(config, device)
+        self.loras = TaskLoras(config, self.network, self.start)
+        self.loras.train_parts(self.network, config.lora_parts)
 
     def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """The adapted UNet's error on the target's noised latent, given the degraded photo's."""
-        batch = draw(self.config, sampler, rng)
-        self.fold(self.loras, batch.tasks)
-        loss = conditioned_loss(self.network, self.memory_format, batch, rng)
+        batch = self.draw(sampler, rng)
+        adapted = AdaptedNetwork(self.network, self.loras.pairs(), batch.tasks)
+        loss = conditioned_loss(adapted, batch, rng)
         return loss, {f"unet_{batch.kind}": loss.detach(), f"n_{batch.kind}": torch.ones(())}
 
     def preview(self, batch: Batch, rng: RngStreams) -> torch.Tensor:
