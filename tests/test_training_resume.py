@@ -86,7 +86,9 @@ def test_two_processes_give_what_one_gives_with_the_whole_batch(toy_root: Path) 
     assert a.keys() == b.keys() and moved(toy_root / "two", toy_root / "start") > 1e-4
     assert max((a[name] - b[name]).abs().max() for name in a if name.startswith("model.")) < 1e-5
     discriminator = [name for name in a if name.startswith("custom_checkpoint_2")]
-    assert max((a[name] - b[name]).abs().mean() for name in discriminator) < 5e-5  # Adam magnifies gradients near 0
+    assert (
+        max((a[name] - b[name]).abs().mean() for name in discriminator) < 5e-5
+    )  # Adam magnifies gradients near 0
 
 
 def test_sigterm_saves_exits_143_with_one_sentence_and_the_same_command_goes_on(

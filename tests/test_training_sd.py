@@ -13,6 +13,7 @@ from toy_runs import TOY, sample_photos
 
 from lwr.loading.adapter import load_adapter
 from lwr.loading.load import load_network
+from lwr.models.config import TextConditioning
 from lwr.restore import Restorer
 from training.checkpoint import TrainingError
 from training.checks import check
@@ -118,7 +119,7 @@ def test_new_parts_start_as_the_prior_itself_and_the_published_formula_does_not(
 
     def output(network: torch.nn.Module) -> torch.Tensor:
         with torch.inference_mode():
-            return network.predict(latent, 400, latent, bare.text_context({}))
+            return network.predict(latent, 400, latent, bare.context({}, TextConditioning()))
 
     zero = network_around(toy("sd-encoder", root)).eval()
     public = network_around(toy("sd-encoder", root, public_sft=True)).eval()

@@ -1,4 +1,4 @@
-"""The ladder at toy length on real photos: a rung starts from the one before and changes what it says."""
+"""The recipe at toy length on real photos: a stage starts from the one before and changes what it says."""
 
 import dataclasses
 import re
@@ -13,7 +13,7 @@ from toy_runs import ADVERSARIAL, differing, log, sample_photos, shipped_start, 
 from lwr.loading.adapter import load_adapter
 from lwr.loading.load import load_network
 from lwr.models.network import RestorationNetwork
-from training import loop, presets
+from training import optimise, presets
 from training.config import Config
 from training.data.crops import CropSampler
 from training.data.mixture import Batch
@@ -22,41 +22,41 @@ from training.data.rng import RngStreams, rng_streams
 from training.loop import train
 from training.presets import PRESETS
 from training.stages import STAGES
-from training.stages.fidelity import FidelityStage
+from training.stages import fidelity as stage_fidelity
 
 # around Stable Diffusion: tests/test_training_sd.py
 ASIDE = {row for rows in presets.STUDIES.values() for row in rows} | {
     n for n in PRESETS if n.startswith("sd-")
 }
-LADDER = [name for name in PRESETS if name not in ASIDE]
-RUNG_OF = {PRESETS[name].out: name for name in LADDER}
+RECIPE = [name for name in PRESETS if name not in ASIDE]
+STAGE_OF = {PRESETS[name].out: name for name in RECIPE}
 TASKS = Config("none").tasks
-# What a rung may change, as regular expressions of names in the network and, after "loras.", in its LoRAs;
+# What a stage may change, as regular expressions of names in the network and, after "loras.", in its LoRAs;
 # each must change something.
 CHANGES = {
     "autoencoder": [r"prior\.vae\."],
     "prior": [r"prior\.unet\."],
     "encoder": [r"encoder\.", r"sft\.", r"prior\.text_encoder\.", r"prior\.unet\..*\.attn2\."],
-    "wrapping": [r"wrapping\.(?!.*(look_|\.leave\.))", r"loras\.wrapping\."],
-    "decoder": [r"wrapping\..*look_"],
-    "adapter": [r"loras\.prior\.unet\.", r"loras\.encoder\.", r"loras\.sft\.", r"loras\.wrapping\."],
+    "refiner": [r"refiner\.(?!.*(perceptual_|\.leave\.))", r"loras\.refiner\."],
+    "perceptual": [r"refiner\..*perceptual_"],
+    "adapter": [r"loras\.prior\.unet\.", r"loras\.encoder\.", r"loras\.sft\.", r"loras\.refiner\."],
     "distill": [r"loras\.prior\.unet\.", r"loras\.encoder\.", r"loras\.sft\."],
 }
-CHANGES["end-to-end"] = [r"wrapping\.", *CHANGES["encoder"], *CHANGES["adapter"]]
+CHANGES["end-to-end"] = [r"refiner\.", *CHANGES["encoder"], *CHANGES["adapter"]]
 
 
 @pytest.fixture(scope="module")
-def ladder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    def fidelity(stage: FidelityStage, rng: RngStreams) -> float:
-        return draw(stage, rng) if stage.config.chain_only else 0.25  # where all parts have a say
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    def fidelity(config: Config, rng: RngStreams) -> float:
+        return draw(config, rng) if config.refiner_only else 0.25  # where all parts have a say
 
-    root, draw = tmp_path_factory.mktemp("ladder"), FidelityStage.draw_fidelity
+    root, draw = tmp_path_factory.mktemp("recipe"), stage_fidelity.draw
     sample_photos(root / "photos")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FidelityStage, "draw_fidelity", fidelity)
-        for name in LADDER:
+        patch.setattr(stage_fidelity, "draw", fidelity)
+        for name in RECIPE:
             before = PRESETS[name].init
-            init = str(root / RUNG_OF[before]) if before else None
+            init = str(root / STAGE_OF[before]) if before else None
             train(toy(name, root, name, init=init, gan=0.0))
             shutil.rmtree(root / name / "checkpoint")  # they are large
     yield root
@@ -86,46 +86,47 @@ def sampler(root: Path, crop: int = 32) -> CropSampler:
     return CropSampler(load_photos(root / "photos", "train"), crop, torch.device("cpu"))
 
 
-@pytest.mark.parametrize("name", LADDER)
-def test_every_rung_writes_a_network_that_loads(ladder: Path, name: str) -> None:
-    assert all(torch.isfinite(value).all() for value in saved(ladder / name).values())
-    assert [line["step"] for line in log(ladder / name)] == [1, 2]
+@pytest.mark.parametrize("name", RECIPE)
+def test_every_stage_writes_a_network_that_loads(recipe: Path, name: str) -> None:
+    assert all(torch.isfinite(value).all() for value in saved(recipe / name).values())
+    assert [line["step"] for line in log(recipe / name)] == [1, 2]
 
 
-def test_rungs_from_the_wrapping_on_write_an_adapter_for_every_task(ladder: Path) -> None:
-    with_adapters = [name for name in LADDER if (ladder / name / "network" / "adapters").exists()]
-    assert with_adapters == LADDER[LADDER.index("wrapping") :]
-    assert all(f"loras.wrapping.pixel_head:{task}:0" in saved(ladder / "wrapping") for task in TASKS)
+def test_stages_from_the_refiner_on_write_an_adapter_for_every_task(recipe: Path) -> None:
+    with_adapters = [name for name in RECIPE if (recipe / name / "network" / "adapters").exists()]
+    assert with_adapters == RECIPE[RECIPE.index("refiner") :]
+    assert all(f"loras.refiner.pixel_head:{task}:0" in saved(recipe / "refiner") for task in TASKS)
 
 
-@pytest.mark.parametrize("name", [name for name in LADDER if PRESETS[name].init])
-def test_a_rung_changes_all_that_it_says_and_nothing_else(ladder: Path, name: str) -> None:
-    before, after = saved(ladder / RUNG_OF[PRESETS[name].init]), saved(ladder / name)
+@pytest.mark.parametrize("name", [name for name in RECIPE if PRESETS[name].init])
+def test_a_stage_changes_all_that_it_says_and_nothing_else(recipe: Path, name: str) -> None:
+    before, after = saved(recipe / STAGE_OF[PRESETS[name].init]), saved(recipe / name)
     new = after.keys() - before.keys()
-    assert not before.keys() - after.keys() and all(n.startswith("loras.") or "look_" in n for n in new)
+    assert not before.keys() - after.keys() and all(n.startswith("loras.") or "perceptual_" in n for n in new)
     changed = [n for n in before if not before[n].equal(after[n])]
     changed += [
-        n for n in new if after[n].count_nonzero() and n.endswith((":1", "look_b"))
+        n for n in new if after[n].count_nonzero() and n.endswith((":1", "perceptual_b"))
     ]  # these start at 0
     for pattern in CHANGES[name]:
         assert any(re.match(pattern, n) for n in changed), f"nothing of {pattern} trained"
     assert not [n for n in changed if not any(re.match(pattern, n) for pattern in CHANGES[name])]
 
 
-def test_every_start_in_the_table_is_another_rungs_end() -> None:
-    assert {PRESETS[name].init for name in LADDER} <= {None, *RUNG_OF}
+def test_every_start_in_the_table_is_another_stages_end() -> None:
+    assert {PRESETS[name].init for name in RECIPE} <= {None, *STAGE_OF}
 
 
-def test_decoder_rung_leaves_fidelity_1_as_it_was_to_the_bit(ladder: Path) -> None:
+def test_stage_perceptual_leaves_fidelity_1_as_it_was_to_the_bit(recipe: Path) -> None:
     def photo(name: str, fidelity: float) -> torch.Tensor:
-        network: RestorationNetwork = load_network(ladder / name / "network")
-        encoded = network.encode(torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
-        chain = network.wrapping.without_decoder(encoded.features, encoded.image, fidelity)
-        return torch.cat([network.prior.from_vae(chain), network.decode(encoded.latent, encoded, fidelity)])
+        network: RestorationNetwork = load_network(recipe / name / "network")
+        degraded = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+        encoded = network.encode(degraded)
+        alone = network.refine(degraded, fidelity)
+        return torch.cat([alone, network.decode(encoded.latent, encoded, fidelity)])
 
     with torch.no_grad():
-        assert torch.equal(photo("wrapping", 1.0), photo("decoder", 1.0))
-        assert not torch.equal(photo("wrapping", 0.5), photo("decoder", 0.5))
+        assert torch.equal(photo("refiner", 1.0), photo("perceptual", 1.0))
+        assert not torch.equal(photo("refiner", 0.5), photo("perceptual", 0.5))
 
 
 def test_distilling_brings_one_step_nearer_to_the_teachers_steps(
@@ -134,7 +135,7 @@ def test_distilling_brings_one_step_nearer_to_the_teachers_steps(
     def same(config: Config, device: torch.device, step: int, micro: int, rank: int) -> RngStreams:
         return rng_streams(config, device, 3, micro, rank)
 
-    monkeypatch.setattr(loop, "rng_streams", same)  # one batch again and again
+    monkeypatch.setattr(optimise, "rng_streams", same)  # one batch again and again
     train(toy("distill", shipped, "distilled", steps=6, lr=1e-3, schedule="constant"))
     errors = [line["latent"] for line in log(shipped / "distilled")]
     assert 0 < errors[-1] < 0.8 * errors[0], errors
@@ -147,7 +148,11 @@ def test_the_teacher_is_the_start_whatever_the_student_becomes(shipped: Path) ->
         for parameter in trained.loras.parameters():
             parameter.add_(0.01)
     assert not any(name.startswith("teacher") for name in trained.state_dict())
-    assert not differing(start.loras.state_dict(), trained.teacher.state_dict())
+    for task, pairs in start.loras.pairs().items():
+        for name, pair in pairs.items():
+            assert all(torch.equal(a, b) for a, b in zip(pair, trained.teacher[task][name], strict=True)), (
+                name
+            )
 
 
 def test_adapters_act_with_their_strength_and_leave_no_trace(shipped: Path) -> None:
@@ -158,9 +163,7 @@ def test_adapters_act_with_their_strength_and_leave_no_trace(shipped: Path) -> N
     def restored(**tasks: float) -> torch.Tensor:
         asked = {name.replace("_", "-"): strength for name, strength in tasks.items()}
         rng = rng_streams(dataclasses.replace(config, batch=1), torch.device("cpu"), 0)
-        output = stage.restore(Batch(photo, photo, asked, ""), rng, 0, 1.0)[0]
-        stage.after_backward()
-        return output
+        return stage.restore(Batch(photo, photo, asked, ""), rng, 0, 1.0)[0]
 
     with torch.no_grad():
         none, half, whole = (restored(deblur=strength) for strength in (0.0, 0.5, 1.0))
@@ -187,14 +190,17 @@ def gradients(config: Config, root: Path) -> tuple[dict[str, torch.Tensor], floa
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         loss, _ = stage(sampler(root, config.crop), rng, 0.5)
     loss.backward()
-    stage.after_backward()
     found = {name: p.grad for name, p in stage.named_parameters() if p.grad is not None}
     return found, loss.item(), sum(kept.values())
 
 
 @pytest.mark.parametrize(
     ("name", "changes"),
-    [("end-to-end", ADVERSARIAL | {"parts": PRESETS["end-to-end"].parts}), ("decoder", {}), ("distill", {})],
+    [
+        ("end-to-end", ADVERSARIAL | {"parts": PRESETS["end-to-end"].parts}),
+        ("perceptual", {}),
+        ("distill", {}),
+    ],
 )
 def test_checkpointing_changes_memory_and_no_gradient(
     shipped: Path, name: str, changes: dict[str, object]

@@ -36,7 +36,6 @@ NETWORK = NetworkConfig(
     sft=SFTConfig(feature_channels=64, hidden=48, groups=16, residual=True),
     refiner=RefinerConfig(
         channels=VAE_CHANNELS,
-        levels=(0, 1, 2),
         blocks=(2, 6, 6),
         scales=(0.064, 0.139, 0.047),  # measured on the VAE that ships
         pixel_channels=PIXEL_CHANNELS,
@@ -66,7 +65,9 @@ def create_network(config: Config) -> RestorationNetwork:
         clip_sample=False,
         set_alpha_to_one=True,
     )
-    prior_config = PriorConfig(patch_size=2, start_timestep=250, default_steps=1, default_fidelity=0.9)
+    prior_config = PriorConfig(
+        revision="new", patch_size=2, start_timestep=250, default_steps=1, default_fidelity=0.9
+    )
     prior = Prior(vae, unet, scheduler, _text_encoder(tokenizer), tokenizer, prior_config)
     return RestorationNetwork(prior, NETWORK)
 

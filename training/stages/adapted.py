@@ -61,9 +61,9 @@ class AdaptedNetwork(OnePass):
         """(B,3,H,W)."""
         return self._run("decode", latent, encoded, fidelity)
 
-    def refine(self, encoded: Encoded, fidelity: float) -> torch.Tensor:
+    def refine(self, photo: torch.Tensor, fidelity: float) -> torch.Tensor:
         """(B,3,H,W)."""
-        return self._run("refine", encoded, fidelity)
+        return self._run("refine", photo, fidelity)
 
     def needs_sampler(self, fidelity: float) -> bool:
         """Whether sampler and decoder have a part in the photo."""

@@ -9,7 +9,7 @@ import dataclasses
 
 import torch
 
-from lwr.models.cfw import CFW
+from lwr.models.cfw import ControllableFeatureWrapping
 from lwr.models.config import CFWConfig
 from training.checkpoint import TrainingError
 from training.config import Config
@@ -51,7 +51,7 @@ class CFWStage(Stage):
         size = CFWConfig(channels, levels, groups=vae.norm_num_groups)
         prior_config = dict(network.config.prior_config) | {"default_fidelity": DEFAULT_FIDELITY}
         network.config = dataclasses.replace(network.config, cfw=size, prior_config=prior_config)
-        network.cfw = CFW(size)
+        network.cfw = ControllableFeatureWrapping(size)
         self.prepare(network.cfw)
 
     def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:

@@ -2,6 +2,7 @@
 
 import torch
 
+from lwr.models.sampling import sample
 from training.config import Config
 from training.data.crops import CropSampler
 from training.data.mixture import Batch
@@ -31,9 +32,14 @@ class Prior(Stage):
     def preview(self, batch: Batch, rng: RngStreams) -> torch.Tensor:
         """The target, noised to timestep 300 and denoised in one step."""
         encoded, scheduler = self.network.encode(batch.target), self.network.prior.scheduler
-        t = torch.full((len(batch.target),), PREVIEW_TIMESTEP, device=batch.target.device)
-        noisy = scheduler.add_noise(encoded.latent, rng.noise(encoded.latent.shape), t)
-        return self.network.decode(self._clean(noisy, t), encoded, 0.0)
+        latent = sample(
+            lambda noisy, t: self._predict(noisy, torch.full((len(noisy),), t, device=noisy.device)),
+            encoded.latent,
+            scheduler,
+            [PREVIEW_TIMESTEP],
+            rng.noise,
+        )
+        return self.network.decode(latent, encoded, 0.0)
 
     def _predict(self, noisy: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         context = self.network.prior.encode_text([""]).detach().expand(len(noisy), -1, -1)
