@@ -1,4 +1,4 @@
-"""The refiner: distortion and perceptual weights that fidelity moves between; no sampler where it has no part."""
+"""The refiner: its two sets of weights that fidelity moves between, and no sampler where it has no part."""
 
 import dataclasses
 from pathlib import Path
@@ -16,7 +16,7 @@ from training.stages.perceptual import Perceptual
 
 @pytest.fixture(scope="module")
 def network() -> RestorationNetwork:
-    """A new network whose refiner changes the photo, with perceptual weights unlike its distortion weights."""
+    """A new network whose refiner changes the photo and has perceptual weights unlike the others."""
     network = create_network(Config("none")).eval().requires_grad_(False)
     sizes = dataclasses.replace(network.config.refiner, perceptual_rank=3)
     torch.manual_seed(1)

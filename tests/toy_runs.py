@@ -114,7 +114,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def tensors(folder: Path) -> dict[str, torch.Tensor]:
-    """All tensors in the files of `folder`: weights, and what optimisers, averages and discriminators keep."""
+    """All tensors in the files of `folder`: weights, and what optimisers and averages keep."""
     found: dict[str, torch.Tensor] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))

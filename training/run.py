@@ -1,6 +1,6 @@
 """Train one stage: `python -m training.run PRESET [--field value ...] [--dry-run]`.
 
-Also under `accelerate launch -m`. The same command again resumes. `--dry-run` prints the resolved preset and checks it.
+Also under `accelerate launch -m`. The same command again resumes; `--dry-run` prints the resolved preset.
 """
 
 import dataclasses

@@ -115,7 +115,6 @@ def stage(name: str) -> dict[str, float]:
     def both(step: int) -> None:
         trained.zero_grad(set_to_none=True)
         trained(sampler, rng_streams(config, device, step), 0.0)[0].backward()
-        trained.after_backward()
 
     data_rate, rate = (_rate(work, config.batch) for work in (data, both))
     step_rate = 1 / (1 / rate - 1 / data_rate)  # what is left, as a stage draws its own batch

@@ -10,7 +10,7 @@ START = 0.2  # of the run
 
 
 class AdversarialLoss:
-    """`(output, target, loss, progress)` -> (what to add to `loss`, logs); `step` trains the discriminator."""
+    """`(output, target, loss, progress)` -> (what to add to `loss`, logs). `step` trains the other side."""
 
     def __init__(self, weight: float, device: torch.device) -> None:
         self.weight = weight
