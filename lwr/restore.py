@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -95,9 +95,9 @@ class Restorer:
             )
         pins = _pins(source.parts) if source.parts else {}
         self.adapters = AdapterChoice(source.parts, config, pins, network.config.tasks)
-        self._attachment = Attachment(self.network)
-        self._attached: list[tuple[Adapter, float]] = []
-        self._offload = Offload(network, device) if offload else None
+        self._attachment = Attachment(
+            self.network, Offload(network, device).lifted if offload else nullcontext
+        )
         self._lock = threading.Lock()
 
     @classmethod
@@ -146,15 +146,16 @@ class Restorer:
         # 2. The photo and its final size
         loaded = images.load(image)
         size = output_size(loaded.rgb.shape[-2:], settings.scale)
-        # 3. The tasks' adapters; a download holds up nobody else
+        # 3. The tasks' adapters; a download delays nobody else
         adapters = {name: self.adapters.of(name) for name in strengths if self.adapters.needed(name)}
         named = {name: adapter.name for name, adapter in adapters.items()}
         settings = replace(settings, adapters=settings.adapters | named)
         with self._lock, _memory_errors(size):
             rgb = images.resize(loaded.rgb, size)
             if strengths:
-                self._attach(adapters, strengths)
-                rgb = self._restore(rgb, strengths, settings, progress or (lambda *_: None))
+                # 4. Folded into the network
+                self._attachment.attach(list(adapters.values()), [strengths[name] for name in adapters])
+                rgb = _restore(self.network, rgb, self.device, strengths, settings, progress or _silent)
         # 8. The result
         result = loaded.with_rgb(rgb.clamp(0, 1).cpu())
         return Restored(
@@ -204,61 +205,51 @@ class Restorer:
                 f"{', '.join(TASKS)} on {prior!r}."
             )
         self.adapters.check_revision(adapter)
-        with self._lock, self._lifted():
-            self._attached = []
+        with self._lock:
             self._attachment.attach([adapter], [1.0])  # tried now, so that a misfit shows here
             self._attachment.detach()
             self.adapters.give(adapter)
 
-    def _attach(self, adapters: Mapping[str, Adapter], strengths: Mapping[str, float]) -> None:
-        """Fold these adapters into the network, unless they are in it."""
-        wanted = [(adapters[name], strengths[name]) for name in adapters]
-        same = len(wanted) == len(self._attached) and all(
-            a is b and s == t for (a, s), (b, t) in zip(wanted, self._attached, strict=True)
-        )
-        if not same:
-            self._attached = []
-            with self._lifted():
-                self._attachment.attach(
-                    [adapter for adapter, _ in wanted], [strength for _, strength in wanted]
-                )
-            self._attached = wanted
 
-    def _lifted(self) -> AbstractContextManager[None]:
-        """Within it the weights can be replaced."""
-        return self._offload.lifted() if self._offload else nullcontext()
+def _restore(
+    network: RestorationNetwork,
+    photo: torch.Tensor,
+    device: torch.device,
+    strengths: Mapping[str, float],
+    settings: Settings,
+    progress: Progress,
+) -> torch.Tensor:
+    """(1,3,H,W) in [0,1] at its final size -> the same, restored, by the adapters that are attached."""
+    prior = network.prior
+    # 5. The size of the pass
+    final, multiple = tuple(photo.shape[-2:]), network.multiple
+    photo = images.resize(photo, pass_size(final, prior.config.least_side)).to(device)
+    # a prior of the Stable Diffusion kind gets two positions a side where its UNet is coarsest
+    small = prior.config.least_side and min(photo.shape[-2:]) <= multiple
+    padded, size = images.pad_to_multiple(photo, multiple * (2 if small else 1))
+    # 6. The pass, whole or in tiles, with reproducible noise
+    tiles = TiledNetwork(network, padded.shape[-2:], settings.tile)
+    passes = settings.steps + 2 if network.needs_sampler(settings.fidelity) else 1
+    tiles.after_tile = _counter(progress, tiles.count * passes)
+    generator = torch.Generator().manual_seed(settings.seed)
+    output, _ = tiles.restore(
+        padded,
+        {TASKS[name].instruction: strength for name, strength in strengths.items()},
+        lambda shape: torch.randn(shape, generator=generator).to(device),
+        steps=settings.steps,
+        fidelity=settings.fidelity,
+        text=settings.text,
+    )
+    # 7. Colours and size of the input
+    output = images.crop(output, size)
+    fix = all(TASKS[name].color_fix == "wavelet" for name in strengths)
+    if fix and not network.keeps_colors(settings.fidelity):
+        output = wavelet_color_fix(output, photo)
+    return images.resize(output, final)
 
-    def _restore(
-        self, photo: torch.Tensor, strengths: dict[str, float], settings: Settings, progress: Progress
-    ) -> torch.Tensor:
-        """(1,3,H,W) in [0,1] at its final size -> the same, restored, by the adapters that are attached."""
-        network, prior = self.network, self.network.prior
-        # 4. The size of the pass
-        final = tuple(photo.shape[-2:])
-        photo = images.resize(photo, pass_size(final, prior.config.least_side)).to(self.device)
-        # a prior of the Stable Diffusion kind gets two positions a side where its UNet is coarsest
-        small = prior.config.least_side and min(photo.shape[-2:]) <= network.multiple
-        padded, size = images.pad_to_multiple(photo, network.multiple * (2 if small else 1))
-        # 5. Whole or in tiles, with reproducible noise
-        tiles = TiledNetwork(network, padded.shape[-2:], self.tile)
-        passes = settings.steps + 2 if network.needs_sampler(settings.fidelity) else 1
-        tiles.after_tile = _counter(progress, tiles.count * passes)
-        generator = torch.Generator().manual_seed(settings.seed)
-        # 6. The pass
-        output, _ = tiles.restore(
-            padded,
-            {TASKS[name].instruction: strength for name, strength in strengths.items()},
-            lambda shape: torch.randn(shape, generator=generator).to(self.device),
-            steps=settings.steps,
-            fidelity=settings.fidelity,
-            text=settings.text,
-        )
-        # 7. Colours and size of the input
-        output = images.crop(output, size)
-        fix = all(TASKS[name].color_fix == "wavelet" for name in strengths)
-        if fix and not network.keeps_colors(settings.fidelity):
-            output = wavelet_color_fix(output, photo)
-        return images.resize(output, final)
+
+def _silent(*_: object) -> None:
+    """No progress."""
 
 
 def _counter(progress: Progress, total: int) -> Callable[[str], None]:

@@ -204,7 +204,9 @@ def test_an_adapter_for_another_prior_is_told_with_both_names(priors: Path, tmp_
     layers = target_modules(restorer.network, ["prior.unet.mid_block"])
     pairs = {name: new_pair(layer, 4) for name, layer in layers.items()}
     pairs = {name: (a, torch.randn_like(b)) for name, (a, b) in pairs.items()}
-    facts = AdapterMetadata("deblur", "sd", restorer.network.prior.config.revision, rank=4, alpha=4.0, version="1")
+    facts = AdapterMetadata(
+        "deblur", "sd", restorer.network.prior.config.revision, rank=4, alpha=4.0, version="1"
+    )
     save_adapter(Adapter(facts, pairs), tmp_path / "deblur")
     before = restorer(PHOTO, task="deblur", steps=1)
     restorer.use(Adapter.open(str(tmp_path / "deblur")))
@@ -251,7 +253,8 @@ def test_weights_that_wait_in_main_memory_give_the_same_pixels(priors: Path, tmp
     pairs = {name: new_pair(layer, 4) for name, layer in layers.items()}
     pairs = {name: (a, torch.randn_like(b)) for name, (a, b) in pairs.items()}
     adapter = Adapter(
-        AdapterMetadata("deblur", "sd", there.network.prior.config.revision, rank=4, alpha=4.0, version="1"), pairs
+        AdapterMetadata("deblur", "sd", there.network.prior.config.revision, rank=4, alpha=4.0, version="1"),
+        pairs,
     )
     without = offloaded(PHOTO, **ASK, steps=2)
     assert near(without, there(PHOTO, **ASK, steps=2))

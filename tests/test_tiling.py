@@ -53,12 +53,10 @@ def test_weights_are_the_gaussian_of_stablesr_but_symmetrical() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(sizes, sizes, tile_and_overlap(), st.integers(1, 5), st.sampled_from([0.01, 0.05, 1.0]))
-def test_blending_the_identity_changes_nothing(
-    height: int, width: int, tiles: tuple[int, int], batch: int, variance: float
-) -> None:
+@given(sizes, sizes, tile_and_overlap())
+def test_blending_the_identity_changes_nothing(height: int, width: int, tiles: tuple[int, int]) -> None:
     x = torch.rand(2, 3, height, width)
-    blended = blend(x, lambda part: part, *tiles, variance=variance, batch=batch)
+    blended = blend(x, lambda part: part, *tiles)
     assert blended.shape == x.shape and (blended - x).abs().max() < 1e-5
 
 
@@ -69,32 +67,17 @@ def test_what_fits_in_one_tile_is_done_whole_and_once() -> None:
     assert seen == [x.shape]
 
 
-@pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("scale", [8, 1 / 8, Fraction(1, 8), 2.0])
-def test_other_scales_and_channels(scale: float | Fraction, batch: int) -> None:
+def test_other_scales_and_channels(scale: float | Fraction) -> None:
     x = torch.rand(2, 3, 40, 72)
 
     def function(part: torch.Tensor) -> torch.Tensor:
         size = [round(side * scale) for side in part.shape[-2:]]
         return F.interpolate(part.mean(1, keepdim=True), size=size, mode="area").repeat(1, 5, 1, 1)
 
-    blended = blend(x, function, tile=24, overlap=8, scale=scale, batch=batch)
+    blended = blend(x, function, tile=24, overlap=8, scale=scale)
     assert blended.shape == (2, 5, round(40 * scale), round(72 * scale))
     assert torch.allclose(blended, function(x), atol=1e-5)
-
-
-def test_batches_hold_whole_tiles_and_give_the_same_result() -> None:
-    x, seen = torch.rand(2, 3, 30, 30), []
-
-    def function(part: torch.Tensor) -> torch.Tensor:
-        seen.append(part.shape[0])
-        return part - part.mean(dim=(1, 2, 3), keepdim=True)
-
-    one = blend(x, function, 16, 8)
-    assert set(seen) == {2}
-    seen.clear()
-    assert torch.allclose(blend(x, function, 16, 8, batch=4), one, atol=1e-6)
-    assert max(seen) == 8 and sum(seen) == 2 * len(tile_grid(30, 30, 16, 8))
 
 
 def test_half_precision_comes_back_as_half_precision() -> None:
@@ -109,8 +92,6 @@ def test_scales_and_results_that_do_not_fit_are_named() -> None:
         blend(x, lambda part: F.avg_pool2d(part, 8), 16, 8, scale=1 / 8)
     with pytest.raises(ValueError, match=r"expected 1 results of 32x32: check scale=2"):
         blend(x, lambda part: part, 16, 8, scale=2)
-    with pytest.raises(ValueError, match="batch is 0"):
-        blend(x, lambda part: part, 16, 8, batch=0)
 
 
 def test_seam_score_tells_hard_tiles_from_blended_ones() -> None:

@@ -8,6 +8,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -234,9 +235,13 @@ MEMORY = AdapterMemory()
 class Attachment:
     """Adapters folded into a network; remembers the original tensors so that `detach` is exact."""
 
-    def __init__(self, network: nn.Module) -> None:
-        self.network = network
+    def __init__(
+        self, network: nn.Module, lifted: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        """Within `lifted()` the weights can be replaced: offloading keeps them elsewhere."""
+        self.network, self.lifted = network, lifted
         self.originals: dict[str, torch.Tensor] = {}
+        self._attached: list[tuple[Adapter, float]] = []
 
     @torch.no_grad()
     def attach(self, adapters: Sequence[Adapter], strengths: Sequence[float]) -> None:
@@ -244,9 +249,24 @@ class Attachment:
 
         Adds up in the order of the tasks' names, so that the order of a sentence makes no difference.
         """
-        self.detach()
+        wanted = list(zip(adapters, strengths, strict=True))
+        if len(wanted) == len(self._attached) and all(
+            a is b and s == t for (a, s), (b, t) in zip(wanted, self._attached, strict=True)
+        ):
+            return
+        with self.lifted():
+            self._detach()
+            self._fold(sorted(wanted, key=lambda pair: pair[0].metadata.task))
+        self._attached = wanted
+
+    @torch.no_grad()
+    def detach(self) -> None:
+        """Put every original tensor back, bit for bit."""
+        with self.lifted():
+            self._detach()
+
+    def _fold(self, pairs: Sequence[tuple[Adapter, float]]) -> None:
         parameters = dict(self.network.named_parameters())  # offloading replaces them now and then
-        pairs = sorted(zip(adapters, strengths, strict=True), key=lambda pair: pair[0].metadata.task)
         factors = [(one.pairs, strength * one.metadata.scaling) for one, strength in pairs]
         try:
             weights = folded(parameters, factors)
@@ -261,9 +281,8 @@ class Attachment:
             self.originals[name] = parameter.data
             parameter.data = weight.to(parameter.dtype)
 
-    @torch.no_grad()
-    def detach(self) -> None:
-        """Put every original tensor back, bit for bit."""
+    def _detach(self) -> None:
+        self._attached = []
         parameters = dict(self.network.named_parameters()) if self.originals else {}
         for name, original in self.originals.items():
             parameters[name].data = original

@@ -44,21 +44,17 @@ def blend(
     tile: int,
     overlap: int,
     scale: int | float | Fraction = 1,
-    variance: float = 0.01,
-    batch: int = 1,
 ) -> torch.Tensor:
     """Apply `function` tile by tile and blend what it returns without seams.
 
     An input no larger than one tile is given to `function` whole. Otherwise the memory beside the function's
-    own is one output and `batch` tiles.
+    own is one output.
 
     Args:
         x: (B,C,H,W).
-        function: (n*B,C,h,w) -> (n*B,C',h*scale,w*scale), up to n = `batch` tiles at once, ordered tile by
-            tile: all B images of the first tile, then of the second.
+        function: (B,C,h,w) -> (B,C',h*scale,w*scale).
         tile, overlap: in pixels of `x`; with a scale such as 1/8, they and H, W must be multiples of 8.
         scale: output pixels per input pixel.
-        variance: see `gaussian_weights`.
 
     Returns:
         (B,C',H*scale,W*scale) in the function's dtype.
@@ -66,41 +62,36 @@ def blend(
     Raises:
         ValueError: a tile would not fall on whole output pixels, or `function` returned another size.
     """
-    if batch < 1:
-        raise ValueError(f"batch is {batch}; use 1 or more tiles at a time.")
-    images, _, height, width = x.shape
+    height, width = x.shape[-2:]
     corners = tile_grid(height, width, tile, overlap)
     if len(corners) == 1:
         return function(x)
     ratio = Fraction(scale).limit_denominator(1024)
     tile_h, tile_w = min(tile, height), min(tile, width)
     out_h, out_w = _scaled(tile_h, ratio), _scaled(tile_w, ratio)
-    weights = gaussian_weights(out_h, out_w, variance).to(x.device)
+    weights = gaussian_weights(out_h, out_w).to(x.device)
     total = summed = None
-    for first in range(0, len(corners), batch):
-        group = corners[first : first + batch]
-        tiles = [x[..., top : top + tile_h, left : left + tile_w] for top, left in group]
-        results = function(torch.cat(tiles))
-        if results.shape[0] != images * len(group) or tuple(results.shape[-2:]) != (out_h, out_w):
+    for top, left in corners:
+        result = function(x[..., top : top + tile_h, left : left + tile_w])
+        if len(result) != len(x) or tuple(result.shape[-2:]) != (out_h, out_w):
             raise ValueError(
-                f"the function returned {tuple(results.shape)}; expected {images * len(group)} results of "
-                f"{out_h}x{out_w}: check scale={scale}."
+                f"the function returned {tuple(result.shape)}; expected {len(x)} results of {out_h}x{out_w}: "
+                f"check scale={scale}."
             )
         if total is None:
             size = (_scaled(height, ratio), _scaled(width, ratio))
-            sum_dtype = torch.promote_types(results.dtype, torch.float32)
-            total = results.new_zeros((images, results.shape[1], *size), dtype=sum_dtype)
+            sum_dtype = torch.promote_types(result.dtype, torch.float32)
+            total = result.new_zeros((*result.shape[:2], *size), dtype=sum_dtype)
             summed = total.new_zeros(size)
-        for (top, left), result in zip(group, results.split(images), strict=True):
-            rows = slice(_scaled(top, ratio), _scaled(top, ratio) + out_h)
-            columns = slice(_scaled(left, ratio), _scaled(left, ratio) + out_w)
-            total[..., rows, columns] += result * weights
-            summed[rows, columns] += weights
-    return total.div_(summed).to(results.dtype)
+        rows = slice(_scaled(top, ratio), _scaled(top, ratio) + out_h)
+        columns = slice(_scaled(left, ratio), _scaled(left, ratio) + out_w)
+        total[..., rows, columns] += result * weights
+        summed[rows, columns] += weights
+    return total.div_(summed).to(result.dtype)
 
 
 def seam_lines(height: int, width: int, tile: int, overlap: int) -> tuple[list[int], list[int]]:
-    """Rows y and columns x just before which a tile of `tile_grid` begins or ends inside the image."""
+    """Rows y and columns x just before which a tile of `tile_grid` starts or ends inside the image."""
     rows, columns = (
         sorted(
             {
