@@ -113,9 +113,7 @@ class Ray(Engine):
             import ray
             import ray.data
         except ImportError as error:
-            raise DatasetError(
-                "--engine ray needs Ray: pip install -e .[ray]."
-            ) from error
+            raise DatasetError("--engine ray needs Ray: pip install -e .[ray].") from error
         import lwr
         import training
 
