@@ -15,12 +15,11 @@ from PIL import Image, ImageFilter
 from lwr.images import files as images
 from lwr.images.metrics import psnr
 from lwr.loading.priors import EMBEDDED
-from lwr.restore import Restorer
 from lwr.tasks import TASKS
 from training.data.photos import Photo
-from training.evaluate import SIZE, Judge, damaged, main, one_crop_each, prompt_swap
+from training.evaluate import main
 from training.evaluation.baselines import BASELINES, apply, baselines_for
-from training.evaluation.samples import find_pairs
+from training.evaluation.samples import SIZE, damaged, find_pairs, one_crop_each
 from training.evaluation.scores import Difference, compare, half_width, summary
 from training.losses import niqe as niqe_module
 
@@ -285,13 +284,6 @@ def test_damage_depends_on_photo_and_task_alone() -> None:
     clean = tensor(picture(side=96))
     one, again, other = (damaged(name, clean, "deblur") for name in ("a", "a", "b"))
     assert torch.equal(one, again) and not torch.equal(one, other)
-
-
-def test_prompt_swap_as_a_function() -> None:
-    pixels = torch.from_numpy(np.array(picture("hazy-rocket", 128).convert("RGB")))
-    found = prompt_swap(Restorer.load(device="cpu"), [Photo("a", "a", pixels, True)], Judge(), ["dehaze"])
-    assert found.keys() == {"dehaze"} and found["dehaze"].keys() == set(TASKS)
-    assert found["dehaze"]["deblur"]["photos"] == 1
 
 
 def test_means_and_paired_differences() -> None:

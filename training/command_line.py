@@ -72,9 +72,12 @@ def _one_word(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
     def read(words: list[str]) -> Any:
         if len(options) > 1 and words[0].lower() == "none":
             return None
-        if several:
+        if not several:
+            return _value(single, words[0])
+        try:
             return tuple(_value(single, part) for part in words[0].split(",") if part)
-        return _value(single, words[0])
+        except ValueError:
+            raise ValueError(f"{words[0]!r} is no list of {single.__name__}s: write it as a,b,c") from None
 
     name = "|".join(get_args(single)) if get_origin(single) is Literal else single.__name__.upper()
     return PrimitiveConstructorSpec(

@@ -1,6 +1,6 @@
-"""Scores of a prior and its adapters on photos: `python -m training.evaluate` writes a .json and a .md.
+"""Scores of a prior and its adapters on photos: `python -m training.evaluate` writes a .json and two .md.
 
-  python -m training.evaluate --clean FOLDER --split test       each task damages and mends clean photos
+  python -m training.evaluate --clean PHOTOS --split test       each task damages and restores clean photos
   python -m training.evaluate --pairs FOLDER --task deblur      FOLDER/input and FOLDER/target, named alike
   python -m training.evaluate --photos FOLDER --prompt "dehaze" no targets: the no-reference measure only
 
@@ -8,41 +8,38 @@ In the prompt-swap rows a photo of one damage gets the prompt of another task, w
 """
 
 import json
-import platform
 import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
-from pathlib import Path
 
 import torch
 
 from lwr.loading.adapter import Adapter, AdapterError
 from lwr.loading.hub import HubError
 from lwr.loading.priors import PriorError
-from lwr.restore import RestoreError, Restorer
+from lwr.restore import RestoreError, Restorer, Settings
 from training.data.shards import Skipped
 from training.evaluation import report
 from training.evaluation.baselines import Baseline, baselines_for
-from training.evaluation.cases import Case, Evaluation, evaluate, prompt_swap, swap_matrix
-from training.evaluation.plan import Plan, find, read_arguments
-from training.evaluation.samples import SIZE, SampleError, damaged, one_crop_each
+from training.evaluation.cases import Case, Evaluation, evaluate, swap_matrix
+from training.evaluation.pictures import write_curve
+from training.evaluation.plan import Plan, find, read_arguments, short_of
+from training.evaluation.samples import SampleError
 from training.evaluation.scores import (
     COMMAND,
     Judge,
     ResultsError,
     Rows,
     compare,
-    peak_gb,
     read_results,
     summaries,
 )
+from training.machine import peak_gb, processor, versions
 
-__all__ = ["SIZE", "Case", "Judge", "damaged", "evaluate", "main", "one_crop_each", "prompt_swap"]
 BESIDE = {
     "input": "the photo as it came",
     "bicubic": "the small photo, enlarged bicubically; what super-resolution is given, so input = bicubic",
@@ -64,51 +61,65 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(plan: Plan, command: str) -> None:
     """Check all that can be checked beforehand; then restore, measure, write and compare."""
-    begun = time.time()
+    start = time.time()
     plan.prepare_files()
     restorer = Restorer.load(plan.prior)
     for name in plan.adapter:
         restorer.use(Adapter.open(name))
     default = restorer.network.prior.config.default_fidelity
-    cases, swapped = plan.cases(default), plan.swapped(default)
-    cases = list({case.name: case for case in [*cases, *swapped]}.values())
-    settled = [restorer.resolve(**case.request) for case in cases]
+    swapped = plan.swapped(default)
+    cases = list({case.name: case for case in [*plan.cases(default), *swapped]}.values())
+    settings = [restorer.resolve(case.request()) for case in cases]
     skipped: list[Skipped] = []
-    photos = find(plan, settled[0].scale, skipped)
+    photos = find(plan, settings[0].scale, skipped)
     other = read_results(plan.against, photos.ids) if plan.against else None
     judge = Judge()
-    baselines, notes = _baselines(plan, settled[0].tasks)
+    baselines, notes = _baselines(plan, settings[0].tasks)
     found = evaluate(restorer, photos.samples, cases, judge, baselines)
     found.skipped = skipped + found.skipped
-    results = {
-        "command": command,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "config": {name: str(v) if isinstance(v, Path) else v for name, v in asdict(plan).items()},
-        "split": plan.split if plan.mode == "clean" else None,
-        "prior": settled[0].prior,
-        "default_fidelity": default,
-        "adapters": {task: name for settings in settled for task, name in settings.adapters.items()},
-        "device": _device(restorer),
-        "versions": _versions(),
-        "measures": judge.described(),
-        "baselines": BESIDE | {b.name: b.what for b in chain(*baselines.values())} if baselines else {},
-        "notes": notes,
-        "scores": (scores := summaries(found.rows)),
-        "swap": {
-            damage: {asked: scored.get("psnr_gain") for asked, scored in by_asked.items()}
-            for damage, by_asked in swap_matrix(scores, swapped).items()
-        },
-        "skipped": [asdict(lost) for lost in found.skipped],
-        "peak_gb": round(peak_gb(), 3),
-        "minutes": round((time.time() - begun) / 60, 1),
-    }
     for lost in found.skipped:
         print(f"skipped {lost.name}: {lost.reason}")
-    if not scores:
+    if not any(found.rows.values()):
         raise SampleError(
             f"None of the photos in {plan.source} could be measured ({len(found.skipped)} lost)."
         )
+    results = {
+        "command": command,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        **_made_with(plan, restorer, settings),
+        "measures": judge.described(),
+        "baselines": BESIDE | {b.name: b.what for b in chain(*baselines.values())} if baselines else {},
+        "notes": notes,
+        **_scores(found, swapped),
+        "peak_gb": round(peak_gb(), 3),
+        "minutes": round((time.time() - start) / 60, 1),
+    }
     _finish(plan, results, found, judge, other)
+
+
+def _made_with(plan: Plan, restorer: Restorer, settings: Sequence[Settings]) -> dict[str, object]:
+    """What the scores depend on: the plan, the weights, the machine."""
+    device = f"{restorer.device.type}, {torch.get_num_threads()} threads, {processor()}"
+    gpu = restorer.device.type == "cuda"
+    return {
+        "config": plan.config(),
+        "split": plan.split if plan.mode == "clean" else None,
+        "prior": settings[0].prior,
+        "default_fidelity": restorer.network.prior.config.default_fidelity,
+        "adapters": {task: name for one in settings for task, name in one.adapters.items()},
+        "device": torch.cuda.get_device_name(restorer.device) if gpu else device,
+        "versions": versions(PACKAGES),
+    }
+
+
+def _scores(found: Evaluation, swapped: Sequence[Case]) -> dict[str, object]:
+    """Means over photos, the prompt-swap matrix, and what was left out."""
+    scores = summaries(found.rows)
+    return {
+        "scores": scores,
+        "swap": swap_matrix(scores, swapped),
+        "skipped": [asdict(lost) for lost in found.skipped],
+    }
 
 
 def _baselines(plan: Plan, asked: Mapping[str, float]) -> tuple[dict[str, list[Baseline]] | None, list[str]]:
@@ -138,13 +149,14 @@ def _finish(
             }
         except ResultsError as error:
             failure = error
-    if plan.sheet and found.sheet:
-        results["sheets"] = report.write_sheets(found.sheet, found.worst, plan.sheet)
+    if plan.sheet and found.sheet.first:
+        results["sheets"] = found.sheet.write(plan.sheet)
     readable = report.markdown(results)
-    plan.out.write_text(_dumped(results, found.rows), encoding="utf-8")
-    plan.out.with_suffix(".md").write_text(readable, encoding="utf-8")
+    plan.file.write_text(_dumped(results, found.rows), encoding="utf-8")
+    plan.file.with_suffix(".md").write_text(readable, encoding="utf-8")
+    short_of(plan.file).write_text(report.short(results), encoding="utf-8")
     if plan.curve:
-        report.write_curve(results["scores"], results["default_fidelity"], judge.distance_key, plan.curve)
+        write_curve(results["scores"], results["default_fidelity"], judge.distance_key, plan.curve)
     print(readable)
     if failure:
         raise failure
@@ -158,23 +170,6 @@ def _dumped(results: Mapping[str, object], rows: Rows) -> str:
         cases.append(f"    {json.dumps(case)}: {{\n" + ",\n".join(lines) + "\n    }")
     head = json.dumps(results, indent=2).removesuffix("\n}")
     return head + ',\n  "photos": {\n' + ",\n".join(cases) + "\n  }\n}\n"
-
-
-def _device(restorer: Restorer) -> str:
-    if restorer.device.type == "cuda":
-        return torch.cuda.get_device_name(restorer.device)
-    name = platform.processor() or platform.machine()
-    return f"{restorer.device.type}, {torch.get_num_threads()} threads, {name}"
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # optional, and said so where it is missed
-            continue
-    return found
 
 
 if __name__ == "__main__":

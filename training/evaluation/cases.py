@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 import torch
 
 from lwr.images import files as images
-from lwr.restore import RestoreError, Restorer
+from lwr.request import Request, RestoreError
+from lwr.restore import Restorer
 from lwr.tasks import TASKS
-from training.data.photos import Photo
 from training.data.shards import Skipped
 from training.evaluation.baselines import Baseline, apply
-from training.evaluation.report import SHEET_ROWS, SheetFacts, SheetRow, sheet_row
-from training.evaluation.samples import Sample, damaged_samples
-from training.evaluation.scores import Judge, Row, Rows, Summary, row, summaries
+from training.evaluation.pictures import Sheet, SheetRow
+from training.evaluation.samples import Sample
+from training.evaluation.scores import Judge, Row, Rows, Summary, row
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,10 @@ class Case:
         asked = " ".join(self.asked.replace("|", "/").split())
         return f"{self.damage}|{asked}|fidelity {fidelity}"
 
-    @property
-    def request(self) -> dict[str, str | float | int | None]:
-        """What the Restorer is asked for, but for the scale."""
-        words = {"task" if self.asked in TASKS else "prompt": self.asked}
-        return words | {"fidelity": self.fidelity, "steps": self.steps}
+    def request(self, scale: float | None = None) -> Request:
+        """What the Restorer is asked for."""
+        asked = {"task" if self.asked in TASKS else "prompt": self.asked}
+        return Request(**asked, scale=scale, fidelity=self.fidelity, steps=self.steps)
 
 
 @dataclass
@@ -46,8 +45,7 @@ class Evaluation:
 
     rows: Rows
     skipped: list[Skipped] = field(default_factory=list)
-    sheet: list[SheetRow] = field(default_factory=list)  # of the first photos
-    worst: dict[str, SheetRow] = field(default_factory=dict)  # {damage: the photo that gained least}
+    sheet: Sheet = field(default_factory=Sheet)
 
 
 def evaluate(
@@ -70,7 +68,7 @@ def evaluate(
         before = judge(enlarged, sample.clean)
         for case in (case for case in cases if case.damage == sample.damage):
             try:
-                restored = restorer(photo, scale=sample.scale, **case.request)
+                restored = restorer(photo, case.request(sample.scale))
             except (RestoreError, images.ImageError) as error:
                 found.skipped.append(Skipped(f"{sample.id} ({case.name})", str(error)))
                 continue
@@ -79,15 +77,8 @@ def evaluate(
             found.rows[case.name][sample.id] = scored
             if case is shown.get(case.damage):
                 gain = None if sample.clean is None else scored["psnr_output"] - scored["psnr_input"]
-                facts = SheetFacts(sample.id, case.name, case.damage, gain, sample.credit)
-                worst = found.worst.get(case.damage)
-                bad = gain is not None and (worst is None or gain < worst.facts.psnr_gain)
-                if bad or len(found.sheet) < SHEET_ROWS:
-                    drawn = sheet_row(facts, (enlarged, output, sample.clean))
-                    if len(found.sheet) < SHEET_ROWS:
-                        found.sheet.append(drawn)
-                    if bad:
-                        found.worst[case.damage] = drawn
+                shown_row = SheetRow(sample.id, case.name, case.damage, gain, sample.credit)
+                found.sheet.add(shown_row, (enlarged, output, sample.clean))
         if baselines is not None:
             for name, scored in _beside(sample, enlarged, before, judge, baselines[sample.damage]):
                 found.rows.setdefault(f"{sample.damage}|baseline {name}|-", {})[sample.id] = scored
@@ -99,27 +90,13 @@ def swap_cases(damages: Sequence[str], fidelity: float | None = None, steps: int
     return [Case(damage, asked, fidelity, steps) for damage in damages for asked in TASKS]
 
 
-def swap_matrix(scores: Mapping[str, Summary], cases: Sequence[Case]) -> dict[str, dict[str, Summary]]:
-    """{damage: {task asked for: summary}} of the cases that have scores."""
-    found: dict[str, dict[str, Summary]] = {}
+def swap_matrix(scores: Mapping[str, Summary], cases: Sequence[Case]) -> dict[str, dict[str, float | None]]:
+    """{damage: {task asked for: PSNR gain in dB}} of the cases that have scores."""
+    found: dict[str, dict[str, float | None]] = {}
     for case in cases:
         if case.name in scores:
-            found.setdefault(case.damage, {})[case.asked] = scores[case.name]
+            found.setdefault(case.damage, {})[case.asked] = scores[case.name].get("psnr_gain")
     return found
-
-
-def prompt_swap(
-    restorer: Restorer,
-    photos: Iterable[Photo],
-    judge: Judge,
-    damages: Sequence[str] = tuple(TASKS),
-    fidelity: float | None = None,
-    steps: int | None = None,
-) -> dict[str, dict[str, Summary]]:
-    """{damage: {task asked for: summary}} over clean photos, such as `one_crop_each` gives."""
-    cases = swap_cases(damages, fidelity, steps)
-    found = evaluate(restorer, damaged_samples(photos, damages), cases, judge)
-    return swap_matrix(summaries(found.rows), cases)
 
 
 def _shown(cases: Sequence[Case], default: float) -> dict[str, Case]:
@@ -144,7 +121,7 @@ def _beside(
     yield "bicubic" if small else "input", row(before, before, 0.0)
     photo = images.to_tensor(images.to_pil(enlarged))
     for baseline in baselines:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         output = apply(baseline, photo)
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - start
         yield baseline.name, row(before, judge(output, sample.clean), seconds)

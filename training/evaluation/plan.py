@@ -1,18 +1,20 @@
 """The command line of `python -m training.evaluate`, checked, and the photos and cases that it asks for."""
 
-import argparse
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, NoReturn, TypeVar
+from typing import Literal, TypeVar
 
 from tqdm import tqdm
+from tyro.conf import UseAppendAction
 
 from lwr.tasks import TASKS
+from training.command_line import fail, parse
 from training.data.shards import Skipped
 from training.evaluation.cases import Case, swap_cases
-from training.evaluation.report import check_ours, sheet_of
+from training.evaluation.pictures import sheet_of
+from training.evaluation.report import check_ours
 from training.evaluation.samples import (
     Sample,
     clean_photos,
@@ -25,30 +27,47 @@ from training.evaluation.samples import (
 from training.evaluation.scores import COMMAND, ResultsError
 
 RESULTS = Path("training/results")
-CLEAN = "../shared/photos"
+MODES = ("clean", "pairs", "photos")
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One call of the command line."""
+    """One call of the command line; exactly one of `clean`, `pairs` and `photos` is given."""
 
-    mode: Literal["clean", "pairs", "photos"]
-    source: str
-    split: str  # of the mode "clean"
-    limit: int | None  # photos; None: all
-    task: str | None
-    prompt: str | None  # None, and no task: every task
-    prior: str
-    adapter: list[str]  # folders, or NAMESPACE/NAME@REVISION on the Hub
-    fidelity: list[float] | None  # None: the prior's default and 1
-    steps: int | None  # None: the prior's default
-    swap: bool
-    baselines: bool
-    out: Path
-    sheet: Path | None
-    curve: Path | None
-    against: Path | None
+    clean: str | None = None  # folder, shards or Hub dataset of clean photos, which every task damages
+    pairs: str | None = None  # folder with input/ and target/ (or lq/ gt/, degraded/ clean/), named alike
+    photos: str | None = None  # folder of photos without targets
+    split: Literal["validation", "test", "train", "all"] = "validation"  # of clean photos
+    limit: int | None = None  # only so many photos
+    task: str | None = None  # one task, by name
+    prompt: str | None = None  # what to ask for in words, as a user would
+    prior: str = "embedded"  # embedded, a folder, or a Hub repository
+    # a folder or NAMESPACE/NAME@REVISION, to use for its task; may be given several times
+    adapter: UseAppendAction[list[str]] = field(default_factory=list)
+    fidelity: tuple[float, ...] | None = None  # such as 0,0.5,1; none = the prior's default, and 1
+    steps: int | None = None  # of the sampler; none = the prior's
+    swap: bool = True  # also every other task's prompt; for clean photos unless said otherwise
+    baselines: bool = True  # also classical methods
+    out: Path | None = None  # FILE.json; none = in training/results; FILE.md and FILE-short.md go beside
+    sheet: Path | None = None  # FILE.jpg, pictures: input | output | target
+    curve: Path | None = None  # FILE.png, PSNR against LPIPS over fidelities
+    against: Path | None = None  # an earlier FILE.json, to compare with photo by photo
+
+    @property
+    def mode(self) -> str:
+        """ "clean", "pairs" or "photos"."""
+        return next(name for name in MODES if getattr(self, name) is not None)
+
+    @property
+    def source(self) -> str:
+        """Where the photos are."""
+        return getattr(self, self.mode)
+
+    @property
+    def file(self) -> Path:
+        """Where the results go."""
+        return self.out or RESULTS / f"{'evaluate' if self.mode == 'clean' else self.mode}.json"
 
     @property
     def damages(self) -> tuple[str, ...]:
@@ -56,6 +75,11 @@ class Plan:
         if self.mode != "clean":
             return (self.mode,)
         return (self.task,) if self.task else tuple(TASKS)
+
+    def config(self) -> dict[str, object]:
+        """The plan as results keep it."""
+        values = {name: str(v) if isinstance(v, Path) else v for name, v in asdict(self).items()}
+        return {"mode": self.mode, "source": self.source} | values
 
     def cases(self, default_fidelity: float) -> list[Case]:
         """What is asked for each damage at each fidelity, without the prompt swap."""
@@ -72,8 +96,8 @@ class Plan:
         return swap_cases(self.damages, fidelity, self.steps)
 
     def prepare_files(self) -> None:
-        """Make the folders to write in; ResultsError when something foreign is in the way."""
-        for path, suffix in ((self.out, ".json"), (self.sheet, ".jpg"), (self.curve, ".png")):
+        """Make the folders to write in; ResultsError when a file of somebody else is in the way."""
+        for path, suffix in ((self.file, ".json"), (self.sheet, ".jpg"), (self.curve, ".png")):
             if path is not None and path.suffix != suffix:
                 raise ResultsError(f"{path} does not end with {suffix}: give a name that does.")
         if self.curve and self.mode == "photos":
@@ -81,13 +105,19 @@ class Plan:
         if self.curve and importlib.util.find_spec("matplotlib") is None:
             raise ResultsError("--curve needs matplotlib: pip install matplotlib==3.11.2")
         sheets = [sheet_of(self.sheet, damage) for damage in self.damages] if self.sheet else []
-        for path in (self.out, self.out.with_suffix(".md"), self.sheet, *sheets, self.curve):
+        texts = (self.file.with_suffix(".md"), short_of(self.file))
+        for path in (self.file, *texts, self.sheet, *sheets, self.curve):
             if path is not None:
                 check_ours(path)
                 try:
                     path.parent.mkdir(parents=True, exist_ok=True)
                 except OSError as error:
                     raise ResultsError(f"{path.parent} cannot be made a folder: {error}.") from error
+
+
+def short_of(path: Path) -> Path:
+    """The short table beside a results file."""
+    return path.with_name(f"{path.stem}-short.md")
 
 
 @dataclass(frozen=True)
@@ -114,101 +144,26 @@ def find(plan: Plan, scale: float, skipped: list[Skipped]) -> Photos:
     return Photos(samples, dict.fromkeys(plan.damages, names))
 
 
-def read_arguments(argv: Sequence[str], description: str) -> Plan:
+def read_arguments(arguments: Sequence[str], about: str) -> Plan:
     """The plan of a command line; a mistake in it ends the program with status 2 and one sentence."""
-    parser = _Parser(
-        prog=COMMAND,
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    _add_photos(parser)
-    _add_model(parser)
-    _add_output(parser)
-    values = vars(parser.parse_args(argv))
-    mode = next((name for name in ("pairs", "photos") if values[name] is not None), "clean")
-    if mode != "clean" and values["task"] is None and values["prompt"] is None:
-        parser.error(f"--{mode} needs --task NAME or --prompt TEXT: say what is to be restored.")
-    if mode == "clean" and values["prompt"] is not None:
-        parser.error("--prompt goes with --pairs or --photos: clean photos are damaged by task, see --task.")
-    if values["task"] is not None and values["task"] not in TASKS:
-        parser.error(f"There is no task {values['task']!r}: use {', '.join(TASKS)}.")
-    values |= {"mode": mode, "source": values[mode] or CLEAN}
-    values["out"] = values["out"] or RESULTS / f"{'evaluate' if mode == 'clean' else mode}.json"
-    values["swap"] = mode == "clean" if values["swap"] is None else values["swap"]
-    return Plan(**{field.name: values[field.name] for field in fields(Plan)})
-
-
-def _add_photos(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("photos").add_mutually_exclusive_group()
-    group.add_argument(
-        "--clean",
-        metavar="SOURCE",
-        help=f"folder, shards or Hub dataset of clean photos, which every task damages (default: {CLEAN})",
-    )
-    group.add_argument(
-        "--pairs", metavar="FOLDER", help="input/ and target/ (or lq/ gt/, degraded/ clean/), named alike"
-    )
-    group.add_argument("--photos", metavar="FOLDER", help="photos without targets")
-    group = parser.add_argument_group("which of them, and what to ask for")
-    splits = ["validation", "test", "train", "all"]
-    group.add_argument("--split", choices=splits, default="validation", help="of clean photos")
-    group.add_argument("--limit", type=_count, metavar="N", help="only so many photos")
-    asked = group.add_mutually_exclusive_group()
-    asked.add_argument("--task", metavar="NAME", help=", ".join(TASKS))
-    asked.add_argument("--prompt", metavar="TEXT", help="in words, as a user would")
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("model")
-    group.add_argument("--prior", default="embedded", help="embedded, a folder, or a Hub repository")
-    group.add_argument("--model", dest="prior", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-    group.add_argument(
-        "--adapter",
-        action="append",
-        default=[],
-        metavar="ADAPTER",
-        help="a folder or NAMESPACE/NAME@REVISION, to use for its task; may be given several times",
-    )
-    group.add_argument(
-        "--fidelity", type=_numbers, metavar="0,0.5,1", help="default: the prior's default, and 1"
-    )
-    group.add_argument("--steps", type=int, help="sampling steps; default: the prior's")
-    yes_no = argparse.BooleanOptionalAction
-    group.add_argument("--swap", action=yes_no, help="also every other task's prompt; default: clean photos")
-    group.add_argument("--baselines", action=yes_no, default=True, help="also classical methods")
-
-
-def _add_output(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("output")
-    group.add_argument(
-        "--out", type=Path, metavar="FILE.json", help=f"default: in {RESULTS}; FILE.md goes beside"
-    )
-    group.add_argument("--sheet", type=Path, metavar="FILE.jpg", help="pictures: input | output | target")
-    group.add_argument("--curve", type=Path, metavar="FILE.png", help="PSNR against LPIPS over fidelities")
-    group.add_argument(
-        "--against", type=Path, metavar="OTHER.json", help="compare with an earlier result, photo by photo"
-    )
+    plan = parse(Plan, arguments, COMMAND, about, Plan(swap="--clean" in arguments))
+    modes = [name for name in MODES if getattr(plan, name) is not None]
+    if not modes:
+        fail(COMMAND, "say which photos: --clean PHOTOS, or --pairs FOLDER, or --photos FOLDER.")
+    if len(modes) > 1 or (plan.task is not None and plan.prompt is not None):
+        first, second = modes[:2] if len(modes) > 1 else ("task", "prompt")
+        fail(COMMAND, f"--{second} is not allowed with --{first}: give one of them.")
+    if plan.mode != "clean" and plan.task is None and plan.prompt is None:
+        fail(COMMAND, f"--{plan.mode} needs --task NAME or --prompt TEXT: say what is to be restored.")
+    if plan.mode == "clean" and plan.prompt is not None:
+        fail(COMMAND, "--prompt goes with --pairs or --photos: clean photos are damaged by task, see --task.")
+    if plan.task is not None and plan.task not in TASKS:
+        fail(COMMAND, f"There is no task {plan.task!r}: use {', '.join(TASKS)}.")
+    if plan.limit is not None and plan.limit < 1:
+        fail(COMMAND, f"--limit {plan.limit} is no number of photos: give 1 or more.")
+    return plan
 
 
 def _progress(items: Sequence[T]) -> Iterator[T]:
     """A bar that appears with the first photo, after everything has been checked."""
     yield from tqdm(items, "photos")
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{message}\n")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of photos: give 1 or more.")
-    return int(text)
-
-
-def _numbers(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers: write it as 0,0.5,1.") from error

@@ -1,135 +1,27 @@
-"""What people look at: tables in Markdown, a sheet of pictures, a plot of what fidelity trades."""
+"""The results of an evaluation as Markdown: the whole report, and the short table of page and cards."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-from PIL import Image, ImageDraw, ImageOps
-
-from lwr.images import files as images
-from training.evaluation.scores import COMMAND, ResultsError, Summary, is_results, read_json
+from training.evaluation.scores import COMMAND, NAMES, ResultsError, Summary, is_results, read_json
 
 HEADER = f"<!-- Written by {COMMAND} -->"
-CELL = 256  # pixels, of one picture in the sheet
-SHEET_ROWS = 12
-EXAMPLES = 3  # photos in the sheet of one damage, before its worst
-NAMES = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "perceptual": "distance", "niqe": "NIQE"}
-
-
-@dataclass(frozen=True)
-class SheetFacts:
-    """What a row of the sheet shows."""
-
-    photo: str
-    case: str  # as in the table: damage|asked for|fidelity
-    damage: str
-    psnr_gain: float | None  # in dB
-    credit: str  # whose photo it is, as far as its collection says
-
-    @property
-    def title(self) -> str:
-        """What stands above the pictures."""
-        gain = "" if self.psnr_gain is None else f", {self.psnr_gain:+.2f} dB"
-        return f"{self.photo}, {self.case.replace('|', ', ')}{gain}"
-
-
-@dataclass(frozen=True)
-class SheetRow:
-    """One photo in the sheet: input, output, and the target if there is one, at most CELL pixels wide."""
-
-    facts: SheetFacts
-    pictures: tuple[Image.Image, ...]
-
-
-def sheet_row(facts: SheetFacts, pictures: Sequence[torch.Tensor | None]) -> SheetRow:
-    """Images (1,3,H,W) in [0,1], made small at once so that many large photos fit."""
-    small = (ImageOps.contain(images.to_pil(p), (CELL, CELL)) for p in pictures if p is not None)
-    return SheetRow(facts, tuple(small))
-
-
-def write_sheets(rows: Sequence[SheetRow], worst: Mapping[str, SheetRow], path: Path) -> dict[str, object]:
-    """The sheet of all rows, and one for each damage that ends with its worst photo; what they show.
-
-    Returns {file name: facts of its rows}.
-    """
-    sheets = {path: list(rows)}
-    for damage, last in worst.items():
-        best = [row for row in rows if row.facts.damage == damage and row.facts.photo != last.facts.photo]
-        sheets[sheet_of(path, damage)] = [*best[:EXAMPLES], last]
-    for file, shown in sheets.items():
-        write_sheet(shown, file)
-    return {file.name: [asdict(row.facts) for row in shown] for file, shown in sheets.items()}
-
-
-def sheet_of(path: Path, damage: str) -> Path:
-    """The sheet of one damage beside that of all."""
-    return path.with_name(f"{path.stem}-{damage}{path.suffix}")
-
-
-def write_sheet(rows: Sequence[SheetRow], path: Path) -> None:
-    """A JPEG with one photo a row: input | output | target."""
-    bar = 16
-    width = max(len(row.pictures) for row in rows) * CELL
-    sheet = Image.new("RGB", (width, len(rows) * (CELL + bar)), "white")
-    draw = ImageDraw.Draw(sheet)
-    for index, row in enumerate(rows):
-        top = index * (CELL + bar)
-        names = " | ".join(("input", "output", "target")[: len(row.pictures)])
-        draw.text(
-            (4, top + 2), f"{names}: {row.facts.title}".encode("ascii", "replace").decode(), fill="black"
-        )
-        for column, picture in enumerate(row.pictures):
-            sheet.paste(picture, (column * CELL, top + bar))
-    sheet.save(path, quality=88, comment=COMMAND.encode())
-
-
-def write_curve(scores: Mapping[str, Summary], default: float, distance_key: str, path: Path) -> None:
-    """PSNR against the perceptual distance, one line a task over its fidelities; a ring is the input."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    lines: dict[str, list[tuple[float, Summary]]] = {}
-    for case, scored in scores.items():
-        damage, asked, fidelity = case.split("|")
-        drawn = f"{distance_key}_output" in scored and "psnr_output" in scored
-        if drawn and fidelity.startswith("fidelity ") and damage in (asked, "pairs"):
-            word = fidelity.removeprefix("fidelity ")
-            number = default if word == "default" else float(word)
-            lines.setdefault(asked, []).append((number, scored))
-    figure, axes = pyplot.subplots(figsize=(7, 5), layout="constrained")
-    for asked, points in lines.items():
-        points.sort(key=lambda point: point[0])
-        x = [scored[f"{distance_key}_output"] for _, scored in points]
-        y = [scored["psnr_output"] for _, scored in points]
-        (line,) = axes.plot(x, y, marker="o", label=asked)
-        for (number, _), across, up in zip(points, x, y, strict=True):
-            axes.annotate(f"{number:g}", (across, up), (4, 4), textcoords="offset points", fontsize=8)
-        start = points[0][1]
-        axes.plot(start[f"{distance_key}_input"], start["psnr_input"], "o", mfc="none", mec=line.get_color())
-    axes.set(xlabel=f"{NAMES[distance_key]} (lower is better)", ylabel="PSNR in dB (higher is better)")
-    axes.set_title("Numbers: fidelity. Rings: the input.", fontsize=9)
-    axes.legend()
-    figure.savefig(path, dpi=120, metadata={"Software": COMMAND})
-    pyplot.close(figure)
 
 
 def markdown(results: Mapping[str, object]) -> str:
-    """Everything but the scores by photo, to be read."""
+    """Everything but the scores by photo."""
     measures, baselines = results["measures"], results["baselines"]
     parts = [HEADER, f"# Evaluation: {results['config']['source']}"]
     parts.append(f"`{results['command']}`")
-    facts = [
+    notes = [
         f"{results['date']}, {results['minutes']} minutes on {results['device']}",
         f"prior {results['prior']}, adapters " + (", ".join(results["adapters"].values()) or "none"),
         "measures: " + ", ".join(f"{name}: {what}" for name, what in measures.items()),
         "± is half of a 95 % confidence interval over photos; GB is the most that the whole process had held",
     ]
-    facts += [f"baseline {name}: {what}" for name, what in baselines.items()]
-    facts += results["notes"]
-    parts.append("\n".join(f"- {fact}" for fact in facts))
+    notes += [f"baseline {name}: {what}" for name, what in baselines.items()]
+    notes += results["notes"]
+    parts.append("\n".join(f"- {note}" for note in notes))
     parts.append(table(results["scores"]))
     if results["swap"] and results["config"]["mode"] != "photos":
         parts += ["## Prompt swap", swap_table(results["swap"])]
@@ -142,6 +34,32 @@ def markdown(results: Mapping[str, object]) -> str:
         lost = "\n".join(f"- {s['name']}: {s['reason']}" for s in results["skipped"])
         parts += [f"## Skipped: {len(results['skipped'])}", lost]
     return "\n\n".join(parts) + "\n"
+
+
+def short(results: Mapping[str, object]) -> str:
+    """The short table, with what it is of."""
+    split = f", {results['split']} split" if results["split"] else ""
+    return (
+        f"{HEADER}\n\n`{results['command']}`: weights {results['prior']}{split}.\n\n{short_table(results)}\n"
+    )
+
+
+def short_table(results: Mapping[str, object]) -> str:
+    """Each task at the default fidelity and at 1, and what else was tried on its damage."""
+    distance = "lpips" if "lpips" in results["measures"] else "perceptual"
+    lines = [_line("damage", "method", "photos", "PSNR", "gain", f"{NAMES[distance]} lower by")]
+    lines.append("|---" * 6 + "|")
+    for case, s in results["scores"].items():
+        damage, asked, fidelity = case.split("|")
+        usual = fidelity in ("fidelity 1", "fidelity default", f"fidelity {results['default_fidelity']:g}")
+        baseline = asked.removeprefix("baseline ") if asked.startswith("baseline ") else None
+        ours = baseline is None and usual and damage in (asked, "pairs")
+        if "psnr_gain" in s and (ours or baseline not in (None, "input", "bicubic")):
+            gain = f"{s['psnr_gain']:+.2f} ± {_number(s['psnr_gain_ci95'], '.2f')} dB"
+            lower = _number(s.get(f"{distance}_lower_by"), ".0%")
+            method = baseline or f"this, {fidelity}"
+            lines.append(_line(damage, method, s["photos"], f"{s['psnr_output']:.2f} dB", gain, lower))
+    return "\n".join(lines)
 
 
 def table(scores: Mapping[str, Summary]) -> str:

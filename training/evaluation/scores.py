@@ -2,9 +2,7 @@
 
 import json
 import math
-import resource
 import statistics
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +13,10 @@ from scipy.special import stdtrit
 from lwr.images.metrics import psnr, ssim
 from training.losses.niqe import INSTALL_HINT, load_pristine, niqe
 from training.losses.perceptual import distance
+from training.machine import peak_gb
 
 COMMAND = "python -m training.evaluate"
+NAMES = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "perceptual": "distance", "niqe": "NIQE"}
 HIGHER_IS_BETTER = {"psnr": True, "ssim": True, "lpips": False, "perceptual": False, "niqe": False}
 COMPARED = ("psnr", "lpips", "perceptual", "niqe")
 SAME = 0.01  # two evaluations saw the same damaged photo if its measures differ by less
@@ -31,7 +31,7 @@ class ResultsError(ValueError):
 
 
 class Judge:
-    """All measures of a photo; what a missing package leaves out is said once, when the judge is made."""
+    """All measures of a photo; what a missing package leaves out is printed once, when the judge is made."""
 
     def __init__(self) -> None:
         self.distance, self.distance_name = distance("alexnet")
@@ -69,12 +69,6 @@ def row(before: Row, after: Row, seconds: float) -> Row:
         found["psnr_gain"] = after["psnr"] - before["psnr"]
     found |= {"seconds": seconds, "peak_gb": peak_gb()}
     return {name: round(value, 5) for name, value in found.items() if math.isfinite(value)}
-
-
-def peak_gb() -> float:
-    """The most memory that this process has held so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e9 if sys.platform == "darwin" else 1e6)  # macOS counts bytes, Linux kilobytes
 
 
 def summary(rows: Sequence[Row]) -> Summary:
@@ -118,7 +112,7 @@ class Difference:
     verdict: str  # "better", "worse" (we are) or "no clear difference"
 
 
-def read_results(path: Path, ids: Mapping[str, Sequence[str]] | None = None) -> dict[str, object]:
+def read_results(path: Path, ids: Mapping[str, Sequence[str]]) -> dict[str, object]:
     """The results file of an earlier evaluation; `ids` {damage: photo ids} is what it must have in common.
 
     Raises ResultsError when it is no results file, holds no scores by photo, or only other photos.
@@ -128,10 +122,9 @@ def read_results(path: Path, ids: Mapping[str, Sequence[str]] | None = None) -> 
         raise ResultsError(f"{path} is no results file: give the .json that {COMMAND} wrote.")
     if not results.get("photos"):
         raise ResultsError(f"{path} has no scores by photo: evaluate again with this version.")
-    if ids is not None:
-        theirs = {case.split("|")[0]: set(photos) for case, photos in results["photos"].items()}
-        if not any(theirs.get(damage, set()) & set(ours) for damage, ours in ids.items()):
-            raise ResultsError(f"{path} is about other photos: give results of the same photos and mode.")
+    theirs = {case.split("|")[0]: set(photos) for case, photos in results["photos"].items()}
+    if not any(theirs.get(damage, set()) & set(ours) for damage, ours in ids.items()):
+        raise ResultsError(f"{path} is about other photos: give results of the same photos and mode.")
     return results
 
 

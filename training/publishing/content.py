@@ -78,7 +78,7 @@ def adapter(names: Names, network: Path, task: str, results: Results) -> Publica
     card = adapter_card(names, TASKS[task], replace(facts, version=version), size, measured)
     files = {
         WEIGHTS: folder / WEIGHTS,
-        FACTS: _json(json.loads((folder / FACTS).read_text()) | {"version": version}),
+        METADATA: _json(json.loads((folder / METADATA).read_text()) | {"version": version}),
         CONFIG: _json(config),
         "LICENSE": ROOT / "LICENSE",
         "README.md": card.encode(),
@@ -141,7 +141,7 @@ def space(names: Names, network: Path, results: Results) -> Publication:
         }
     files |= {f"lwr/embedded/{name}": path for name, path in _network(network).items()}
     for task in facts:
-        own = {name: network / "adapters" / task / name for name in (WEIGHTS, FACTS, CONFIG)}
+        own = {name: network / "adapters" / task / name for name in (WEIGHTS, METADATA, CONFIG)}
         files |= {f"lwr/embedded/adapters/{task}/{name}": path for name, path in own.items()}
     for task, pin in pins.items():
         name = f"lwr/tasks/{task.replace('-', '_')}.py"
@@ -173,11 +173,11 @@ def adapters(network: Path) -> dict[str, AdapterMetadata]:
     folder, found = network / "adapters", {}
     for task in TASKS:
         try:
-            found[task] = AdapterMetadata(**json.loads((folder / task / FACTS).read_text()))
+            found[task] = AdapterMetadata(**json.loads((folder / task / METADATA).read_text()))
         except FileNotFoundError:
             continue
         except (ValueError, TypeError) as error:
-            path = folder / task / FACTS
+            path = folder / task / METADATA
             raise PublishError(f"{path} is damaged ({error}): export the adapter again.") from error
     return found
 
