@@ -1,6 +1,5 @@
 """What makes the output, how well, and where it fails; the limits and numbers come from their files."""
 
-import json
 from pathlib import Path
 
 import gradio as gr
@@ -8,7 +7,6 @@ import gradio as gr
 from lwr.models.network import RestorationNetwork
 from lwr.request import MAX_OUTPUT_PIXELS
 from lwr.restore import Restorer
-from page.numbers import numbers
 
 ROOT = Path(__file__).parents[1]
 LIMITS = ROOT / "cards" / "limits.md"
@@ -50,7 +48,7 @@ MCP" at the foot of the page.
 {limits}
 """
     )
-    if (RESULTS / "evaluate.json").exists():
+    if (RESULTS / "evaluate-short.md").exists():
         _results()
 
 
@@ -63,10 +61,10 @@ def _how(network: RestorationNetwork) -> str:
 
 def _results() -> None:
     """The table of the evaluation, and its pictures."""
-    results = json.loads((RESULTS / "evaluate.json").read_text(encoding="utf-8"))
+    _, _, text = (RESULTS / "evaluate-short.md").read_text(encoding="utf-8").partition("-->")
     with gr.Accordion("Results", open=True):
-        how = f"`{results['command']}` on photos never used in training, with {results['prior']}."
-        gr.Markdown(f"{how}\n\n{numbers(results)}".replace("@", "&#64;"), elem_id="numbers")
+        text = f"On photos never used in training: {text.strip()}"
+        gr.Markdown(text.replace("@", "&#64;"), elem_id="numbers")
     sheets = sorted(RESULTS.glob("evaluate-*.jpg"))
     if sheets:
         caption = "{}: input, output, target. The last row is the worst result."

@@ -50,9 +50,9 @@ def fail(prog: str, sentence: str) -> NoReturn:
 
 def _sentence(box: str) -> str:
     """The error in a box of tyro, without frame and help, with the options that it thinks were meant."""
-    lines = [line.strip("│ ") for line in box.splitlines()[1:]]
-    error, _, rest = "\n".join(lines).partition("───")
-    near = re.findall(r"^(--[\w-]+)", rest, re.MULTILINE) if "Perhaps you meant" in rest else []
+    lines = [line.strip("│╭╮ ") for line in box.splitlines()]
+    _title, error, *rest = re.split("(?:─|-){5,}", "\n".join(lines))
+    near = re.findall(r"^(--[\w-]+)", rest[0], re.MULTILINE) if "Perhaps" in rest[0] else []
     error = " ".join(error.split()).removesuffix(".")
     return f"{error}; did you mean {' or '.join(dict.fromkeys(near))}?" if near else f"{error}."
 
@@ -77,7 +77,7 @@ def _one_word(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
         try:
             return tuple(_value(single, part) for part in words[0].split(",") if part)
         except ValueError:
-            raise ValueError(f"{words[0]!r} is no list of {single.__name__}s: write it as a,b,c") from None
+            raise ValueError(f"{words[0]!r} is no list of numbers: write it as 0,0.5,1") from None
 
     name = "|".join(get_args(single)) if get_origin(single) is Literal else single.__name__.upper()
     return PrimitiveConstructorSpec(

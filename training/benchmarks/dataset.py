@@ -44,7 +44,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         one, two = (_build([*words, workers, "--out", f"{folder}/{workers}"]) for workers in "12")
         shares = _profile([*words, "1", "--out", f"{folder}/profiled"])
-    results = made_with(COMMAND, ("torch", "pillow", "pyarrow")) | {
+    results = made_with(f"{COMMAND} --photos PHOTOS", ("torch", "pillow", "pyarrow")) | {
         "images": options.count,
         "runs": {"1 worker": one, "2 workers": two},
         "two_workers_over_one": round(one["seconds"] / two["seconds"], 2),

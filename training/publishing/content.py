@@ -27,6 +27,7 @@ from training.publishing.results import Results
 ROOT = Path(__file__).parents[2]
 SPACE_SUFFIXES = (".py", ".md", ".json", ".jpg", ".webp")  # of what lies under lwr and page
 SPACE_FILES = ("app.py", "requirements.txt", "LICENSE", "cards/limits.md")
+SHORT = "evaluate-short.md"  # the table of the page's About tab, with the command that measured it
 UNPINNED = re.compile(r'^    adapter="[^"]*",', re.MULTILINE)  # of a task file
 Kind = Literal["model", "dataset", "space"]
 
@@ -148,7 +149,7 @@ def space(names: Names, network: Path, results: Results) -> Publication:
         files[name] = _pinned(files, name, pin)
     measured = _measured(network, results)
     if measured.adapters:  # what the page's About tab shows
-        shown = [results.folder / "evaluate.json", *sorted(results.folder.glob("evaluate-*.jpg"))]
+        shown = [results.folder / SHORT, *sorted(results.folder.glob("evaluate-*.jpg"))]
         files |= {f"training/results/{path.name}": path for path in shown}
     requirements = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     files["README.md"] = space_card(names, pins, measured, requirements).encode()

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from page.numbers import numbers
-from training.evaluation.report import swap_table, table
+from training.evaluation.report import short_table, swap_table, table
 from training.publishing.errors import PublishError
 
 FOLDER = Path(__file__).parents[1] / "results"
@@ -75,17 +74,17 @@ class Results:
         rows = {case: scored for damage in damages for case, scored in self.scores(damage).items()}
         return self._noted(table(rows))
 
-    def brief_table(self) -> str:
+    def short_table(self) -> str:
         """The evaluation in short."""
-        return self._noted(numbers(self.file("evaluate")))
+        return self._noted(short_table(self.file("evaluate")))
 
     def swap_table(self) -> str:
         """PSNR gain under the right and the wrong prompts."""
         return self._noted(swap_table(self.value("evaluate", "swap")))
 
-    def minutes(self, rungs: Sequence[str] | None = None) -> tuple[str, str]:
-        """(minutes of training, core-hours) that went into the shipped weights, or into some of the rungs."""
-        runs = [run for run in self.value("training", "runs") if rungs is None or run["rung"] in rungs]
+    def minutes(self) -> tuple[str, str]:
+        """(minutes of training, core-hours) that went into the shipped weights."""
+        runs = self.value("training", "runs")
         core_hours = sum(run["minutes"] * run["cores"] for run in runs) / 60
         return self.say(sum(run["minutes"] for run in runs), ".0f"), self.say(core_hours, ".1f")
 
