@@ -24,6 +24,7 @@ os.environ |= {
 os.environ.pop("HF_TOKEN", None)
 
 from hub_server import RunningHub  # noqa: E402
+from served import server  # noqa: E402, F401
 from toy_runs import finished, new_root  # noqa: E402
 
 

@@ -9,13 +9,32 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 MAKE, ORIENTATION = 271, 274  # EXIF tags
+START = 240  # seconds that a server may take to start on a busy machine
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running `python app.py`."""
+
+    url: str
+    log: Path  # what it writes to its terminal
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests of the page and its API, started as a user starts it."""
+    folder = tmp_path_factory.mktemp("server")
+    with running_app(folder) as url:
+        yield Server(url, folder / "log.txt")
 
 
 @contextmanager
@@ -26,17 +45,16 @@ def running_app(scratch: Path, folder: Path = ROOT, own: Mapping[str, str] | Non
         port = free.getsockname()[1]
     address, log = f"http://127.0.0.1:{port}", scratch / "log.txt"
     usual = {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(scratch / "uploads")}
-    environment = os.environ | usual | dict(own or {})
     with log.open("w") as output:
         server = subprocess.Popen(
             [sys.executable, "app.py"],
             cwd=folder,
-            env=environment | (own or {}),
+            env=os.environ | usual | dict(own or {}),
             stdout=output,
             stderr=output,
         )
     try:
-        until = time.monotonic() + 180
+        until = time.monotonic() + START
         while not answers(address):
             assert server.poll() is None and time.monotonic() < until, f"no server:\n{log.read_text()}"
             time.sleep(0.3)
@@ -61,7 +79,7 @@ def picture(width: int, height: int) -> Image.Image:
 
 
 def exif(orientation: int = 1) -> Image.Exif:
-    """Facts of a camera."""
+    """EXIF of a camera."""
     tags = Image.Exif()
     tags[MAKE], tags[ORIENTATION] = "Test Camera", orientation
     return tags

@@ -7,28 +7,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
-import gradio as gr
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from served import MAKE, exif, picture, running_app
+from served import MAKE, Server, exif, picture
 
-import app
 from lwr.tasks import TASKS
 from page import examples
-from page.service import LEAST_SECONDS, Pace, Service, stopping
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs chromium (Debian's)")
 SIZES = {"desk": {"width": 1280, "height": 1000}, "phone": {"width": 390, "height": 844}}
-SECONDS = 60_000  # ms that a page may take for anything
+PATIENCE = 120_000  # ms that a page may take for anything on a busy machine
+SENTENCE = "#sentence textarea, #sentence input"
+STILL = "document.getAnimations().every(a => a.playState != 'running')"  # else colours are between two
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_app(tmp_path_factory.mktemp("server")) as address:
-        yield address
+def url(server: Server) -> str:
+    return server.url
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +49,7 @@ def contexts(browser: Browser) -> dict[str, BrowserContext]:
 
 def opened(context: BrowserContext, url: str) -> Page:
     page = context.new_page()
-    page.set_default_timeout(SECONDS)
+    page.set_default_timeout(PATIENCE)
     page.asked = []
     page.on("request", lambda request: page.asked.append(request.url))
     page.goto(url)
@@ -80,21 +79,20 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def give(page: Page, photo: Path, words: str = "") -> None:
+def give(page: Page, photo: Path, sentence: str = "") -> None:
     page.set_input_files("#photo input[type=file]", photo)
     page.wait_for_selector("#photo img")
-    if words:
-        page.fill("#sentence textarea, #sentence input", words)
+    if sentence:
+        page.fill(SENTENCE, sentence)
 
 
-def says(page: Page, selector: str, words: str) -> bool:
-    """Whether a part of the page comes to hold these words."""
-    expect(page.locator(selector)).to_contain_text(words, timeout=SECONDS)
-    return True
+def shows(page: Page, selector: str, text: str) -> None:
+    """Wait until a part of the page holds this text."""
+    expect(page.locator(selector)).to_contain_text(text)
 
 
-def plan_is(page: Page, words: str) -> bool:
-    return says(page, "#plan", words)
+def plans(page: Page, text: str) -> None:
+    shows(page, "#plan", text)
 
 
 def sizes(page: Page, slider: str = "#result") -> list[list[int]]:
@@ -114,7 +112,7 @@ def download(page: Page, folder: Path) -> Path:
 
 def test_a_visitor_restores_and_downloads_a_photo(any_page: Page, photo: Path, tmp_path: Path) -> None:
     give(any_page, photo, "slightly dehaze and enlarge it 2x")
-    plan_is(any_page, "remove haze (strength 0.5), enlarge 2x, in about")
+    plans(any_page, "remove haze (strength 0.5), enlarge 2x, in about")
     any_page.click("#restore")
     assert sizes(any_page) == [[128, 192], [128, 192]]
     expect(any_page.locator("#done")).to_contain_text(
@@ -122,8 +120,7 @@ def test_a_visitor_restores_and_downloads_a_photo(any_page: Page, photo: Path, t
     )
     for kind, form in (("PNG", "PNG"), ("JPEG", "JPEG"), ("WebP", "WEBP")):
         any_page.get_by_label(kind, exact=True).check()
-        expect(any_page.locator("#download")).to_be_enabled()
-        any_page.wait_for_timeout(300)
+        shows(any_page, "#download:not([disabled])", f"Download {kind}")
         restored = Image.open(download(any_page, tmp_path))
         assert (restored.format, restored.size) == (form, (128, 192))
         assert restored.getexif()[MAKE] == "Test Camera"
@@ -132,98 +129,66 @@ def test_a_visitor_restores_and_downloads_a_photo(any_page: Page, photo: Path, t
     assert strangers == [], "the page must work without internet"
 
 
-@pytest.mark.parametrize("task", list(TASKS))
-def test_each_task_chip(page: Page, photo: Path, task: str) -> None:
+def test_each_task_chip(page: Page, photo: Path) -> None:
     give(page, photo)
-    page.locator("#tasks").get_by_label(TASKS[task].title).check()
     page.get_by_text("Advanced", exact=True).click()
     page.get_by_label("1", exact=True).first.check()  # scale
-    plan_is(page, TASKS[task].title.lower())
-    page.click("#restore")
-    sizes(page)
-    assert says(page, "#done", TASKS[task].title.lower())
+    for task in TASKS.values():
+        chip = page.locator("#tasks").get_by_label(task.title)
+        chip.check()
+        plans(page, f"I understood: {task.title.lower()}, in about")
+        page.click("#restore")
+        shows(page, "#done", f"{task.title.lower()}, 64x96")
+        assert sizes(page) == [[64, 96]] * 2
+        chip.uncheck()
 
 
 def test_the_sentence_can_be_overridden(page: Page, photo: Path) -> None:
     give(page, photo, "remove the haze and the blur")
-    plan_is(page, "fix blur, remove haze")
+    plans(page, "fix blur, remove haze")
     chips = page.locator("#tasks")
     expect(chips.get_by_label("Remove haze")).to_be_checked()
     chips.get_by_label("Fix blur").uncheck()
-    plan_is(page, "I understood: remove haze,")
+    plans(page, "I understood: remove haze,")
     page.get_by_label("number input for Strength: remove haze").fill("0.25")
-    plan_is(page, "remove haze (strength 0.25)")
+    plans(page, "remove haze (strength 0.25)")
     page.click("#restore")
-    assert says(page, "#done", "remove haze (strength 0.25), 64x96")
+    shows(page, "#done", "remove haze (strength 0.25), 64x96")
 
 
 def test_enter_sends_the_sentence_as_it_stands(page: Page, photo: Path) -> None:
     give(page, photo)
-    page.fill("#sentence textarea, #sentence input", "fix the blur")
-    page.press("#sentence textarea, #sentence input", "Enter")
-    assert says(page, "#done", "fix blur")
+    page.fill(SENTENCE, "fix the blur")
+    page.press(SENTENCE, "Enter")
+    shows(page, "#done", "fix blur")
 
 
 def test_a_result_can_be_restored_again(page: Page, photo: Path) -> None:
     give(page, photo, "enlarge it 2x")
-    plan_is(page, "enlarge 2x")
+    plans(page, "enlarge 2x")
     page.click("#restore")
     assert sizes(page) == [[128, 192]] * 2
     page.click("#again")
-    expect(page.locator("#sentence textarea, #sentence input")).to_have_value("")
-    page.fill("#sentence textarea, #sentence input", "fix the blur")
-    plan_is(page, "fix blur")
+    expect(page.locator(SENTENCE)).to_have_value("")
+    page.fill(SENTENCE, "fix the blur")
+    plans(page, "fix blur")
     page.click("#restore")
-    assert says(page, "#done", "fix blur, 128x192")
+    shows(page, "#done", "fix blur, 128x192")
 
 
 def test_cancel_stops_and_the_page_goes_on(page: Page, photo: Path, tmp_path: Path) -> None:
     large = tmp_path / "large.jpg"
     picture(2000, 1500).save(large)
     give(page, large, "fix the blur")
-    plan_is(page, "in about")
+    plans(page, "in about")
     page.click("#restore")
     page.click("#cancel:not([disabled])")
-    page.wait_for_timeout(300)
+    expect(page.locator("#cancel")).to_be_disabled()
     give_again = page.locator("#photo button[aria-label='Remove Image'], #photo button[title='Remove Image']")
     give_again.first.click()
     give(page, photo)
     page.click("#restore")
-    assert says(page, "#done", "fix blur, 64x96 pixels")
-
-
-def test_work_ends_at_the_next_tile_when_the_visitor_cancels(tmp_path: Path) -> None:
-    seen = []
-    stop = tmp_path / "stop"
-
-    def progress(done: tuple[int, int], **_: object) -> None:
-        seen.append(done)
-        stop.touch()  # the visitor presses Cancel during the first tile
-
-    service = Service(app.RESTORER, app.run)
-    large = tmp_path / "large.png"
-    picture(1200, 900).save(large)
-    with pytest.raises(gr.Error, match="as it was"):
-        app.run(str(large), service.request("fix the blur"), str(stop), progress)
-    assert len(seen) == 1 and seen[0][1] > 3
-    stop.unlink()
-    stopping(str(stop), progress)(1, 2, "restoring")  # without the file it goes on
-
-
-def test_without_gpu_time_the_cpu_serves_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def used_up(*_: object) -> None:
-        raise gr.Error("You have exceeded your GPU quota", title="ZeroGPU quota exceeded")
-
-    told = []
-    monkeypatch.setattr(gr, "Info", told.append)
-    picture(64, 64).save(tmp_path / "photo.png")
-    service = Service(app.RESTORER, used_up, app.run_slowly)
-    wanted = service.request("fix the blur")
-    made = service.run(str(tmp_path / "photo.png"), wanted, str(tmp_path / "stop"), lambda *_, **__: None)
-    assert made.image.size == (64, 64) and "on the CPU" in told[0]
-    assert service.gpu_seconds(str(tmp_path / "photo.png"), wanted) == LEAST_SECONDS
-    picture(4000, 3000).save(tmp_path / "large.png")
-    assert service.gpu_seconds(str(tmp_path / "large.png"), wanted) > LEAST_SECONDS
+    shows(page, "#done", "fix blur, 64x96 pixels")
 
 
 def test_a_batch_loses_nothing(page: Page, tmp_path: Path) -> None:
@@ -238,7 +203,7 @@ def test_a_batch_loses_nothing(page: Page, tmp_path: Path) -> None:
     page.fill("#batch-sentence textarea, #batch-sentence input", "fix the blur")
     page.click("#batch-start")
     report = page.locator("#batch-report")
-    expect(report).to_contain_text("2 of 3 photos are restored", timeout=SECONDS)
+    expect(report).to_contain_text("Restored 2 of 3 photos")
     expect(report).to_contain_text("letter.png is not an image")
     with page.expect_download() as coming:
         page.locator("#batch-zip a[download]").first.click()
@@ -249,65 +214,47 @@ def test_a_batch_loses_nothing(page: Page, tmp_path: Path) -> None:
 
 
 def test_a_link_brings_the_settings_back(url: str, page: Page) -> None:
-    page.fill("#sentence textarea, #sentence input", "slightly dehaze & enlarge it 3x")
-    plan_is(page, "enlarge 3x")
+    page.fill(SENTENCE, "slightly dehaze & enlarge it 3x")
+    plans(page, "enlarge 3x")
     page.get_by_text("Advanced", exact=True).click()
     page.get_by_label("Seed").fill("42")
     page.locator("#tasks").get_by_label("Remove haze").uncheck()  # against the sentence
     page.locator("#tasks").get_by_label("Fix blur").check()
-    plan_is(page, "fix blur, enlarge 3x")
+    plans(page, "fix blur, enlarge 3x")
     page.get_by_text("Link to these settings").click()
     page.click("#share")
-    expect(page.locator("#link textarea, #link input")).to_have_value(re.compile("seed=42"), timeout=SECONDS)
+    expect(page.locator("#link textarea, #link input")).to_have_value(re.compile("seed=42"))
     link = page.locator("#link textarea, #link input").input_value()
     assert parse_qs(urlparse(link).query)["prompt"] == ["slightly dehaze & enlarge it 3x"]
     other = opened(page.context, link)
-    plan_is(other, "fix blur, enlarge 3x")
+    plans(other, "fix blur, enlarge 3x")
     other.get_by_text("Advanced", exact=True).click()
     expect(other.get_by_label("Seed")).to_have_value("42")
     other.close()
     bad = opened(
         page.context, f"{url}/?scale=99&seed=-1&fidelity=x&tasks=nothing&prompt=<img src=x id=injected>"
     )
-    plan_is(bad, "I found nothing in this")
+    plans(bad, "I found nothing in this")
     assert bad.locator("#injected").count() == 0
     bad.close()
 
 
-def test_an_example_shows_at_once_what_became_of_it(page: Page) -> None:
+def test_an_example_shows_its_result_at_once(page: Page) -> None:
     page.locator("#examples button, #examples .thumbnail-item").first.click()
     assert len(sizes(page)) == 2
-    assert says(page, "#done", "Made beforehand")
-    expect(page.locator("#sentence textarea, #sentence input")).to_have_value(examples.found()[0]["sentence"])
+    shows(page, "#done", "Made in advance")
+    expect(page.locator(SENTENCE)).to_have_value(examples.found()[0]["sentence"])
 
 
-def test_examples_are_what_the_shipped_weights_make() -> None:
-    facts = app.RESTORER.network.prior.config
-    for one in examples.found():
-        assert one["prior"] == f"{facts.id}@{facts.revision}", (
-            "run python -m training.publishing.page_examples again"
-        )
-        assert one["credit"] and (examples.FOLDER / one["after"]).stat().st_size < 300_000
-
-
-def test_what_cannot_be_done_is_told_before(page: Page, tmp_path: Path) -> None:
+def test_the_plan_says_what_cannot_be_done(page: Page, tmp_path: Path) -> None:
     picture(6000, 4000).save(tmp_path / "huge.png")
     give(page, tmp_path / "huge.png", "enlarge it")
-    assert plan_is(page, "over the limit of 64: use a smaller scale")
+    plans(page, "over the limit of 64: use a smaller scale")
     page.locator("#tasks").get_by_label("Enlarge").uncheck()
-    assert plan_is(page, "Say what is wrong, or choose")
+    plans(page, "Say what is wrong, or choose what to do.")
 
 
-def test_the_pace_is_not_misled_by_sampling_steps() -> None:
-    pace, fast = Pace(2.0), app.RESTORER.resolve(task="deblur")
-    slow = app.RESTORER.resolve(task="deblur", fidelity=0.0, steps=12)
-    for _ in range(5):
-        pace.learn(1.0, slow, 26.0)
-        pace.learn(1.0, fast, 2.0)
-    assert pace.seconds(1.0, fast) == pytest.approx(2.0) and pace.seconds(1.0, slow) == pytest.approx(26.0)
-
-
-def test_breaking_and_mending_a_good_photo(page: Page, photo: Path) -> None:
+def test_damaging_and_restoring_a_good_photo(page: Page, photo: Path) -> None:
     page.get_by_role("tab", name="Try to break it").click()
     page.set_input_files("#good input[type=file]", photo)
     page.wait_for_selector("#good img")
@@ -324,12 +271,12 @@ def test_about_shows_limits_and_numbers(any_page: Page) -> None:
     assert any_page.evaluate("document.documentElement.scrollWidth") <= any_page.viewport_size["width"]
 
 
-def test_a_mistake_shows_as_a_sentence_and_markup_stays_text(page: Page, photo: Path) -> None:
+def test_an_error_shows_as_a_sentence_and_markup_stays_text(page: Page, photo: Path) -> None:
     photo.write_bytes(photo.read_bytes()[:200])
     give(page, photo, "<img src=x id=injected> remove the haze")
-    plan_is(page, "lying.jpg is damaged, too large, or no photo")
+    plans(page, "lying.jpg is damaged, too large, or not a photo")
     page.click("#restore")
-    expect(page.locator(".toast-body").first).to_contain_text("lying.jpg is", timeout=SECONDS)
+    expect(page.locator(".toast-body").first).to_contain_text("lying.jpg is")
     assert page.locator("#injected").count() == 0
 
 
@@ -337,7 +284,7 @@ def test_no_serious_accessibility_fault(any_page: Page) -> None:
     serious = []
     for tab in ("Restore", "Batch", "Try to break it", "About"):
         any_page.get_by_role("tab", name=tab).click()
-        any_page.wait_for_timeout(500)
+        any_page.wait_for_function(STILL)
         serious += [
             f"{tab}: {fault['id']}: {node['html'][:150]}"
             for fault in Axe().run(any_page).response["violations"]
@@ -349,12 +296,12 @@ def test_no_serious_accessibility_fault(any_page: Page) -> None:
 
 def test_by_keyboard_alone(page: Page, photo: Path) -> None:
     give(page, photo)
-    page.locator("#sentence textarea, #sentence input").focus()
+    page.locator(SENTENCE).focus()
     page.keyboard.type("fix the blur")
-    plan_is(page, "fix blur")
+    plans(page, "fix blur")
     for _ in range(12):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.id") == "restore":
             break
     page.keyboard.press("Enter")
-    assert says(page, "#done", "fix blur")
+    shows(page, "#done", "fix blur")

@@ -1,0 +1,125 @@
+"""What stands behind the page, without a server: requests, estimates, Cancel, errors, examples."""
+
+import pickle
+from pathlib import Path
+
+import gradio as gr
+import pytest
+from PIL import Image
+from served import picture
+
+import app
+from lwr.request import Request, RestoreError
+from page import examples
+from page.errors import errors_for_visitors
+from page.inputs import read_request
+from page.service import LEAST_SECONDS, Pace, Service, no_progress, stopping
+
+LARGE = (1200, 900)  # passes in tiles
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service(app.RESTORER, app.run)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> str:
+    picture(64, 64).save(tmp_path / "photo.png")
+    return str(tmp_path / "photo.png")
+
+
+def test_what_was_sent_becomes_one_request() -> None:
+    sent = {"prompt": "fix it", "task": "auto", "scale": "2", "steps": "", "fidelity": None, "seed": "7"}
+    assert read_request(**sent) == Request("fix it", scale=2, seed=7)
+    assert read_request(task={"dehaze": 0.5}, fidelity="0.25") == Request(task={"dehaze": 0.5}, fidelity=0.25)
+    assert read_request(prompt=None, task=3) == Request("", task="3")
+    assert read_request(seed=2**60 + 1).seed == 2**60 + 1, "a long seed keeps its digits"
+
+
+@pytest.mark.parametrize("value", [True, "many", [1], {}, "1e", float])
+def test_what_is_no_number_is_refused(value: object) -> None:
+    with pytest.raises(RestoreError, match="must be numbers"):
+        read_request(steps=value)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("steps", "2.7"), ("seed", -1), ("scale", "nan"), ("seed", 1e308)]
+)
+def test_numbers_out_of_range_are_refused(service: Service, option: str, value: object) -> None:
+    with pytest.raises(RestoreError, match=f"(The {option}|number of {option}) is"):
+        service.restorer.resolve(read_request(task="deblur", **{option: value}))
+
+
+def test_all_that_crosses_to_the_gpus_process_pickles(photo: str) -> None:
+    request = read_request(prompt="fix the blur")
+    for progress in (gr.Progress(), no_progress):
+        sent = pickle.dumps((app.run, photo, request, "stop", progress))
+        assert pickle.loads(sent)[:3] == (app.run, photo, request)
+    made = app.run(photo, request, "stop", no_progress)
+    back = pickle.loads(pickle.dumps(made))
+    assert back.settings == made.settings and back.loaded.rgb.equal(made.loaded.rgb)
+
+
+def test_work_ends_at_the_next_tile_when_the_visitor_cancels(tmp_path: Path) -> None:
+    seen = []
+    stop = tmp_path / "stop"
+
+    def progress(done: tuple[int, int], **_: object) -> None:
+        seen.append(done)
+        stop.touch()  # the visitor presses Cancel during the first tile
+
+    large = tmp_path / "large.png"
+    picture(*LARGE).save(large)
+    with pytest.raises(gr.Error, match="not changed"):
+        app.run(str(large), read_request(prompt="fix the blur"), str(stop), progress)
+    assert len(seen) == 1 and seen[0][1] > 3
+    stop.unlink()
+    stopping(str(stop), progress)(1, 2, "restoring")  # without the file it goes on
+
+
+def test_without_gpu_time_the_cpu_serves_and_says_so(
+    tmp_path: Path, photo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def used_up(*_: object) -> None:
+        raise gr.Error("You have exceeded your GPU quota", title="ZeroGPU quota exceeded")
+
+    shown = []
+    monkeypatch.setattr(gr, "Info", shown.append)
+    service, request = Service(app.RESTORER, used_up, app.run_on_cpu), read_request(prompt="fix the blur")
+    made = service.run(photo, request, str(tmp_path / "stop"), no_progress)
+    assert made.image.size == (64, 64) and "on the CPU" in shown[0]
+
+
+def test_gpu_time_grows_with_the_photo(tmp_path: Path, photo: str, service: Service) -> None:
+    request = read_request(prompt="fix the blur")
+    assert service.gpu_seconds(photo, request) == LEAST_SECONDS
+    Image.new("L", (4000, 3000)).save(tmp_path / "large.png")
+    assert service.gpu_seconds(str(tmp_path / "large.png"), request) > LEAST_SECONDS
+    assert service.gpu_seconds(photo, read_request(task="no such task")) == LEAST_SECONDS
+
+
+def test_the_pace_is_not_misled_by_sampling_steps(service: Service) -> None:
+    fast = service.passes(service.restorer.resolve(task="deblur", steps=12))
+    slow = service.passes(service.restorer.resolve(task="deblur", fidelity=0.0, steps=12))
+    assert (fast, slow) == (1, 13)
+    pace = Pace(2.0)
+    for _ in range(5):
+        pace.learn(1.0, slow, 26.0)
+        pace.learn(1.0, fast, 2.0)
+    assert pace.seconds(1.0, fast) == pytest.approx(2.0) and pace.seconds(1.0, slow) == pytest.approx(26.0)
+
+
+def test_an_error_names_no_folder_and_is_no_markup() -> None:
+    with pytest.raises(gr.Error) as caught, errors_for_visitors("/secret/a<b>.png"):
+        raise RestoreError("/secret/a<b>.png is bad.")
+    assert caught.value.message == "a&lt;b&gt;.png is bad."
+
+
+def test_examples_are_what_the_shipped_weights_make() -> None:
+    for one in examples.found():
+        assert one["prior"] == app.RESTORER.network.prior.config.name, (
+            "run python -m training.publishing.page_examples again"
+        )
+        assert one["credit"] and (examples.FOLDER / one["after"]).stat().st_size < 300_000
+    assert (examples.FOLDER / "strip.webp").stat().st_size < 300_000
