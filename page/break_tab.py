@@ -54,20 +54,26 @@ def build(service: Service) -> None:
     def break_it(
         image: Any, task: str, seed: Any, request: gr.Request, progress: gr.Progress = PROGRESS
     ) -> tuple[Any, ...]:
-        path = uploaded(image)
-        with errors_for_visitors(path):
-            chosen = service.restorer.resolve(read_request(task=task, seed=seed))
-            clean = _small(images.load(path).rgb)
-        damaged, params = TASKS[task].degrade(clean, torch.Generator().manual_seed(chosen.seed))
-        file = images.save(damaged, new_folder() / "damaged.png")
-        done = service.restore(str(file), read_request(task=task, scale=1), request.session_hash, progress)
-        pictures = (images.to_pil(damaged), images.to_pil(done.restored.loaded.rgb))
-        return pictures, _scores(clean, damaged, done), gr.JSON(value=params[0], visible=True)
+        return _break(service, uploaded(image), task, seed, request.session_hash, progress)
 
     button.click(
         break_it, [photo, task, seed], [slider, score, settings], preprocess=False, show_progress_on=slider,
         api_visibility="private", concurrency_id="restore", concurrency_limit=1,
     )  # fmt: skip
+
+
+def _break(
+    service: Service, path: str, task: str, seed: Any, visitor: str, progress: gr.Progress
+) -> tuple[Any, ...]:
+    """((damaged, restored), scores, parameters of the damage)."""
+    with errors_for_visitors(path):
+        seed = service.restorer.resolve(read_request(task=task, seed=seed)).seed
+        clean = _small(images.load(path).rgb)
+    damaged, params = TASKS[task].degrade(clean, torch.Generator().manual_seed(seed))
+    file = images.save(damaged, new_folder() / "damaged.png")
+    done = service.restore(str(file), read_request(task=task, scale=1), visitor, progress)
+    pictures = (images.to_pil(damaged), images.to_pil(done.restored.loaded.rgb))
+    return pictures, _scores(clean, damaged, done), gr.JSON(value=params[0], visible=True)
 
 
 def _scores(clean: torch.Tensor, damaged: torch.Tensor, done: Done) -> str:

@@ -112,11 +112,11 @@ def test_files_that_were_not_uploaded_are_never_opened(url: str, photo: Path, me
 # What the README says -----------------------------------------------------------------------------
 
 
-def snippet(kind: str, words: str, url: str) -> str:
-    """The README's code block of that kind with these words in it, for this server."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL)
-    return next(block for block in blocks if words in block).replace("http://127.0.0.1:7860", url)
+def snippet(kind: str, text: str, url: str) -> str:
+    """The README's code block of that kind with this text in it, for this server."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(rf"```{kind}\n(.*?)```", readme, re.DOTALL)
+    return next(block for block in blocks if text in block).replace("http://127.0.0.1:7860", url)
 
 
 @pytest.fixture
@@ -170,26 +170,11 @@ def test_the_front_matter_is_a_spaces() -> None:
 def malformed(count: int) -> list[tuple[str, dict]]:
     """(path, arguments of httpx2.request) of requests that no widget and no honest client sends."""
     random = Random(0)
-    junk = [
-        None,
-        "",
-        "auto",
-        -1,
-        1e308,
-        float("inf"),
-        True,
-        [],
-        {},
-        "\x00",
-        "a" * 10**5,
-        {"path": "/etc/passwd"},
-    ]
-    junk += [
-        {"path": "../../etc/passwd", "meta": {"_type": "gradio.FileData"}},
-        {"path": 3},
-        [[]],
-        "<script>",
-    ]
+    upload = {"path": "../../etc/passwd", "meta": {"_type": "gradio.FileData"}}
+    junk = [None, "", "auto", -1, 1e308, float("inf"), True, [], {}, [[]], "\x00", "a" * 10**5, "<script>",
+            {"path": "/etc/passwd"}, {"path": 3}, upload]  # fmt: skip
+    names = ("../../x.png", "a" * 300 + ".png", "\r\n.png", "..")
+    paths = ("/etc/passwd", "../app.py", "%2e%2e/app.py", "/etc/hostname", "C:\\x")
     found: list[tuple[str, dict]] = []
     for _ in range(count):
         data = [random.choice(junk) for _ in range(random.choice((0, 1, 6, 7, 7, 7, 9)))]
@@ -200,26 +185,22 @@ def malformed(count: int) -> list[tuple[str, dict]]:
         elif kind == "route":
             found.append(("/gradio_api/call/route", {"content": body}))
         elif kind == "join":
-            number = random.choice((-1, 0, 3, 9, 999, "x"))
-            text = json.dumps(
-                {"data": data, "fn_index": number, "session_hash": random.choice(("s", "../x", None))}
-            )
+            number, session = random.choice((-1, 0, 3, 9, 999, "x")), random.choice(("s", "../x", None))
+            text = json.dumps({"data": data, "fn_index": number, "session_hash": session})
             found.append(("/gradio_api/queue/join", {"content": text}))
         elif kind == "upload":
-            name = random.choice(("../../x.png", "a" * 300 + ".png", "\r\n.png", ".."))
-            found.append(("/gradio_api/upload", {"files": {"files": (name, random.randbytes(2000))}}))
+            file = (random.choice(names), random.randbytes(2000))
+            found.append(("/gradio_api/upload", {"files": {"files": file}}))
         elif kind == "text":
-            found.append(
-                ("/gradio_api/call/restore", {"content": random.choice(("", "{", "[]", "null", "\x00"))})
-            )
+            text = random.choice(("", "{", "[]", "null", "\x00"))
+            found.append(("/gradio_api/call/restore", {"content": text}))
         else:
-            path = random.choice(("/etc/passwd", "../app.py", "%2e%2e/app.py", "/etc/hostname", "C:\\x"))
-            found.append((f"/gradio_api/file={path}", {"method": "GET"}))
+            found.append((f"/gradio_api/file={random.choice(paths)}", {"method": "GET"}))
     return found
 
 
 def test_malformed_requests_break_nothing(url: str, client: Client, photo: Path) -> None:
-    words = {"headers": {"Content-Type": "application/json"}}
+    json_headers = {"headers": {"Content-Type": "application/json"}}
     server = psutil.Process(serving(url))
     memory = []
     for _ in range(2):  # the first round also fills caches
@@ -227,7 +208,7 @@ def test_malformed_requests_break_nothing(url: str, client: Client, photo: Path)
             method = request.get("method", "POST")
             rest = {key: value for key, value in request.items() if key != "method"}
             answer = httpx2.request(
-                method, url + path, timeout=PATIENCE, **rest, **({} if "files" in rest else words)
+                method, url + path, timeout=PATIENCE, **rest, **({} if "files" in rest else json_headers)
             )
             assert b"root:" not in answer.content and b"Light-Weight" not in answer.content
             if path.endswith("/restore") and answer.status_code == 200:
