@@ -5,14 +5,15 @@ the place of the drawing, and the same pixels come out. Parameters and, on a CPU
 machine: drawn numbers keep nine digits, and the arithmetic is in double precision (see `light.round_half`).
 """
 
+import json
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from functools import cache
+from typing import Any, TypeVar
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 
 Range = tuple[float, float]
 T = TypeVar("T")
@@ -47,33 +48,23 @@ def draw_or_read(
     return [read(kind, entry) for entry in params]
 
 
-def read(kind: Any, value: Any) -> Any:
+def read(kind: type[T], value: Any) -> T:
     """A dataclass of type `kind` from the dict (or JSON) that `dataclasses.asdict` made of it.
 
     Keys that are no fields are passed over: degradations add what they derive. Raises ValueError with the
     offending part when `value` is no such record.
     """
-    if get_origin(kind) is UnionType:
-        choices = [choice for choice in get_args(kind) if choice is not type(None)]
-        if value is None and len(choices) < len(get_args(kind)):
-            return None
-        if not isinstance(value, Mapping):
-            return read(choices[0], value)
-        fitting = [c for c in choices if is_dataclass(c) and {f.name for f in fields(c)} <= set(value)]
-        if not fitting:
-            raise ValueError(f"{value!r} is none of {', '.join(choice.__name__ for choice in choices)}")
-        return read(fitting[0], value)
-    if is_dataclass(kind):
-        missing = {f.name for f in fields(kind)} - set(value) if isinstance(value, Mapping) else {"all of it"}
-        if missing:
-            raise ValueError(f"{', '.join(sorted(missing))} is missing from a {kind.__name__}")
-        hints = get_type_hints(kind)
-        return kind(**{f.name: read(hints[f.name], value[f.name]) for f in fields(kind)})
-    if get_origin(kind) is tuple:
-        return tuple(value)
-    if not isinstance(value, kind if kind is not float else (int, float)):
-        raise ValueError(f"{value!r} is no {kind.__name__}")
-    return value
+    try:
+        return _reader(kind).validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "all of it"
+        raise ValueError(f"{place} of a {kind.__name__}: {first['msg']}") from error
+
+
+@cache
+def _reader(kind: type[T]) -> TypeAdapter[T]:
+    return TypeAdapter(kind)
 
 
 def pick(stream: random.Random, chances: dict[str, float]) -> str:
