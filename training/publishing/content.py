@@ -11,7 +11,7 @@ from typing import Literal
 from PIL import Image
 from safetensors import SafetensorError
 
-from lwr.loading.adapter import CONFIG, WEIGHTS, AdapterError, AdapterMetadata, load_adapter
+from lwr.loading.adapter import CONFIG, METADATA, WEIGHTS, AdapterError, AdapterMetadata, load_adapter
 from lwr.loading.load import PARTS, load_network
 from lwr.loading.locate import PARTS_CONFIG
 from lwr.loading.priors import COMPONENTS
