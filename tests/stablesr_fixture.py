@@ -33,7 +33,8 @@ def outputs(network: RestorationNetwork) -> dict[str, torch.Tensor]:
     context = network.context({}, TextConditioning())
     with network.sft.applied(network.prior.unet, features):
         found["epsilon"] = network.prior.unet(latent, time, context).sample
-    moments, seen = network.prior.encode_features(image)
+    seen = network.prior.encode_features(image)
+    moments = network.prior.encode_moments(seen[-1])
     small = _input("latent_0", 1, 4, 4, 6)
     for fidelity in (0.0, 0.5, 1.0):
         found[f"decoded.w{fidelity}"] = decoded(network, small, seen, fidelity)

@@ -132,7 +132,8 @@ class RestorationNetwork(OnePass, nn.Module):
 
     def encode(self, photo: torch.Tensor) -> Encoded:
         """See OnePass."""
-        moments, features = self.prior.encode_features(self._to_vae(photo))
+        features = self.prior.encode_features(self._to_vae(photo))
+        moments = self.prior.encode_moments(features[-1])
         return Encoded(photo, self.prior.scale_latent(moments).float(), features)
 
     def _to_vae(self, photo: torch.Tensor) -> torch.Tensor:
@@ -201,8 +202,8 @@ class RestorationNetwork(OnePass, nn.Module):
     def refine(self, photo: torch.Tensor, fidelity: float) -> torch.Tensor:
         """See OnePass."""
         image = self._to_vae(photo)
-        features = self.prior.encode_features(image)[1]
-        return self.prior.from_vae(self.refiner(features, image, fidelity).float())
+        output = self.refiner(self.prior.encode_features(image), image, fidelity)
+        return self.prior.from_vae(output.float())
 
     def needs_sampler(self, fidelity: float) -> bool:
         """See OnePass; also asks what the adapters that are folded in read."""

@@ -49,10 +49,9 @@ class Prior(nn.Module):
         """The inverse of `to_vae`; not clamped."""
         return (F.pixel_shuffle(output, self.config.patch_size) + 1) / 2
 
-    def encode_features(self, image: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """VAE input (B,P,H,W) in [-1,1] -> (moments (B,2C,h,w), each level's feature, finest first)."""
-        vae, features = self.vae, []
-        encoder = vae.encoder
+    def encode_features(self, image: torch.Tensor) -> list[torch.Tensor]:
+        """VAE input (B,P,H,W) in [-1,1] -> each level's feature, finest first."""
+        encoder, features = self.vae.encoder, []
         h = encoder.conv_in(image)
         for block in encoder.down_blocks:
             for resnet in block.resnets:
@@ -60,8 +59,13 @@ class Prior(nn.Module):
             features.append(h)  # before the level's downsampling
             for downsampler in block.downsamplers or ():
                 h = downsampler(h)
-        h = encoder.conv_out(encoder.conv_act(encoder.conv_norm_out(encoder.mid_block(h))))
-        return (vae.quant_conv(h) if vae.quant_conv is not None else h), features
+        return features
+
+    def encode_moments(self, coarsest: torch.Tensor) -> torch.Tensor:
+        """The coarsest level's feature (B,c,h,w) -> moments (B,2C,h,w) of the posterior."""
+        vae, encoder = self.vae, self.vae.encoder
+        h = encoder.conv_out(encoder.conv_act(encoder.conv_norm_out(encoder.mid_block(coarsest))))
+        return vae.quant_conv(h) if vae.quant_conv is not None else h
 
     def scale_latent(self, moments: torch.Tensor) -> torch.Tensor:
         """Encoder moments (B,2C,h,w) -> the posterior's mode (B,C,h,w) in the UNet's units."""
