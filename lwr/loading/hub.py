@@ -163,6 +163,8 @@ def _verify(folder: Path, pin: Pin, online: bool) -> None:
     """Delete and refuse each file whose content is not what the Hub published."""
     from huggingface_hub import HfApi
 
+    if not folder.exists():  # the revision has no file that was asked for
+        return
     if online:
         found = HfApi().verify_repo_checksums(pin.repo, revision=folder.name)
         damaged = [mismatch["path"] for mismatch in found.mismatches]
