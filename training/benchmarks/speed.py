@@ -99,12 +99,11 @@ def stage(name: str) -> dict[str, float]:
     from training.presets import PRESETS
     from training.stages import STAGES as KINDS
 
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "network").symlink_to(ROOT / "lwr" / "embedded")
         config = dataclasses.replace(PRESETS[name], init=folder, photos=str(SAMPLES))
-        trained = KINDS[config.stage](config).train()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    trained.to(device)
+        trained = KINDS[config.stage](config, device).to(device).train()
     sampler = CropSampler(load_photos(config.photos, None), config.crop, device)
     clean = name in ("autoencoder", "prior")  # stages that draw photos, not pairs
 
