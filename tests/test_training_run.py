@@ -59,7 +59,7 @@ ANSWERS = {  # arguments beside those of a toy refiner run: exit status and what
     "--init nowhere": "1 nowhere has no network to start from: run the stage before it",
     "--photos lwr/tasks": "1 No photos of split train in lwr/tasks: it holds none",
     "--photos nowhere": "1 There is no file or folder nowhere",
-    "--bacth 3": "2 there is no field --bacth; did you mean --batch",
+    "--bacth 3": "2 Unrecognized options: --bacth, 3; did you mean --batch?",
     "--batch many": "2 Error parsing --batch: 'many' is no whole number.",
     "--muon perhaps": "2 Error parsing --muon: 'perhaps' is neither true nor false.",
 }

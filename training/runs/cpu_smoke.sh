@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
-# From photographs to a usable adapter on a CPU: every rung for a moment, then a photo is restored with the result.
-# Proves that the ladder holds, not that it is good: `training/runs/cpu_smoke.sh [PHOTOS [OUT [MINUTES a rung]]]`.
+# From photographs to a usable adapter on a CPU: every stage for a few steps, then a photo is restored with the result.
+# Shows that the recipe runs, not that it is good; a minute or two on two free cores:
+# `training/runs/cpu_smoke.sh [PHOTOS [OUT [STEPS a stage]]]`.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 photos=${1:-lwr/samples}
 out=${2:-runs/smoke}
-minutes=${3:-0.5}
+steps=${3:-10}
 python=${PYTHON:-.venv/bin/python}
 [ -x "$python" ] || python=python3
 
-before=""
-for rung in autoencoder prior encoder wrapping decoder adapter; do
-    "$python" -m training.run "$rung" ${before:+--init "$out/$before"} --out "$out/$rung" --photos "$photos" \
-        --minutes "$minutes" --batch 4 --crop 64 --warmup 5 --log-steps 10 --validate-crop 64 --tracker none
-    before=$rung
+before=none
+for stage in autoencoder prior encoder refiner perceptual adapter; do
+    "$python" -m training.run "$stage" --photos "$photos" --init "$before" --out "$out/$stage" \
+        --steps "$steps" --minutes none --batch 4 --crop 64 --warmup 2 --log-steps 5 --distance gradient \
+        --validate-minutes 0 --tracker none
+    before=$out/$stage
 done
 "$python" -m lwr restore lwr/samples/hazy-rocket.jpg --task dehaze --prior "$out/adapter/network" \
     --out "$out/restored.png" --overwrite
