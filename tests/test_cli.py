@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import skimage.data
 from PIL import Image
 from typer.testing import CliRunner
 
+import lwr
 from lwr.cli import app
+from lwr.request import Request
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
 
@@ -91,10 +94,8 @@ def test_names_that_no_terminal_can_show_are_restored(tmp_path: Path) -> None:
     done = run_apart("restore", *names, "--task", "deblur", cwd=tmp_path, PYTHONIOENCODING="ascii")
     assert done.status == 0 and done.out.count("->") == 2
     assert all((tmp_path / name.replace(".png", ".restored.png")).exists() for name in names)
-    done = run_apart(
-        "restore", *names, "--task", "deblur", "--json", "--overwrite", cwd=tmp_path, PYTHONIOENCODING="ascii"
-    )
-    assert [line["input"] for line in done.lines] == names
+    done = run("restore", *(tmp_path / name for name in names), "--task", "deblur", "--json", "--overwrite")
+    assert [Path(line["input"]).name for line in done.lines] == names
 
 
 def test_out_names_a_file_or_a_folder(photo: Path) -> None:
@@ -182,7 +183,7 @@ def test_two_photos_of_one_name_never_share_a_result(photo: Path) -> None:
         (["--task", "deblur", "--out", "x" * 300 + ".png"], "Cannot write"),
     ],
 )
-def test_unwritable_output_is_told_in_a_sentence(photo: Path, options: list[str], reason: str) -> None:
+def test_unwritable_output_is_one_sentence(photo: Path, options: list[str], reason: str) -> None:
     done = run("restore", photo, *options)
     assert done.status == 1 and reason in done.err and done.err.count("\n") == 1 and not done.out
 
@@ -236,7 +237,7 @@ def test_folders_are_no_photos(tmp_path: Path) -> None:
         assert done.status == 1 and "is a folder" in done.err and done.err.count("\n") == 1, odd
 
 
-def test_a_damaged_adapter_is_told(photo: Path) -> None:
+def test_a_damaged_adapter_is_named(photo: Path) -> None:
     model = photo.parent / "model"
     (model / "adapters" / "deblur").mkdir(parents=True)
     for source in (ROOT / "lwr" / "embedded").iterdir():
@@ -255,6 +256,17 @@ def test_route_speaks_exactly_as_promised() -> None:
     assert nothing.lines[0]["understood"] is False and "you can ask me to" in nothing.lines[0]["message"]
     assert run("route", "dehaze, then enlarge").out == "dehaze: 1\nsuper-resolution: 1\n"
     assert "you can ask me to" in run("route", "make it pretty").out
+
+
+def test_every_field_of_a_request_is_an_option_with_its_help() -> None:
+    shown = " ".join(run("restore", "--help").out.split())
+    for field in fields(Request):
+        assert f"--{field.name} <" in shown and field.metadata["help"] in shown
+
+
+def test_version_names_the_code_and_the_weights() -> None:
+    weights = json.loads((ROOT / "lwr" / "embedded" / "prior.json").read_text())["revision"]
+    assert run("--version").out == f"lwr {lwr.__version__}, weights embedded@{weights}\n"
 
 
 def test_tasks_are_listed() -> None:

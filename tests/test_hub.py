@@ -87,7 +87,7 @@ def test_two_versions_side_by_side(tmp_path: Path) -> None:
     assert made["v1.0.0"] != made["v1.1.0"]
 
 
-def test_a_branch_is_resolved_and_told() -> None:
+def test_a_branch_is_resolved_and_named() -> None:
     commit = HfApi().model_info(DEHAZE).sha
     for revision in (None, "main"):
         found = Adapter.fetch(DEHAZE, revision=revision)
@@ -109,8 +109,8 @@ def test_a_wrong_adapter_is_refused_with_both_names() -> None:
 def test_an_adapter_of_another_prior_revision_is_refused(tmp_path: Path, restorer: Restorer) -> None:
     folder = tmp_path / "old"
     shutil.copytree(EMBEDDED / "adapters" / "dehaze", folder)
-    facts = json.loads((folder / "adapter.json").read_text())
-    (folder / "adapter.json").write_text(json.dumps(facts | {"prior_revision": "0.0.1"}))
+    config = json.loads((folder / "adapter.json").read_text())
+    (folder / "adapter.json").write_text(json.dumps(config | {"prior_revision": "0.0.1"}))
     with pytest.raises(AdapterError, match="trained on embedded@0.0.1, and this network is embedded@"):
         restorer.use(Adapter.open(str(folder)))
 
@@ -125,7 +125,7 @@ def test_an_adapter_of_another_prior_revision_is_refused(tmp_path: Path, restore
         ("no name at all", "v1.0.0", "no name of a repository"),
     ],
 )
-def test_what_is_not_there_is_told(repo: str, revision: str, sentence: str) -> None:
+def test_what_is_not_there_is_named(repo: str, revision: str, sentence: str) -> None:
     with pytest.raises((HubError, AdapterError), match=sentence):
         Adapter.fetch(repo, revision)
 
@@ -245,13 +245,13 @@ def test_offline_with_and_without_a_copy(
 
 
 def test_a_shipped_adapter_stands_in_and_says_so(hub: RunningHub, restorer: Restorer) -> None:
-    facts = restorer.network.prior.config
-    choice = AdapterChoice(EMBEDDED, facts, {"dehaze": f"{DEHAZE}@v8.0.0"})
+    config = restorer.network.prior.config
+    choice = AdapterChoice(EMBEDDED, config, {"dehaze": f"{DEHAZE}@v8.0.0"})
     adapter = choice.of("dehaze")
     assert adapter.name.startswith("embedded/dehaze@") and "was used instead" in adapter.notes[0]
     asked = len(hub.hub.log)
     assert choice.of("dehaze") is adapter and len(hub.hub.log) == asked  # not asked again at once
-    alone = AdapterChoice(EMBEDDED.parent, replace(facts, revision="9"), {"dehaze": f"{DEHAZE}@v8.0.0"})
+    alone = AdapterChoice(EMBEDDED.parent, replace(config, revision="9"), {"dehaze": f"{DEHAZE}@v8.0.0"})
     with pytest.raises(AdapterError, match="no revision 'v8.0.0'"):
         alone.of("dehaze")
 
@@ -332,7 +332,7 @@ def test_a_busy_moment_between_two_calls_is_waited_for(hub: RunningHub) -> None:
     assert Adapter.fetch(DEHAZE, "v1.0.0").metadata.task == "dehaze"
 
 
-def test_a_full_disk_is_told_and_a_retry_works(tmp_path: Path) -> None:
+def test_a_full_disk_is_named_and_a_retry_works(tmp_path: Path) -> None:
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000)); "
         "from lwr.loading.adapter import Adapter; from lwr.loading.hub import HubError\n"
@@ -374,9 +374,9 @@ def test_private_repositories_and_tokens(monkeypatch: pytest.MonkeyPatch) -> Non
         ):
             MEMORY.clear()
             monkeypatch.setenv("HF_TOKEN", token)
-            with pytest.raises(HubError, match=sentence) as told:
+            with pytest.raises(HubError, match=sentence) as refused:
                 fetch(Pin(f"{OWNER}/lwr-deblur", "v1.0.0"))
-            assert "hf_b" not in str(told.value)
+            assert "hf_b" not in str(refused.value)
     finally:
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         HfApi().delete_repo(f"{OWNER}/lwr-deblur")
