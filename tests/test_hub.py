@@ -109,8 +109,8 @@ def test_a_wrong_adapter_is_refused_with_both_names() -> None:
 def test_an_adapter_of_another_prior_revision_is_refused(tmp_path: Path, restorer: Restorer) -> None:
     folder = tmp_path / "old"
     shutil.copytree(EMBEDDED / "adapters" / "dehaze", folder)
-    config = json.loads((folder / "adapter.json").read_text())
-    (folder / "adapter.json").write_text(json.dumps(config | {"prior_revision": "0.0.1"}))
+    metadata = json.loads((folder / "adapter.json").read_text())
+    (folder / "adapter.json").write_text(json.dumps(metadata | {"prior_revision": "0.0.1"}))
     with pytest.raises(AdapterError, match="trained on embedded@0.0.1, and this network is embedded@"):
         restorer.use(Adapter.open(str(folder)))
 
