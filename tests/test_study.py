@@ -25,13 +25,15 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.timeout(900)  # ten trainings, and nobody says how busy the machine is
 def test_a_study_compares_its_rows_on_the_same_photos(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(STUDIES, "tiny", ("separate", "shared", "lora-4"))
-    arguments = ("tiny", 2, 0.04, str(photos), None, 2)
-    result = study.study(*arguments)
+    monkeypatch.setattr(study, "CROP", 64)
+    options = study.Options("tiny", str(photos), seeds=2, minutes=0.01, photos_limit=None, validation=2)
+    result = study.study(options)
     rows = result["rows"]
     assert rows["separate"]["trainable"] == 3 * rows["shared"]["trainable"] > 0
     assert rows["lora-4"]["trainable"] > rows["shared"]["trainable"]
@@ -45,7 +47,7 @@ def test_a_study_compares_its_rows_on_the_same_photos(
         assert mean == pytest.approx(row["gain_by_task"]["dehaze"], abs=0.002)
     kept = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("result.json")}
     assert len(kept) == 6
-    assert study.study(*arguments)["rows"] == json.loads(json.dumps(rows))  # nothing runs again
+    assert study.study(options)["rows"] == json.loads(json.dumps(rows))  # nothing runs again
     assert kept == {path: path.stat().st_mtime_ns for path in Path("runs").rglob("result.json")}
     assert study.table(result).count("| lora-4 |") == 2
     study.plot(result, tmp_path / "plot.png")
@@ -57,3 +59,23 @@ def test_every_studied_row_is_a_preset_with_the_same_budget() -> None:
         assert study.BASE in rows
         budgets = {(PRESETS[r].minutes, PRESETS[r].batch, PRESETS[r].crop, PRESETS[r].lr) for r in rows}
         assert len(budgets) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["strategies"], "missing: --photos"),
+        (["strategies", "--photos", "nowhere"], "There is no file or folder nowhere"),
+        (["strategie", "--photos", "here"], "invalid choice 'strategie'"),
+        (["strategies", "--photos", "nowhere", "--minutes", "none"], "There is no file or folder nowhere"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        status: object = study.main(words)
+    except SystemExit as stop:
+        status = stop.code
+    message = capsys.readouterr().err
+    assert status == 2 and sentence in message and len(message.splitlines()) == 1

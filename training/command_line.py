@@ -53,7 +53,8 @@ def _sentence(box: str) -> str:
     lines = [line.strip("│╭╮ ") for line in box.splitlines()]
     _title, error, *rest = re.split("(?:─|-){5,}", "\n".join(lines))
     near = re.findall(r"^(--[\w-]+)", rest[0], re.MULTILINE) if "Perhaps" in rest[0] else []
-    error = " ".join(error.split()).removesuffix(".")
+    error = " ".join(error.split()).replace(" (required)", ";").rstrip(".;")
+    error = re.sub("^Missing from .*?: ", "missing: ", error)
     return f"{error}; did you mean {' or '.join(dict.fromkeys(near))}?" if near else f"{error}."
 
 

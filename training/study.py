@@ -1,22 +1,28 @@
-"""Strategies compared at an equal budget: `python -m training.study strategies [--seeds 3] [--minutes 1]`.
+"""Strategies compared at an equal budget: `python -m training.study strategies --photos PHOTOS`.
 
 Every row of a study (presets.STUDIES) trains from the same start: the shipped prior, with new time-aware
-encoder, SFT layers and CFW around it. A preset of one task stands for one network per task, each with its
+encoder, SFT layers and refiner around it. A preset of one task stands for one network per task, each with its
 share of the minutes. All are measured on the same damaged photos, so differences are paired by image.
 
 Writes training/results/study-NAME.json, .md and .png. A run that is there already is not run again.
 """
 
-import argparse
 import dataclasses
 import json
 import statistics
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
 
 from lwr.loading.load import load_network
+from lwr.loading.save import save_network
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
+from training.checkpoint import TrainingError
+from training.command_line import parse
 from training.config import Config
 from training.create import create_network
 from training.data.photos import Photo, load_photos
@@ -28,38 +34,71 @@ from training.logger import versions
 from training.loop import train
 from training.presets import PRESETS, START, STUDIES
 
+COMMAND = "python -m training.study"
 BASE = "shared"  # what the others are compared with
 CROP = 192  # pixels, of the middle of a validation photo
 
 
-def study(name: str, seeds: int, minutes: float | None, photos: str, limit: int | None, count: int) -> dict:
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Of the command line."""
+
+    study: Positional[Literal[*STUDIES]]  # a name in presets.STUDIES
+    photos: str  # folder of pictures, tar or parquet shards, or a Hub dataset NAMESPACE/NAME
+    seeds: int = 3  # runs of each row
+    minutes: float | None = None  # budget of a row and seed; none = the preset's
+    photos_limit: int | None = 600  # read only so many photos for training
+    validation: int = 16  # photos to measure on
+    out: Path = Path("training/results")  # folder of the results
+
+
+@dataclasses.dataclass(frozen=True)
+class Photos:
+    """The same ones for every row."""
+
+    training: Sequence[Photo]
+    held_out: Sequence[Photo]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; status 2 and one sentence when the photos cannot be read or a run cannot be made."""
+    options = parse(Options, arguments, COMMAND, __doc__)
+    try:
+        result = study(options)
+    except (OSError, TrainingError) as error:
+        print(f"{COMMAND}: {error}", file=sys.stderr)
+        return 2
+    options.out.mkdir(parents=True, exist_ok=True)
+    stem = options.out / f"study-{options.study}"
+    stem.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
+    stem.with_suffix(".md").write_text(table(result))
+    plot(result, stem.with_suffix(".png"))
+    print(table(result))
+    return 0
+
+
+def study(options: Options) -> dict:
     """Train and measure every row of a study; the table as a dict."""
+    training = load_photos(options.photos, "train", options.photos_limit)
+    held_out = _held_out(load_photos(options.photos, "validation"), options.validation)
+    photos = Photos(training, held_out)
     if not (Path(START) / "network").exists():
         fresh_start(Path(START) / "network")
-    training = load_photos(photos, "train", limit)
-    held_out = _held_out(load_photos(photos, "validation"), count)
     rows = {}
-    for preset in STUDIES[name]:
-        found = [
-            _run(
-                PRESETS[preset],
-                minutes,
-                seed,
-                Path(f"runs/study/{name}/{preset}/seed{seed}"),
-                training,
-                held_out,
-            )
-            for seed in range(seeds)
+    for preset in STUDIES[options.study]:
+        minutes = options.minutes or PRESETS[preset].minutes
+        folder = Path("runs/study") / options.study / preset
+        configs = [
+            dataclasses.replace(PRESETS[preset], seed=seed, minutes=minutes, out=str(folder / f"seed{seed}"))
+            for seed in range(options.seeds)
         ]
-        rows[preset] = _summary(found)
-    base = rows[BASE]["by_image"]
+        rows[preset] = _summary([_run(config, photos) for config in configs])
     for row in rows.values():
-        row["over_shared"] = _paired(row["by_image"], base)
-    minutes = minutes or PRESETS[BASE].minutes
+        row["over_shared"] = _paired(row["by_image"], rows[BASE]["by_image"])
     return {
-        "study": name,
-        "minutes": minutes,
-        "seeds": seeds,
+        "study": options.study,
+        "minutes": options.minutes or PRESETS[BASE].minutes,
+        "seeds": options.seeds,
         "training_photos": len(training),
         "validation_photos": len(held_out),
         "versions": versions(),
@@ -73,50 +112,43 @@ def fresh_start(folder: Path) -> None:
     network.prior.load_state_dict(shipped.state_dict())
     network.prior.vae.register_to_config(scaling_factor=shipped.vae.config.scaling_factor)
     folder.mkdir(parents=True)
-    network.save(folder)
+    save_network(network, folder)
 
 
-def _run(
-    preset: Config,
-    minutes: float | None,
-    seed: int,
-    out: Path,
-    training: Sequence[Photo],
-    held_out: list[Photo],
-) -> dict:
-    """Train one row with one seed and measure it; the result is kept in `out`."""
+def _run(config: Config, photos: Photos) -> dict:
+    """Train one row with one seed and measure it; the result is kept in its folder."""
+    out = Path(config.out)
     kept = out / "result.json"
     if kept.exists():
         return json.loads(kept.read_text())
-    preset = dataclasses.replace(preset, seed=seed, minutes=minutes or preset.minutes)
-    parts = [preset]
-    if len(preset.tasks) == 1:
-        share = preset.minutes / len(TASKS)
-        parts = [dataclasses.replace(preset, tasks=(task,), minutes=share) for task in TASKS]
+    parts = [config]
+    if len(config.tasks) == 1:
+        share = config.minutes / len(TASKS)
+        parts = [dataclasses.replace(config, tasks=(task,), minutes=share) for task in TASKS]
     trainable, steps, networks = 0, 0, {}
     for index, part in enumerate(parts):
         folder = out / str(index)
-        steps += train(dataclasses.replace(part, out=str(folder)), training).step
+        steps += train(dataclasses.replace(part, out=str(folder)), photos.training).step
         trainable += json.loads((folder / "log.jsonl").read_text().splitlines()[0])["trainable"]
         networks |= dict.fromkeys(part.tasks, folder / "network")
     result = {
         "trainable": trainable,
         "steps": steps,
-        "seconds_per_step": round(preset.minutes * 60 / steps, 3),
+        "seconds_per_step": round(config.minutes * 60 / steps, 3),
     }
-    kept.write_text(json.dumps(result | measure(networks, held_out, swap=seed == 0)) + "\n")
+    kept.write_text(json.dumps(result | measure(networks, photos.held_out, swap=config.seed == 0)) + "\n")
     return json.loads(kept.read_text())
 
 
-def measure(networks: dict[str, Path], photos: list[Photo], swap: bool) -> dict[str, dict]:
+def measure(networks: dict[str, Path], photos: Sequence[Photo], swap: bool) -> dict[str, dict]:
     """PSNR gains in dB of {task: network folder}: "exact" by damage, asked task and image id, at fidelity 1;
     "decoded" by task, mean at fidelity 0. With `swap` also of every wrong prompt."""
     exact, decoded, judge = {damage: {} for damage in TASKS}, {}, Judge()
+    restorers = {folder: Restorer.load(str(folder), device="cpu") for folder in set(networks.values())}
     for asked in TASKS:
         damages = tuple(TASKS) if swap else (asked,)
         cases = [Case(damage, asked, 1.0) for damage in damages] + [Case(asked, asked, 0.0)]
-        restorer = Restorer.load(str(networks[asked]), device="cpu")
-        rows = evaluate(restorer, damaged_samples(photos, damages), cases, judge).rows
+        rows = evaluate(restorers[networks[asked]], damaged_samples(photos, damages), cases, judge).rows
         for case in cases[:-1]:
             exact[case.damage][asked] = {i: scored["psnr_gain"] for i, scored in rows[case.name].items()}
         decoded[asked] = statistics.fmean(scored["psnr_gain"] for scored in rows[cases[-1].name].values())
@@ -174,34 +206,5 @@ def _paired(row: dict[str, float], base: dict[str, float]) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    """Entry point."""
-    parser = argparse.ArgumentParser(prog="python -m training.study", description=__doc__)
-    parser.add_argument("study", choices=sorted(STUDIES))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument(
-        "--minutes", type=float, default=None, help="budget of a row and seed; None: the preset's"
-    )
-    parser.add_argument("--photos", default="../shared/photos")
-    parser.add_argument("--photos-limit", type=int, default=600, help="read only so many for training")
-    parser.add_argument("--validation", type=int, default=16, help="photos to measure on")
-    parser.add_argument("--out", type=Path, default=Path("training/results"))
-    arguments = parser.parse_args()
-    result = study(
-        arguments.study,
-        arguments.seeds,
-        arguments.minutes,
-        arguments.photos,
-        arguments.photos_limit,
-        arguments.validation,
-    )
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    stem = arguments.out / f"study-{arguments.study}"
-    stem.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
-    stem.with_suffix(".md").write_text(table(result))
-    plot(result, stem.with_suffix(".png"))
-    print(table(result))
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

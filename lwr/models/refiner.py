@@ -191,7 +191,8 @@ class AdaptiveFilters(nn.Module):
         super().__init__()
         count, size = config.filters
         self.patch = math.isqrt(config.pixel_channels // 3)
-        self.basis = nn.Parameter(_sharpening(count, size))
+        with torch.device("cpu"):  # quicker than on "meta", where a network is loaded
+            self.basis = nn.Parameter(_sharpening(count, size))
         self.shares = InterpolatedConv2d(config.channels[0], count, 1, perceptual_rank=config.perceptual_rank)
         nn.init.zeros_(self.shares.weight)
         nn.init.zeros_(self.shares.bias)
