@@ -1,4 +1,10 @@
-"""Fixtures that several files share, and a Hub of our own: no test ever talks to the real one."""
+"""What several test files share, how the suite is divided among processes, and a Hub of our own: no test ever
+talks to the real one.
+
+The whole suite runs in one process for each core, four at most, of one thread each. A few files named on the
+command line run in this process, where `--pdb` and `-s` work. `-n NUMBER` decides otherwise. Each process has
+its own port, home and temporary folders.
+"""
 
 import os
 import shutil
@@ -8,24 +14,65 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
-# The clients read these when they are imported. Until a test starts the server on this port, nobody answers.
-with socket.socket() as _free:
-    _free.bind(("127.0.0.1", 0))
-    HUB_PORT = _free.getsockname()[1]
+# A port that nobody else takes while this socket is bound, and where nobody answers until a Hub listens.
+_reserved = socket.socket()
+_reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+_reserved.bind(("127.0.0.1", 0))
+HUB_PORT = _reserved.getsockname()[1]
 HOME = tempfile.mkdtemp(prefix="lwr-tests-")
-os.environ |= {
+os.environ |= {  # read when the libraries are imported, also in processes that tests start
     "HF_ENDPOINT": f"http://127.0.0.1:{HUB_PORT}",
     "HF_HOME": HOME,
     "HF_HUB_DISABLE_XET": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_ETAG_TIMEOUT": "120",  # seconds: this machine may be busy
+    "HF_HUB_DOWNLOAD_TIMEOUT": "120",
+    "OMP_NUM_THREADS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
 }
 os.environ.pop("HF_TOKEN", None)
 
 from hub_server import RunningHub  # noqa: E402
 from served import server  # noqa: E402, F401
-from toy_runs import finished, new_root  # noqa: E402
+
+MOST_PROCESSES = 4  # each needs up to 3 GB
+# Files that share what takes long to make, so they run in one process.
+TOGETHER = {"test_app.py": "page", "test_page.py": "page"}
+# Files that take longest, longest first, so that all processes end at about the same time.
+FIRST = (
+    "test_training_run.py",
+)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many processes `-n auto`, the default, starts; 0: this one does all."""
+    if not any(Path(argument).is_dir() for argument in config.args):
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_PROCESSES)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first."""
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
+
+
+class ByFile(LoadScopeScheduling):
+    """A process takes a whole file, or several that belong together, and then the next."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        name = Path(nodeid.split("::")[0]).name
+        return TOGETHER.get(name, name)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
+    """Instead of xdist's own."""
+    config.option.loadscopereorder = False  # keep the order of `FIRST`
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -56,11 +103,15 @@ def small_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def toy_root(tmp_path: Path) -> Iterator[Path]:
     """A folder with photos and a network to start from, removed afterwards."""
+    from toy_runs import new_root
+
     yield new_root(tmp_path)
     shutil.rmtree(tmp_path)
 
 
 @pytest.fixture
 def finished_root(toy_root: Path) -> Path:
-    """The same, in which toy("wrapping", ..., "run") has run to its end."""
+    """The same, in which toy("refiner", ..., "run") has run to its end."""
+    from toy_runs import finished
+
     return finished(toy_root)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -86,29 +85,24 @@ IMPOSSIBLE = [
 ]
 
 
-@pytest.mark.parametrize(("words", "answer"), (ANSWERS | DISTILL).items(), ids=[*ANSWERS, *DISTILL])
-def test_what_cannot_run_is_refused_in_one_sentence(
-    words: str,
-    answer: str,
-    toy_root: Path,
-    refused: Refused,
-) -> None:
-    if torch.cuda.is_available() and ("cuda" in words or "fp16" in words):
-        pytest.skip("there is a CUDA device")
-    preset = "distill" if words in DISTILL else "refiner"
-    device = ["--device", "auto"] if "fp16" in words else []
-    arguments = [preset, *options(toy(preset, toy_root, "run")), *device, *words.split()]
-    assert refused(arguments).startswith(answer)
-    assert not (toy_root / "run" / "checkpoint").exists()
+def test_what_cannot_run_is_refused_in_one_sentence(toy_root: Path, refused: Refused) -> None:
+    for words, answer in (ANSWERS | DISTILL).items():
+        if torch.cuda.is_available() and ("cuda" in words or "fp16" in words):
+            continue
+        preset = "distill" if words in DISTILL else "refiner"
+        device = ["--device", "auto"] if "fp16" in words else []
+        arguments = [preset, *options(toy(preset, toy_root, "run")), *device, *words.split()]
+        assert refused(arguments).startswith(answer), words
+        assert not (toy_root / "run" / "checkpoint").exists(), words
 
 
-@pytest.mark.parametrize("words", IMPOSSIBLE)
 def test_names_and_numbers_that_no_run_can_have_are_one_sentence_too(
-    words: str, toy_root: Path, refused: Refused
+    toy_root: Path, refused: Refused
 ) -> None:
-    arguments = ["refiner", *options(toy("refiner", toy_root, "run")), *words.split()]
-    assert refused(arguments)[0] in "12"
-    assert refused([*arguments, "--dry-run"])[0] in "12"
+    for words in IMPOSSIBLE:
+        arguments = ["refiner", *options(toy("refiner", toy_root, "run")), *words.split()]
+        assert refused(arguments)[0] in "12", words
+        assert refused([*arguments, "--dry-run"])[0] in "12", words
 
 
 def test_unknown_preset_is_answered_with_the_nearest(refused: Refused) -> None:
@@ -117,42 +111,41 @@ def test_unknown_preset_is_answered_with_the_nearest(refused: Refused) -> None:
     assert refused(["zzz"]).endswith(f"use one of {', '.join(PRESETS)}.")
 
 
-@pytest.mark.parametrize("changes", [{"refiner_rank": 8}, {"rank": 8}, {"stage": "adapter"}], ids=str)
 def test_checkpoint_of_another_architecture_is_refused_and_stays(
-    changes: dict[str, Any],
-    finished_root: Path,
-    refused: Refused,
+    finished_root: Path, refused: Refused
 ) -> None:
     before = contents(finished_root / "run" / "checkpoint")
-    other = toy("refiner", finished_root, "run", steps=3, lora_parts=("encoder",), **changes)
-    answer = refused(["refiner", *options(other)])
-    assert answer.startswith("1 The checkpoint in") and "give another --out, or --resume false" in answer
-    assert contents(finished_root / "run" / "checkpoint") == before
+    for changes in ({"refiner_rank": 8}, {"rank": 8}, {"stage": "adapter"}):
+        other = toy("refiner", finished_root, "run", steps=3, lora_parts=("encoder",), **changes)
+        answer = refused(["refiner", *options(other)])
+        assert answer.startswith("1 The checkpoint in"), changes
+        assert "give another --out, or --resume false" in answer, changes
+        assert contents(finished_root / "run" / "checkpoint") == before, changes
 
 
-def test_dry_run_prints_the_resolved_preset_and_writes_nothing(tmp_path: Path) -> None:
-    code = "from training.run import main; main()"
+def test_dry_run_prints_the_resolved_preset_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["refiner", "--dry-run", "--batch", "3", "--tasks", "dehaze,deblur", "--muon", "no"]
-    words += ["--out", str(tmp_path / "run")]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    monkeypatch.setattr(sys, "argv", ["run", *words, "--out", str(tmp_path / "run")])
+    run.main()
     out = str(tmp_path / "run")
     changes = {"batch": 3, "tasks": ("dehaze", "deblur"), "muon": False, "out": out}
     expected = dataclasses.replace(PRESETS["refiner"], **changes)
-    assert json.loads(done.stdout) == json.loads(json.dumps(dataclasses.asdict(expected)))
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(dataclasses.asdict(expected)))
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("damaged", ["refiner.safetensors", "restoration.json"])
 def test_damaged_network_to_start_from_is_one_sentence(
-    damaged: str, tmp_path: Path, toy_root: Path, refused: Refused
+    tmp_path: Path, toy_root: Path, refused: Refused
 ) -> None:
-    shutil.copytree(ROOT / "lwr" / "embedded", tmp_path / "bad" / "network")
-    file = tmp_path / "bad" / "network" / damaged
-    file.write_bytes(file.read_bytes()[:20])
-    answer = refused(["refiner", *options(toy("refiner", toy_root, "run", init=str(tmp_path / "bad")))])
-    assert answer.startswith(f"1 The network in {tmp_path / 'bad'} is damaged")
+    for damaged in ("refiner.safetensors", "restoration.json"):
+        bad = tmp_path / damaged
+        shutil.copytree(toy_root / "start" / "network", bad / "network")
+        file = bad / "network" / damaged
+        file.write_bytes(file.read_bytes()[:20])
+        answer = refused(["refiner", *options(toy("refiner", toy_root, "run", init=str(bad)))])
+        assert answer.startswith(f"1 The network in {bad} is damaged")
 
 
 def test_damaged_checkpoint_is_one_sentence_with_the_way_out(finished_root: Path, refused: Refused) -> None:
@@ -302,13 +295,8 @@ def test_finished_run_started_again_changes_nothing(finished_root: Path) -> None
 def test_learning_rate_warms_up_and_then_follows_the_schedule(
     schedule: str, toy_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen, step = [], Muon.step
-
-    def noted(self: Muon, closure: None = None) -> None:
-        seen.append(self.param_groups[0]["lr"])
-        step(self, closure)
-
-    monkeypatch.setattr(Muon, "step", noted)
+    seen = []
+    monkeypatch.setattr(Muon, "step", lambda self, closure=None: seen.append(self.param_groups[0]["lr"]))
     config = toy("refiner", toy_root, "run", steps=6, warmup=3, schedule=schedule)
     train(config)
     rates = [config.lr * min(1, (i + 1) / 3) * decay(config, i / 6) for i in range(6)]
