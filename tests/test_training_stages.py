@@ -1,6 +1,7 @@
 """The recipe at toy length on real photos: a stage starts from the one before and changes what it says."""
 
 import dataclasses
+import functools
 import re
 import shutil
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy_runs import ADVERSARIAL, differing, log, sample_photos, shipped_start, toy
+from toy_runs import ADVERSARIAL, differing, log, sample_photos, shipped_start, small_networks, toy
 
 from lwr.loading.adapter import load_adapter
 from lwr.loading.load import load_network
@@ -53,6 +54,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root, draw = tmp_path_factory.mktemp("recipe"), stage_fidelity.draw
     sample_photos(root / "photos")
     with pytest.MonkeyPatch.context() as patch:
+        small_networks(patch)
         patch.setattr(stage_fidelity, "draw", fidelity)
         for name in RECIPE:
             before = PRESETS[name].init
@@ -72,6 +74,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.rmtree(root)
 
 
+@functools.cache
 def saved(run: Path) -> dict[str, torch.Tensor]:
     """The tensors of a run's network, and of its LoRAs as loras.MODULE:TASK."""
     found = load_network(run / "network").state_dict()
