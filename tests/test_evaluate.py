@@ -144,6 +144,15 @@ def test_pairs_and_a_comparison(tmp_path: Path, pairs: Path, run: Run, refused: 
     assert "other photos" in refused("--pairs", pairs, "--task", "deblur", "--against", other)
 
 
+def test_a_photo_equal_to_its_target_has_no_gain(tmp_path: Path, run: Run) -> None:
+    for side in ("input", "target"):
+        (tmp_path / "pairs" / side).mkdir(parents=True)
+        picture().save(tmp_path / "pairs" / side / "good.png")
+    found = run("--pairs", tmp_path / "pairs", "--task", "deblur", "--fidelity", "1", "--no-baselines")
+    row = found["photos"]["pairs|deblur|fidelity 1"]["good"]
+    assert "psnr_gain" not in row and row["psnr_output"] > 20
+
+
 def test_larger_targets_ask_for_their_scale(tmp_path: Path, run: Run) -> None:
     for name, side in (("lq", 96), ("gt", 192)):
         (tmp_path / "small" / name).mkdir(parents=True)

@@ -76,7 +76,7 @@ def evaluate(
             scored = row(before, judge(output, sample.clean), restored.seconds)
             found.rows[case.name][sample.id] = scored
             if case is shown.get(case.damage):
-                gain = None if sample.clean is None else scored["psnr_output"] - scored["psnr_input"]
+                gain = scored.get("psnr_gain")  # no target, or an input equal to it: no finite gain
                 shown_row = SheetRow(sample.id, case.name, case.damage, gain, sample.credit)
                 found.sheet.add(shown_row, (enlarged, output, sample.clean))
         if baselines is not None:
