@@ -28,7 +28,8 @@ from lwr.tasks import TASKS
 from page import about_tab, batch_tab, break_tab, examples, links, restore_tab
 from page.errors import errors_for_visitors
 from page.inputs import read_request, uploaded
-from page.service import Progress, Service, stopping
+from page.service import Service
+from page.stops import Progress, stopping
 from page.style import CSS, JS, PURPOSE, THEME, TITLE
 
 MAX_FILE_SIZE = "50 MB"  # of an upload

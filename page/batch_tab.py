@@ -15,7 +15,8 @@ from lwr.request import Request, RestoreError
 from page.errors import VISITOR_ERRORS, errors_for_visitors, sentence
 from page.inputs import read_request, uploaded
 from page.results import plan
-from page.service import Service, new_folder, no_progress
+from page.service import Service, new_folder
+from page.stops import no_progress
 
 MAX_PHOTOS = 50
 PROGRESS = gr.Progress()
@@ -47,7 +48,8 @@ def build(service: Service) -> None:
         paths = [uploaded(record) for record in records or ()]
         with errors_for_visitors():
             wanted = _checked(service, paths, prompt)
-        return _restore_all(service, paths, wanted, request.session_hash, progress)
+        with service.stops.run(request.session_hash, "batch") as stop:
+            return _restore_all(service, paths, wanted, stop, progress)
 
     gr.on(
         [button.click, prompt.submit], restore_all, [files, prompt], [result, report], preprocess=False,
@@ -70,24 +72,23 @@ def _checked(service: Service, paths: list[str], prompt: str) -> Request:
 
 
 def _restore_all(
-    service: Service, paths: list[str], request: Request, visitor: str, progress: gr.Progress
+    service: Service, paths: list[str], request: Request, stop: str, progress: gr.Progress
 ) -> tuple[str | None, str]:
     """(zip file, report) of the photos; one that fails stops no other."""
     folder, lines, names = new_folder(), [], _free_names(paths)
     archive, good = folder / "restored.zip", 0
-    stop = service.stop_file(visitor, "batch")
     with zipfile.ZipFile(archive, "w") as zipped:  # pictures do not shrink further
         for number, (path, name) in enumerate(zip(paths, names, strict=True)):
             progress((number, len(paths)), desc=f"Photo {number + 1} of {len(paths)}", unit="photos")
             try:
-                restored = service.run(path, request, str(stop), no_progress)
+                restored = service.run(path, request, stop, no_progress)
                 file = images.save(restored.loaded, folder / name)
                 zipped.write(file, name)
                 file.unlink()
                 lines.append(_line(path, f"{plan(restored.settings)}, {restored.seconds:.1f} s"))
                 good += 1
             except gr.Error as error:
-                if stop.exists():
+                if Path(stop).exists():
                     lines.append(f"- You pressed Cancel: {len(paths) - number} photos were not restored.")
                     break
                 lines.append(_line(path, f"**not restored.** {error.message}"))

@@ -1,8 +1,5 @@
 """One restorer for all visitors: an upload and a request in, a restored file out; tensors stay in `lwr`."""
 
-import atexit
-import hashlib
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,12 +14,12 @@ from lwr.images import files as images
 from lwr.models.refiner import REFINER_ALONE
 from lwr.request import Request, RestoreError, Settings, output_size
 from lwr.restore import Restored, Restorer
-from page.errors import VISITOR_ERRORS, CancelledError, errors_for_visitors
+from page.errors import VISITOR_ERRORS, errors_for_visitors
+from page.stops import Progress, Stops
 
 LEAST_SECONDS = 5  # of GPU time to ask for
 WARM_UP_SIDE = 256  # pixels
 
-Progress = Callable[..., Any]  # gr.Progress, or what is called like it
 Run = Callable[[str, Request, str, Progress], Restored]  # (photo, request, stop file, progress)
 
 
@@ -68,8 +65,7 @@ class Service:
 
     def __init__(self, restorer: Restorer, run_on_gpu: Run, run_on_cpu: Run | None = None) -> None:
         self.restorer, self.run_on_gpu, self.run_on_cpu = restorer, run_on_gpu, run_on_cpu
-        self.stops = Path(tempfile.mkdtemp(prefix="lwr-stop-"))  # a file for each visitor who pressed Cancel
-        atexit.register(shutil.rmtree, self.stops, ignore_errors=True)
+        self.stops = Stops()
         self.pace = Pace(2.0)
 
     def warm_up(self) -> None:
@@ -89,11 +85,11 @@ class Service:
 
     def restore(self, photo: str, request: Request, visitor: str, progress: Progress) -> Done:
         """Restore an uploaded file. Raises gr.Error with a sentence."""
-        stop = self.stop_file(visitor)
         with errors_for_visitors(photo):  # before a GPU is asked for
             self.restorer.resolve(request)
             source = images.load(photo)
-        restored = self.run(photo, request, str(stop), progress)
+        with self.stops.run(visitor) as stop:
+            restored = self.run(photo, request, stop, progress)
         megapixels = restored.image.width * restored.image.height / 1e6
         self.pace.learn(megapixels, self.passes(restored.settings), restored.seconds)
         with errors_for_visitors(photo):
@@ -102,26 +98,16 @@ class Service:
 
     def stop_photo(self, request: gr.Request) -> None:
         """Stop this visitor's running photo at its next step or tile."""
-        self._stop_file(request.session_hash).touch()
+        self.stops.stop(request.session_hash)
 
     def stop_batch(self, request: gr.Request) -> None:
         """Stop this visitor's running batch at its next step or tile; finished photos stay."""
-        self._stop_file(request.session_hash, "batch").touch()
+        self.stops.stop(request.session_hash, "batch")
 
     def leave(self, request: gr.Request) -> None:
         """The visitor has closed the page."""
         self.stop_photo(request)
         self.stop_batch(request)
-
-    def stop_file(self, visitor: str, what: str = "photo") -> Path:
-        """The file that, once it exists, stops this visitor's photo or batch; it does not exist yet."""
-        file = self._stop_file(visitor, what)
-        file.unlink(missing_ok=True)
-        return file
-
-    def _stop_file(self, visitor: str, what: str = "photo") -> Path:
-        # Clients choose the name of their session, so it never becomes a path as it is.
-        return self.stops / hashlib.sha256(f"{what} {visitor}".encode()).hexdigest()
 
     def passes(self, settings: Settings) -> int:
         """How often a photo passes the network; sampling steps count only where the sampler takes part."""
@@ -154,18 +140,3 @@ class Service:
 def new_folder() -> Path:
     """A new folder where Gradio's `delete_cache` finds it."""
     return Path(tempfile.mkdtemp(dir=get_upload_folder()))
-
-
-def stopping(stop: str, progress: Progress) -> Callable[[int, int, str], None]:
-    """The restorer's progress: shows each step or tile; raises CancelledError once the stop file exists."""
-
-    def report(done: int, total: int, what: str) -> None:
-        if Path(stop).exists():
-            raise CancelledError
-        progress((done, total), desc=what.capitalize(), unit="parts")
-
-    return report
-
-
-def no_progress(*_: Any, **__: Any) -> None:
-    """Progress that is not shown; a function of this module, so that it pickles."""

@@ -13,7 +13,8 @@ from lwr.request import Request, RestoreError
 from page import examples
 from page.errors import errors_for_visitors
 from page.inputs import read_request
-from page.service import LEAST_SECONDS, Pace, Service, no_progress, stopping
+from page.service import LEAST_SECONDS, Pace, Service
+from page.stops import Stops, no_progress, stopping
 
 LARGE = (1200, 900)  # passes in tiles
 
@@ -76,6 +77,24 @@ def test_work_ends_at_the_next_tile_when_the_visitor_cancels(tmp_path: Path) -> 
     assert len(seen) == 1 and seen[0][1] > 3
     stop.unlink()
     stopping(str(stop), progress)(1, 2, "restoring")  # without the file it goes on
+
+
+def test_cancel_stops_what_has_started_and_nothing_later() -> None:
+    stops = Stops()
+    with (
+        stops.run("visitor") as first,
+        stops.run("../visitor") as other,
+        stops.run("visitor", "batch") as batch,
+    ):
+        stops.stop("visitor")
+        with stops.run("visitor") as second:
+            assert [Path(file).exists() for file in (first, other, batch, second)] == [
+                True,
+                False,
+                False,
+                False,
+            ]
+    assert not Path(first).exists()
 
 
 def test_without_gpu_time_the_cpu_serves_and_says_so(
