@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -221,11 +220,13 @@ def test_a_killed_build_goes_on_and_gives_the_same(built, source, tmp_path):
     assert build(source, out) == 0  # complete: nothing to do
 
 
-def test_ray_gives_the_bytes_of_the_local_engine(built, source, tmp_path):
+def test_ray_gives_the_bytes_of_the_local_engine(built, source, tmp_path, monkeypatch):
+    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_UV_RUN_RUNTIME_ENV"):
+        monkeypatch.setenv(name, "0")
+    monkeypatch.setenv("RAY_BACKEND_LOG_LEVEL", "error")
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
         cluster.add_node(num_cpus=1)
@@ -350,7 +351,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(options, sentence, source, tm
 
 
 def test_numbers_out_of_range_are_refused(source, tmp_path, capsys):
-    for option in (["--size", "8"], ["--workers", "0"], ["--per-task", "none"], ["--seed", "-1"]):
+    for option in (["--size", "8"], ["--workers", "0"], ["--per-task", "many"], ["--seed", "-1"]):
         with pytest.raises(SystemExit) as stop:
             build(source, tmp_path / "set", *option)
         assert stop.value.code == 2 and "number" in capsys.readouterr().err

@@ -23,7 +23,7 @@ from training.command_line import parse
 COMMAND = "python -m training.benchmarks.dataset"
 # What the time should go into: (file, function) whose cumulative times do not overlap.
 WORK = {
-    "degrading": ("recipe.py", "degrade_one"),
+    "degrading": ("degrading.py", "degrade_one"),
     "decoding": ("curate.py", "clean_picture"),
     "encoding": ("schema.py", "webp"),
 }

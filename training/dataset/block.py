@@ -3,15 +3,12 @@
 A block is the unit of work and of resuming, and what it writes follows from its photos and the recipe alone.
 """
 
-import json
-import resource
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -21,9 +18,11 @@ from lwr.tasks import TASKS
 from training.data.shards import reason
 from training.data.storage import sha256, whole_file
 from training.dataset.curate import Candidate, clean_picture
+from training.dataset.degrading import as_json, as_photo, degrade_one, row_seed
 from training.dataset.depth import model_depth
-from training.dataset.recipe import Recipe, degrade_one, row_seed
+from training.dataset.recipe import Recipe
 from training.dataset.schema import ALL, degraded_column, schema_of, shard_name, webp
+from training.machine import peak_gb
 
 _GROUP = 16  # rows a row group: what writing holds in memory, and the least that a reader fetches
 
@@ -73,8 +72,7 @@ def write_block(block: Block, recipe: Recipe, out: Path) -> dict[str, Any]:
         for config, path in temporary.items():
             size = path.stat().st_size
             files[names[config]] = {"rows": written, "bytes": size, "sha256": sha256(path)}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    return {"files": files, "images": written, "failed": failed, "peak_gb": round(peak, 2)}
+    return {"files": files, "images": written, "failed": failed, "peak_gb": round(peak_gb(), 2)}
 
 
 def rows_of(candidate: Candidate, recipe: Recipe, depth: Depth | None) -> dict[str, dict[str, Any]]:
@@ -94,16 +92,6 @@ def rows_of(candidate: Candidate, recipe: Recipe, depth: Depth | None) -> dict[s
         own = {"task": name, "prompt": TASKS[name].instruction, "params": as_json(params), "seed": seed}
         rows[name] = ids | {"degraded": cell} | own | whose
     return rows | {ALL: ids | together | whose}
-
-
-def as_photo(pixels: np.ndarray) -> torch.Tensor:
-    """(H,W,3) uint8 to (1,3,H,W) float32 in [0,1]."""
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None].float().div(255)
-
-
-def as_json(params: Mapping[str, Any]) -> str:
-    """Parameters as the column `params` has them."""
-    return json.dumps(params, sort_keys=True, allow_nan=False)
 
 
 def _configs(recipe: Recipe) -> tuple[str, ...]:

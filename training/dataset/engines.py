@@ -1,11 +1,13 @@
-"""Who does the work: processes on this machine, or Ray on one machine or many.
+"""What does the work: processes on this machine, or Ray on one machine or many.
 
 Both run the same jobs and promise nothing about their order. A job leaves a report when it is done; a job
 whose report is there is not done again.
 """
 
 import json
+import logging
 import multiprocessing
+import os
 import pickle
 import socket
 from abc import ABC, abstractmethod
@@ -56,7 +58,7 @@ class Engine(ABC):
             if "stopped" in outcome:
                 raise DatasetError(
                     f"Stopped: a file could not be written ({outcome['stopped']}). Finished shards are "
-                    "whole; free some space or mend the folder, and the same command goes on from there."
+                    "whole; free some space or repair the folder, and the same command goes on from there."
                 )
             yield outcome["result"]
 
@@ -84,7 +86,7 @@ class Local(Engine):
             if "forkserver" in here:
                 context.set_forkserver_preload(list(_PRELOADED))
             self._pool = ProcessPoolExecutor(workers, context)
-            self._pool.submit(int)  # the workers' imports begin while the caller still looks around
+            self._pool.submit(int)  # the workers import while the caller still lists the photos
 
     def _do(self, jobs: Sequence[Job]) -> Iterable[dict[str, Any]]:
         if self._pool is None:
@@ -109,6 +111,7 @@ class Ray(Engine):
     """Ray Data on a running cluster (`address`) or, without one, on `workers` processes started here."""
 
     def __init__(self, workers: int, address: str | None) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else it starts a dashboard for them
         try:
             import ray
             import ray.data
@@ -127,6 +130,7 @@ class Ray(Engine):
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise DatasetError(f"There is no Ray cluster at {address}: {reason(error)}.") from error
         ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         self._ray = ray
 
     def _do(self, jobs: Sequence[Job]) -> Iterable[dict[str, Any]]:

@@ -16,12 +16,12 @@ from lwr.tasks import TASKS
 from training.data.photos import split_of
 from training.data.shards import reason
 from training.data.storage import sha256
-from training.dataset.block import as_json, as_photo
 from training.dataset.build import read_manifest
+from training.dataset.degrading import as_json, as_photo, degrade_one, digest, row_seed
 from training.dataset.depth import model_depth
 from training.dataset.errors import DatasetError
 from training.dataset.licences import objection
-from training.dataset.recipe import FORMAT, degrade_one, digest, row_seed
+from training.dataset.recipe import FORMAT
 from training.dataset.schema import ALL, degraded_column, pixels_of, schema_of
 
 
