@@ -77,8 +77,8 @@ def one_tar_of_a_folder_with_manifest(folder: Path) -> str:
 def tar_with_json(folder: Path) -> str:
     members = []
     for i, row in enumerate(ROWS):
-        facts = {"photo_id": row["photo"], "dark_channel": row["dark_channel"]}
-        members += [(f"{i:02}.png", PICTURES[i]), (f"{i:02}.json", json.dumps(facts).encode())]
+        row_of = {"photo_id": row["photo"], "dark_channel": row["dark_channel"]}
+        members += [(f"{i:02}.png", PICTURES[i]), (f"{i:02}.json", json.dumps(row_of).encode())]
     return str(write_tar(folder / "all.tar", members))
 
 
@@ -140,7 +140,7 @@ def test_hub_dataset_of_one_split_is_divided_as_files_are(hub: Callable[..., str
 
 
 def checked_photos_and_splits(source: str) -> int:
-    """How many photos `source` has, all of them looked at."""
+    """How many photos `source` has, all of them compared."""
     skipped: list[Skipped] = []
     photos = load_photos(source, None, skipped=skipped)
     assert not skipped
