@@ -63,8 +63,7 @@ def blend(
         ValueError: a tile would not fall on whole output pixels, or `function` returned another size.
     """
     height, width = x.shape[-2:]
-    corners = tile_grid(height, width, tile, overlap)
-    if len(corners) == 1:
+    if len(corners := tile_grid(height, width, tile, overlap)) == 1:
         return function(x)
     ratio = Fraction(scale).limit_denominator(1024)
     tile_h, tile_w = min(tile, height), min(tile, width)
