@@ -1,5 +1,6 @@
-"""What the tests of training share: real photos under names of a split, and runs that a test can afford: a few
-steps of a network like the shipped one with fewer channels. All on the CPU, where equal numbers are equal bits.
+"""What the tests of training share: real photos under names of a split, and runs that a test can afford: a
+few steps of a network like the shipped one with fewer channels. All on the CPU, where equal numbers are
+equal bits.
 """
 
 import dataclasses
@@ -41,11 +42,9 @@ ADVERSARIAL: dict[str, Any] = {
 
 
 def small_networks(patch: pytest.MonkeyPatch) -> None:
-    """From then on new networks have every part of the shipped one with fewer channels: a sixth of the time."""
+    """New networks get every part of the shipped one with fewer channels: a sixth of the time."""
     parts = create.NETWORK
-    refiner = dataclasses.replace(
-        parts.refiner, channels=(16, 24, 32), blocks=(1, 1, 1), filters=(4, 5)
-    )
+    refiner = dataclasses.replace(parts.refiner, channels=(16, 24, 32), blocks=(1, 1, 1), filters=(4, 5))
     encoder = dataclasses.replace(parts.encoder, width=32, out_channels=32)
     sft = dataclasses.replace(parts.sft, feature_channels=32, hidden=32)
     sizes = dataclasses.replace(parts, encoder=encoder, sft=sft, refiner=refiner)
