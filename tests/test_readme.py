@@ -8,7 +8,8 @@ import pytest
 from typer.main import get_command
 
 from lwr.cli import app
-from training import run
+from training import build_dataset, run, study
+from training.command_line import parse
 from training.evaluation.plan import read_arguments
 
 ROOT = Path(__file__).parents[1]
@@ -89,6 +90,9 @@ def test_commands_of_training_parse() -> None:
     for file in (README, TRAINING):
         for arguments in commands(file, "python -m training.evaluate "):
             assert read_arguments(arguments, "").source
+        for module in (build_dataset, study):
+            for arguments in commands(file, f"{module.COMMAND} "):
+                assert parse(module.Options, arguments, module.COMMAND).out
 
 
 def test_scores_are_those_of_the_results() -> None:
