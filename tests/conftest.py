@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
-from xdist.workermanage import WorkerController
 
 # A port that nobody else takes while this socket is bound, and where nobody answers until a Hub listens.
 _reserved = socket.socket()
@@ -43,9 +42,7 @@ MOST_PROCESSES = 4  # each needs up to 3 GB
 # Files that share what takes long to make, so they run in one process.
 TOGETHER = {"test_app.py": "page", "test_page.py": "page"}
 # Files that take longest, longest first, so that all processes end at about the same time.
-FIRST = (
-    "test_training_run.py",
-)
+FIRST = ("test_training_run.py",)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

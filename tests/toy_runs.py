@@ -1,6 +1,5 @@
-"""What the tests of training share: real photos under names of a split, and runs that a test can afford: a
-few steps of a network like the shipped one with fewer channels. All on the CPU, where equal numbers are
-equal bits.
+"""What the tests of training share: real photos under names of a split, and runs that a test can afford, a few
+steps of a network like the shipped one with fewer channels, on the CPU, where equal numbers are equal bits.
 """
 
 import dataclasses
@@ -42,7 +41,7 @@ ADVERSARIAL: dict[str, Any] = {
 
 
 def small_networks(patch: pytest.MonkeyPatch) -> None:
-    """New networks get every part of the shipped one with fewer channels: a sixth of the time."""
+    """From then on new networks have every part of the shipped one with fewer channels."""
     parts = create.NETWORK
     refiner = dataclasses.replace(parts.refiner, channels=(16, 24, 32), blocks=(1, 1, 1), filters=(4, 5))
     encoder = dataclasses.replace(parts.encoder, width=32, out_channels=32)
