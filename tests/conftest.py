@@ -12,6 +12,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -34,6 +35,9 @@ os.environ |= {  # read when the libraries are imported, also in processes that 
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 os.environ.pop("HF_TOKEN", None)
+
+if TYPE_CHECKING:  # what is heavy is imported where it is used: the process that only divides starts at once
+    from lwr.restore import Restorer
 
 from hub_server import RunningHub  # noqa: E402
 from served import server  # noqa: E402, F401
@@ -95,6 +99,22 @@ def small_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("set")
     assert build(photos(folder / "photos", 6), folder / "set") == 0
     return folder / "set"
+
+
+@pytest.fixture(scope="session")
+def priors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny prior of every kind: sd, v, turbo, pruned, stablesr."""
+    from tiny_priors import every_kind
+
+    return every_kind(tmp_path_factory.mktemp("priors"))
+
+
+@pytest.fixture(scope="session")
+def sd(priors: Path) -> "Restorer":
+    """The tiny Stable Diffusion; no test changes it."""
+    from lwr.restore import Restorer
+
+    return Restorer.load(str(priors / "sd"), device="cpu")
 
 
 @pytest.fixture

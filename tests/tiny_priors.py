@@ -1,9 +1,11 @@
-"""Priors of the Stable Diffusion kind, tiny and random, from the real classes in the real folder format."""
+"""Priors of the Stable Diffusion kind, tiny and random, of the real classes in the real folder format."""
 
 import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+import skimage.data
 import torch
 from diffusers import (
     AutoencoderKL,
@@ -13,8 +15,15 @@ from diffusers import (
     StableDiffusionPipeline,
     UNet2DConditionModel,
 )
+from PIL import Image
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from lwr.restore import Restored
+from lwr.stablesr.convert import convert
+from training.benchmarks.random_stablesr import TINY, write
+
+PHOTO = Image.fromarray(skimage.data.astronaut()).crop((180, 60, 270, 130))  # 90x70
+ASK = {"task": "super-resolution", "scale": 1.0}
 TEXT_WIDTH = 64
 SCHEDULE = {
     "beta_schedule": "scaled_linear",
@@ -79,6 +88,19 @@ def tiny_sd(
     return folder
 
 
+def every_kind(folder: Path) -> Path:
+    """Write the priors "sd", "v", "turbo", "pruned" and a converted StableSR, "stablesr", into `folder`."""
+    tiny_sd(folder / "sd")
+    tiny_sd(folder / "v", "v_prediction")
+    tiny_sd(folder / "turbo", turbo=True)
+    tiny_sd(folder / "pruned", pruned=True)
+    convert(write(folder / "tiny.ckpt", TINY), folder / "stablesr", head_channels=32)
+    facts = json.loads((folder / "stablesr" / "prior.json").read_text())
+    assert facts["least_side"] == 512  # which takes a tiny network long
+    (folder / "stablesr" / "prior.json").write_text(json.dumps(facts | {"least_side": 64}))
+    return folder
+
+
 def as_on_the_hub(folder: Path, out: Path) -> Path:
     """The folder as the repositories of 2022 look: vocab.json and merges.txt, pickled and half-precision
     copies of every weight beside the ones that count, names of old attention layers.
@@ -94,6 +116,19 @@ def as_on_the_hub(folder: Path, out: Path) -> Path:
         (weights.parent / f"{weights.stem}.bin").write_bytes(b"not to be fetched")
     (out / "v2-1.ckpt").write_bytes(b"not to be fetched")
     return out
+
+
+def pixels(restored: Restored) -> np.ndarray:
+    return np.asarray(restored.image).astype(int)
+
+
+def same(a: Restored, b: Restored) -> bool:
+    return np.array_equal(pixels(a), pixels(b))
+
+
+def near(a: Restored, b: Restored) -> bool:
+    """The same but for rounding: kernels differ with where in memory a weight lies."""
+    return np.abs(pixels(a) - pixels(b)).max() <= 1
 
 
 def _tokenizer() -> CLIPTokenizer:

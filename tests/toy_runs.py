@@ -1,4 +1,4 @@
-"""What the tests of training share: real photos under names of a split, and runs that a test can afford, a few
+"""What the tests of training share: real photos under names of a split, and runs that a test can afford: few
 steps of a network like the shipped one with fewer channels, on the CPU, where equal numbers are equal bits.
 """
 
