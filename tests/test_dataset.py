@@ -98,6 +98,15 @@ def mine(built: Path, tmp_path: Path) -> Path:
     return shutil.copytree(built, tmp_path / "set")
 
 
+@pytest.fixture
+def no_histograms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cards without the histograms, which take most of a small build and are tested with the card."""
+    monkeypatch.setattr("training.dataset.card._histograms", lambda title, params: Image.new("RGB", (8, 8)))
+
+
+plain_card = pytest.mark.usefixtures("no_histograms")
+
+
 # ---- what a researcher gets
 
 
@@ -176,6 +185,7 @@ def test_the_card_says_what_the_manifest_says(built):
 # ---- the same bytes again
 
 
+@plain_card
 def test_workers_order_and_container_change_no_byte(built, source, tmp_path):
     assert build(source, tmp_path / "two", "--workers", "2", "--tasks", "super-resolution,dehaze,deblur") == 0
     assert shards(tmp_path / "two") == shards(built)
@@ -189,6 +199,7 @@ def test_workers_order_and_container_change_no_byte(built, source, tmp_path):
     assert shards(tmp_path / "three") == shards(built)
 
 
+@plain_card
 def test_another_seed_changes_the_damage_but_not_the_photos(built, source, tmp_path):
     assert build(source, tmp_path / "set", "--seed", "1", "--tasks", "deblur") == 0
     name = next(name for name in shards(built) if "deblur/train" in name)
@@ -196,12 +207,14 @@ def test_another_seed_changes_the_damage_but_not_the_photos(built, source, tmp_p
     assert ours["clean"].equals(theirs["clean"]) and not ours["degraded"].equals(theirs["degraded"])
 
 
+@plain_card
 def test_per_task_takes_the_same_first_photos_whatever_else_there_is(built, source, tmp_path):
     assert build(source, tmp_path / "set", "--per-task", "4") == 0
     few = load_photos(tmp_path / "set", None)
     assert len(few) == 4 and {photo.id for photo in few} < {photo.id for photo in load_photos(built, None)}
 
 
+@plain_card
 def test_a_killed_build_goes_on_and_gives_the_same(built, source, tmp_path):
     out = tmp_path / "set"
     command = [sys.executable, "-m", "training.build_dataset", "--photos", str(source), "--out", str(out)]
@@ -220,6 +233,8 @@ def test_a_killed_build_goes_on_and_gives_the_same(built, source, tmp_path):
     assert build(source, out) == 0  # complete: nothing to do
 
 
+@pytest.mark.timeout(900)  # a cluster of two nodes starts, and nobody says how busy the machine is
+@plain_card
 def test_ray_gives_the_bytes_of_the_local_engine(built, source, tmp_path, monkeypatch):
     for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_UV_RUN_RUNTIME_ENV"):
         monkeypatch.setenv(name, "0")
@@ -237,6 +252,7 @@ def test_ray_gives_the_bytes_of_the_local_engine(built, source, tmp_path, monkey
     assert shards(tmp_path / "set") == shards(built)
 
 
+@plain_card
 def test_object_storage_takes_and_gives_the_same(built, source):
     out, here = place("memory://bucket/set"), place("memory://bucket/photos")
     for path in source.iterdir():
@@ -251,6 +267,7 @@ def test_object_storage_takes_and_gives_the_same(built, source):
 # ---- which photos
 
 
+@plain_card
 def test_every_photo_that_stays_out_has_its_reason(tmp_path):
     folder = photos(tmp_path / "photos", 4)
     with (folder / "metadata.csv").open(newline="") as file:
@@ -296,6 +313,7 @@ def test_every_photo_that_stays_out_has_its_reason(tmp_path):
     assert abs(grey.mean() - own.mean()) < 6 and grey.std() > 20
 
 
+@plain_card
 def test_a_large_photo_is_reduced_and_cut(tmp_path):
     (tmp_path / "photos").mkdir()
     picture(1, 320, 500).save(tmp_path / "photos" / "large.png")
@@ -387,6 +405,7 @@ def test_a_folder_that_holds_something_else_is_left_as_it_is(mine, source, tmp_p
     assert [path.name for path in foreign.iterdir()] == ["thesis.txt"]
 
 
+@plain_card
 def test_a_full_disk_costs_no_finished_shard(built, source, tmp_path):
     out = tmp_path / "set"
     largest = max(len(data) for data in shards(built).values())
@@ -498,7 +517,7 @@ def test_a_new_task_is_one_new_file(source, tmp_path, load):
         )
     (tree / "lwr" / "tasks" / "darken.py").write_text(TOY)
     command = [sys.executable, "-m", "training.build_dataset", "--out", str(tmp_path / "set")]
-    build_it = [*command, "--photos", str(source), *SMALL, "--workers", "2"]
+    build_it = [*command, "--photos", str(source), *SMALL]
     subprocess.run(build_it, cwd=tree, check=True, capture_output=True)
     row = load(tmp_path / "set", "darken", split="train")[0]
     factor = json.loads(row["params"])["factor"]
@@ -539,6 +558,7 @@ def depth_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return folder
 
 
+@plain_card
 def test_depth_may_come_from_a_model(depth_model, source, tmp_path, load):
     options = ["--depth", depth_model, "--per-task", "4"]
     assert build(source, tmp_path / "set", *options, "--tasks", "dehaze,super-resolution") == 0

@@ -7,33 +7,52 @@ Each repository gets one commit and then the tag. The same command again does no
 interrupted; a version never changes. The token is huggingface_hub's own: `hf auth login`, or HF_TOKEN.
 """
 
-import argparse
 import re
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
+from tyro.conf import Positional, UseAppendAction
 
 from lwr.loading.priors import EMBEDDED
 from lwr.tasks import TASKS
+from training.command_line import parse
 from training.publishing import content
 from training.publishing.content import Publication
 from training.publishing.errors import PublishError
 from training.publishing.names import Names
 from training.publishing.results import FOLDER, Results
 
-TARGETS = ("prior", "adapter", "dataset", "space", "all")
+COMMAND = "python -m training.publish"
 DATASET = Path("runs/multitask")
-DRY_RUN = Path("runs/publish")
-MARK = ".training-publish"  # in a folder that a dry run wrote, which the next one may replace
+MARK = ".training-publish"  # beside the folders that a dry run wrote, which the next one may replace
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of the command line."""
+
+    what: Positional[Literal["adapter", "prior", "dataset", "space", "all"]]  # 'all' publishes the Space last
+    namespace: str  # user or organisation on the Hub
+    version: str  # vX.Y.Z; a published version never changes
+    dry_run: bool = False  # write the folders here, send nothing
+    private: bool = False  # make new repositories private
+    # 'adapter' of this task only; may be given several times
+    task: UseAppendAction[list[Literal[*TASKS]]] = field(default_factory=list)
+    prior: Path = EMBEDDED  # folder of the network to publish
+    dataset: Path | None = None  # folder of a finished set; none = runs/multitask
+    results: Path = FOLDER  # measurements for the cards
+    out: Path = Path("runs/publish")  # where a dry run writes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 0: all published or written; 1: not all; 2: wrong usage, nothing was done."""
-    options = _parser().parse_args(arguments)
+    options = parse(Options, arguments, COMMAND, __doc__)
     try:
         names = _names(options)
         publications = _publications(options, names)
@@ -54,31 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    about, _, rest = __doc__.partition("\n")
-    parser = argparse.ArgumentParser(
-        prog="python -m training.publish",
-        description=about,
-        epilog=rest,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("what", choices=TARGETS, help="'all' is every one of them, the Space last")
-    parser.add_argument("--namespace", required=True, help="user or organisation on the Hub")
-    parser.add_argument("--version", required=True, help="vX.Y.Z; a published version never changes")
-    parser.add_argument("--dry-run", action="store_true", help="write the folders here, send nothing")
-    parser.add_argument("--private", action="store_true", help="make new repositories private")
-    parser.add_argument("--task", action="append", choices=list(TASKS), help="'adapter' of these only")
-    for name, default, what in (
-        ("--prior", EMBEDDED, "the network to publish [lwr/embedded]"),
-        ("--dataset", None, f"a finished set [{DATASET}]"),
-        ("--results", FOLDER, "measurements for the cards [training/results]"),
-        ("--out", DRY_RUN, f"where a dry run writes [{DRY_RUN}]"),
-    ):
-        parser.add_argument(name, type=Path, default=default, metavar="DIR", help=what)
-    return parser
-
-
-def _names(options: argparse.Namespace) -> Names:
+def _names(options: Options) -> Names:
     if not re.fullmatch(r"v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", options.version):
         raise PublishError(f"{options.version!r} is no version: use vX.Y.Z, such as v1.0.0.")
     names = Names(options.namespace, options.version)
@@ -93,9 +88,9 @@ def _names(options: argparse.Namespace) -> Names:
     return names
 
 
-def _publications(options: argparse.Namespace, names: Names) -> list[Publication]:
+def _publications(options: Options, names: Names) -> list[Publication]:
     """What was asked for, in the order in which it may be published."""
-    wanted = TARGETS[:-1] if options.what == "all" else (options.what,)
+    wanted = ("adapter", "prior", "dataset", "space") if options.what == "all" else (options.what,)
     network, results = options.prior, Results(options.results)
     found: list[Publication] = []
     if "adapter" in wanted:

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
@@ -49,7 +50,7 @@ def write_card(out: Path, manifest: Mapping[str, Any]) -> None:
         recipe=manifest["recipe"],
         photos=manifest["photos"],
         splits=[split for split in SPLITS if manifest["splits"][split]["images"]],
-        tasks=[_task_facts(task, params[task]) for task in tasks],
+        tasks=[_task_values(task, params[task]) for task in tasks],
         collections=_collections(out, manifest),
         rebuild=_rebuild(manifest["recipe"]),
         size=_megabytes(sum(facts["bytes"] for facts in manifest["files"].values())),
@@ -80,11 +81,11 @@ def _size_category(count: int) -> str:
     return next((name for bound, name in bounds if count < bound), "1M<n<10M")
 
 
-def _task_facts(name: str, params: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _task_values(name: str, params: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     task = TASKS[name]
     text = task.formation or (task.degrade.__doc__ or "").strip()
-    facts = {"name": name, "title": task.title, "prompt": task.instruction, "formation": text}
-    return facts | {"histograms": HISTOGRAMS.format(name), "parameters": list(_parameters(params))}
+    values = {"name": name, "title": task.title, "prompt": task.instruction, "formation": text}
+    return values | {"histograms": HISTOGRAMS.format(name), "parameters": list(_parameters(params))}
 
 
 def _rebuild(recipe: Mapping[str, Any]) -> str:
@@ -204,7 +205,9 @@ def _histograms(title: str, params: Sequence[Mapping[str, Any]]) -> Image.Image:
     figure.subplots_adjust(0.04, 0.08, 0.99, 0.88, hspace=0.45)  # a tenth of the time of automatic layouts
     figure.suptitle(f"{title}: parameters of {len(params)} images")
     for name, axes in zip(sorted(varied), figure.subplots(down, across, squeeze=False).flat, strict=False):
-        axes.hist(columns[name], bins=24, color="#3b6ea5")
+        axes.stairs(
+            *np.histogram(columns[name], 24), fill=True, color="#3b6ea5"
+        )
         axes.set_title(name, fontsize=9)
         axes.tick_params(labelsize=7)
         axes.locator_params(nbins=5)

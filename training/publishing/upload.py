@@ -4,30 +4,29 @@ Large files travel first, in parts, and what has arrived is not sent twice. Only
 the repository, and only when that holds exactly what was meant does the tag appear.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx2
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils.sha import git_hash
 
-from training.data.storage import sha256
 from training.publishing.content import Publication
 from training.publishing.errors import PublishError
 
 PART = 32  # files whose upload is one part
 MADE_BY_HUB = ".gitattributes"  # it comes with a new repository and belongs to the Hub
 Say = Callable[[str], None]
+Files = Mapping[str, CommitOperationAdd]  # path in the repository -> content, with its size and SHA-256
 
 
 def check_login(api: HfApi, namespace: str) -> None:
     """PublishError unless somebody is logged in who may write to the namespace."""
-    with faults_told(f"for {namespace}"):
+    with as_publish_errors(f"for {namespace}"):
         user = api.whoami()
     allowed = {user["name"], *(organisation["name"] for organisation in user.get("orgs", []))}
     if namespace not in allowed:
@@ -45,7 +44,7 @@ def publish(api: HfApi, publication: Publication, version: str, private: bool, s
     A version that is there with the same content is left alone; with other content it is refused.
     """
     repo, kind = publication.repo, publication.kind
-    with faults_told(f"{repo}"):
+    with as_publish_errors(f"{repo}"):
         for needed in publication.needs:
             if not _is_published(api, *needed.split("@")):
                 raise PublishError(f"{needed} must be published before: publish 'all', or 'adapter' first.")
@@ -60,56 +59,45 @@ def publish(api: HfApi, publication: Publication, version: str, private: bool, s
             )
         refs = api.list_repo_refs(repo, repo_type=kind)
         tags = {ref.name: ref.target_commit for ref in refs.tags}
-        hashes = {path: _Hashes(content) for path, content in publication.files.items()}
+        files = {path: CommitOperationAdd(path, content) for path, content in publication.files.items()}
         if version in tags:
-            _compare_tagged(api, publication, version, hashes)
+            _compare_tagged(api, publication, version, files)
             say(f"{kind} {repo} {version} is published already, with this content.")
         else:
-            commit = _earlier(api, publication, version, hashes)
+            commit = _earlier(api, publication, version, files)
             if commit is None:
                 tip = {ref.name: ref.target_commit for ref in refs.branches}["main"]
-                commit = _bring_up(api, publication, version, hashes, tip, say)
-            _tag(api, publication, version, commit, hashes)
+                commit = _bring_up(api, publication, version, files, tip, say)
+            _tag(api, publication, version, commit, files)
             say(f"{kind} {repo} {version} is published.")
     prefix = {"model": "", "dataset": "datasets/", "space": "spaces/"}[kind]
     return f"{api.endpoint}/{prefix}{repo}/tree/{version}"
 
 
-class _Hashes:
-    """Size and hashes of a file, each worked out when it is first asked for."""
-
-    def __init__(self, content: Path | bytes) -> None:
-        self.content = content
-        self.size = len(content) if isinstance(content, bytes) else content.stat().st_size
-
-    def is_that(self, there: RepoFile) -> bool:
-        """Whether the Hub's file is this one."""
-        if there.size != self.size:
-            return False
-        if there.lfs is not None:
-            content = self.content
-            mine = hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else sha256(content)
-            return there.lfs.sha256 == mine
-        data = self.content if isinstance(self.content, bytes) else self.content.read_bytes()
-        return there.blob_id == hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+def _is_same(mine: CommitOperationAdd, there: RepoFile) -> bool:
+    """Whether the Hub's file has our content."""
+    if there.size != mine.upload_info.size:
+        return False
+    if there.lfs is not None:
+        return there.lfs.sha256 == mine.upload_info.sha256.hex()
+    with mine.as_file() as file:
+        return there.blob_id == git_hash(file.read())
 
 
 def _differences(
-    api: HfApi, publication: Publication, revision: str, hashes: Mapping[str, _Hashes]
+    api: HfApi, publication: Publication, revision: str, files: Files
 ) -> tuple[list[str], list[str]]:
     """(files to add or change, files to delete) to make a revision what is meant."""
     entries = api.list_repo_tree(
         publication.repo, revision=revision, recursive=True, repo_type=publication.kind
     )
     there = {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
-    add = [path for path, mine in hashes.items() if path not in there or not mine.is_that(there[path])]
-    return add, [path for path in there if path not in hashes and path != MADE_BY_HUB]
+    add = [path for path, mine in files.items() if path not in there or not _is_same(mine, there[path])]
+    return add, [path for path in there if path not in files and path != MADE_BY_HUB]
 
 
-def _compare_tagged(
-    api: HfApi, publication: Publication, version: str, hashes: Mapping[str, _Hashes]
-) -> None:
-    add, delete = _differences(api, publication, version, hashes)
+def _compare_tagged(api: HfApi, publication: Publication, version: str, files: Files) -> None:
+    add, delete = _differences(api, publication, version, files)
     if add or delete:
         other = sorted([*add, *delete])
         raise PublishError(
@@ -118,40 +106,38 @@ def _compare_tagged(
         )
 
 
-def _earlier(api: HfApi, publication: Publication, version: str, hashes: Mapping[str, _Hashes]) -> str | None:
+def _earlier(api: HfApi, publication: Publication, version: str, files: Files) -> str | None:
     """The commit that an earlier attempt made for this version, if it holds what is meant."""
     commits = api.list_repo_commits(publication.repo, repo_type=publication.kind)
     for commit in (one.commit_id for one in commits if one.title == version):
-        if _differences(api, publication, commit, hashes) == ([], []):
+        if _differences(api, publication, commit, files) == ([], []):
             return commit
     return None
 
 
-def _tag(
-    api: HfApi, publication: Publication, version: str, commit: str, hashes: Mapping[str, _Hashes]
-) -> None:
+def _tag(api: HfApi, publication: Publication, version: str, commit: str, files: Files) -> None:
     try:
         api.create_tag(publication.repo, tag=version, revision=commit, repo_type=publication.kind)
     except HfHubHTTPError as error:
         if error.response.status_code != 409:
             raise
-        _compare_tagged(api, publication, version, hashes)  # somebody was quicker, with the same content?
+        _compare_tagged(api, publication, version, files)  # somebody was quicker, with the same content?
 
 
 def _bring_up(
     api: HfApi,
     publication: Publication,
     version: str,
-    hashes: Mapping[str, _Hashes],
+    files: Files,
     tip: str,
     say: Say,
 ) -> str:
     """Make the tip of main what is meant, in one commit on `tip` if need be; the commit that is it."""
     repo, kind = publication.repo, publication.kind
-    add, delete = _differences(api, publication, tip, hashes)
+    add, delete = _differences(api, publication, tip, files)
     if not add and not delete:
         return tip  # an earlier attempt came this far
-    additions = [CommitOperationAdd(path, publication.files[path]) for path in add]
+    additions = [files[path] for path in add]
     for start in range(0, len(additions), PART):
         part = additions[start : start + PART]
         api.preupload_lfs_files(repo, additions=part, repo_type=kind, free_memory=False)
@@ -161,7 +147,7 @@ def _bring_up(
     done = api.create_commit(
         repo, [*additions, *deletions], commit_message=version, repo_type=kind, parent_commit=tip
     )
-    add, delete = _differences(api, publication, done.oid, hashes)
+    add, delete = _differences(api, publication, done.oid, files)
     if add or delete:
         raise PublishError(
             f"{repo} did not arrive as it was sent ({', '.join([*add, *delete][:3])}): no version was made. "
@@ -174,11 +160,11 @@ def _is_published(api: HfApi, repo: str, version: str) -> bool:
     return api.repo_exists(repo) and version in {ref.name for ref in api.list_repo_refs(repo).tags}
 
 
-# ---- what may go wrong
+# ---- errors
 
 
 @contextmanager
-def faults_told(what: str) -> Iterator[None]:
+def as_publish_errors(what: str) -> Iterator[None]:
     """Turn what the client library raises into a PublishError of one sentence, without the token."""
     try:
         yield
