@@ -51,7 +51,7 @@ def build(source: str, out: Path, recipe: Recipe, engine: Engine) -> Built:
     Raises DatasetError when `out` holds something else, no photo is left, or the work had to
     stop, FileNotFoundError without a source; each with a sentence.
     """
-    begun = time.perf_counter()
+    start = time.perf_counter()
     identity = recipe.identity()
     complete = _claimed(out, identity)
     if complete and not (is_local(place(source)) and place(source).exists()):
@@ -64,7 +64,7 @@ def build(source: str, out: Path, recipe: Recipe, engine: Engine) -> Built:
     if complete:
         return Built(complete)
 
-    chosen, rejected = choose(candidates, recipe, partial(_look, recipe, engine, out))
+    chosen, rejected = choose(candidates, recipe, partial(_measured, recipe, engine, out))
     if not chosen:
         raise DatasetError(_nothing_left(source, rejected, unreadable))
     written, reports = _write(chosen, recipe, engine, out)
@@ -88,7 +88,7 @@ def build(source: str, out: Path, recipe: Recipe, engine: Engine) -> Built:
         manifest,
         lost=(*lost, *((one.name, one.reason) for one in unreadable)),
         images=written,
-        seconds=time.perf_counter() - begun,
+        seconds=time.perf_counter() - start,
         peak_gb=max(report["peak_gb"] for report in reports),
     )
 
@@ -127,7 +127,7 @@ def _claimed(out: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _claim(out: Path, claim: dict[str, Any], complete: dict[str, Any] | None) -> None:
-    """Say in the folder whose it is. Raises DatasetError if it was begun with other photos."""
+    """Say in the folder whose it is. Raises DatasetError if other photos were there at its start."""
     path = out / WORK / CLAIM
     there = complete or (json.loads(path.read_text(encoding="utf-8")) if path.exists() else claim)
     if there["photos"]["fingerprint"] != claim["photos"]["fingerprint"]:
@@ -157,9 +157,9 @@ def _short(value: Any) -> str:
 # ---- the work
 
 
-def _look(recipe: Recipe, engine: Engine, out: Path, lists: list[list[Candidate]]) -> Iterable[Any]:
-    """Measure lists of photos; see `curate.Look`."""
-    jobs = [Job(out / WORK / "looked" / _key(part), partial(measure, part, recipe)) for part in lists]
+def _measured(recipe: Recipe, engine: Engine, out: Path, lists: list[list[Candidate]]) -> Iterable[Any]:
+    """Measure lists of photos; see `curate.Measure`."""
+    jobs = [Job(out / WORK / "measured" / _key(part), partial(measure, part, recipe)) for part in lists]
     with tqdm(total=sum(map(len, lists)), unit="photo", desc="choosing", mininterval=1) as bar:
         for found in engine.run(jobs):
             bar.update(len(found))

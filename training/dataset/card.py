@@ -205,9 +205,7 @@ def _histograms(title: str, params: Sequence[Mapping[str, Any]]) -> Image.Image:
     figure.subplots_adjust(0.04, 0.08, 0.99, 0.88, hspace=0.45)  # a tenth of the time of automatic layouts
     figure.suptitle(f"{title}: parameters of {len(params)} images")
     for name, axes in zip(sorted(varied), figure.subplots(down, across, squeeze=False).flat, strict=False):
-        axes.stairs(
-            *np.histogram(columns[name], 24), fill=True, color="#3b6ea5"
-        )
+        axes.stairs(*np.histogram(columns[name], 24), fill=True, color="#3b6ea5")
         axes.set_title(name, fontsize=9)
         axes.tick_params(labelsize=7)
         axes.locator_params(nbins=5)

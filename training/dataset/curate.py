@@ -2,7 +2,7 @@
 
 A photo is decoded, reduced if it is large, cut to a square, and measured; near-duplicates are found by
 perceptual hash. Photos are taken in the order of a hash of their id, so that the choice depends neither on
-where they lie nor on who looked at them first.
+where they lie nor on which worker measured them first.
 """
 
 import hashlib
@@ -56,7 +56,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Measured:
-    """What looking at one photo found: the 64-bit perceptual hash, or the reason why it stays out."""
+    """What measuring one photo found: the 64-bit perceptual hash, or the reason why it stays out."""
 
     hash: int = 0
     reason: str | None = None
@@ -128,17 +128,17 @@ def _measure(candidate: Candidate, recipe: Recipe) -> Measured:
 
 
 # Measures lists of photos, several lists at once if it can: for each, in any order, what `measure` gives.
-Look = Callable[[list[list[Candidate]]], Iterable[Mapping[str, Mapping[str, Any]]]]
+Measure = Callable[[list[list[Candidate]]], Iterable[Mapping[str, Mapping[str, Any]]]]
 
 
 def choose(
-    candidates: Iterable[Candidate], recipe: Recipe, look: Look
+    candidates: Iterable[Candidate], recipe: Recipe, measure_all: Measure
 ) -> tuple[list[Candidate], list[Rejected]]:
     """The photos that come into the set, in canonical order, and those before the last one that do not."""
     chosen: list[Candidate] = []
     ordered, rejected = _of_one_id(candidates)
     hashes = np.zeros(len(ordered), np.uint64)
-    for candidate, found in _looked_at(ordered, recipe, look):
+    for candidate, found in _with_measures(ordered, recipe, measure_all):
         why = found.reason
         if why is None:
             distances = np.bitwise_count(hashes[: len(chosen)] ^ np.uint64(found.hash))
@@ -170,12 +170,12 @@ def _of_one_id(candidates: Iterable[Candidate]) -> tuple[list[Candidate], list[R
     return list(firsts.values()), rejected
 
 
-def _looked_at(
-    candidates: Sequence[Candidate], recipe: Recipe, look: Look
+def _with_measures(
+    candidates: Sequence[Candidate], recipe: Recipe, measure_all: Measure
 ) -> Iterator[tuple[Candidate, Measured]]:
-    """Each candidate with what was found; photos of other licences are not looked at.
+    """Each candidate with what was found; photos of other licences are not measured.
 
-    When only some are wanted, about so many are looked at as are likely to do, and then more.
+    When only some are wanted, about as many are measured as are likely to be enough, and then more.
     """
     refused = {c.image_id: why for c in candidates if (why := objection(c.license, c.basis, recipe.licences))}
     allowed = [candidate for candidate in candidates if candidate.image_id not in refused]
@@ -186,6 +186,6 @@ def _looked_at(
         if candidate.image_id not in found:
             part = allowed[ahead : ahead + step]
             ahead += step
-            for answers in look([part[i : i + _CHUNK] for i in range(0, len(part), _CHUNK)]):
+            for answers in measure_all([part[i : i + _CHUNK] for i in range(0, len(part), _CHUNK)]):
                 found |= {image_id: Measured(**answer) for image_id, answer in answers.items()}
         yield candidate, found[candidate.image_id]

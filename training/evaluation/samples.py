@@ -29,16 +29,16 @@ class Sample:
     """One photo to restore. Images are (1,3,H,W) in [0,1]."""
 
     id: str
-    damage: str  # the task that it was damaged for; "pairs" or "photos" where nobody says
+    damage: str  # the task that it was damaged for; "pairs" or "photos" where it is not known
     degraded: torch.Tensor
-    clean: torch.Tensor | None  # None: nobody knows how it should look
+    clean: torch.Tensor | None  # None: no target
     scale: float  # output side / input side to ask for
     credit: str = ""  # whose photo it is
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two files: the damaged photo and how it should look."""
+    """Two files: the damaged photo and its target."""
 
     id: str
     degraded: Path

@@ -1,6 +1,6 @@
 """Cards of the network, the adapters and the Space: templates in cards/, filled and never typed.
 
-Numbers come from training/results, facts from task constants and manifests; metadata goes through
+Numbers come from training/results, descriptions from task constants and manifests; metadata goes through
 huggingface_hub's card classes. (The dataset's card is made with the set, by training/dataset/card.py.)
 """
 
@@ -40,8 +40,8 @@ class Measured:
         same = results.file("evaluate").get("prior") == f"{prior.id}@{prior.revision}"
         fits = {
             task: known[task]
-            for task, facts in adapters.items()
-            if same and known.get(task) == f"{facts.prior}/{task}@{facts.version}"
+            for task, one in adapters.items()
+            if same and known.get(task) == f"{one.prior}/{task}@{one.version}"
         }
         return cls(results if same else Without(results, "evaluate"), fits)
 
@@ -73,7 +73,7 @@ def prior_card(names: Names, pins: Mapping[str, str], measured: Measured) -> str
     )  # fmt: skip
 
 
-def adapter_card(names: Names, task: Task, facts: AdapterMetadata, size: int, measured: Measured) -> str:
+def adapter_card(names: Names, task: Task, metadata: AdapterMetadata, size: int, measured: Measured) -> str:
     """README.md of one adapter's repository; `size` of its weights in bytes."""
     results, scored = measured.results, task.name in measured.adapters
     repo = names.adapter(task.name)
@@ -92,7 +92,7 @@ def adapter_card(names: Names, task: Task, facts: AdapterMetadata, size: int, me
     sheet = results.folder / f"evaluate-{task.name}.jpg"
     return _filled(
         ModelCard, "adapter.md", data, names, results,
-        task=task, facts=facts, scored=scored, base=names.prior,
+        task=task, metadata=metadata, scored=scored, base=names.prior,
         megabytes=results.say(size / 1e6, ".1f"), fidelity=f"{default:g}", repo=repo,
         sheet=SHEET if scored and sheet.exists() else None, credits=_credits(results, sheet.name),
         minutes=_minutes(results),
@@ -113,7 +113,7 @@ def space_card(names: Names, pins: Mapping[str, str], measured: Measured, requir
         app_file="app.py",
         pinned=False,
         license=LICENSE,
-        short_description="Say what is wrong with a photo; get it back mended",
+        short_description="Say what is wrong with a photo; get it back restored",
         models=[names.prior, *(pin.split("@")[0] for pin in pins.values())],
         datasets=[names.dataset],
         tags=[*TAGS, *pins],
@@ -125,7 +125,7 @@ def space_card(names: Names, pins: Mapping[str, str], measured: Measured, requir
     )  # fmt: skip
 
 
-def _filled(kind: type, template: str, data: Any, names: Names, results: Results, **facts: Any) -> str:
+def _filled(kind: type, template: str, data: Any, names: Names, results: Results, **values: Any) -> str:
     scores = results.file("evaluate").get("scores", {})
     photos = max((row["photos"] for row in scores.values()), default=0)
     text = kind.from_template(
@@ -137,7 +137,7 @@ def _filled(kind: type, template: str, data: Any, names: Names, results: Results
         measured=results,
         photos=results.say(photos, "d"),
         limits=(TEMPLATES / "limits.md").read_text(encoding="utf-8"),
-        **facts,
+        **values,
     )
     return re.sub(r"[ \t]+\n", "\n", str(text)).rstrip() + "\n"
 

@@ -58,16 +58,16 @@ def prior(names: Names, network: Path, results: Results) -> Publication:
 
 
 def adapter(names: Names, network: Path, task: str, results: Results) -> Publication:
-    """One task's adapter, its facts brought to this version and base repository."""
-    facts, prior_facts = adapters(network)[task], _prior_facts(network)
+    """One task's adapter, its metadata brought to this version and base repository."""
+    metadata, prior = adapters(network)[task], _prior_config(network)
     folder, measured = network / "adapters" / task, _measured(network, results)
-    if (facts.prior, facts.prior_revision) != (prior_facts.id, prior_facts.revision):
+    if (metadata.prior, metadata.prior_revision) != (prior.id, prior.revision):
         raise PublishError(
-            f"{folder} was trained on {facts.prior}@{facts.prior_revision}, and the network beside it is "
-            f"{prior_facts.id}@{prior_facts.revision}: train it on that one first."
+            f"{folder} was trained on {metadata.prior}@{metadata.prior_revision}, and the network beside it "
+            f"is {prior.name}: train it on that one first."
         )
     try:
-        load_adapter(folder, task, facts.prior)
+        load_adapter(folder, task, metadata.prior)
         config = json.loads((folder / CONFIG).read_text())
     except AdapterError as error:
         raise PublishError(str(error)) from error
@@ -76,7 +76,7 @@ def adapter(names: Names, network: Path, task: str, results: Results) -> Publica
     version = names.version.removeprefix("v")
     config |= {"base_model_name_or_path": names.prior, "revision": names.version}
     size = (folder / WEIGHTS).stat().st_size
-    card = adapter_card(names, TASKS[task], replace(facts, version=version), size, measured)
+    card = adapter_card(names, TASKS[task], replace(metadata, version=version), size, measured)
     files = {
         WEIGHTS: folder / WEIGHTS,
         METADATA: _json(json.loads((folder / METADATA).read_text()) | {"version": version}),
@@ -102,7 +102,7 @@ def dataset(names: Names, folder: Path) -> Publication:
         raise PublishError(f"{folder / 'dataset.json'} is damaged ({error}): build the set again.") from error
     there = _folder(folder)
     bad = [
-        name for name, facts in shards.items() if name not in there or sha256(there[name]) != facts["sha256"]
+        name for name, shard in shards.items() if name not in there or sha256(there[name]) != shard["sha256"]
     ]
     bad += [name for name in there if name.startswith("data/") and name not in shards]
     bad += [name for name in ("README.md", "rejected.csv") if name not in there]
@@ -127,13 +127,13 @@ def dataset(names: Names, folder: Path) -> Publication:
 
 def space(names: Names, network: Path, results: Results) -> Publication:
     """The page, the library and the network; tasks are pinned to the adapters of this version."""
-    facts = adapters(network)
-    if missing := [task for task in TASKS if task not in facts]:
+    there = adapters(network)
+    if missing := [task for task in TASKS if task not in there]:
         raise PublishError(
             f"The Space offers the task {missing[0]!r}, and {network / 'adapters'} has no adapter for it: "
             "train it, or take its file out of lwr/tasks."
         )
-    pins = {task: names.pin(task) for task in facts}
+    pins = {task: names.pin(task) for task in there}
     files: dict[str, Path | bytes] = {name: ROOT / name for name in SPACE_FILES}
     for folder in ("lwr", "page"):
         found = _folder(ROOT / folder, SPACE_SUFFIXES)
@@ -141,7 +141,7 @@ def space(names: Names, network: Path, results: Results) -> Publication:
             f"{folder}/{name}": path for name, path in found.items() if not name.startswith("embedded/")
         }
     files |= {f"lwr/embedded/{name}": path for name, path in _network(network).items()}
-    for task in facts:
+    for task in there:
         own = {name: network / "adapters" / task / name for name in (WEIGHTS, METADATA, CONFIG)}
         files |= {f"lwr/embedded/adapters/{task}/{name}": path for name, path in own.items()}
     for task, pin in pins.items():
@@ -168,7 +168,7 @@ def _pinned(files: Mapping[str, Path | bytes], name: str, pin: str) -> bytes:
 
 
 def adapters(network: Path) -> dict[str, AdapterMetadata]:
-    """{task: facts} of the adapters beside the network, in the order of the tasks."""
+    """{task: metadata} of the adapters beside the network, in the order of the tasks."""
     if not (network / "restoration.json").exists():
         raise PublishError(f"There is no network in {network}: give the folder of one with --prior.")
     folder, found = network / "adapters", {}
@@ -183,7 +183,7 @@ def adapters(network: Path) -> dict[str, AdapterMetadata]:
     return found
 
 
-def _prior_facts(network: Path) -> PriorConfig:
+def _prior_config(network: Path) -> PriorConfig:
     try:
         return PriorConfig(**json.loads((network / "prior.json").read_text()))
     except (OSError, ValueError, TypeError) as error:
@@ -195,10 +195,13 @@ def _prior_facts(network: Path) -> PriorConfig:
 def _network(network: Path) -> dict[str, Path]:
     """{path: file} of the parts of a network, once it has been loaded to see that it is whole."""
     try:
-        base = load_network(network).config.base or ""
+        loaded = load_network(network)
+        if loaded.encoder is None:
+            raise ValueError(f"{PARTS_CONFIG} names no parts")
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).partition("\n")[0]
         raise PublishError(f"The network in {network} is damaged ({reason}): give a whole one.") from error
+    base = loaded.config.base or ""
     if os.path.isdir(base.rpartition("=")[2]):
         raise PublishError(
             f"The network in {network} goes around a prior that lies in a folder of this machine ({base}): "
@@ -212,7 +215,7 @@ def _network(network: Path) -> dict[str, Path]:
 
 
 def _measured(network: Path, results: Results) -> Measured:
-    return Measured.of(results, _prior_facts(network), adapters(network))
+    return Measured.of(results, _prior_config(network), adapters(network))
 
 
 def _sheet(measured: Measured, name: str) -> dict[str, Path | bytes]:
@@ -240,5 +243,5 @@ def _folder(folder: Path, suffixes: Sequence[str] | None = None) -> dict[str, Pa
     return found
 
 
-def _json(facts: Mapping[str, object]) -> bytes:
-    return (json.dumps(facts, indent=2) + "\n").encode()
+def _json(values: Mapping[str, object]) -> bytes:
+    return (json.dumps(values, indent=2) + "\n").encode()
