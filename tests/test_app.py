@@ -31,7 +31,7 @@ def url(server: Server) -> str:
 
 @pytest.fixture(scope="module")
 def client(url: str) -> Client:
-    return Client(url, verbose=False)
+    return Client(url, verbose=False, httpx_kwargs={"timeout": PATIENCE})
 
 
 @pytest.fixture
@@ -202,7 +202,8 @@ def malformed(count: int) -> list[tuple[str, dict]]:
 def test_malformed_requests_break_nothing(url: str, client: Client, photo: Path) -> None:
     server = psutil.Process(serving(url))
     memory = []
-    with httpx2.Client(timeout=PATIENCE) as http:
+    fresh = httpx2.Limits(max_keepalive_connections=0)  # the server may close on a bad request
+    with httpx2.Client(timeout=PATIENCE, limits=fresh) as http:
         for _ in range(2):  # the first round also fills caches
             for path, request in malformed(200):
                 send(http, url + path, request)
