@@ -18,7 +18,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 MAKE, ORIENTATION = 271, 274  # EXIF tags
-START = 240  # seconds that a server may take to start on a busy machine
+START = 600  # seconds that a server may take to start on a busy machine
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def running_app(scratch: Path, folder: Path = ROOT, own: Mapping[str, str] | Non
         yield address
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(120)
 
 
 def answers(address: str) -> bool:
