@@ -113,8 +113,10 @@ def _outputs() -> _Outputs:
     done = gr.Markdown(elem_id="done")
     with gr.Column(visible=False) as details:
         with gr.Row():
-            kind = gr.Radio(list(FORMATS), value="PNG", label="File format", scale=2)
-            file = gr.DownloadButton("Download PNG", variant="primary", elem_id="download", scale=1)
+            kind = gr.Radio(list(FORMATS), value="PNG", label="File format", scale=2, min_width=240)
+            file = gr.DownloadButton(
+                "Download PNG", variant="primary", elem_id="download", scale=1, min_width=160
+            )
         again = gr.Button("Restore the result again", elem_id="again")
         with gr.Accordion("Settings of this result", open=False):
             settings = gr.JSON(show_label=False)

@@ -28,7 +28,7 @@ JS = """() => {
   fix();
 }"""
 CSS = """
-.gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
+.gradio-container { width: 100% !important; max-width: 1180px !important; margin: 0 auto !important; }
 footer .divider { display: none; }
 .tab-container button.selected { color: var(--primary-700) !important; }
 .dark .tab-container button.selected { color: var(--primary-400) !important; }
@@ -48,5 +48,5 @@ span.or, button.show-api { color: var(--neutral-600) !important; opacity: 1 !imp
 #numbers { contain: inline-size; }
 #numbers table { display: block; overflow-x: auto; border: 0 !important; }
 #numbers td, #numbers th { white-space: nowrap; }
-#numbers code { white-space: pre-wrap; overflow-wrap: anywhere; }
+#numbers code { display: inline; white-space: pre-wrap; overflow-wrap: anywhere; }
 """
