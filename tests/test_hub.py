@@ -1,12 +1,9 @@
 """Adapters, priors and datasets from a live Hub on this machine, through the unmodified client libraries."""
 
 import json
-import os
 import re
 import shutil
 import socket
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +17,12 @@ from hub_faults import Fault, altered, cut_download, status, truncated
 from hub_server import RunningHub
 from huggingface_hub import HfApi, constants, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+from limits import full_disk
 from peft import PeftConfig
 from published import OWNER, TOKEN, forget, other_network, photo, publish
+from typer.testing import CliRunner
 
+from lwr.cli import app
 from lwr.loading.adapter import MEMORY, Adapter, AdapterError, AdapterMemory
 from lwr.loading.adapter_choice import AdapterChoice
 from lwr.loading.hub import DamagedError, HubError, Pin, fetch
@@ -189,14 +189,9 @@ def test_the_command_line_takes_published_names(tmp_path: Path) -> None:
     picture = photo(tmp_path / "photo.png")
     words = ["restore", picture, "--task", "dehaze", "--json", "--prior", f"{OWNER}/lwr@v1.0.0"]
     words += ["--adapter", f"{DEHAZE}@v1.1.0"]
-    done = subprocess.run(
-        [sys.executable, "-m", "lwr", *map(str, words)],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"HF_HUB_CACHE": str(tmp_path / "other cache")},
-    )
+    done = CliRunner().invoke(app, list(map(str, words)))
     line = json.loads(done.stdout)
-    assert done.returncode == 0 and line["prior"] == f"{OWNER}/lwr@v1.0.0", done.stderr
+    assert done.exit_code == 0 and line["prior"] == f"{OWNER}/lwr@v1.0.0", done.stderr
     assert line["adapters"] == {"dehaze": f"{DEHAZE}@v1.1.0"}
 
 
@@ -332,16 +327,12 @@ def test_a_busy_moment_between_two_calls_is_waited_for(hub: RunningHub) -> None:
     assert Adapter.fetch(DEHAZE, "v1.0.0").metadata.task == "dehaze"
 
 
-def test_a_full_disk_is_named_and_a_retry_works(tmp_path: Path) -> None:
-    code = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000)); "
-        "from lwr.loading.adapter import Adapter; from lwr.loading.hub import HubError\n"
-        f"try: Adapter.fetch('{DEHAZE}', 'v1.0.0')\n"
-        "except HubError as error: print(error)"
-    )
-    environment = os.environ | {"HF_HUB_CACHE": str(tmp_path / "cache")}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-    assert "no room for alice/lwr-dehaze@v1.0.0" in done.stdout and "HF_HUB_CACHE" in done.stdout, done.stderr
+def test_a_full_disk_is_named_and_a_retry_works() -> None:
+    with (
+        full_disk(500_000),
+        pytest.raises(HubError, match=r"no room for alice/lwr-dehaze@v1\.0\.0.*HF_HUB_CACHE"),
+    ):
+        Adapter.fetch(DEHAZE, "v1.0.0")
     assert Adapter.fetch(DEHAZE, "v1.0.0").metadata.task == "dehaze"
 
 
