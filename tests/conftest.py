@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # what is heavy is imported where it is used: the process tha
 
 from hub_server import RunningHub  # noqa: E402
 from served import server  # noqa: E402, F401
+from small_sets import built, load, mine, no_histograms, source  # noqa: E402, F401
 
 MOST_PROCESSES = 4  # each needs up to 3 GB
 # Files that share what takes long to make, so they run in one process.
@@ -94,7 +95,7 @@ def running_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub
 @pytest.fixture(scope="session")
 def small_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished multi-task dataset of a few small pictures."""
-    from test_dataset import build, photos
+    from small_sets import build, photos
 
     folder = tmp_path_factory.mktemp("set")
     assert build(photos(folder / "photos", 6), folder / "set") == 0

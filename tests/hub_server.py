@@ -7,9 +7,6 @@ trees, ranges, private repos. `Hub.fail` makes it misbehave.
 """
 
 import argparse
-import base64
-import hashlib
-import json
 import re
 import socket
 import threading
@@ -20,11 +17,13 @@ from typing import Any
 from urllib.parse import unquote
 from uuid import uuid4
 
+import hub_answers as answers
 import uvicorn
+from hub_answers import HubError
 from hub_faults import Fault, Scope
-from hub_store import PLAIN_LIMIT, Entry, MissingRevisionError, Repo, Store, blob_id, pointer
+from hub_store import Repo, Store
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 
 TOKENS = {"hf_alice": ("alice", "write"), "hf_alice_read": ("alice", "read"), "hf_bob": ("bob", "write")}
 KINDS = {"model": "models", "dataset": "datasets", "space": "spaces"}
@@ -36,17 +35,6 @@ RESOLVE = re.compile(
 )
 LFS = re.compile(r"/(?:(?P<kind>datasets|spaces)/)?(?P<name>[^/]+/[^/]+)\.git/info/lfs/objects/batch")
 STORED = re.compile(r"/_lfs/(?P<oid>[0-9a-f]{64})(?P<verify>/verify)?")
-PAGE = 1000  # entries of a tree in one answer
-
-
-class HubError(Exception):
-    """An error as the Hub words it."""
-
-    def __init__(self, status: int, message: str, code: str | None = None, commit: str | None = None) -> None:
-        super().__init__(message)
-        headers = {"X-Error-Message": message} | ({"X-Error-Code": code} if code else {})
-        headers |= {"X-Repo-Commit": commit} if commit else {}
-        self.response = JSONResponse({"error": message}, status, headers)
 
 
 class Hub:
@@ -61,7 +49,7 @@ class Hub:
         self.log: list[str] = []
         self.hosts: dict[str, str] = {}
         self.faults: list[tuple[re.Pattern[str], Fault]] = []
-        self._grants: set[str] = set()
+        self.grants: set[str] = set()
 
     def fail(self, call: str, fault: Fault, times: int = 1) -> None:
         """Let the next `times` calls go wrong whose "METHOD path" matches the regular expression `call`."""
@@ -96,20 +84,20 @@ class Hub:
         if path == "/api/repos/delete":
             return self._delete(request, await request.json())
         if path == "/api/validate-yaml":
-            return self._validate(await request.json())
+            return answers.validated(await request.json())
         if found := STORED.fullmatch(path):
-            return await self._large(request, found["oid"], bool(found["verify"]))
+            return await answers.lfs_file(self, request, found["oid"], bool(found["verify"]))
         if found := LFS.fullmatch(path):
             self._repo(request, found["kind"] or "models", found["name"], write=True)
-            return self._batch(request, await request.json())
+            return answers.lfs_batch(self, request, await request.json())
         if found := RESOLVE.fullmatch(path):
             repo = self._repo(request, found["kind"] or "models", found["name"])
-            return self._resolve(request, repo, unquote(found["revision"]), unquote(found["path"]))
+            return answers.file_content(
+                self, request, repo, unquote(found["revision"]), unquote(found["path"])
+            )
         if found := API.fullmatch(path):
             return await self._api(request, found["kind"], found["name"], found["verb"], found["rest"])
         raise HubError(404, "Sorry, we can't find the page you are looking for.")
-
-    # ---- who may what
 
     def _user(self, request: Request, required: bool = False) -> tuple[str | None, str]:
         header = request.headers.get("authorization", "")
@@ -136,8 +124,6 @@ class Hub:
             raise HubError(403, f"Your token may not write to {name}")
         return repo
 
-    # ---- repos
-
     def _create(self, request: Request, facts: dict[str, Any]) -> Response:
         user, role = self._user(request, required=True)
         owner, kind = facts.get("organization") or user, KINDS[facts.get("type") or "model"]
@@ -146,7 +132,7 @@ class Hub:
             raise HubError(403, message)
         name = f"{owner}/{facts['name']}"
         prefix = "" if kind == "models" else f"{kind}/"
-        url = f"{_origin(request)}/{prefix}{name}"
+        url = f"{answers.origin(request)}/{prefix}{name}"
         with self.store.lock:
             if self.store.repo(kind, name):
                 error = {"error": f"You already created this {kind[:-1]} repo", "url": url}
@@ -163,243 +149,41 @@ class Hub:
         repo.folder.rename(repo.folder.with_suffix(f".{uuid4().hex}"))
         return JSONResponse({})
 
-    def _validate(self, facts: dict[str, Any]) -> Response:
-        import yaml
-
-        head = re.match(r"---\s*\n(.*?)\n---", facts["content"], re.DOTALL)
-        errors = []
-        try:
-            data = yaml.safe_load(head[1]) if head else {}
-            if not isinstance(data, dict):
-                errors.append({"message": "The metadata is no mapping"})
-            elif facts.get("repoType") == "space" and data.get("sdk") not in ("gradio", "static", "docker"):
-                errors.append({"message": '"sdk" must be one of [gradio, docker, static]'})
-        except yaml.YAMLError as error:
-            errors.append({"message": str(error)})
-        return JSONResponse({"errors": errors, "warnings": []}, 400 if errors else 200)
-
-    # ---- one repo
-
     async def _api(
         self, request: Request, kind: str, name: str, verb: str | None, rest: str | None
     ) -> Response:
         writes = verb in ("preupload", "commit") or (verb in ("tag", "branch"))
         repo = self._repo(request, kind, name, write=writes)
         if verb in (None, "revision"):
-            return self._info(repo, kind, name, _revision(repo, unquote(rest or "main")))
+            return answers.info(self, repo, kind, name, answers.revision_of(repo, unquote(rest or "main")))
         if verb == "refs":
             return JSONResponse(
-                {"branches": _refs(repo, "heads"), "tags": _refs(repo, "tags"), "converts": []}
+                {
+                    "branches": answers.refs_of(repo, "heads"),
+                    "tags": answers.refs_of(repo, "tags"),
+                    "converts": [],
+                }
             )
         revision, _, path = (rest or "main").partition("/")
         revision, path = unquote(revision), unquote(path)
         if verb == "preupload":
-            return self._preupload(repo, revision, await request.json())
+            return answers.preupload(self, repo, revision, await request.json())
         if verb == "commit":
-            return self._commit(request, repo, kind, name, revision, await request.body())
+            return answers.commit(self, request, repo, kind, name, revision, await request.body())
         if verb in ("tag", "branch"):
-            return self._name(request, repo, verb, revision, await request.body())
+            return answers.set_ref(self, request, repo, verb, revision, await request.body())
         if verb == "runtime":
-            return JSONResponse(self._runtime(name))
-        commit = _revision(repo, revision)
+            return JSONResponse(answers.runtime(self, name))
+        commit = answers.revision_of(repo, revision)
         if verb == "tree":
-            return self._tree(request, repo, commit, path)
+            return answers.tree(self, request, repo, commit, path)
         if verb == "paths-info":
             form = await request.form()
             wanted = set(form.getlist("paths"))
-            return JSONResponse([_listed(e) for e in repo.tree(commit) if e.path in wanted])
+            return JSONResponse([answers.listed(e) for e in repo.tree(commit) if e.path in wanted])
         if verb == "commits":
-            return JSONResponse(
-                [{**c, "message": "", "authors": [{"user": name.split("/")[0]}]} for c in repo.log(commit)]
-            )
+            return answers.commits(repo, commit, name.split("/")[0])
         raise HubError(404, f"There is no {verb} here")
-
-    def _info(self, repo: Repo, kind: str, name: str, commit: str) -> Response:
-        files = [
-            {"rfilename": e.path, "size": e.size, "blobId": e.oid}
-            for e in repo.tree(commit)
-            if not e.is_folder
-        ]
-        log = repo.log(commit)
-        facts = {
-            "_id": "0", "id": name, "author": name.split("/")[0], "sha": commit, "siblings": files,
-            "tags": [], "private": repo.facts["private"], "gated": False, "disabled": False,
-            "downloads": 0, "likes": 0, "lastModified": log[0]["date"], "createdAt": log[-1]["date"],
-        }  # fmt: skip
-        if kind == "spaces":
-            facts |= {"sdk": repo.facts["sdk"], "host": self.hosts.get(name), "runtime": self._runtime(name)}
-        return JSONResponse(facts)
-
-    def _runtime(self, name: str) -> dict[str, Any]:
-        """Of a Space."""
-        return {"stage": "RUNNING" if name in self.hosts else "STOPPED", "hardware": {}}
-
-    def _tree(self, request: Request, repo: Repo, commit: str, path: str) -> Response:
-        entries = repo.tree(commit, path, request.query_params.get("recursive", "").lower() in ("1", "true"))
-        if path and not entries:
-            raise HubError(404, f"{path} does not exist", "EntryNotFound", commit)
-        start = int(request.query_params.get("cursor", 0))
-        more = len(entries) > start + PAGE
-        link = (
-            {"Link": f'<{request.url.include_query_params(cursor=start + PAGE)}>; rel="next"'} if more else {}
-        )
-        return JSONResponse([_listed(e) for e in entries[start : start + PAGE]], headers=link)
-
-    def _preupload(self, repo: Repo, revision: str, facts: dict[str, Any]) -> Response:
-        commit = _revision(repo, revision)
-        there = {e.path: e.sha256 or e.oid for e in repo.tree(commit)}
-        files = [
-            {
-                "path": file["path"],
-                "uploadMode": "lfs" if repo.is_large(file["path"], file["size"], commit) else "regular",
-                "shouldIgnore": False,
-                "oid": there.get(file["path"]),
-            }
-            for file in facts["files"]
-        ]
-        return JSONResponse({"files": files, "commitOid": commit})
-
-    def _commit(
-        self, request: Request, repo: Repo, kind: str, name: str, branch: str, body: bytes
-    ) -> Response:
-        files, deleted, header = {}, [], {}
-        for line in body.splitlines():
-            key, value = (item := json.loads(line))["key"], item["value"]
-            if key == "header":
-                header = value
-            elif key == "file":
-                files[value["path"]] = base64.b64decode(value["content"])
-            elif key == "lfsFile":
-                stored = self.store.large(value["oid"])
-                if not stored.exists():
-                    raise HubError(400, f"LFS object {value['oid']} of {value['path']} was never uploaded")
-                files[value["path"]] = pointer(value["oid"], stored.stat().st_size)
-            else:
-                deleted.append(value["path"].rstrip("/"))
-        if large := [path for path, content in files.items() if len(content) > PLAIN_LIMIT]:
-            raise HubError(400, f"{large[0]} is larger than 10 MB and no LFS file")
-        with self.store.lock:
-            tip = _revision(repo, branch)
-            if header.get("parentCommit") not in (None, tip):
-                raise HubError(412, "A commit has happened since. Please refresh and try again.")
-            there = {e.path: e.oid for e in repo.tree(tip)}
-            files = {path: content for path, content in files.items() if there.get(path) != blob_id(content)}
-            if files or deleted:
-                tip = repo.commit(branch, header["summary"], files, deleted)
-        prefix = "" if kind == "models" else f"{kind}/"
-        url = f"{_origin(request)}/{prefix}{name}/commit/{tip}"
-        return JSONResponse({"success": True, "commitOid": tip, "commitUrl": url, "hookOutput": ""})
-
-    def _name(self, request: Request, repo: Repo, verb: str, rest: str, body: bytes) -> Response:
-        """Create or delete a tag (of the revision `rest`) or a branch (`rest`)."""
-        facts, refs = json.loads(body or b"{}"), "tags" if verb == "tag" else "heads"
-        deletes = request.method == "DELETE"
-        name = rest if deletes or verb == "branch" else facts["tag"]
-        if deletes != (name in repo.refs(refs)):
-            if deletes:
-                raise HubError(404, f"There is no {verb} {name}", "RevisionNotFound")
-            raise HubError(409, f"Reference already exists: {name}")
-        start = rest if verb == "tag" else facts.get("startingPoint") or "main"
-        repo.set_ref(refs, name, None if deletes else _revision(repo, start))
-        return JSONResponse({})
-
-    # ---- files
-
-    def _resolve(self, request: Request, repo: Repo, revision: str, path: str) -> Response:
-        commit = _revision(repo, revision)
-        parent = path.rpartition("/")[0]
-        entry = next((e for e in repo.tree(commit, parent, recursive=False) if e.path == path), None)
-        if entry is None or entry.is_folder:
-            raise HubError(404, "Entry not found", "EntryNotFound", commit)
-        headers = {"X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
-        if entry.sha256:
-            headers |= {"X-Linked-Etag": f'"{entry.sha256}"', "X-Linked-Size": str(entry.size)}
-            storage = _origin(request).replace("127.0.0.1", "localhost")  # another host, as theirs is
-            return Response(status_code=302, headers=headers | {"Location": f"{storage}/_lfs/{entry.sha256}"})
-        content = repo.blob(entry.oid)
-        headers |= {"ETag": f'"{entry.oid}"', "Content-Type": "text/plain; charset=utf-8"}
-        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
-        if not asked:
-            return Response(content, headers=headers)
-        start, end = int(asked[1]), min(int(asked[2] or len(content)), len(content) - 1)
-        if start >= len(content):
-            return Response(status_code=416, headers={"Content-Range": f"bytes */{len(content)}"})
-        headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
-        return Response(content[start : end + 1], 206, headers)
-
-    def _batch(self, request: Request, facts: dict[str, Any]) -> Response:
-        """Where to put large files; none for those that are here."""
-        objects = []
-        for wanted in facts["objects"]:
-            answer = {"oid": wanted["oid"], "size": wanted["size"]}
-            if not self.store.large(wanted["oid"]).exists():
-                grant = uuid4().hex
-                self._grants.add(grant)
-                put = f"{_origin(request)}/_lfs/{wanted['oid']}?grant={grant}"
-                verify = f"{_origin(request)}/_lfs/{wanted['oid']}/verify"
-                answer["actions"] = {
-                    "upload": {"href": put, "header": {}},
-                    "verify": {"href": verify, "header": {}},
-                }
-            objects.append(answer)
-        return JSONResponse({"transfer": "basic", "objects": objects})
-
-    async def _large(self, request: Request, oid: str, verify: bool) -> Response:
-        """Give, take or confirm the content of a large file."""
-        stored = self.store.large(oid)
-        if verify:
-            size = (await request.json())["size"]
-            if not stored.exists() or stored.stat().st_size != size:
-                raise HubError(404, "The object is not here")
-            return JSONResponse({})
-        if request.method in ("GET", "HEAD"):
-            return (
-                FileResponse(stored, headers={"ETag": f'"{oid}"'})
-                if stored.exists()
-                else Response(status_code=404)
-            )
-        if request.query_params.get("grant") not in self._grants:
-            raise HubError(403, "Signature does not match")
-        part, digest = stored.with_suffix(f".{uuid4().hex}"), hashlib.sha256()
-        try:
-            with part.open("wb") as file:
-                async for chunk in request.stream():
-                    digest.update(chunk)
-                    file.write(chunk)
-            if digest.hexdigest() != oid:
-                raise HubError(400, "The content is not what its hash says")
-            part.replace(stored)
-        finally:
-            part.unlink(missing_ok=True)
-        return Response(headers={"ETag": f'"{oid}"'})
-
-
-def _revision(repo: Repo, revision: str) -> str:
-    try:
-        return repo.resolve(revision)
-    except MissingRevisionError:
-        raise HubError(404, f"Invalid rev id: {revision}", "RevisionNotFound") from None
-
-
-def _refs(repo: Repo, kind: str) -> list[dict[str, str]]:
-    refs = repo.refs(kind).items()
-    return [{"name": name, "ref": f"refs/{kind}/{name}", "targetCommit": commit} for name, commit in refs]
-
-
-def _listed(entry: Entry) -> dict[str, Any]:
-    if entry.is_folder:
-        return {"type": "directory", "oid": entry.oid, "size": 0, "path": entry.path}
-    facts = {"type": "file", "oid": entry.oid, "size": entry.size, "path": entry.path}
-    large = {
-        "oid": entry.sha256,
-        "size": entry.size,
-        "pointerSize": len(pointer(entry.sha256 or "", entry.size)),
-    }
-    return facts | ({"lfs": large} if entry.sha256 else {})
-
-
-def _origin(request: Request) -> str:
-    return f"{request.url.scheme}://{request.url.netloc}"
 
 
 # ---- running it
