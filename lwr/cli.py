@@ -114,12 +114,7 @@ def restore(
 
 
 def _restore_one(
-    restorer: "Restorer",
-    photo: str,
-    target: Path,
-    earlier: list[Path],
-    overwrite: bool,
-    request: Request,
+    restorer: "Restorer", photo: str, target: Path, earlier: list[Path], overwrite: bool, request: Request
 ) -> dict[str, Any]:
     """Restore one photo into `target` and say how it went, as the JSON line."""
     from lwr.images.files import ImageError, save, writable

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from lwr.degrade.draw import log_uniform, working_dtype
+from lwr.degrade.draw import log_uniform, per_photo, working_dtype
 
 PSF_SIZE = 33  # pixels; holds a radius up to 15
 
@@ -20,9 +20,8 @@ class Aperture:
     blades: int  # corners of the polygon; 0 = disk
     rotation: float  # radians, of the polygon
     edge: float  # pixels over which the spot fades out, >= 1
-    focus: (
-        float | None
-    )  # depth in [0,1] that is sharp, the blur growing away from it; None = blurred all over
+    # depth in [0,1] that is sharp, the blur growing away from it; None = blurred all over
+    focus: float | None
 
 
 def sample_aperture(stream: random.Random, radius: tuple[float, float] = (1.0, 7.0)) -> Aperture:
@@ -60,10 +59,8 @@ def draw_apertures(
     distance, bearing = torch.hypot(x, y).expand(len(apertures), -1, -1), torch.atan2(y, x)
     # A disk is a polygon whose sectors have no width.
     sector = column([2 * math.pi / a.blades if a.blades else 0.0 for a in apertures])
-    turned = (
-        torch.remainder(bearing - column([a.rotation for a in apertures]), sector.clamp(min=1e-6))
-        - sector / 2
-    )
+    bearing = bearing - column([a.rotation for a in apertures])
+    turned = torch.remainder(bearing, sector.clamp(min=1e-6)) - sector / 2
     flattened = torch.where(sector > 0, distance * turned.cos(), distance)
     rim = column([a.radius for a in apertures]) * (sector / 2).cos()
     spot = (0.5 - (flattened - rim) / column([a.edge for a in apertures])).clamp(0, 1)
@@ -84,6 +81,6 @@ def focal_planes(aperture: Aperture) -> list[Aperture]:
 
 def blend_planes(planes: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
     """Three photos (3,C,H,W) of depths 0, 0.5 and 1, blended by `depth` (1,1,H,W) in [0,1] to (1,C,H,W)."""
-    places = torch.tensor([0.0, 0.5, 1.0], device=planes.device, dtype=planes.dtype).view(3, 1, 1, 1)
+    places = per_photo([0.0, 0.5, 1.0], planes)
     shares = (1 - 2 * (depth - places).abs()).clamp(min=0)
     return (planes * shares).sum(0, keepdim=True)

@@ -6,14 +6,13 @@ returns what it drew, or empty dicts.
 
 import math
 import random
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 
-from lwr.degrade.draw import draw_or_read, normal, per_photo, working_dtype
+from lwr.degrade.draw import Degraded, Params, draw_or_read, normal, per_photo, working_dtype
 from lwr.degrade.filtering import guided_filter
 from lwr.degrade.light import luminance
 
@@ -22,11 +21,8 @@ class Depth(Protocol):
     """A provider of depth: see the module's docstring."""
 
     def __call__(
-        self,
-        clean: torch.Tensor,
-        generator: torch.Generator,
-        params: Sequence[Mapping[str, Any]] | None = None,
-    ) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+        self, clean: torch.Tensor, generator: torch.Generator, params: Params | None = None
+    ) -> Degraded:
         """Of photos (B,3,H,W) in [0,1]: depth (B,1,H,W) in [0,1], and a JSON-able dict of how, per photo.
 
         With `params`, dicts that an earlier call returned, the depth is that of the earlier call.
@@ -43,9 +39,8 @@ class DepthMix:
 
     plane: float  # weight of a tilted plane
     noise: float  # weight of fractal noise
-    prior: (
-        float  # weight of brightness minus saturation: haze and distance wash colours out (Zhu et al. 2015)
-    )
+    # weight of brightness minus saturation: haze and distance wash colours out (Zhu et al. 2015)
+    prior: float
     tilt: float  # radians; 0 = the plane recedes straight upwards
     horizon: float  # height, as a share of the photo from its top, above which the plane is all far
     bend: float  # exponent of the plane's growth towards the horizon
@@ -53,9 +48,7 @@ class DepthMix:
     veil: float  # share of the depth that is constant
 
 
-def random_depth(
-    clean: torch.Tensor, generator: torch.Generator, params: Sequence[Mapping[str, Any]] | None = None
-) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+def random_depth(clean: torch.Tensor, generator: torch.Generator, params: Params | None = None) -> Degraded:
     """A `Depth`: 2 or 3 random sources, aligned to the photo's edges, with the parameters of `DepthMix`."""
     mixes = draw_or_read(DepthMix, sample_mix, generator, len(clean), params)
     clean = clean.to(working_dtype(clean.device))
@@ -70,11 +63,8 @@ def random_depth(
 
 
 def depth_of(
-    depth: Depth | None,
-    clean: torch.Tensor,
-    generator: torch.Generator,
-    params: Sequence[Mapping[str, Any]] | None,
-) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+    depth: Depth | None, clean: torch.Tensor, generator: torch.Generator, params: Params | None
+) -> Degraded:
     """Depth by `depth` (None: `random_depth`), or again that of `params`, which hold it as "depth"."""
     depth = depth or random_depth
     if params is None:

@@ -16,6 +16,9 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 Range = tuple[float, float]
+Params = Sequence[Mapping[str, Any]]  # a dict a photo, as an earlier call returned them
+# (B,3,H,W) in [0,1], and one JSON-able dict of parameters a photo
+Degraded = tuple[torch.Tensor, list[dict[str, Any]]]
 T = TypeVar("T")
 
 
@@ -34,7 +37,7 @@ def draw_or_read(
     draw: Callable[[random.Random], T],
     generator: torch.Generator,
     count: int,
-    params: Sequence[Mapping[str, Any]] | None,
+    params: Params | None,
 ) -> list[T]:
     """`count` records of parameters, drawn, or read back from the `params` of an earlier call.
 

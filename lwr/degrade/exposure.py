@@ -1,15 +1,13 @@
 """Blur as it happens in a camera: light is spread by shake or defocus, saturates, gets noise, is encoded."""
 
 import random
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 
 from lwr.degrade.defocus import Aperture, blend_planes, draw_apertures, focal_planes, sample_aperture
 from lwr.degrade.depth import Depth, depth_of
-from lwr.degrade.draw import draw_or_read, per_photo, working_dtype
+from lwr.degrade.draw import Degraded, Params, draw_or_read, per_photo, working_dtype
 from lwr.degrade.filtering import filter_each
 from lwr.degrade.light import round_to_8_bit, to_display, to_linear
 from lwr.degrade.motion import Shake, draw_shakes, sample_shake
@@ -44,11 +42,8 @@ def sample_exposure(stream: random.Random) -> Exposure:
 
 
 def expose(
-    clean: torch.Tensor,
-    generator: torch.Generator,
-    params: Sequence[Mapping[str, Any]] | None = None,
-    depth: Depth | None = None,
-) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+    clean: torch.Tensor, generator: torch.Generator, params: Params | None = None, depth: Depth | None = None
+) -> Degraded:
     """`clean` (B,3,H,W) in [0,1] shaken or out of focus, 8-bit; the parameters are those of `Exposure`.
 
     With `params`, one dict a photo as an earlier call returned them, nothing is drawn but noise.

@@ -1,15 +1,13 @@
 """Haze by Koschmieder's law: I = J t + A (1 - t), t = exp(-beta d) (ranges after RESIDE, Li et al. 2019)."""
 
 import random
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 from lwr.degrade.depth import Depth, depth_of
-from lwr.degrade.draw import draw_or_read, per_photo, working_dtype
+from lwr.degrade.draw import Degraded, Params, draw_or_read, per_photo, working_dtype
 from lwr.degrade.light import round_to_8_bit, to_display, to_linear
 from lwr.degrade.noise import Noise, add_noise
 
@@ -53,11 +51,8 @@ def apply_haze(clean: torch.Tensor, transmission: torch.Tensor, airlight: torch.
 
 
 def haze_photos(
-    clean: torch.Tensor,
-    generator: torch.Generator,
-    params: Sequence[Mapping[str, Any]] | None = None,
-    depth: Depth | None = None,
-) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+    clean: torch.Tensor, generator: torch.Generator, params: Params | None = None, depth: Depth | None = None
+) -> Degraded:
     """`clean` (B,3,H,W) in [0,1] with haze, 8-bit; the parameters are those of `Haze` and of the depth.
 
     With `params`, one dict a photo as an earlier call returned them, nothing is drawn but noise.
@@ -67,8 +62,7 @@ def haze_photos(
     clean = clean.to(working_dtype(clean.device))
     depths, depth_params = depth_of(depth, clean, generator, params)
     transmission = transmissions(depths, hazes, generator)
-    airlight = torch.tensor([haze.airlight for haze in hazes], device=clean.device, dtype=clean.dtype)
-    airlight = airlight[..., None, None]
+    airlight = clean.new_tensor([haze.airlight for haze in hazes])[..., None, None]
     hazy = apply_haze(clean, transmission, airlight)
     if any(haze.linear for haze in hazes):
         in_light = to_display(apply_haze(to_linear(clean), transmission, to_linear(airlight)))

@@ -60,11 +60,10 @@ def jpeg(images: torch.Tensor, qualities: Sequence[int]) -> torch.Tensor:
 def _quantise(planes: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
     """Round the DCT coefficients of (B,C,H,W), H and W multiples of 8, to multiples of `steps` (B,64)."""
     batch, channels, height, width = planes.shape
-    blocks = (
-        planes.reshape(batch, channels, height // 8, 8, width // 8, 8).transpose(3, 4).reshape(batch, -1, 64)
-    )
+    blocks = planes.reshape(batch, channels, height // 8, 8, width // 8, 8).transpose(3, 4)
     transform = _dct(planes.device, planes.dtype)
     steps = steps.unsqueeze(1)
+    blocks = blocks.reshape(batch, -1, 64)
     blocks = (round_half(blocks @ transform.T / steps) * steps) @ transform
     blocks = round_half(blocks).clamp(-128, 127).view(batch, channels, height // 8, width // 8, 8, 8)
     return blocks.transpose(3, 4).reshape(planes.shape)
@@ -75,22 +74,17 @@ def _steps(
 ) -> torch.Tensor:
     """(B,64) quantiser steps: libjpeg's scaling of `table`, in whole numbers, within 1..255."""
     scales = [5000 // int(quality) if quality < 50 else 200 - 2 * int(quality) for quality in qualities]
-    rows = [
-        [min(max((step * scale + 50) // 100, 1), 255) for row in table for step in row] for scale in scales
-    ]
+    flat = [step for row in table for step in row]
+    rows = [[min(max((step * scale + 50) // 100, 1), 255) for step in flat] for scale in scales]
     return torch.tensor(rows, dtype=torch.float32, device=device)
 
 
 @cache
 def _dct(device: torch.device, dtype: torch.dtype) -> torch.Tensor:
     """(64,64) orthonormal two-dimensional DCT-II of a flattened 8x8 block."""
-    line = torch.tensor(
-        [
-            [math.cos((2 * x + 1) * u * math.pi / 16) * (0.5 if u else math.sqrt(0.125)) for x in range(8)]
-            for u in range(8)
-        ],
-        dtype=torch.float64,
-    )
+    scales = [math.sqrt(0.125), *[0.5] * 7]
+    rows = [[math.cos((2 * x + 1) * u * math.pi / 16) * scales[u] for x in range(8)] for u in range(8)]
+    line = torch.tensor(rows, dtype=torch.float64)
     return torch.kron(line, line).to(dtype).to(device)
 
 

@@ -20,16 +20,8 @@ STEPS = 250
 PSF_SIZE = 65  # pixels; holds every path of an extent up to 32
 _PATH = 60.0  # length of the whole walk in the model's own unit
 _COARSENESS = 2000 / STEPS  # published steps in one of ours
-_JERKINESS = (
-    0.01,
-    0.009,
-    0.008,
-    0.007,
-    0.005,
-    0.003,
-    0.002,
-    0.001,
-)  # smaller = smoother; the last two near-linear
+# smaller = smoother; the last two near-linear
+_JERKINESS = (0.01, 0.009, 0.008, 0.007, 0.005, 0.003, 0.002, 0.001)
 
 
 @dataclass(frozen=True)
@@ -65,9 +57,8 @@ def walk(shake: Shake) -> list[complex]:
     stream = random.Random(shake.walk_seed)
     step = _PATH / STEPS
     velocity = cmath.rect(step, shake.angle)
-    shaking = (
-        shake.jerkiness * shake.gaussian * step / math.sqrt(_COARSENESS)
-    )  # independent kicks add in variance
+    # independent kicks add in variance
+    shaking = shake.jerkiness * shake.gaussian * step / math.sqrt(_COARSENESS)
     pulling = shake.jerkiness * shake.pull * step
     reversal = shake.big_shake * shake.jerkiness * _COARSENESS
     position, path = 0j, [0j]

@@ -5,15 +5,13 @@ Real-ESRGAN does with its targets, is the caller's choice.
 """
 
 import random
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 from lwr.degrade.blur import Kernel, KernelRanges, draw_kernels, sample_kernel, sample_sinc
-from lwr.degrade.draw import draw_or_read, working_dtype
+from lwr.degrade.draw import Degraded, Params, draw_or_read, working_dtype
 from lwr.degrade.filtering import filter_each
 from lwr.degrade.jpeg import jpeg
 from lwr.degrade.light import round_to_8_bit
@@ -72,11 +70,7 @@ class SmallPhoto:
     jpeg2: int
 
 
-def degrade_small(
-    clean: torch.Tensor,
-    generator: torch.Generator,
-    params: Sequence[Mapping[str, Any]] | None = None,
-) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+def degrade_small(clean: torch.Tensor, generator: torch.Generator, params: Params | None = None) -> Degraded:
     """`clean` (B,3,H,W) in [0,1] made 4 times smaller and poor, then enlarged back to (B,3,H,W), 8-bit.
 
     The parameters of each photo are the fields of `SmallPhoto`. With `params`, one dict a photo as an earlier
@@ -130,6 +124,4 @@ def _shrink(blurred: torch.Tensor, photo: SmallPhoto, generator: torch.Generator
 
 
 def _blurred(image: torch.Tensor, kernel: Kernel | None) -> torch.Tensor:
-    if kernel is None:
-        return image
-    return filter_each(image, draw_kernels([kernel], image.device))
+    return image if kernel is None else filter_each(image, draw_kernels([kernel], image.device))

@@ -29,14 +29,7 @@ from lwr.models.network import RestorationNetwork
 from lwr.models.prior import Prior
 from lwr.stablesr import keys
 from lwr.stablesr.checkpoint import StableSRError, Tensors, read_checkpoint
-from lwr.stablesr.sizes import (
-    TEXT_LENGTH,
-    network_config,
-    text_config,
-    text_layers,
-    unet_config,
-    vae_config,
-)
+from lwr.stablesr.sizes import TEXT_LENGTH, network_config, text_config, text_layers, unet_config, vae_config
 
 Prediction = Literal["epsilon", "v_prediction"]
 Reshape = Callable[[str, torch.Tensor], torch.Tensor]  # (our name, the checkpoint's tensor) -> ours

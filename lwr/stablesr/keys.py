@@ -40,12 +40,7 @@ _UNET_ENDS = {
     "conv_norm_out": "out.0",
     "conv_out": "out.2",
 }
-_SPADE = {
-    "norm": "param_free_norm",
-    "shared": "mlp_shared.0",
-    "gamma": "mlp_gamma",
-    "beta": "mlp_beta",
-}
+_SPADE = {"norm": "param_free_norm", "shared": "mlp_shared.0", "gamma": "mlp_gamma", "beta": "mlp_beta"}
 _TIME_BLOCK = {
     "norm1": "in_layers.0",
     "conv1": "in_layers.2",
@@ -57,13 +52,7 @@ _TIME_BLOCK = {
     "qkv": "qkv",
     "out": "proj_out",
 }
-_VAE_ATTENTION = {
-    "group_norm": "norm",
-    "to_q": "q",
-    "to_k": "k",
-    "to_v": "v",
-    "to_out.0": "proj_out",
-}
+_VAE_ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
 _TEXT = {
     "embeddings.token_embedding.weight": "token_embedding.weight",
     "embeddings.position_embedding.weight": "positional_embedding",

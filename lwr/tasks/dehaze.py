@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lwr.tasks.base import Task, Vocabulary, phrases
 
@@ -11,14 +10,12 @@ if TYPE_CHECKING:
     import torch
 
     from lwr.degrade.depth import Depth
+    from lwr.degrade.draw import Degraded, Params
 
 
 def degrade(
-    clean: torch.Tensor,
-    generator: torch.Generator,
-    params: Sequence[Mapping[str, Any]] | None = None,
-    depth: Depth | None = None,
-) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+    clean: torch.Tensor, generator: torch.Generator, params: Params | None = None, depth: Depth | None = None
+) -> Degraded:
     """Veil `clean` (B,3,H,W) in [0,1] by haze of random depth, density and colour; 8-bit, same shape."""
     from lwr.degrade.haze import haze_photos
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lwr.tasks.base import Task, Vocabulary, phrases
 
 if TYPE_CHECKING:
     import torch
 
+    from lwr.degrade.draw import Degraded, Params
 
-def degrade(
-    clean: torch.Tensor, generator: torch.Generator, params: Sequence[Mapping[str, Any]] | None = None
-) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+
+def degrade(clean: torch.Tensor, generator: torch.Generator, params: Params | None = None) -> Degraded:
     """Degrade `clean` (B,3,H,W) in [0,1] to a mildly poor photo of a quarter the side, enlarged back."""
     from lwr.degrade.second_order import degrade_small
 
