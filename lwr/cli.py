@@ -104,7 +104,7 @@ def restore(
                 print(f"The adapter for {task} has no part in this: it was not asked for.", file=sys.stderr)
         _make_folder(targets, out)
     except (RestoreError, PriorError, AdapterError, HubError, _UsageError) as error:
-        raise _usage(error, photos, as_json) from None
+        raise _refused(error, photos, as_json) from None
     failed = 0
     for index, (photo, target) in enumerate(zip(photos, targets, strict=True)):
         line = _restore_one(restorer, photo, target, targets[:index], overwrite, request)
@@ -122,9 +122,8 @@ def _restore_one(
 
     try:
         if target in earlier:
-            raise ImageError(
-                f"{target} is the result of an earlier photo of the same name: restore it by itself."
-            )
+            again = "is the result of an earlier photo of the same name: restore it by itself."
+            raise ImageError(f"{target} {again}")
         writable(target, overwrite)
         restored = restorer(photo, request, progress=_show if sys.stderr.isatty() else None)
         remarks = list(restored.notes)
@@ -134,21 +133,11 @@ def _restore_one(
     remarks += [f"{newer} is published; it is used when you ask for it." for newer in restored.newer]
     for remark in remarks:
         print(f"{photo}: {remark}", file=sys.stderr)
-    settings, (width, height) = restored.settings, restored.image.size
-    return {
-        "input": photo,
-        "output": str(written),
-        "tasks": settings.tasks,
-        "scale": settings.scale,
-        "steps": settings.steps,
-        "fidelity": settings.fidelity,
-        "seed": settings.seed,
-        "prior": settings.prior,
-        "adapters": settings.adapters,
-        "width": width,
-        "height": height,
-        "seconds": round(restored.seconds, 3),
-    }
+    names = ("tasks", "scale", "steps", "fidelity", "seed", "prior", "adapters")
+    settings = {name: getattr(restored.settings, name) for name in names}
+    size = dict(zip(("width", "height"), restored.image.size, strict=True))
+    seconds = round(restored.seconds, 3)
+    return {"input": photo, "output": str(written), **settings, **size, "seconds": seconds}
 
 
 @app.command()
@@ -196,7 +185,7 @@ def degrade(
     from lwr.tasks import TASKS
 
     if task not in TASKS:
-        raise _usage(_UsageError(f"There is no task {task!r}: use {', '.join(TASKS)}."), [photo], as_json)
+        raise _refused(_UsageError(f"There is no task {task!r}: use {', '.join(TASKS)}."), [photo], as_json)
     try:
         writable(out, overwrite)
         loaded = load(photo)
@@ -221,7 +210,7 @@ def convert(
     """Convert a public StableSR checkpoint into a folder for `restore --prior OUT`."""
     if kind != "stablesr" or not 2 <= len(files) <= 3:
         wrong = _UsageError("Only StableSR is known: use convert stablesr CKPT [CFW_CKPT] OUT.")
-        raise _usage(wrong, [str(path) for path in files[:1]], as_json)
+        raise _refused(wrong, [str(path) for path in files[:1]], as_json)
     from lwr.stablesr.convert import StableSRError
     from lwr.stablesr.convert import convert as convert_stablesr
 
@@ -233,11 +222,7 @@ def convert(
             checkpoint, out, *cfw, half=half, head_channels=head_channels, prediction=prediction
         )
     except StableSRError as error:
-        if as_json:
-            _report({"input": str(checkpoint), "error": str(error)}, as_json)
-        else:
-            print(error, file=sys.stderr)
-        raise typer.Exit(1) from None
+        raise _refused(error, [str(checkpoint)], as_json, status=1) from None
     for remark in line["remarks"]:
         print(remark, file=sys.stderr)
     _report(line, as_json)
@@ -260,15 +245,13 @@ def _targets(photos: list[str], out: str | None) -> list[Path]:
     """Where each result goes."""
     from lwr.images.files import SUFFIXES
 
-    named = [
-        Path(photo) if Path(photo).name else Path(photo) / "photo" for photo in photos
-    ]  # "." has no name
+    # "." has no name
+    named = [Path(photo) if Path(photo).name else Path(photo) / "photo" for photo in photos]
     if out is None:
         return [path.with_name(f"{path.stem}.restored.png") for path in named]
     folder = Path(out)
-    if len(photos) > 1 and (
-        os.path.isfile(out) or (folder.suffix.lower() in SUFFIXES and not os.path.isdir(out))
-    ):
+    is_file = os.path.isfile(out) or (folder.suffix.lower() in SUFFIXES and not os.path.isdir(out))
+    if len(photos) > 1 and is_file:
         raise _UsageError(f"--out {out} is a file: give a folder for {len(photos)} photos.")
     if len(photos) > 1 or os.path.isdir(out) or out.endswith(("/", "\\")):
         return [folder / f"{path.stem}.restored.png" for path in named]
@@ -282,17 +265,16 @@ def _make_folder(targets: list[Path], out: str | None) -> None:
     try:
         Path(out).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _UsageError(
-            f"The folder {out} cannot be made ({error.strerror}): choose another --out."
-        ) from error
+        text = f"The folder {out} cannot be made ({error.strerror}): choose another --out."
+        raise _UsageError(text) from error
 
 
-def _usage(error: ValueError, photos: list[str], as_json: bool) -> typer.Exit:
+def _refused(error: ValueError, photos: list[str], as_json: bool, status: int = 2) -> typer.Exit:
+    """Says what is wrong, for each photo as a JSON line too; the exit to raise."""
     print(error, file=sys.stderr)
-    if as_json:
-        for photo in photos:
-            _report({"input": photo, "error": str(error)}, as_json)
-    return typer.Exit(2)
+    for photo in photos if as_json else ():
+        _report({"input": photo, "error": str(error)}, as_json)
+    return typer.Exit(status)
 
 
 def _report(line: dict[str, Any], as_json: bool) -> None:

@@ -42,11 +42,5 @@ def build() -> gr.Gallery:
 def show(event: gr.SelectData) -> tuple[Any, ...]:
     """(photo, sentence, comparison, what was done, the part of the page for results) of the chosen one."""
     one = found()[event.index]
-    before, after = (str(FOLDER / one[side]) for side in ("before", "after"))
-    return (
-        str(SAMPLES / one["photo"]),
-        one["sentence"],
-        (before, after),
-        one["done"],
-        gr.Column(visible=False),
-    )
+    photo, before, after = SAMPLES / one["photo"], FOLDER / one["before"], FOLDER / one["after"]
+    return str(photo), one["sentence"], (str(before), str(after)), one["done"], gr.Column(visible=False)

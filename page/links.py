@@ -1,6 +1,7 @@
 """Link to these settings: the inputs written into an address, and read from it when the page opens."""
 
 import json
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -49,15 +50,11 @@ def from_link(request: gr.Request) -> list[Any]:
 
 def _tasks(text: str) -> dict[str, float]:
     """{task: strength} of "dehaze:0.5,deblur:1"; what is no task is left out."""
-    pairs = (part.partition(":")[::2] for part in text.split(","))
     found = {}
-    for name, strength in pairs:
-        try:
-            number = float(strength or 1)
-        except ValueError:
-            continue
-        if name in TASKS and 0 < number <= 1:
-            found[name] = number
+    for name, strength in (part.partition(":")[::2] for part in text.split(",")):
+        with suppress(ValueError):  # no number
+            if name in TASKS and 0 < float(strength or 1) <= 1:
+                found[name] = float(strength or 1)
     return found
 
 

@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import HfApi, constants
 from PIL import Image
 
-from lwr.loading.adapter import MEMORY, Adapter, load_adapter, save_adapter
+from lwr.loading.adapter import Adapter, load_adapter, remembered, save_adapter
 from lwr.loading.priors import EMBEDDED
 from training.publish import main
 
@@ -35,7 +35,7 @@ def forget(patch: pytest.MonkeyPatch, cache: Path) -> None:
     """Start with an empty cache, in memory and on disk."""
     cache.mkdir(parents=True, exist_ok=True)
     patch.setattr(constants, "HF_HUB_CACHE", str(cache))
-    MEMORY.clear()
+    remembered.cache_clear()
 
 
 def photo(path: Path, side: int = 96) -> Path:

@@ -23,7 +23,7 @@ from published import OWNER, TOKEN, forget, other_network, photo, publish
 from typer.testing import CliRunner
 
 from lwr.cli import app
-from lwr.loading.adapter import MEMORY, Adapter, AdapterError, AdapterMemory
+from lwr.loading.adapter import Adapter, AdapterError, adapter_memory, remembered
 from lwr.loading.adapter_choice import AdapterChoice
 from lwr.loading.hub import DamagedError, HubError, Pin, fetch
 from lwr.loading.priors import EMBEDDED, PriorError
@@ -155,17 +155,17 @@ def test_nothing_is_fetched_before_a_photo_needs_it(hub: RunningHub, tmp_path: P
 
 def test_memory_keeps_what_was_used_last() -> None:
     first = Adapter.fetch(DEHAZE, "v1.0.0")
-    memory = AdapterMemory(budget=2 * first.bytes)
+    memory = adapter_memory(2 * first.bytes)
     loaded = []
 
     def get(name: str) -> None:
-        memory.get(name, lambda: loaded.append(name) or first)
+        memory(name, lambda: loaded.append(name) or first)
 
     for name in ("a", "b", "a", "c", "a", "b"):
         get(name)
     assert loaded == ["a", "b", "c", "b"]
     with pytest.raises(HubError):
-        memory.get("bad", lambda: (_ for _ in ()).throw(HubError("no")))
+        memory("bad", lambda: (_ for _ in ()).throw(HubError("no")))
     get("bad")
     assert loaded[-1] == "bad"
 
@@ -225,7 +225,7 @@ def test_offline_with_and_without_a_copy(
     hub: RunningHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     Adapter.fetch(DEHAZE, "v1.0.0")
-    MEMORY.clear()
+    remembered.cache_clear()
     hub.stop()
     try:
         found = Adapter.fetch(DEHAZE, "v1.0.0")
@@ -308,7 +308,7 @@ def test_a_busy_hub(hub: RunningHub, code: int) -> None:
         Adapter.fetch(DEHAZE, "v1.0.0")
     hub.hub.faults.clear()
     Adapter.fetch(DEHAZE, "v1.0.0")
-    MEMORY.clear()
+    remembered.cache_clear()
     hub.hub.fail("refs", status(code))
     assert f"status {code}): the copy of" in Adapter.fetch(DEHAZE, "v1.0.0").notes[0]
 
@@ -363,7 +363,7 @@ def test_private_repositories_and_tokens(monkeypatch: pytest.MonkeyPatch) -> Non
             ("hf_bob", "or it is private"),
             ("hf_bad", "know your token"),
         ):
-            MEMORY.clear()
+            remembered.cache_clear()
             monkeypatch.setenv("HF_TOKEN", token)
             with pytest.raises(HubError, match=sentence) as refused:
                 fetch(Pin(f"{OWNER}/lwr-deblur", "v1.0.0"))

@@ -54,12 +54,14 @@ def expose(
     light = brighten_highlights(to_linear(clean), [exposure.highlight_gain for exposure in exposures])
     used = [asdict(exposure) for exposure in exposures]
     blurred = torch.empty_like(light)
-    for indices in _grouped(exposures):
-        kind = [exposures[i].blur for i in indices]
-        draw = draw_shakes if isinstance(kind[0], Shake) else draw_apertures
-        blurred[indices] = filter_each(light[indices], draw(kind, clean.device))
+    shaken = [i for i, one in enumerate(exposures) if isinstance(one.blur, Shake)]
+    flat = [i for i, one in enumerate(exposures) if i not in shaken and one.blur.focus is None]
+    for indices, draw in ((shaken, draw_shakes), (flat, draw_apertures)):
+        if indices:  # one call blurs them all
+            kernels = draw([exposures[i].blur for i in indices], clean.device)
+            blurred[indices] = filter_each(light[indices], kernels)
     for i, exposure in enumerate(exposures):
-        if isinstance(exposure.blur, Aperture) and exposure.blur.focus is not None:
+        if i not in (*shaken, *flat):  # each point by its depth
             given = None if params is None else params[i : i + 1]
             depths, drawn = depth_of(depth, clean[i : i + 1], generator, given)
             blurred[i : i + 1] = blur_by_depth(light[i : i + 1], depths, exposure.blur)
@@ -81,10 +83,3 @@ def blur_by_depth(light: torch.Tensor, depth: torch.Tensor, aperture: Aperture) 
     """One photo (1,3,H,W), blurred by how far `depth` (1,1,H,W) in [0,1] is from the focus of `aperture`."""
     psfs = draw_apertures(focal_planes(aperture), light.device)
     return blend_planes(filter_each(light.expand(3, -1, -1, -1), psfs), depth)
-
-
-def _grouped(exposures: list[Exposure]) -> list[list[int]]:
-    """Indices of photos that one call can blur: the shaken ones, and those out of focus all over."""
-    shaken = [i for i, e in enumerate(exposures) if isinstance(e.blur, Shake)]
-    flat = [i for i, e in enumerate(exposures) if isinstance(e.blur, Aperture) and e.blur.focus is None]
-    return [group for group in (shaken, flat) if group]

@@ -16,23 +16,18 @@ def filter_each(images: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
         )
     height, width = images.shape[-2:]
     shape = (fast_size(height + size - 1), fast_size(width + size - 1))
-    padded = reflect_pad(images, size // 2, shape)
+    rows = _mirrored(height, size // 2, shape[0], images.device)
+    columns = _mirrored(width, size // 2, shape[1], images.device)
+    padded = images.index_select(-2, rows).index_select(-1, columns)
     spectrum = torch.fft.rfft2(padded) * torch.fft.rfft2(kernels.to(images.dtype), s=shape).unsqueeze(1)
     # Circular wrap-around spoils only the first K-1 rows and columns, which are cropped.
     return torch.fft.irfft2(spectrum, s=shape)[..., size - 1 : size - 1 + height, size - 1 : size - 1 + width]
 
 
-def reflect_pad(images: torch.Tensor, margin: int, shape: tuple[int, int]) -> torch.Tensor:
-    """Mirror (...,H,W) to `shape`, `margin` pixels above and left; it may exceed the image."""
-    rows = _mirrored(images.shape[-2], margin, shape[0], images.device)
-    columns = _mirrored(images.shape[-1], margin, shape[1], images.device)
-    return images.index_select(-2, rows).index_select(-1, columns)
-
-
 def fast_size(least: int) -> int:
     """The smallest even number >= `least` without a prime factor above 5, quick to Fourier transform."""
     size = least + least % 2
-    while not _smooth(size):
+    while pow(30, size.bit_length(), size):  # without other factors it divides a power of 2 x 3 x 5
         size += 2
     return size
 
@@ -74,10 +69,3 @@ def _mirrored(size: int, margin: int, total: int, device: torch.device) -> torch
     period = max(2 * (size - 1), 1)
     position = (torch.arange(total, device=device) - margin) % period
     return torch.where(position < size, position, period - position)
-
-
-def _smooth(number: int) -> bool:
-    for prime in (2, 3, 5):
-        while number % prime == 0:
-            number //= prime
-    return number == 1

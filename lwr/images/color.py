@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from lwr.images.metrics import check_same_shape
+
 
 def wavelet_color_fix(image: torch.Tensor, reference: torch.Tensor, levels: int = 5) -> torch.Tensor:
     """Detail of `image` on the low frequencies of `reference`.
@@ -24,7 +26,7 @@ def wavelet_color_fix(image: torch.Tensor, reference: torch.Tensor, levels: int 
     Returns:
         (B,C,H,W), not clamped: detail may overshoot [0,1].
     """
-    _check_same_shape(image, reference)
+    check_same_shape(image, reference)
     if levels < 1:
         raise ValueError(f"levels is {levels}; use 1 or more.")
     low = reference - image
@@ -42,11 +44,3 @@ def _blur(x: torch.Tensor, reach: int) -> torch.Tensor:
     across.add_(padded[..., reach : reach + width], alpha=2)
     both = across[..., :height, :] + across[..., 2 * reach :, :]
     return both.add_(across[..., reach : reach + height, :], alpha=2).mul_(1 / 16)
-
-
-def _check_same_shape(image: torch.Tensor, reference: torch.Tensor) -> None:
-    if image.dim() != 4 or image.shape != reference.shape:
-        raise ValueError(
-            f"image is {tuple(image.shape)} and reference {tuple(reference.shape)}; both must be the same "
-            "(B,C,H,W): resize the reference first."
-        )

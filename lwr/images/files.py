@@ -206,21 +206,20 @@ def _readable_file(source: str | Path) -> Path:
     path = Path(source)
     try:
         size = path.stat().st_size
-        if path.is_dir():
-            raise ImageError(f"{source} is a folder; name the photos in it.")
-        if not path.is_file():
-            raise ImageError(f"{source} is not a regular file; name a photo.")
-        if size == 0:
-            raise ImageError(f"{source} is empty (0 bytes); copy or download it again.")
-        path.open("rb").close()
-        return path
-    except ImageError:
-        raise
+        if path.is_file():
+            path.open("rb").close()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ImageError(f"{source} does not exist; check the name and the folder.") from error
     except (OSError, ValueError) as error:  # no permission, name too long or with NUL, stale network drive
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"{str(source)!r} cannot be read ({reason}); check name and permissions.") from error
+    if path.is_dir():
+        raise ImageError(f"{source} is a folder; name the photos in it.")
+    if not path.is_file():
+        raise ImageError(f"{source} is not a regular file; name a photo.")
+    if size == 0:
+        raise ImageError(f"{source} is empty (0 bytes); copy or download it again.")
+    return path
 
 
 @contextmanager

@@ -14,7 +14,7 @@ _C1, _C2 = 0.01**2, 0.03**2
 
 def psnr(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Peak signal-to-noise ratio in dB over all channels and pixels, peak 1; infinite for equal images."""
-    _check_same_shape(a, b)
+    check_same_shape(a, b)
     return -10 * (a.float() - b.float()).square().flatten(1).mean(dim=1).log10()
 
 
@@ -35,7 +35,7 @@ def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     Raises:
         ValueError: shapes differ, or a side is under 11 pixels.
     """
-    _check_same_shape(a, b)
+    check_same_shape(a, b)
     if min(a.shape[-2:]) < _WINDOW:
         raise ValueError(f"ssim needs at least {_WINDOW}x{_WINDOW} pixels, got {tuple(a.shape[-2:])}.")
     a, b = a.float(), b.float()
@@ -61,8 +61,8 @@ def _window_mean(x: torch.Tensor) -> torch.Tensor:
     return F.conv2d(x, kernel.unsqueeze(-2), groups=x.shape[1])
 
 
-def _check_same_shape(a: torch.Tensor, b: torch.Tensor) -> None:
+def check_same_shape(a: torch.Tensor, b: torch.Tensor) -> None:
+    """ValueError unless both are batches (B,C,H,W) of one shape."""
     if a.dim() != 4 or a.shape != b.shape:
-        raise ValueError(
-            f"images are {tuple(a.shape)} and {tuple(b.shape)}; both must be the same (B,C,H,W)."
-        )
+        shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
+        raise ValueError(f"images are {shapes}; both must be the same (B,C,H,W): resize one first.")

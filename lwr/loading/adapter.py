@@ -5,14 +5,14 @@ Folding undoes exactly: `detach` puts the original tensors back, bit for bit.
 
 import hashlib
 import json
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from threading import Condition
 
 import torch
+from cachetools import LRUCache, cached
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -51,7 +51,7 @@ class AdapterError(ValueError):
     """An adapter that is missing, damaged, or made for something else; one sentence with what to do."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Adapter:
     """Metadata and LoRA pairs: `pairs[module name] = (A, B)`."""
 
@@ -73,10 +73,10 @@ class Adapter:
         """
         pin = Pin(repo, revision)
         if pin.is_fixed:
-            adapter = MEMORY.get(str(pin), lambda: _fetched(pin))
+            adapter = remembered(str(pin), lambda: _fetched(pin))
         else:  # it may mean other files today
             found = _fetched(pin)
-            kept = MEMORY.get(found.source, lambda: replace(found, notes=()))
+            kept = remembered(found.source, lambda: replace(found, notes=()))
             adapter = replace(kept, notes=found.notes)
         _check(adapter.metadata, adapter.source, task, prior)
         return adapter
@@ -110,9 +110,7 @@ def save_adapter(adapter: Adapter, folder: Path) -> Path:
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     metadata = {**asdict(adapter.metadata), "sha256": _sha256(folder / WEIGHTS)}
     (folder / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
-    ranks = {
-        name: a.shape[0] for name, (a, _) in adapter.pairs.items() if a.shape[0] != adapter.metadata.rank
-    }
+    ranks = {name: len(a) for name, (a, _) in adapter.pairs.items() if len(a) != adapter.metadata.rank}
     config = {
         "peft_type": "LORA",
         "r": adapter.metadata.rank,
@@ -145,13 +143,13 @@ def load_adapter(folder: Path, task: str | None = None, prior: str | None = None
         raise AdapterError(f"{folder / METADATA} is damaged ({error}): fetch the adapter again.") from error
     _check(metadata, str(folder), task, prior)
     if metadata.sha256 != _sha256(folder / WEIGHTS):
-        raise AdapterError(
-            f"{folder / WEIGHTS} is damaged (its hash differs from {METADATA}): fetch it again."
-        )
+        why = f"its hash differs from {METADATA}"
+        raise AdapterError(f"{folder / WEIGHTS} is damaged ({why}): fetch it again.")
     try:
-        tensors = load_file(folder / WEIGHTS)
-        names = {key.removeprefix(PEFT_PREFIX).rsplit(".lora_", 1)[0] for key in tensors}
-        return Adapter(metadata, {name: _pair(tensors, name) for name in sorted(names)})
+        tensors = {key.removeprefix(PEFT_PREFIX): t.float() for key, t in load_file(folder / WEIGHTS).items()}
+        names = sorted({key.rsplit(".lora_", 1)[0] for key in tensors})
+        pairs = {n: (tensors[f"{n}.lora_A.weight"], tensors[f"{n}.lora_B.weight"]) for n in names}
+        return Adapter(metadata, pairs)
     except (SafetensorError, KeyError) as error:
         raise AdapterError(
             f"{folder / WEIGHTS} holds no LoRA pairs ({error}): export the adapter again."
@@ -172,11 +170,6 @@ def _check(metadata: AdapterMetadata, source: str, task: str | None, prior: str 
         )
 
 
-def _pair(tensors: Mapping[str, torch.Tensor], name: str) -> Pair:
-    a, b = (tensors[f"{PEFT_PREFIX}{name}.lora_{side}.weight"].float() for side in "AB")
-    return a, b
-
-
 def _fetched(pin: Pin) -> Adapter:
     """The adapter of a repository as it is today, from the Hub or the cache on disk."""
     found = fetch(pin, (METADATA, WEIGHTS, CONFIG))
@@ -195,41 +188,25 @@ def _replaces(name: str, metadata: AdapterMetadata) -> bool:
     return all(other.get(key) == getattr(metadata, key) for key in ("task", "prior", "prior_revision"))
 
 
-class AdapterMemory:
-    """Adapters that stay loaded, up to a number of bytes; the one that was not used for longest goes first.
+def adapter_memory(budget: int) -> Callable[[str, Callable[[], Adapter]], Adapter]:
+    """A function (name, load) that gives the adapter of that name, which `load` makes when it is not kept.
 
+    Those that were used last stay, up to `budget` bytes, at least one. What `load` raises is not kept.
     Several callers that want one adapter at the same time wait for a single loading.
     """
 
-    def __init__(self, budget: int = CACHE_BYTES) -> None:
-        self.budget = budget
-        self._kept: OrderedDict[str, Adapter] = OrderedDict()
-        self._loading: dict[str, threading.Lock] = {}
-        self._lock = threading.Lock()
+    @cached(
+        LRUCache(budget, getsizeof=lambda one: min(one.bytes, budget)),
+        key=lambda name, load: name,
+        condition=Condition(),
+    )
+    def kept(name: str, load: Callable[[], Adapter]) -> Adapter:
+        return load()
 
-    def get(self, name: str, load: Callable[[], Adapter]) -> Adapter:
-        """The adapter of that name; `load` makes it when it is not here. What `load` raises is not kept."""
-        with self._lock:
-            loading = self._loading.setdefault(name, threading.Lock())
-        with loading:
-            with self._lock:
-                if name in self._kept:
-                    self._kept.move_to_end(name)
-                    return self._kept[name]
-            adapter = load()
-            with self._lock:
-                self._kept[name] = adapter
-                while len(self._kept) > 1 and sum(kept.bytes for kept in self._kept.values()) > self.budget:
-                    self._kept.popitem(last=False)
-            return adapter
-
-    def clear(self) -> None:
-        """Forget all."""
-        with self._lock:
-            self._kept.clear()
+    return kept
 
 
-MEMORY = AdapterMemory()
+remembered = adapter_memory(CACHE_BYTES)
 
 
 class Attachment:
@@ -250,9 +227,7 @@ class Attachment:
         Adds up in the order of the tasks' names, so that the order of a sentence makes no difference.
         """
         wanted = list(zip(adapters, strengths, strict=True))
-        if len(wanted) == len(self._attached) and all(
-            a is b and s == t for (a, s), (b, t) in zip(wanted, self._attached, strict=True)
-        ):
+        if wanted == self._attached:
             return
         with self.lifted():
             self._detach()

@@ -1,6 +1,5 @@
 """Which adapter a task takes: one that a caller gave, the pinned one on the Hub, or the one that shipped."""
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from lwr.loading.adapter import Adapter, AdapterError, load_adapter
 from lwr.loading.hub import DamagedError, HubError
-from lwr.loading.priors import EMBEDDED
+from lwr.loading.priors import EMBEDDED, read_prior_config
 from lwr.models.config import PriorConfig
 
 HUB_PAUSE = 60.0  # seconds before an unreachable Hub is asked again, while a shipped adapter stands in
@@ -18,11 +17,7 @@ class AdapterChoice:
     """The adapters of one network; each is loaded when a task first needs it."""
 
     def __init__(
-        self,
-        folder: Path | None,
-        prior: PriorConfig,
-        pins: Mapping[str, str],
-        without: Sequence[str] = (),
+        self, folder: Path | None, prior: PriorConfig, pins: Mapping[str, str], without: Sequence[str] = ()
     ) -> None:
         """`pins` {task: "NAMESPACE/NAME@REVISION"} are on the Hub; the network does `without` an adapter.
 
@@ -84,11 +79,8 @@ class AdapterChoice:
     def _shipped_folder(self, task: str) -> Path:
         """Beside the network, or in this program when it ships the adapters of the same network."""
         beside = self.folder / "adapters" / task
-        return beside if beside.is_dir() or not self._is_embedded() else EMBEDDED / "adapters" / task
-
-    def _is_embedded(self) -> bool:
-        ours = json.loads((EMBEDDED / "prior.json").read_text())
-        return (self.prior.id, self.prior.revision) == (ours["id"], ours["revision"])
+        ours = self.prior.name == read_prior_config(EMBEDDED).name
+        return EMBEDDED / "adapters" / task if ours and not beside.is_dir() else beside
 
     def _shipped(self, task: str) -> Adapter:
         if self.folder is None or not self._shipped_folder(task).is_dir():

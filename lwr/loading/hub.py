@@ -74,18 +74,14 @@ def fetch(pin: Pin, patterns: Sequence[str] | None = None) -> Fetched:
         refs, trouble = _refs(pin)
         if refs is not None:
             _check_revision(pin, refs)
-        online = refs is not None
+        wanted = {"revision": pin.revision, "allow_patterns": patterns, "local_files_only": refs is None}
         try:
-            folder = Path(
-                snapshot_download(
-                    pin.repo, revision=pin.revision, allow_patterns=patterns, local_files_only=not online
-                )
-            )
+            folder = Path(snapshot_download(pin.repo, **wanted))
         except LocalEntryNotFoundError as error:
-            if online:
+            if refs is not None:
                 raise
             raise HubError(f"{trouble}, and {pin} is not on this machine: try again later.") from error
-        _verify(folder, pin, online)
+        _verify(folder, pin, refs is not None)
     commit = folder.name
     known = str(pin) if pin.is_fixed else f"{pin} (commit {commit})"
     notes = [] if trouble is None else [f"{trouble}: the copy of {known} on this machine was used."]
@@ -93,9 +89,8 @@ def fetch(pin: Pin, patterns: Sequence[str] | None = None) -> Fetched:
     if refs is not None:
         fixed = fixed or pin.revision in refs.tags
         if (pin.revision or "main") in refs.branches and not fixed:
-            notes.append(
-                f"{pin} is a branch: its commit {commit} of today was used; ask for that one to keep it."
-            )
+            use = "ask for that one to keep it"
+            notes.append(f"{pin} is a branch: its commit {commit} of today was used; {use}.")
         newer = _newer(pin, refs)
     return Fetched(folder, f"{pin.repo}@{pin.revision if fixed else commit}", tuple(notes), newer)
 
@@ -106,6 +101,11 @@ class _Refs:
 
     branches: frozenset[str]
     tags: frozenset[str]
+
+    @property
+    def versions(self) -> list[str]:
+        """The tags that are versions, the latest last."""
+        return sorted(filter(VERSION.fullmatch, self.tags), key=_order)
 
 
 def _refs(pin: Pin) -> tuple[_Refs | None, str | None]:
@@ -125,7 +125,7 @@ def _refs(pin: Pin) -> tuple[_Refs | None, str | None]:
     except HfHubHTTPError as error:
         code = error.response.status_code
         if code == 429 or code >= 500:
-            return None, f"The Hub is busy (status {code}{_wait(error)})"
+            return None, f"The Hub is busy ({_status(error)})"
         raise
     names = [frozenset(ref["name"] for ref in answer.json()[kind]) for kind in ("branches", "tags")]
     return _Refs(*names), None
@@ -134,22 +134,18 @@ def _refs(pin: Pin) -> tuple[_Refs | None, str | None]:
 def _check_revision(pin: Pin, refs: _Refs) -> None:
     if pin.revision is None or pin.revision in refs.branches | refs.tags or COMMIT.fullmatch(pin.revision):
         return
-    raise HubError(f"{pin.repo} has no revision {pin.revision!r}: {_there(refs)}. Ask for one that is there.")
-
-
-def _there(refs: _Refs) -> str:
-    versions = sorted((name for name in refs.tags if VERSION.fullmatch(name)), key=_order)
-    if not versions:
-        return "it has no version yet"
-    return f"{'there are' if len(versions) <= 5 else 'its latest are'} {', '.join(versions[-5:])}"
+    versions = refs.versions
+    listed = f"{'there are' if len(versions) <= 5 else 'its latest are'} {', '.join(versions[-5:])}"
+    there = listed if versions else "it has no version yet"
+    raise HubError(f"{pin.repo} has no revision {pin.revision!r}: {there}. Ask for one that is there.")
 
 
 def _newer(pin: Pin, refs: _Refs) -> str | None:
     """The latest version, if it is later than the pinned one."""
-    versions = sorted((name for name in refs.tags if VERSION.fullmatch(name)), key=_order)
-    if versions and VERSION.fullmatch(pin.revision or "") and _order(versions[-1]) > _order(pin.revision):
-        return f"{pin.repo}@{versions[-1]}"
-    return None
+    if not refs.versions or not VERSION.fullmatch(pin.revision or ""):
+        return None
+    latest = refs.versions[-1]
+    return f"{pin.repo}@{latest}" if _order(latest) > _order(pin.revision) else None
 
 
 def _order(version: str) -> tuple[int, ...]:
@@ -214,8 +210,10 @@ def _readable_errors(pin: Pin) -> Iterator[None]:
         raise HubError(f"{pin.repo!r} is no name of a repository: use NAMESPACE/NAME.") from error
     except (LocalEntryNotFoundError, httpx2.TransportError) as error:
         status = _status(error)
-        reason = f"the Hub is busy (status {status[0]}{status[1]})" if status else "the Hub cannot be reached"
-        raise HubError(f"{pin} is not on this machine and {reason}: try again{_later(status)}.") from error
+        why, when = "cannot be reached", "when you are online"
+        if status is not None:
+            why, when = f"is busy ({status})", "later"
+        raise HubError(f"{pin} is not on this machine and the Hub {why}: try again {when}.") from error
     except HfHubHTTPError as error:
         raise HubError(_refusal(pin, error)) from error
     except OSError as error:
@@ -229,46 +227,33 @@ def _refusal(pin: Pin, error: Any) -> str:
     if error.response.headers.get("X-Error-Code") == "RevisionNotFound":
         return f"{pin.repo} has no revision {pin.revision!r}: ask for one that is there."
     if error.response.headers.get("X-Error-Code") == "GatedRepo":
-        return (
-            f"{pin.repo} is gated: accept its conditions on its page, then log in with `hf auth login` and "
-            "try again."
-        )
+        accept = "accept its conditions on its page, then log in with `hf auth login` and try again"
+        return f"{pin.repo} is gated: {accept}."
     if code in (401, 403, 404):
-        return (
-            f"There is no repository {pin.repo}, or it is private: check the name, and log in with "
-            "`hf auth login` if it is yours."
-        )
-    return f"The Hub would not give {pin} (status {code}{_wait(error)}): try again later."
+        check = "check the name, and log in with `hf auth login` if it is yours"
+        return f"There is no repository {pin.repo}, or it is private: {check}."
+    return f"The Hub would not give {pin} ({_status(error)}): try again later."
 
 
 def _disk(pin: Pin, error: OSError) -> str:
-    from huggingface_hub import constants
+    from huggingface_hub.constants import HF_HUB_CACHE as CACHE
 
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return (
-            f"There is no room for {pin} in {constants.HF_HUB_CACHE}: free some, or set HF_HUB_CACHE to a "
-            "folder on a larger disk, and try again."
-        )
+        free = "free some, or set HF_HUB_CACHE to a folder on a larger disk, and try again"
+        return f"There is no room for {pin} in {CACHE}: {free}."
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
-        return f"{constants.HF_HUB_CACHE} is no folder to write in: set HF_HUB_CACHE to one of yours."
+        return f"{CACHE} is no folder to write in: set HF_HUB_CACHE to one of yours."
     if "Consistency" in str(error):
         return f"A file of {pin} arrived incomplete and was not used: try again."
     return f"{pin} could not be fetched ({str(error).partition(chr(10))[0]}): try again."
 
 
-def _status(error: BaseException | None) -> tuple[int, str] | None:
-    """(HTTP status, when to come back) of the answer behind an error, if there was one."""
+def _status(error: Any) -> str | None:
+    """The HTTP status of the answer behind an error and when to come back, if there was one."""
     while error is not None:
         if getattr(error, "response", None) is not None:
-            return error.response.status_code, _wait(error)
+            seconds = error.response.headers.get("Retry-After", "")
+            wait = f", come back in {seconds} seconds" if seconds.isdigit() else ""
+            return f"status {error.response.status_code}{wait}"
         error = error.__cause__
     return None
-
-
-def _later(status: tuple[int, str] | None) -> str:
-    return " later" if status else " when you are online"
-
-
-def _wait(error: Any) -> str:
-    seconds = error.response.headers.get("Retry-After", "")
-    return f", come back in {seconds} seconds" if seconds.isdigit() else ""

@@ -1,31 +1,23 @@
 """A network from its folder: the prior, and the restoring parts around it, onto the CPU."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from pydantic import TypeAdapter
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from lwr.loading.locate import PARTS_CONFIG, ModelSource, locate, prior_config_of
 from lwr.loading.priors import COMPONENTS, EMBEDDED, PRIOR_CONFIG, PriorError, read_prior_config
 from lwr.loading.streaming import smaller_than_stored, stream, streamed_model, weight_files
-from lwr.models.config import (
-    CFWConfig,
-    EncoderConfig,
-    NetworkConfig,
-    PriorConfig,
-    RefinerConfig,
-    SFTConfig,
-)
+from lwr.models.config import NetworkConfig, PriorConfig
 from lwr.models.network import RestorationNetwork
 from lwr.models.prior import Prior
 
 CLASSES = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}
-PARTS = {"encoder": EncoderConfig, "sft": SFTConfig, "cfw": CFWConfig, "refiner": RefinerConfig}
 PICTURE_PARTS = ("cfw", "refiner")  # beside the VAE; in float16 they stay float32, as it does
+PARTS = ("encoder", "sft", *PICTURE_PARTS)
 
 
 def load_network(
@@ -46,50 +38,30 @@ def load_network(
     if config.prediction not in ("", predicted):
         raise PriorError(
             f"The restoring parts in {source.parts} are for a prior that predicts {config.prediction}, and "
-            f"{source.name} predicts {predicted}. Give their own prior as --prior, or other "
-            "parts."
+            f"{source.name} predicts {predicted}. Give their own prior as --prior, or other parts."
         )
     try:
         with torch.device("meta"):  # the prior is there already; the parts come from their files
             network = RestorationNetwork(prior, config)
+        for part in PARTS:
+            if (module := getattr(network, part)) is not None:
+                kept = prior.vae.dtype if part in PICTURE_PARTS else precision
+                tensors = dict(stream(source.parts / f"{part}.safetensors", kept))
+                module.load_state_dict(tensors, assign=True)
     except (ValueError, RuntimeError) as error:
         if source.parts in (None, source.folder):
             raise
-        raise _misfit(config, source) from error
-    for part in PARTS:
-        if getattr(network, part) is not None:
-            _load_part(network, part, source, prior.vae.dtype if part in PICTURE_PARTS else precision)
+        trained = config.base or config.id or "another prior"
+        raise PriorError(
+            f"The restoring parts in {source.parts} were made for {trained} and do not fit {source.name}: "
+            "its UNet has other blocks. Give the prior that they were trained on as --prior, or other parts."
+        ) from error
     return network.eval().requires_grad_(False)
-
-
-def _load_part(network: RestorationNetwork, part: str, source: ModelSource, precision: torch.dtype) -> None:
-    """Fill one part from its file; PriorError when it is of another prior's sizes."""
-    tensors = dict(stream(source.parts / f"{part}.safetensors", precision))
-    try:
-        getattr(network, part).load_state_dict(tensors, assign=True)
-    except RuntimeError as error:
-        if source.parts == source.folder:
-            raise
-        raise _misfit(network.config, source) from error
-
-
-def _misfit(config: NetworkConfig, source: ModelSource) -> PriorError:
-    trained = config.base or config.id or "another prior"
-    return PriorError(
-        f"The restoring parts in {source.parts} were made for {trained} and do not fit {source.name}: "
-        "its UNet has other blocks. Give the prior that they were trained on as --prior, or other parts."
-    )
 
 
 def read_network_config(folder: Path) -> NetworkConfig:
     """The sizes of the parts in a folder, from its restoration.json."""
-    values = json.loads((folder / PARTS_CONFIG).read_text())
-    parts = {name: kind(**_tuples(values[name])) for name, kind in PARTS.items() if values.get(name)}
-    return NetworkConfig(**_tuples(values) | parts)
-
-
-def _tuples(values: Mapping[str, object]) -> dict[str, object]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    return TypeAdapter(NetworkConfig).validate_json((folder / PARTS_CONFIG).read_bytes())
 
 
 def load_prior(
@@ -135,9 +107,7 @@ def _check_kind(folder: Path, prior: Prior) -> None:
     """PriorError for diffusion models of another kind (inpainting, upscaling, SDXL, flows), or misfits."""
     unet, scheduler, text = prior.unet.config, prior.scheduler.config, prior.text_encoder.config
     channels = prior.vae.config.latent_channels
-    scheduler_class = json.loads((folder / "scheduler" / "scheduler_config.json").read_text()).get(
-        "_class_name", ""
-    )
+    scheduler_class = DDIMScheduler.load_config(folder / "scheduler").get("_class_name", "")
     kinds = {
         f"its UNet takes {unet.in_channels} channels and gives {unet.out_channels}, its VAE has {channels}": (
             (unet.in_channels, unet.out_channels) != (channels, channels)

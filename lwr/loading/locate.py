@@ -12,15 +12,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from lwr.loading.hub import HubError, Pin, fetch, is_repo
-from lwr.loading.priors import (
-    COMPONENTS,
-    EMBEDDED,
-    PRIORS,
-    PriorConfig,
-    PriorError,
-    fingerprint,
-    read_prior_config,
-)
+from lwr.loading.priors import COMPONENTS, EMBEDDED, PRIORS, PriorError, fingerprint, read_prior_config
+from lwr.models.config import PriorConfig
 
 PARTS_CONFIG = "restoration.json"
 _WEIGHTS = {name: "model" if name == "text_encoder" else "diffusion_pytorch_model" for name in COMPONENTS}
@@ -59,7 +52,7 @@ def locate(
                 f"{parts} has no {PARTS_CONFIG}, so no restoring parts: give a folder that `python -m lwr "
                 "convert` or training wrote."
             )
-        return replace(found, parts=around.folder, notes=(*found.notes, *around.notes))
+        return replace(found, parts=around.folder, notes=found.notes + around.notes)
     if not (found.folder / PARTS_CONFIG).exists():
         return found
     base = _base(found.folder)
@@ -71,13 +64,8 @@ def locate(
         raise PriorError(
             f"{name} goes around another prior. {error} Elsewhere: --prior PLACE --parts {name}."
         ) from error
-    return replace(
-        found,
-        folder=prior.folder,
-        config=prior.config,
-        parts=found.folder,
-        notes=(*found.notes, *prior.notes),
-    )
+    notes = found.notes + prior.notes
+    return replace(found, folder=prior.folder, config=prior.config, parts=found.folder, notes=notes)
 
 
 def _parts(name: str) -> ModelSource:
@@ -94,12 +82,8 @@ def _base(folder: Path) -> str | None:
     """The prior that a folder of parts names; a relative path is meant from that folder."""
     try:
         base = json.loads((folder / PARTS_CONFIG).read_text())["base"]
-    except (
-        ValueError,
-        TypeError,
-        LookupError,
-    ):  # none is named; whoever loads the file will say if it is damaged
-        return None
+    except (ValueError, TypeError, LookupError):
+        return None  # none is named; whoever loads the file will say if it is damaged
     if not isinstance(base, str | None):
         raise PriorError(f"{folder / PARTS_CONFIG} is damaged (base is {base!r}): fetch the model again.")
     return str(folder / base) if base and os.path.isdir(folder / base) else base
@@ -109,15 +93,17 @@ def _find(name: str, revision: str | None) -> ModelSource:
     """The folder of that name, fetched if need be."""
     known, _, place = name.partition("=")
     if place and known in PRIORS and PRIORS[known].repo:
-        elsewhere = _find(place, revision)
-        return replace(elsewhere, config=replace(PRIORS[known].config, revision=_revision(elsewhere)))
+        return _as_known(known, _find(place, revision))
     if name == "embedded":
         return ModelSource(EMBEDDED, name)
     if os.path.isdir(name):  # unlike Path.is_dir, never an error, however long the name
         return ModelSource(Path(name), name)
     pin = Pin.parse(name)
+    revision = revision or pin.revision
     if pin.repo in PRIORS and PRIORS[pin.repo].repo:
-        return _public(pin.repo, revision or pin.revision)
+        row, instead = PRIORS[pin.repo], f"'{pin.repo}=NAMESPACE/NAME' or '{pin.repo}=FOLDER'"
+        hint = f" ({pin.repo} is looked for there; give another place as {instead}.)"
+        return _as_known(pin.repo, _fetch(Pin(row.repo, revision or row.revision), hint))
     if not is_repo(pin.repo):
         near = get_close_matches(name.lower(), PRIORS, 1)
         hint = f" Did you mean {near[0]}?" if near else ""
@@ -125,19 +111,13 @@ def _find(name: str, revision: str | None) -> ModelSource:
             f"There is no model {name!r}: use {', '.join(PRIORS)}, the folder of a model, or a Hub "
             f"repository 'NAMESPACE/NAME'.{hint}"
         )
-    return _fetch(Pin(pin.repo, revision or pin.revision), "")
+    return _fetch(Pin(pin.repo, revision), "")
 
 
-def _public(name: str, revision: str | None) -> ModelSource:
-    """A prior of PRIORS, from the repository that its row names."""
-    known = PRIORS[name]
-    hint = f" ({name} is looked for there; give another place as '{name}=NAMESPACE/NAME' or '{name}=FOLDER'.)"
-    found = _fetch(Pin(known.repo, revision or known.revision), hint)
-    return replace(found, config=replace(known.config, revision=_revision(found)))
-
-
-def _revision(found: ModelSource) -> str:
-    return found.name.partition("@")[2] or fingerprint(found.folder)
+def _as_known(name: str, found: ModelSource) -> ModelSource:
+    """What was found, with the config of the prior of that name in PRIORS."""
+    revision = found.name.partition("@")[2] or fingerprint(found.folder)
+    return replace(found, config=replace(PRIORS[name].config, revision=revision))
 
 
 def _fetch(pin: Pin, hint: str) -> ModelSource:
@@ -154,9 +134,8 @@ def _fetch(pin: Pin, hint: str) -> ModelSource:
             if lacking:
                 fetch(pinned, _weights(lacking, "bin"))
         else:
-            raise PriorError(
-                f"{found.name} is no model: it has no unet folder. Give one in diffusers' format."
-            )
+            lack = "it has no unet folder. Give one in diffusers' format."
+            raise PriorError(f"{found.name} is no model: {lack}")
     except HubError as error:
         raise PriorError(f"{error}{hint} ('embedded' needs no network.)") from error
     return ModelSource(found.folder, found.name, found.notes, found.newer)

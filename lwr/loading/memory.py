@@ -5,10 +5,10 @@ the widest features at full resolution, in the VAE decoder, several times over.
 """
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import torch
 
 from lwr.loading.load import PARTS, PICTURE_PARTS, check_components, read_network_config
@@ -134,11 +134,7 @@ def _free(device: torch.device) -> float:
     """Bytes that are free on the device now."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-        return float(lines["MemAvailable"].split()[0]) * 1024
-    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return float(psutil.virtual_memory().available)
 
 
 def _numbers(folder: Path) -> int:

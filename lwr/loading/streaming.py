@@ -4,40 +4,27 @@ Mapped files count as memory until they are closed; a model that is loaded in ha
 file would for a moment take three times what it needs.
 """
 
-import json
 import math
 import re
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from diffusers import ModelMixin
+from safetensors import safe_open
 
-DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+WIDE = {"F64": 8, "F32": 4}  # bytes of a number that a half-precision model would not keep
 # A component's weights: the full ones or a half-precision variant, in one file or several.
 NAME = re.compile(r"(?:diffusion_pytorch_model|model)(\.fp16)?(?:-\d+-of-\d+)?\.safetensors")
 M = TypeVar("M", bound=ModelMixin)
 
 
-def headers(path: Path) -> dict[str, tuple[str, list[int], int, int]]:
-    """{name: (dtype, shape, first byte, last byte + 1)}; ValueError for what is no safetensors file.
-
-    Format: https://github.com/huggingface/safetensors#format
-    """
-    with path.open("rb") as file:
-        start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-        if not 0 < length <= path.stat().st_size - 8:
-            raise ValueError(f"{path.name} is cut short, or no safetensors file")
-        header = json.loads(file.read(length))
-    header.pop("__metadata__", None)
-    offset = 8 + length
-    return {
-        name: (found["dtype"], found["shape"], *(offset + at for at in found["data_offsets"]))
-        for name, found in header.items()
-    }
+def headers(path: Path) -> dict[str, tuple[str, list[int]]]:
+    """{name: (dtype, shape)} without reading a tensor; SafetensorError for a file that is cut short."""
+    with safe_open(path, "pt") as file:
+        found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  no dict
+        return {name: (one.get_dtype(), one.get_shape()) for name, one in found.items()}
 
 
 def weight_files(folder: Path) -> tuple[list[Path], str | None]:
@@ -49,23 +36,17 @@ def weight_files(folder: Path) -> tuple[list[Path], str | None]:
 
 def count(path: Path) -> int:
     """Numbers of a safetensors file."""
-    return sum(math.prod(shape) for _, shape, _, _ in headers(path).values())
+    return sum(math.prod(shape) for _, shape in headers(path).values())
 
 
 def stream(path: Path, precision: torch.dtype) -> Iterator[tuple[str, torch.Tensor]]:
-    """(name, tensor in this precision), one after the other. ValueError for a file that is cut short."""
-    found = headers(path)
-    if max((end for *_, end in found.values()), default=0) > path.stat().st_size:
-        raise ValueError(f"{path.name} is cut short")
-    with path.open("rb") as file:
-        for name, (dtype, shape, start, end) in found.items():
-            if dtype not in DTYPES:
-                raise ValueError(f"{path.name} holds {dtype} numbers, not those of a model")
-            data = bytearray(end - start)
-            file.seek(start)
-            file.readinto(data)
-            numbers = torch.frombuffer(data, dtype=DTYPES[dtype]) if data else torch.empty(0)
-            yield name, numbers.view(shape).to(precision)
+    """(name, tensor in this precision), one after the other. SafetensorError for a file that is cut short."""
+    for name in headers(path):
+        with safe_open(path, "pt") as file:  # opened for each, which unmaps what was read before
+            tensor = file.get_tensor(name)
+            if not tensor.is_floating_point():
+                raise ValueError(f"{path.name} holds {tensor.dtype} numbers, not those of a model")
+            yield name, tensor.to(precision, copy=True)
 
 
 def streamed_model(kind: type[M], folder: Path, precision: torch.dtype) -> M:
@@ -79,5 +60,5 @@ def streamed_model(kind: type[M], folder: Path, precision: torch.dtype) -> M:
 
 def smaller_than_stored(folder: Path, precision: torch.dtype) -> bool:
     """Whether weights take less room in this precision than in their safetensors files, if they have any."""
-    stored = (DTYPES.get(found[0]) for path in weight_files(folder)[0] for found in headers(path).values())
-    return any(dtype is not None and dtype.itemsize > precision.itemsize for dtype in stored)
+    stored = (dtype for path in weight_files(folder)[0] for dtype, _ in headers(path).values())
+    return any(WIDE.get(dtype, 0) > precision.itemsize for dtype in stored)

@@ -118,13 +118,11 @@ class Lexicon:
     def _scaled(self, tokens: list[Token]) -> list[Token]:
         """The tokens with each number decided: "twice as big" is a scale, "2x sharper" is none."""
         numbers = ("SCALE", "FACTOR", "PERCENT")
-        return [
-            self._decided(tokens, i) if token.kind in numbers else token for i, token in enumerate(tokens)
-        ]
+        return [self._decided(tokens, i) if one.kind in numbers else one for i, one in enumerate(tokens)]
 
     def _decided(self, tokens: list[Token], i: int) -> Token:
         """The number at `i` as a SCALE, a STRENGTH or a mere WORD."""
-        token, segment = tokens[i], _segment(tokens, i)
+        token, segment = tokens[i], tokens[slice(*bounds(tokens, i))]
         about = {other.task for other in segment if other.kind in MENTIONS[:3]}
         measured = self.scaled in about or any(other.text in self.measures for other in segment)
         if token.kind == "SCALE":
@@ -157,11 +155,9 @@ class Lexicon:
 
     def _likely(self, word: str, known: str, distance: int) -> bool:
         """Whether somebody who wrote `word` may have meant `known`."""
-        if len(word) == 4 and sorted(word) != sorted(known):
-            return (
-                False  # of four letters only swapped ones are corrected: "fog" is no "frog", "blur" no "blue"
-            )
-        return distance < 2 or known in self.loose
+        # of four letters only swapped ones are corrected: "fog" is no "frog", "blur" no "blue"
+        allowed = len(word) > 4 or sorted(word) == sorted(known)
+        return allowed and (distance < 2 or known in self.loose)
 
 
 @lru_cache(maxsize=16)
@@ -199,11 +195,6 @@ def _is_lone(token: Token, tokens: Sequence[Token], segment: Sequence[Token]) ->
     """Whether the factor says all by itself what it multiplies: "double it", or just "two times"."""
     plain = all(m is token or m.kind in ("FUNCTION", "ARTICLE", "CREATE", "PICTURE") for m in segment)
     return plain and (bool(_MULTIPLY.match(token.text)) or all(m.kind not in MENTIONS[:3] for m in tokens))
-
-
-def _segment(tokens: Sequence[Token], i: int) -> Sequence[Token]:
-    start, end = bounds(tokens, i)
-    return tokens[start:end]
 
 
 def bounds(tokens: Sequence[Token], i: int) -> tuple[int, int]:

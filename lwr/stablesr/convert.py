@@ -82,9 +82,8 @@ def convert(
     except (OSError, SafetensorError) as error:
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)
-        raise StableSRError(
-            f"{out} cannot be written ({error}): choose another folder, or make room."
-        ) from error
+        text = f"{out} cannot be written ({error}): choose another folder, or make room."
+        raise StableSRError(text) from error
     return _remarks(tensors, network)
 
 
@@ -122,9 +121,8 @@ def _empty_network(filling: "_Filling", head_channels: int, prediction: Predicti
     """A network of the checkpoint's sizes on the meta device; only its text encoder is filled already."""
     tensors, name = filling.tensors, filling.name
     if prediction not in get_args(Prediction):
-        raise StableSRError(
-            f"The prediction type is {prediction!r}: use {' or '.join(get_args(Prediction))}."
-        )
+        use = " or ".join(get_args(Prediction))
+        raise StableSRError(f"The prediction type is {prediction!r}: use {use}.")
     if head_channels < 1:
         raise StableSRError(f"The channels per attention head are {head_channels}: use 64, or what it has.")
     try:
@@ -167,10 +165,7 @@ class _Filling:
                 continue
             value = reshape(name, self.tensors[key])
             # 1x1 convolutions of StableSR's attention are linear layers here
-            if (
-                value.shape != target.shape
-                and value.shape[: target.dim()] == target.shape == value.squeeze().shape
-            ):
+            if value.shape[: target.dim()] == target.shape == value.squeeze().shape:
                 value = value.reshape(target.shape)
             if not value.is_floating_point():
                 self.misshapen.append(f"{key} of {str(value.dtype).removeprefix('torch.')} numbers")
@@ -185,11 +180,8 @@ class _Filling:
         last = rf"{re.escape(keys.TEXT)}transformer\.resblocks\.{text_layers(self.tensors) - 1}\..*"
         ignored = re.compile("|".join((*keys.IGNORED, last)))
         unexpected = [key for key in self.tensors if key not in self.used and not ignored.fullmatch(key)]
-        faults = {
-            "missing": sorted(set(self.missing)),
-            "unexpected": unexpected,
-            "of another shape": self.misshapen,
-        }
+        missing = sorted(set(self.missing))
+        faults = {"missing": missing, "unexpected": unexpected, "of another shape": self.misshapen}
         said = [f"{len(names)} {kind} ({_listed(names)})" for kind, names in faults.items() if names]
         if said:
             raise StableSRError(
@@ -242,9 +234,7 @@ def _text_encoder(filling: _Filling, width: int) -> CLIPTextModel:
     with torch.device("meta"):
         whole = CLIPTextModel(config)
     filling.fill(whole, keys.text_keys, _split_projection)
-    if any(
-        parameter.is_meta for parameter in whole.parameters()
-    ):  # keys are missing, or the checkpoint is on meta
+    if any(one.is_meta for one in whole.parameters()):  # keys are missing, or the checkpoint is on meta
         return frozen
     whole.embeddings.position_ids = torch.arange(TEXT_LENGTH)[None]
     frozen.final_layer_norm.load_state_dict(whole.final_layer_norm.state_dict())

@@ -25,14 +25,8 @@ IGNORED = (  # parts of training, and of a text encoder of which only the layers
 
 KeyOf = Callable[[str], str]
 
-_UNET_RESNET = {
-    "norm1": "in_layers.0",
-    "conv1": "in_layers.2",
-    "time_emb_proj": "emb_layers.1",
-    "norm2": "out_layers.0",
-    "conv2": "out_layers.3",
-    "conv_shortcut": "skip_connection",
-}
+_RESNET = {"norm1": "in_layers.0", "conv1": "in_layers.2", "norm2": "out_layers.0", "conv2": "out_layers.3"}
+_UNET_RESNET = _RESNET | {"time_emb_proj": "emb_layers.1", "conv_shortcut": "skip_connection"}
 _UNET_ENDS = {
     "time_embedding.linear_1": "time_embed.0",
     "time_embedding.linear_2": "time_embed.2",
@@ -41,17 +35,8 @@ _UNET_ENDS = {
     "conv_out": "out.2",
 }
 _SPADE = {"norm": "param_free_norm", "shared": "mlp_shared.0", "gamma": "mlp_gamma", "beta": "mlp_beta"}
-_TIME_BLOCK = {
-    "norm1": "in_layers.0",
-    "conv1": "in_layers.2",
-    "time": "emb_layers.1",
-    "norm2": "out_layers.0",
-    "conv2": "out_layers.3",
-    "skip": "skip_connection",
-    "norm": "norm",  # from here on of self-attention
-    "qkv": "qkv",
-    "out": "proj_out",
-}
+_TIME_BLOCK = _RESNET | {"time": "emb_layers.1", "skip": "skip_connection"}
+_TIME_BLOCK |= {"norm": "norm", "qkv": "qkv", "out": "proj_out"}  # of self-attention
 _VAE_ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
 _TEXT = {
     "embeddings.token_embedding.weight": "token_embedding.weight",

@@ -93,19 +93,19 @@ def switch(restorer: "Restorer", repos: dict[str, str]) -> list[float]:
     seconds = []
     for task in list(adapters) * REPEATS:
         start = time.perf_counter()
-        restorer._attach({task: adapters[task]}, {task: 1.0})
+        restorer._attachment.attach([adapters[task]], [1.0])
         seconds.append(time.perf_counter() - start)
     return seconds[1:]
 
 
 def at_once(repos: dict[str, str], right: dict[str, bytes]) -> dict[str, float]:
     """Many requests of all tasks together, with nothing in memory; each is compared with its right pixels."""
-    from lwr.loading.adapter import MEMORY
+    from lwr.loading.adapter import remembered
     from lwr.restore import Restorer
 
     restorer = Restorer.load(device="cpu")
     restorer.adapters.pins = {task: f"{repo}@{VERSION}" for task, repo in repos.items()}
-    MEMORY.clear()
+    remembered.cache_clear()
     asked = [list(repos)[number % len(repos)] for number in range(REQUESTS)]
     start = time.perf_counter()
     with ThreadPoolExecutor(REQUESTS) as threads:
