@@ -156,7 +156,7 @@ def test_pixels_and_params_do_not_depend_on_the_processor_or_its_cores():
 @given(st.integers(0, 2**32))
 def test_every_psf_sums_to_one_and_is_centred(seed):
     stream = random.Random(seed)
-    ranges = KernelRanges(sigma=(0.2, 3.0))
+    ranges = KernelRanges(sigma=(0.2, 3.0), generalized_beta=(0.5, 4.0), plateau_beta=(1.0, 2.0))
     stacks = [
         draw_kernels([sample_kernel(stream, ranges) for _ in range(6)] + [sample_sinc(stream)], "cpu"),
         draw_shakes([sample_shake(stream) for _ in range(2)], "cpu"),

@@ -41,8 +41,8 @@ class KernelRanges:
     """From where `sample_kernel` draws."""
 
     sigma: Range  # pixels
-    generalized_beta: Range = (0.5, 4.0)
-    plateau_beta: Range = (1.0, 2.0)
+    generalized_beta: Range = (0.5, 2.0)
+    plateau_beta: Range = (1.0, 1.5)
     sinc: float = 0.1  # chance of a sinc kernel instead of a Gaussian kind
     sizes: tuple[int, int] = (7, 21)  # odd, both ends included
 

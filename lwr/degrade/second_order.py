@@ -21,35 +21,17 @@ from lwr.degrade.resize import MODES, ResizeRanges, resize, sample_resize, scale
 SCALE = 4.0  # clean side / small side; the resize ranges are meant for it
 
 
-@dataclass(frozen=True)
-class Ranges:
-    """Every range and probability of the recipe."""
-
-    blur1: KernelRanges
-    resize1: ResizeRanges
-    noise1: NoiseRanges
-    jpeg1: tuple[int, int]  # quality
-    blur2: KernelRanges
-    blur2_chance: float
-    resize2: ResizeRanges  # relative to the final small size
-    noise2: NoiseRanges
-    jpeg2: tuple[int, int]
-    sinc_chance: float = 0.8  # of the last sinc filter
-
-
-RANGES = Ranges(
-    blur1=KernelRanges(sigma=(0.2, 1.5), generalized_beta=(0.5, 2.0), plateau_beta=(1.0, 1.5)),
-    resize1=ResizeRanges(chances=(0.2, 0.7, 0.1), factor=(0.3, 1.5)),
-    noise1=NoiseRanges(gaussian=0.5, sigma=(1, 15), poisson=(0.05, 2.0)),
-    jpeg1=(60, 95),
-    blur2=KernelRanges(
-        sigma=(0.2, 1.0), generalized_beta=(0.5, 2.0), plateau_beta=(1.0, 1.5), sizes=(11, 11)
-    ),
-    blur2_chance=0.5,
-    resize2=ResizeRanges(chances=(0.3, 0.4, 0.3), factor=(0.6, 1.2)),
-    noise2=NoiseRanges(gaussian=0.5, sigma=(1, 12), poisson=(0.05, 1.0)),
-    jpeg2=(60, 100),
-)
+# Every range and probability of the recipe, in the order in which they act.
+BLUR1 = KernelRanges(sigma=(0.2, 1.5))
+RESIZE1 = ResizeRanges(chances=(0.2, 0.7, 0.1), factor=(0.3, 1.5))
+NOISE1 = NoiseRanges(gaussian=0.5, sigma=(1, 15), poisson=(0.05, 2.0))
+JPEG1 = (60, 95)  # quality
+BLUR2 = KernelRanges(sigma=(0.2, 1.0), sizes=(11, 11))
+BLUR2_CHANCE = 0.5
+RESIZE2 = ResizeRanges(chances=(0.3, 0.4, 0.3), factor=(0.6, 1.2))  # relative to the final small size
+NOISE2 = NoiseRanges(gaussian=0.5, sigma=(1, 12), poisson=(0.05, 1.0))
+JPEG2 = (60, 100)
+SINC_CHANCE = 0.8  # of the last sinc filter
 
 
 @dataclass(frozen=True)
@@ -89,17 +71,17 @@ def sample_photo(stream: random.Random) -> SmallPhoto:
     """Draw all parameters of one photo."""
     return SmallPhoto(
         scale=SCALE,
-        blur1=sample_kernel(stream, RANGES.blur1),
-        resize1=sample_resize(stream, RANGES.resize1),
-        noise1=sample_noise(stream, RANGES.noise1),
-        jpeg1=stream.randint(*RANGES.jpeg1),
-        blur2=sample_kernel(stream, RANGES.blur2) if stream.random() < RANGES.blur2_chance else None,
-        resize2=sample_resize(stream, RANGES.resize2),
-        noise2=sample_noise(stream, RANGES.noise2),
+        blur1=sample_kernel(stream, BLUR1),
+        resize1=sample_resize(stream, RESIZE1),
+        noise1=sample_noise(stream, NOISE1),
+        jpeg1=stream.randint(*JPEG1),
+        blur2=sample_kernel(stream, BLUR2) if stream.random() < BLUR2_CHANCE else None,
+        resize2=sample_resize(stream, RESIZE2),
+        noise2=sample_noise(stream, NOISE2),
         sinc_first=stream.random() < 0.5,
         resize3=stream.choice(MODES),
-        sinc=sample_sinc(stream) if stream.random() < RANGES.sinc_chance else None,
-        jpeg2=stream.randint(*RANGES.jpeg2),
+        sinc=sample_sinc(stream) if stream.random() < SINC_CHANCE else None,
+        jpeg2=stream.randint(*JPEG2),
     )
 
 
