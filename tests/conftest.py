@@ -103,6 +103,14 @@ def small_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def restorer() -> "Restorer":
+    """The one that ships; no test gives it an adapter."""
+    from lwr.restore import Restorer
+
+    return Restorer.load(device="cpu")
+
+
+@pytest.fixture(scope="session")
 def priors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny prior of every kind: sd, v, turbo, pruned, stablesr."""
     from tiny_priors import every_kind

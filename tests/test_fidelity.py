@@ -21,11 +21,6 @@ FIDELITIES = (0, 0.25, 0.5, 0.75, 1)
 SAMPLES = Path(__file__).parents[1] / "lwr" / "samples"
 
 
-@pytest.fixture(scope="module")
-def restorer() -> Restorer:
-    return Restorer.load(device="cpu")
-
-
 def likeness_to_input(restorer: Restorer, photo: str, task: str) -> list[float]:
     """Cosine of the edges of result and input, for every fidelity."""
     rgb = load(SAMPLES / f"{photo}.jpg").rgb[..., -SIDE:, -SIDE:]

@@ -52,11 +52,6 @@ def fresh(hub: RunningHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     hub.hub.faults.clear()
 
 
-@pytest.fixture(scope="module")
-def restorer() -> Restorer:
-    return Restorer.load(device="cpu")
-
-
 def calls(hub: RunningHub, pattern: str) -> list[str]:
     return [call for call in hub.hub.log if re.search(pattern, call)]
 

@@ -24,11 +24,6 @@ FACE = ASTRONAUT.crop((180, 60, 276, 140))  # 96x80
 
 
 @pytest.fixture(scope="module")
-def restorer() -> Restorer:
-    return Restorer.load(device="cpu")
-
-
-@pytest.fixture(scope="module")
 def tiled() -> Restorer:
     """With tiles of 256 pixels; a network belongs to one Restorer only, so it has its own."""
     restorer = Restorer.load(device="cpu", memory_gb=1.5)
