@@ -171,23 +171,20 @@ def test_two_photos_of_one_name_never_share_a_result(photo: Path) -> None:
         )
 
 
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
+def test_unwritable_output_is_one_sentence(photo: Path, subtests: pytest.Subtests) -> None:
+    for options, reason in (
         (["--task", "deblur", "--out", "no folder/x.png"], "there is no folder"),
         (["--task", "deblur", "--out", "x.bmp"], "unknown suffix"),
         (["--task", "deblur", "--out", "/proc/x.png"], "Cannot write"),
         (["--task", "deblur", "--out", "x" * 300 + ".png"], "Cannot write"),
-    ],
-)
-def test_unwritable_output_is_one_sentence(photo: Path, options: list[str], reason: str) -> None:
-    done = run("restore", photo, *options)
-    assert done.status == 1 and reason in done.err and done.err.count("\n") == 1 and not done.out
+    ):
+        with subtests.test(options=options, reason=reason):
+            done = run("restore", photo, *options)
+            assert done.status == 1 and reason in done.err and done.err.count("\n") == 1 and not done.out
 
 
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
+def test_wrong_usage_is_a_sentence_and_status_2(photo: Path, subtests: pytest.Subtests) -> None:
+    for options, reason in (
         ([], "you can ask me to"),
         (["--prompt", ""], "you can ask me to"),
         (["--prompt", "qwertz uiop"], "you can ask me to"),
@@ -202,13 +199,12 @@ def test_unwritable_output_is_one_sentence(photo: Path, options: list[str], reas
         (["--task", "deblur", "--memory", "0.5"], "too little"),
         (["--task", "deblur", "--memory", "nan"], "too little"),
         (["--task", "deblur", "--prior", "no such prior"], "There is no model"),
-    ],
-)
-def test_wrong_usage_is_a_sentence_and_status_2(photo: Path, options: list[str], reason: str) -> None:
-    done = run("restore", photo, *options, "--json")
-    assert done.status == 2 and reason in done.err and done.err.count("\n") == 1
-    assert done.lines == [{"input": str(photo), "error": done.err.strip()}]
-    assert list(photo.parent.iterdir()) == [photo]
+    ):
+        with subtests.test(options=options, reason=reason):
+            done = run("restore", photo, *options, "--json")
+            assert done.status == 2 and reason in done.err and done.err.count("\n") == 1
+            assert done.lines == [{"input": str(photo), "error": done.err.strip()}]
+            assert list(photo.parent.iterdir()) == [photo]
 
 
 def test_wrong_words_on_the_command_line_are_status_2(photo: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 import shlex
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -186,9 +186,8 @@ def test_an_adapter_from_any_folder(tmp_path: Path, pairs: Path, run: Run, refus
     assert "is no adapter" in refused(*words, "--adapter", pairs)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
+def test_a_bad_request_is_one_sentence(pairs: Path, refused: Refused, subtests: pytest.Subtests) -> None:
+    for arguments, sentence in (
         ((), "needs --task NAME or --prompt"),
         (("--task", "colour"), "There is no task 'colour'"),
         (("--prompt", "hello"), "enlarge"),
@@ -200,12 +199,9 @@ def test_an_adapter_from_any_folder(tmp_path: Path, pairs: Path, run: Run, refus
         (("--task", "deblur", "--clean", "here"), "not allowed with"),
         (("--task", "deblur", "--against", "nothing.json"), "There is no file nothing.json"),
         (("--task", "deblur", "--sheet", "sheet.gif"), "does not end with .jpg"),
-    ],
-)
-def test_a_bad_request_is_one_sentence(
-    pairs: Path, refused: Refused, arguments: Sequence[str], sentence: str
-) -> None:
-    assert sentence in refused("--pairs", pairs, *arguments)
+    ):
+        with subtests.test(arguments=arguments, sentence=sentence):
+            assert sentence in refused("--pairs", pairs, *arguments)
 
 
 def test_bad_folders_are_one_sentence(tmp_path: Path, pairs: Path, refused: Refused) -> None:

@@ -110,19 +110,16 @@ def test_an_adapter_of_another_prior_revision_is_refused(tmp_path: Path, restore
         restorer.use(Adapter.open(str(folder)))
 
 
-@pytest.mark.parametrize(
-    ("repo", "revision", "sentence"),
-    [
+def test_what_is_not_there_is_named(subtests: pytest.Subtests) -> None:
+    for repo, revision, sentence in (
         (f"{OWNER}/nothing", "v1.0.0", "no repository alice/nothing, or it is private"),
         (DEHAZE, "v7.0.0", "no revision 'v7.0.0': there are v1.0.0, v1.1.0"),
         (DEHAZE, "0" * 40, "has no revision '0000"),
         (f"{OWNER}/lwr", "v1.0.0", "is no adapter"),
         ("no name at all", "v1.0.0", "no name of a repository"),
-    ],
-)
-def test_what_is_not_there_is_named(repo: str, revision: str, sentence: str) -> None:
-    with pytest.raises((HubError, AdapterError), match=sentence):
-        Adapter.fetch(repo, revision)
+    ):
+        with subtests.test(repo, revision=revision), pytest.raises((HubError, AdapterError), match=sentence):
+            Adapter.fetch(repo, revision)
 
 
 def test_many_at_once_download_once_and_get_their_own(hub: RunningHub, tmp_path: Path) -> None:

@@ -175,31 +175,27 @@ def test_a_space_waits_for_its_adapters(complete: RunningHub, capsys: pytest.Cap
     assert tags(f"{OWNER}/lwr", "space") == {"v1.0.0"}
 
 
-@pytest.mark.parametrize(
-    ("token", "sentence"),
-    [
+def test_tokens(
+    running_hub: RunningHub,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    subtests: pytest.Subtests,
+) -> None:
+    for token, sentence in (
         ("", "You are not logged in"),
         ("hf_not_known", "does not know your token"),
         ("hf_alice_read", "may only read"),
         ("hf_bob", "logged in as bob and may not publish for alice"),
-    ],
-)
-def test_tokens(
-    running_hub: RunningHub,
-    token: str,
-    sentence: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("HF_TOKEN", token)
-    assert publish("adapter", "--task", "dehaze") == 1
-    said = "".join(capsys.readouterr())
-    assert sentence in said and "Traceback" not in said and (not token or token not in said)
+    ):
+        with subtests.test(token=token, sentence=sentence):
+            monkeypatch.setenv("HF_TOKEN", token)
+            assert publish("adapter", "--task", "dehaze") == 1
+            said = "".join(capsys.readouterr())
+            assert sentence in said and "Traceback" not in said and (not token or token not in said)
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
+def test_wrong_usage(capsys: pytest.CaptureFixture[str], subtests: pytest.Subtests) -> None:
+    for words, sentence in (
         (["prior", "--version", "1.0.0"], "'1.0.0' is no version"),
         (["prior", "--version", "v01.0.0"], "is no version"),
         (["prior", "--namespace", "a/b"], "cannot be a namespace"),
@@ -207,13 +203,12 @@ def test_tokens(
         (["prior", "--prior", "/nowhere"], "no network in /nowhere"),
         (["dataset", "--dataset", "/nowhere"], "no finished dataset in /nowhere"),
         (["space", "--task", "dehaze"], "--task goes with 'adapter' only"),
-    ],
-)
-def test_wrong_usage(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    usual = {"--namespace": OWNER, "--version": "v1.0.0"}
-    more = [text for name, value in usual.items() if name not in words for text in (name, value)]
-    assert main([*words, *more, "--dry-run"]) == 2
-    assert sentence in capsys.readouterr().err
+    ):
+        with subtests.test(words=words, sentence=sentence):
+            usual = {"--namespace": OWNER, "--version": "v1.0.0"}
+            more = [text for name, value in usual.items() if name not in words for text in (name, value)]
+            assert main([*words, *more, "--dry-run"]) == 2
+            assert sentence in capsys.readouterr().err
 
 
 def test_a_damaged_set_is_not_published(

@@ -85,9 +85,8 @@ def test_a_task_of_strength_0_beside_another_changes_nothing(restorer: Restorer)
     assert same(restorer(FACE, task={"deblur": 1, "dehaze": 0}), restorer(FACE, task="deblur"))
 
 
-@pytest.mark.parametrize(
-    ("size", "scale", "expected"),
-    [
+def test_every_size_comes_back_at_its_scale(restorer: Restorer, subtests: pytest.Subtests) -> None:
+    for size, scale, expected in (
         ((96, 80), 1, (96, 80)),
         ((96, 80), 1.5, (144, 120)),
         ((41, 33), 4, (164, 132)),
@@ -96,14 +95,11 @@ def test_a_task_of_strength_0_beside_another_changes_nothing(restorer: Restorer)
         ((1, 1), 4, (4, 4)),
         ((7, 3000), 1, (7, 3000)),
         ((3000, 2), 1, (3000, 2)),
-    ],
-)
-def test_every_size_comes_back_at_its_scale(
-    restorer: Restorer, size: tuple[int, int], scale: float, expected: tuple[int, int]
-) -> None:
-    restored = restorer(FACE.resize(size), task="deblur", scale=scale)
-    assert restored.image.size == expected and restored.image.mode == "RGB"
-    assert restored.settings.scale == scale and restored.seconds > 0
+    ):
+        with subtests.test(size=size, scale=scale, expected=expected):
+            restored = restorer(FACE.resize(size), task="deblur", scale=scale)
+            assert restored.image.size == expected and restored.image.mode == "RGB"
+            assert restored.settings.scale == scale and restored.seconds > 0
 
 
 def test_two_tasks_go_in_one_pass_and_both_count(restorer: Restorer) -> None:
@@ -142,12 +138,13 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_a_wrong_request_is_told_in_one_sentence(restorer: Restorer, case: str) -> None:
-    request, reason = REFUSED[case]
-    with pytest.raises(RestoreError) as caught:
-        restorer(FACE, **request)
-    assert reason in str(caught.value) and "\n" not in str(caught.value)
+def test_a_wrong_request_is_refused_in_one_sentence(restorer: Restorer, subtests: pytest.Subtests) -> None:
+    for case in REFUSED:
+        with subtests.test(case=case):
+            request, reason = REFUSED[case]
+            with pytest.raises(RestoreError) as caught:
+                restorer(FACE, **request)
+            assert reason in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_result_over_the_limit_is_refused_before_any_work(restorer: Restorer) -> None:

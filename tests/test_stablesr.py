@@ -293,20 +293,17 @@ def test_separate_cfw_checkpoint_brings_the_fusion_layers(small, network, tmp_pa
 
 
 @needs_parity
-@pytest.mark.parametrize(
-    "key",
-    [
+def test_missing_key_is_named(small, subtests):
+    for key in (
         "structcond_stage_model.fea_tran.2.skip_connection.bias",
         "structcond_stage_model.input_blocks.0.0.weight",
         "model.diffusion_model.output_blocks.3.0.spade.mlp_beta.bias",
         "model.diffusion_model.input_blocks.4.0.op.weight",
         "first_stage_model.decoder.fusion_layer_1.encode_enc_2.1.rdb3.conv5.weight",
         "first_stage_model.encoder.mid.attn_1.q.weight",
-    ],
-)
-def test_missing_key_is_named(small, key):
-    with pytest.raises(StableSRError, match=key.replace(".", r"\.")):
-        build_network({k: v for k, v in small.items() if k != key}, "small", SMALL_HEAD)
+    ):
+        with subtests.test(key=key), pytest.raises(StableSRError, match=key.replace(".", r"\.")):
+            build_network({k: v for k, v in small.items() if k != key}, "small", SMALL_HEAD)
 
 
 @needs_parity
@@ -352,17 +349,18 @@ def test_file_with_code_is_refused_and_not_run(tmp_path, monkeypatch):
     assert not Path("code_ran").exists()
 
 
-@pytest.mark.parametrize("name", ["whole.ckpt", "whole.safetensors", "text.ckpt", "empty.ckpt"])
-def test_truncated_or_foreign_file_is_refused_in_a_sentence(tmp_path, name):
-    path = tmp_path / name
-    if path.suffix == ".safetensors":
-        save_file({"a": torch.zeros(1000)}, path)
-    else:
-        torch.save({"a": torch.zeros(1000)}, path)
-    whole = path.read_bytes()
-    path.write_bytes({"text": b"hello there", "empty": b""}.get(path.stem, whole[: len(whole) // 2]))
-    with pytest.raises(StableSRError, match="cannot be read as a checkpoint"):
-        read_checkpoint(path)
+def test_truncated_or_foreign_file_is_refused_in_a_sentence(tmp_path, subtests):
+    for name in ("whole.ckpt", "whole.safetensors", "text.ckpt", "empty.ckpt"):
+        with subtests.test(name=name):
+            path = tmp_path / name
+            if path.suffix == ".safetensors":
+                save_file({"a": torch.zeros(1000)}, path)
+            else:
+                torch.save({"a": torch.zeros(1000)}, path)
+            whole = path.read_bytes()
+            path.write_bytes({"text": b"hello there", "empty": b""}.get(path.stem, whole[: len(whole) // 2]))
+            with pytest.raises(StableSRError, match="cannot be read as a checkpoint"):
+                read_checkpoint(path)
 
 
 def test_other_models_are_refused_and_nothing_is_written(tmp_path):
