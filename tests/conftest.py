@@ -47,7 +47,26 @@ MOST_PROCESSES = 4  # each needs up to 3 GB
 # Files that share what takes long to make, so they run in one process.
 TOGETHER = {"test_app.py": "page", "test_page.py": "page"}
 # Files that take longest, longest first, so that all processes end at about the same time.
-FIRST = ("test_training_run.py",)
+FIRST = (
+    "test_app.py",
+    "test_page.py",
+    "test_publish.py",
+    "test_smoke.py",
+    "test_pixels.py",
+    "test_training_resume.py",
+    "test_dataset.py",
+    "test_hub.py",
+    "test_study.py",
+    "test_priors.py",
+    "test_training_stages.py",
+    "test_evaluate.py",
+    "test_cli.py",
+    "test_stablesr.py",
+    "test_training_sd.py",
+    "test_fidelity.py",
+    "test_restore.py",
+    "test_training_run.py",
+)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -5,7 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from toy_runs import small_network
 
+from lwr.loading.load import load_network
 from training import study
 from training.data.photos import split_of
 from training.presets import PRESETS, STUDIES
@@ -25,13 +28,22 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.timeout(900)  # ten trainings, and nobody says how busy the machine is
+def test_a_study_starts_from_the_shipped_prior_with_untrained_parts(tmp_path: Path) -> None:
+    study.fresh_start(tmp_path / "network")
+    start, shipped = load_network(tmp_path / "network"), load_network()
+    weights = shipped.prior.state_dict()
+    assert all(torch.allclose(x, weights[name], atol=1e-2) for name, x in start.prior.state_dict().items())
+    assert start.prior.vae.config.scaling_factor == shipped.prior.vae.config.scaling_factor
+    assert not torch.equal(start.encoder.enter.weight, shipped.encoder.enter.weight)
+
+
 def test_a_study_compares_its_rows_on_the_same_photos(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(STUDIES, "tiny", ("separate", "shared", "lora-4"))
     monkeypatch.setattr(study, "CROP", 64)
+    monkeypatch.setattr(study, "fresh_start", lambda folder: shutil.copytree(small_network(), folder))
     options = study.Options("tiny", str(photos), seeds=2, minutes=0.01, photos_limit=None, validation=2)
     result = study.study(options)
     rows = result["rows"]

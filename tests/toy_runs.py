@@ -56,8 +56,13 @@ def new_root(folder: Path) -> Path:
     """`folder` with photos and a small network, without adapters, to start from."""
     sample_photos(folder / "photos")
     (folder / "start").mkdir()
-    (folder / "start" / "network").symlink_to(Path(_small().name), target_is_directory=True)
+    (folder / "start" / "network").symlink_to(small_network(), target_is_directory=True)
     return folder
+
+
+def small_network() -> Path:
+    """The folder of an untrained small network; nobody changes it."""
+    return Path(_small().name)
 
 
 @functools.cache
