@@ -40,8 +40,8 @@ def photos(folder: Path, count: int = 10) -> Path:
         split = wanted[number // 2 % len(wanted)]
         photo = next(p for k in range(999) if split_of(p := f"photo-{number // 2}-{k}") == split)
         picture(number).save(folder / f"{number:02}.png")
-        facts = (f"{number:02}.png", photo, "Ann Example", "CC-BY-4.0", f"https://example.org/{number}")
-        rows.append(dict(zip(COLUMNS, facts, strict=True)))
+        values = (f"{number:02}.png", photo, "Ann Example", "CC-BY-4.0", f"https://example.org/{number}")
+        rows.append(dict(zip(COLUMNS, values, strict=True)))
     table(folder, rows)
     return folder
 

@@ -150,7 +150,6 @@ def test_a_killed_build_goes_on_and_gives_the_same(built, source, tmp_path):
     assert build(source, out) == 0  # complete: nothing to do
 
 
-@pytest.mark.timeout(900)  # a cluster of two nodes starts, and nobody says how busy the machine is
 @plain_card
 def test_ray_gives_the_bytes_of_the_local_engine(built, source, tmp_path, monkeypatch):
     for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_UV_RUN_RUNTIME_ENV"):

@@ -177,11 +177,11 @@ def test_photos_without_targets(tmp_path: Path, run: Run) -> None:
 def test_an_adapter_from_any_folder(tmp_path: Path, pairs: Path, run: Run, refused: Refused) -> None:
     folder = tmp_path / "mine"
     shutil.copytree(EMBEDDED / "adapters" / "deblur", folder)
-    facts = json.loads((folder / "adapter.json").read_text())
-    (folder / "adapter.json").write_text(json.dumps(facts | {"version": "9.9"}))
+    metadata = json.loads((folder / "adapter.json").read_text())
+    (folder / "adapter.json").write_text(json.dumps(metadata | {"version": "9.9"}))
     words = ("--pairs", pairs, "--task", "deblur", "--limit", 1, "--no-baselines")
     assert run(*words, "--adapter", folder)["adapters"] == {"deblur": "embedded/deblur@9.9"}
-    (folder / "adapter.json").write_text(json.dumps(facts | {"prior": "another"}))
+    (folder / "adapter.json").write_text(json.dumps(metadata | {"prior": "another"}))
     assert "prior 'another'" in refused(*words, "--adapter", folder)
     assert "is no adapter" in refused(*words, "--adapter", pairs)
 

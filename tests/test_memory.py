@@ -92,7 +92,7 @@ def test_the_plan_follows_the_memory(priors: Path, monkeypatch: pytest.MonkeyPat
         assert found == expected and plan.bytes <= memory * 1e9, (device, memory)
 
 
-def test_too_little_memory_is_told_before_loading(priors: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_an_error_before_loading(priors: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lwr.restore.load_network", lambda *_: pytest.fail("it was loaded"))
     with pytest.raises(PriorError, match=r"1 GB of memory is too little: this needs at least \d\.\d .*sd"):
         Restorer.load(str(priors / "sd"), memory_gb=1)

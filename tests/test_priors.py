@@ -43,14 +43,14 @@ def test_every_kind_restores_in_any_number_of_steps(priors: Path, name: str) -> 
         assert restored.loaded.rgb.isfinite().all() and pixels(restored).std() > 1, steps
 
 
-def test_names_of_the_table_are_mirrors_with_facts() -> None:
+def test_names_of_the_table_are_mirrors_with_their_config() -> None:
     assert {"embedded", "sd-2.1-base", "sd-2.1", "sd-turbo", "bk-sdm-v2-tiny"} <= set(PRIORS)
     assert PRIORS["sd-2.1-base"].repo.startswith("sd2-community/")
     assert PRIORS["sd-2.1"].config.tile == 768 and PRIORS["sd-turbo"].config.guidance == 1
     assert all(known.licence and known.config.id == name for name, known in PRIORS.items())
 
 
-def test_a_folder_tells_its_own_facts(priors: Path) -> None:
+def test_a_folder_has_its_own_config(priors: Path) -> None:
     sd, turbo, pruned = (prior_config_of(locate(str(priors / name))) for name in ("sd", "turbo", "pruned"))
     assert (sd.guidance, sd.default_steps, sd.positive, sd.negative) == (7, 20, POSITIVE, NEGATIVE)
     assert (turbo.guidance, turbo.default_steps) == (1, 4)
@@ -86,13 +86,13 @@ def test_guidance_is_the_papers_formula(sd: Restorer) -> None:
     torch.testing.assert_close(guided, alone[1] + 5 * (alone[0] - alone[1]))
 
 
-def test_senseless_guidance_is_told(sd: Restorer) -> None:
+def test_senseless_guidance_is_an_error(sd: Restorer) -> None:
     for wrong in (0.5, 31, float("nan")):
         with pytest.raises(RestoreError, match=f"The guidance is {wrong:g}: use 1 "):
             sd.resolve(**ASK, guidance=wrong)
 
 
-def test_words_where_none_are_read_are_told(priors: Path, subtests: pytest.Subtests) -> None:
+def test_prompts_where_none_are_read_are_an_error(priors: Path, subtests: pytest.Subtests) -> None:
     for place, reason in (
         (priors / "stablesr", "stablesr knows the empty text alone"),
         ("embedded", "embedded follows the tasks alone"),
@@ -130,9 +130,9 @@ def test_parts_go_around_another_prior_of_their_shape(priors: Path, tmp_path: Pa
     sibling = _sibling(priors / "stablesr", tmp_path / "sibling")
     alone = Restorer.load(str(priors / "stablesr"), device="cpu")
     together = Restorer.load(str(sibling), parts=str(priors / "stablesr"), device="cpu")
-    facts = together.network.prior.config
-    assert facts.id == "sibling+stablesr" and (facts.start_timestep, facts.eta) == (999, 1.0)
-    assert facts.guidance == 7 and not together.notes
+    config = together.network.prior.config
+    assert config.id == "sibling+stablesr" and (config.start_timestep, config.eta) == (999, 1.0)
+    assert config.guidance == 7 and not together.notes
     a, b = (one(PHOTO, **ASK, steps=2) for one in (alone, together))
     assert not same(a, b)
     assert b.settings.prior.startswith("sibling+stablesr@local-")
@@ -149,7 +149,7 @@ def _sibling(converted: Path, out: Path) -> Path:
     return out
 
 
-def test_parts_of_another_shape_or_none_are_told_with_both_names(priors: Path, tmp_path: Path) -> None:
+def test_parts_of_another_shape_or_none_are_named_in_the_error(priors: Path, tmp_path: Path) -> None:
     with pytest.raises(PriorError, match=r"made for stablesr and do not fit .*pruned: its UNet"):
         Restorer.load(str(priors / "pruned"), parts=str(priors / "stablesr"))
     with pytest.raises(PriorError, match=r"are for a prior .*, and embedded predicts v.* as --prior"):
@@ -161,17 +161,17 @@ def test_parts_of_another_shape_or_none_are_told_with_both_names(priors: Path, t
         Restorer.load(str(priors / "pruned"), parts=str(priors / "sd"))
 
 
-def test_an_adapter_for_another_prior_is_told_with_both_names(priors: Path, tmp_path: Path) -> None:
+def test_an_adapter_for_another_prior_is_refused_with_both_names(priors: Path, tmp_path: Path) -> None:
     restorer = Restorer.load(str(priors / "sd"), device="cpu")
     with pytest.raises(AdapterError, match=r"'dehaze' on prior 'embedded': give one .* on 'sd'"):
         restorer.use(Adapter.open("lwr/embedded/adapters/dehaze"))
     layers = target_modules(restorer.network, ["prior.unet.mid_block"])
     pairs = {name: new_pair(layer, 4) for name, layer in layers.items()}
     pairs = {name: (a, torch.randn_like(b)) for name, (a, b) in pairs.items()}
-    facts = AdapterMetadata(
+    metadata = AdapterMetadata(
         "deblur", "sd", restorer.network.prior.config.revision, rank=4, alpha=4.0, version="1"
     )
-    save_adapter(Adapter(facts, pairs), tmp_path / "deblur")
+    save_adapter(Adapter(metadata, pairs), tmp_path / "deblur")
     before = restorer(PHOTO, task="deblur", steps=1)
     restorer.use(Adapter.open(str(tmp_path / "deblur")))
     after = restorer(PHOTO, task="deblur", steps=1)
@@ -224,10 +224,10 @@ def test_pickled_weights_are_read_and_code_in_them_is_not_run(
     assert not Path("code_ran").exists()
 
 
-def _edit(file: str, **facts: object) -> Callable[[Path], None]:
+def _edit(file: str, **values: object) -> Callable[[Path], None]:
     def edit(folder: Path) -> None:
         path = folder / file
-        path.write_text(json.dumps(json.loads(path.read_text()) | facts))
+        path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
     return edit
 
@@ -274,7 +274,7 @@ def test_unfit_folders_are_refused_in_one_sentence(priors: Path, tmp_path: Path,
         ({"model": "embedded=sd"}, "There is no model 'embedded=sd'"),
     ],
 )
-def test_names_that_are_none_are_told(request_: dict[str, str], reason: str) -> None:
+def test_unknown_names_are_an_error(request_: dict[str, str], reason: str) -> None:
     with pytest.raises(PriorError, match=reason):
         Restorer.load(**request_)
 
@@ -304,8 +304,8 @@ def fresh(hub: RunningHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
 
 def test_only_what_is_used_of_a_repository_is_fetched(fresh: RunningHub, sd: Restorer) -> None:
     restorer = Restorer.load("sd-2.1-base", revision="fp32", device="cpu")
-    facts = restorer.network.prior.config
-    assert (facts.id, facts.revision) == ("sd-2.1-base", "fp32")
+    config = restorer.network.prior.config
+    assert (config.id, config.revision) == ("sd-2.1-base", "fp32")
     assert restorer.resolve(**ASK).prior == f"{MIRROR}@fp32"
     got = {str(path.relative_to(restorer.folder)) for path in restorer.folder.rglob("*") if path.is_file()}
     assert "unet/diffusion_pytorch_model.safetensors" in got and "tokenizer/merges.txt" in got
@@ -321,7 +321,7 @@ def test_repository_and_revision_are_settings(fresh: RunningHub, name: str) -> N
     assert restorer.resolve(**ASK).prior.startswith(f"{MIRROR}@")
 
 
-def test_absent_gated_and_unreachable_priors_are_told_with_what_to_do(fresh: RunningHub) -> None:
+def test_absent_gated_and_unreachable_priors_say_what_to_do(fresh: RunningHub) -> None:
     with pytest.raises(PriorError, match=r"no repository stabilityai/sd-turbo.* 'sd-turbo=FOLDER'"):
         Restorer.load("sd-turbo")
     fresh.hub.fail("refs", status(403, why="GatedRepo"))

@@ -53,8 +53,8 @@ def test_a_damaged_network_is_refused(
 
 
 def test_an_adapter_of_another_network_is_refused(network: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    facts = json.loads((network / "adapters/deblur/adapter.json").read_text())
-    (network / "adapters/deblur/adapter.json").write_text(json.dumps(facts | {"prior_revision": "0.0.1"}))
+    metadata = json.loads((network / "adapters/deblur/adapter.json").read_text())
+    (network / "adapters/deblur/adapter.json").write_text(json.dumps(metadata | {"prior_revision": "0.0.1"}))
     assert publish("adapter", "--prior", str(network), "--dry-run") == 2
     assert "trained on embedded@0.0.1, and the network beside it is" in capsys.readouterr().err
 
@@ -76,7 +76,7 @@ def test_strangers_in_the_folders_stay_here(network: Path, small_set: Path, tmp_
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}"])
 @pytest.mark.parametrize("name", ["evaluate.json", "training.json", "benchmark.json"])
-def test_damaged_results_are_told(
+def test_damaged_results_are_one_sentence(
     name: str, content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = tmp_path / "results"
@@ -92,7 +92,9 @@ def test_no_results_at_all_leave_the_numbers_out(tmp_path: Path) -> None:
     assert publish("all", "--results", str(tmp_path), "--dry-run", "--out", str(tmp_path / "dry")) == 0
 
 
-def test_a_missing_adapter_is_told(network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_adapter_is_named(
+    network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.rmtree(network / "adapters" / "deblur")
     words = ("--prior", str(network), "--dry-run", "--out", str(tmp_path / "dry"))
     assert publish("adapter", *words) == 0

@@ -55,15 +55,15 @@ def test_settings_alone_reproduce_the_pixels(restorer: Restorer) -> None:
 
 
 def test_defaults_come_from_prior_and_task(restorer: Restorer) -> None:
-    facts = restorer.network.prior.config
+    config = restorer.network.prior.config
     for task, known in TASKS.items():
         settings = restorer.resolve(task=task)
         assert (settings.scale, settings.seed) == (known.default_scale, 0)
         own = known.default_fidelity
-        fidelity = facts.default_fidelity if own is None else own
-        assert (settings.steps, settings.fidelity) == (facts.default_steps, fidelity)
+        fidelity = config.default_fidelity if own is None else own
+        assert (settings.steps, settings.fidelity) == (config.default_steps, fidelity)
     both = restorer.resolve(task={"dehaze": 1.0, "deblur": 1.0})
-    assert both.fidelity == facts.default_fidelity < restorer.resolve(task="dehaze").fidelity == 1
+    assert both.fidelity == config.default_fidelity < restorer.resolve(task="dehaze").fidelity == 1
 
 
 def test_prompt_and_task_say_the_same(restorer: Restorer) -> None:
@@ -106,8 +106,8 @@ def test_two_tasks_go_in_one_pass_and_both_count(restorer: Restorer) -> None:
     calls: list[tuple[int, int, str]] = []
     both = restorer(FACE, "remove the haze and fix the blur", progress=lambda *call: calls.append(call))
     assert both.tasks == {"dehaze": 1.0, "deblur": 1.0}
-    shipped = {task: load_adapter(EMBEDDED / "adapters" / task).metadata for task in both.tasks}
-    assert both.settings.adapters == {t: f"embedded/{t}@{facts.version}" for t, facts in shipped.items()}
+    shipped = {task: load_adapter(EMBEDDED / "adapters" / task).metadata.version for task in both.tasks}
+    assert both.settings.adapters == {task: f"embedded/{task}@{shipped[task]}" for task in both.tasks}
     assert [what for _, _, what in calls] == ["restoring"]  # the refiner alone
     assert not same(both, restorer(FACE, task="dehaze")) and not same(both, restorer(FACE, task="deblur"))
 
@@ -195,7 +195,7 @@ def test_tiles_leave_no_seam_and_change_little(restorer: Restorer, tiled: Restor
     assert score / natural <= 1.05
 
 
-def test_memory_sets_the_tile_and_too_little_is_told(restorer: Restorer) -> None:
+def test_memory_sets_the_tile_and_too_little_is_an_error(restorer: Restorer) -> None:
     assert Restorer.load(memory_gb=3).tile % restorer.network.multiple == 0
     assert Restorer.load(memory_gb=1.6).tile < Restorer.load(memory_gb=2.5).tile
     assert Restorer.load(memory_gb=float("inf")).tile == 2048
@@ -273,13 +273,13 @@ BROKEN: dict[str, Callable[[Path], Path]] = {
 
 
 @pytest.mark.parametrize("reason", BROKEN)
-def test_a_broken_model_is_told_in_one_sentence(tmp_path: Path, reason: str) -> None:
+def test_a_broken_model_is_one_sentence(tmp_path: Path, reason: str) -> None:
     with pytest.raises(PriorError, match=reason) as caught:
         Restorer.load(str(BROKEN[reason](tmp_path)))
     assert "\n" not in str(caught.value)
 
 
-def test_unknown_model_and_device_are_told() -> None:
+def test_unknown_model_and_device_are_named() -> None:
     with pytest.raises(PriorError, match="There is no model 'no such folder'"):
         Restorer.load("no such folder")
     with pytest.raises(RestoreError, match="The device 'abacus' is not here: use auto"):

@@ -129,8 +129,8 @@ def test_a_checkpoint_of_our_own_converts_and_restores(tmp_path: Path) -> None:
     assert convert(tmp_path / "tiny.ckpt", tmp_path / "out", head_channels=HEAD) == []
     network = load_network(tmp_path / "out")
     assert (network.config.id, network.config.tasks) == ("stablesr", ("super-resolution",))
-    facts = network.prior.config
-    assert (facts.start_timestep, facts.eta, facts.positive, facts.guidance) == (999, 1.0, "", 1.0)
+    config = network.prior.config
+    assert (config.start_timestep, config.eta, config.positive, config.guidance) == (999, 1.0, "", 1.0)
     ours, again = outputs(build_network(checkpoint(), "tiny", head_channels=HEAD)), outputs(network)
     for name, value in ours.items():
         torch.testing.assert_close(value, again[name], msg=name)
@@ -261,8 +261,8 @@ def test_convert_command_writes_a_folder_that_restores_a_photo(small, network, t
     assert json.loads(done.stdout)["output"] == str(tmp_path / "out")
     loaded = load_network(tmp_path / "out").state_dict()
     assert all(torch.equal(loaded[key], value) for key, value in network.state_dict().items())
-    facts = json.loads((tmp_path / "out" / "prior.json").read_text())
-    (tmp_path / "out" / "prior.json").write_text(json.dumps(facts | {"least_side": 64}))  # 512 takes long
+    config = json.loads((tmp_path / "out" / "prior.json").read_text())
+    (tmp_path / "out" / "prior.json").write_text(json.dumps(config | {"least_side": 64}))  # 512 takes long
     photo = Image.effect_noise((40, 48), 60).convert("RGB")
     restored = Restorer.load(str(tmp_path / "out"), device="cpu")(
         photo, task="super-resolution", scale=1, steps=1

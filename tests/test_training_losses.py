@@ -84,7 +84,7 @@ def test_adaptive_weight_is_the_ratio_of_gradients_and_bounded(
     assert found.item() == pytest.approx(weight, rel=1e-3) and not found.requires_grad
 
 
-def test_hinge_is_zero_only_when_photos_and_results_are_told_apart() -> None:
+def test_hinge_is_zero_only_when_photos_and_results_are_distinguished() -> None:
     real, fake = torch.full((1, 1, 4, 4), 1.5), torch.full((1, 1, 4, 4), -1.0)
     assert hinge(real, fake) == 0
     assert hinge(fake, real) > hinge(0 * real, 0 * fake) > 0

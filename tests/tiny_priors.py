@@ -95,9 +95,9 @@ def every_kind(folder: Path) -> Path:
     tiny_sd(folder / "turbo", turbo=True)
     tiny_sd(folder / "pruned", pruned=True)
     convert(write(folder / "tiny.ckpt", TINY), folder / "stablesr", head_channels=32)
-    facts = json.loads((folder / "stablesr" / "prior.json").read_text())
-    assert facts["least_side"] == 512  # which takes a tiny network long
-    (folder / "stablesr" / "prior.json").write_text(json.dumps(facts | {"least_side": 64}))
+    config = json.loads((folder / "stablesr" / "prior.json").read_text())
+    assert config["least_side"] == 512  # which takes a tiny network long
+    (folder / "stablesr" / "prior.json").write_text(json.dumps(config | {"least_side": 64}))
     return folder
 
 
