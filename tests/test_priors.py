@@ -310,7 +310,8 @@ def test_only_what_is_used_of_a_repository_is_fetched(fresh: RunningHub, sd: Res
     got = {str(path.relative_to(restorer.folder)) for path in restorer.folder.rglob("*") if path.is_file()}
     assert "unet/diffusion_pytorch_model.safetensors" in got and "tokenizer/merges.txt" in got
     assert not [name for name in got if "fp16" in name or name.endswith((".bin", ".ckpt"))]
-    ours, theirs = (one.network.text_context({"hello photograph": 1.0}) for one in (restorer, sd))
+    text = TextConditioning()
+    ours, theirs = (one.network.context({"hello photograph": 1.0}, text) for one in (restorer, sd))
     torch.testing.assert_close(ours, theirs)
 
 
