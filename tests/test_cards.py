@@ -14,6 +14,8 @@ from lwr.loading.adapter import load_adapter
 from lwr.loading.priors import EMBEDDED
 from lwr.models.config import PriorConfig
 from lwr.tasks import TASKS
+from training.evaluation import report
+from training.presets import PRESETS
 from training.publishing.cards import TEMPLATES, Measured, adapter_card, prior_card, space_card
 from training.publishing.names import Names
 from training.publishing.results import FOLDER, Results
@@ -100,3 +102,14 @@ def test_the_worst_photo_is_shown_and_credited() -> None:
     for name, card in cards(Results()):
         if name in TASKS:
             assert all(row["credit"] in card for row in sheets[f"evaluate-{name}.jpg"])
+
+
+def test_the_tables_are_those_of_the_measurements() -> None:
+    results = json.loads((FOLDER / "evaluate.json").read_text())
+    assert (FOLDER / "evaluate.md").read_text() == report.markdown(results)
+    assert (FOLDER / "evaluate-short.md").read_text() == report.short(results)
+
+
+def test_measurements_name_stages_as_presets_do() -> None:
+    trained = {run["stage"] for run in json.loads((FOLDER / "training.json").read_text())["runs"]}
+    assert trained | json.loads((FOLDER / "benchmark.json").read_text())["training"].keys() <= PRESETS.keys()

@@ -93,6 +93,7 @@ def test_clean_photos_every_task_and_the_swap(tmp_path: Path, run: Run) -> None:
     (photos / "broken.png").write_bytes(b"no picture")
     sheet, curve = tmp_path / "sheet.jpg", tmp_path / "curve.png"
     words = ("--clean", photos, "--split", "all", "--fidelity", "0.75,1", "--sheet", sheet, "--curve", curve)
+    words += ("--limit", "none", "--steps", "none")
     results = run(*words)
     for task in TASKS:
         for fidelity in ("0.75", "1"):
@@ -206,6 +207,7 @@ def test_a_bad_request_is_one_sentence(pairs: Path, refused: Refused, subtests: 
 
 def test_bad_folders_are_one_sentence(tmp_path: Path, pairs: Path, refused: Refused) -> None:
     deblur = ("--task", "deblur")
+    assert "say which photos: --clean PHOTOS" in refused()
     assert "There is no folder" in refused("--photos", tmp_path / "none", *deblur)
     (tmp_path / "empty").mkdir()
     assert "holds no photos" in refused("--photos", tmp_path / "empty", *deblur)
