@@ -36,8 +36,10 @@ def build(service: Service) -> None:
                 label="What is wrong with all of them?", max_length=MAX_CHARACTERS, elem_id="batch-sentence"
             )
             with gr.Row():
-                button = gr.Button("Restore all", variant="primary", elem_id="batch-start", scale=3)
-                cancel = gr.Button("Cancel", elem_id="batch-cancel", scale=1)
+                button = gr.Button(
+                    "Restore all", variant="primary", elem_id="batch-start", scale=3, min_width=120
+                )
+                cancel = gr.Button("Cancel", elem_id="batch-cancel", scale=1, min_width=90)
         with gr.Column(min_width=320):
             result = gr.File(label="All results in one zip file", interactive=False, elem_id="batch-zip")
             report = gr.Markdown("One line for each photo appears here.", elem_id="batch-report")

@@ -99,8 +99,8 @@ def _inputs(service: Service) -> _Inputs:
     tasks, strengths = chips.build()
     line = gr.Markdown(NOTHING_ASKED, elem_id="plan")
     with gr.Row():
-        restore = gr.Button("Restore", variant="primary", size="lg", elem_id="restore", scale=3)
-        cancel = gr.Button("Cancel", size="lg", elem_id="cancel", interactive=False, scale=1)
+        restore = gr.Button("Restore", variant="primary", elem_id="restore", scale=3, min_width=120)
+        cancel = gr.Button("Cancel", elem_id="cancel", interactive=False, scale=1, min_width=90)
     with gr.Accordion("Advanced", open=False):
         advanced = options.build(service.restorer.network)
     return _Inputs(photo, prompt, tasks, strengths, line, restore, cancel, advanced, gr.State(""))

@@ -124,6 +124,8 @@ def test_a_visitor_restores_and_downloads_a_photo(any_page: Page, photo: Path, t
         restored = Image.open(download(any_page, tmp_path))
         assert (restored.format, restored.size) == (form, (128, 192))
         assert restored.getexif()[MAKE] == "Test Camera"
+    any_page.get_by_text("Settings of this result").click()
+    expect(any_page.get_by_text('"fidelity"')).to_be_visible()
     assert any_page.evaluate("document.documentElement.scrollWidth") <= any_page.viewport_size["width"]
     strangers = [a for a in any_page.asked if a.startswith("http") and "//127.0.0.1" not in a]
     assert strangers == [], "the page must work without internet"
