@@ -96,18 +96,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
     return ByFile(config, log)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def hub_home() -> Iterator[None]:
+def pytest_unconfigure() -> None:
     """Remove what the clients kept."""
-    yield
     shutil.rmtree(HOME, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
 def running_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
-    """A Hub that answers at HF_ENDPOINT."""
+    """A Hub that answers at HF_ENDPOINT; as this machine may be busy, it is waited for."""
     hub = RunningHub(tmp_path_factory.mktemp("hub"), HUB_PORT)
-    yield hub
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lwr.loading.hub.TIMEOUT", 120.0)
+        yield hub
     hub.stop()
 
 
