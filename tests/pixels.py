@@ -23,8 +23,8 @@ FILE = Path(__file__).with_suffix(".json")
 SAMPLES = Path(__file__).parents[1] / "lwr" / "samples"
 PHOTOS = ("hazy-rocket", "shaken-coffee", "small-cat")
 FIDELITIES = (1.0, 0.9, 0.5, 0.25)
-SIDE = 192  # pixels, of the output
-TILES = {"whole": 512, "tiles": 160}  # pixels; at 192 the second makes four tiles
+SIDE = 256  # pixels, of the output
+TILES = {"whole": 512, "tiles": 192}  # pixels; at 256 the second makes four tiles
 GRID = 8  # of the small picture
 
 
