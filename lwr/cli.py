@@ -96,6 +96,7 @@ def restore(
 
     _without_bars()
     try:
+        request.asked()  # refused before a model loads
         targets = _targets(photos, out)
         restorer = loading.restorer()
         asked = restorer.resolve(request).tasks

@@ -1,6 +1,6 @@
 """What a caller asks of one photo, and what it resolves to: everything that decides the pixels."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,11 +34,12 @@ class Request:
 
     prompt: str = option("", 'what is wrong, such as "remove the haze"')
     # a name, or {name: strength}
-    task: str | Mapping[str, float] | None = option(None, "name of a task instead of, or above, the prompt")
+    task: str | Mapping[str, float] | None = option(None, "a task by name; wins over the prompt")
     scale: float | None = option(None, "output side / input side, 1 to 4 [default: by task]")
     steps: int | None = option(None, "sampling steps; embedded: only below fidelity 0.5 [default: by prior]")
     fidelity: float | None = option(
-        None, "1 has the least error, 0.5 is the sharpest, 0 the decoder's own picture [default: by task]"
+        None,
+        "1 has the least error, 0.5 is the sharpest, 0 is the diffusion model's picture [default: by task]",
     )
     seed: int = option(0, "same seed, same pixels")
     guidance: float | None = option(
@@ -50,17 +51,22 @@ class Request:
     @classmethod
     def of(cls, prompt: "str | Request" = "", **options: Any) -> "Request":
         """A sentence and other fields by name, or a Request as it is; RestoreError for an unknown field."""
-        if isinstance(prompt, Request) and not options:
+        if isinstance(prompt, Request):
+            if options:
+                also = ", ".join(options)
+                raise RestoreError(
+                    f"There is a Request, and {also} beside it: use dataclasses.replace on it."
+                )
             return prompt
         known = [one.name for one in fields(cls)]
         for name in options:
-            if name not in known or isinstance(prompt, Request):
-                raise RestoreError(f"There is no option {name!r} here: use {', '.join(known)}.")
+            if name not in known:
+                raise RestoreError(f"There is no option {name!r}: use {_choice(name, known)}")
         return cls(prompt, **options)
 
     def resolve(self, prior: "Prior", source: str, tile: int) -> "Settings":
         """The settings without adapters, for a prior from `source`; RestoreError says what is bad."""
-        tasks, prompt_scale = self._tasks()
+        tasks, prompt_scale = self.asked()
         text = self._text(prior)
         return Settings(
             tasks=tasks,
@@ -77,8 +83,12 @@ class Request:
             guidance=text.guidance,
         )
 
-    def _tasks(self) -> tuple[dict[str, float], float | None]:
+    def asked(self) -> tuple[dict[str, float], float | None]:
         """({task: strength}, the scale that the prompt names or None)."""
+        if not isinstance(self.prompt, str):
+            raise RestoreError(f"The prompt is {self.prompt!r}: use a text, such as 'remove the haze'.")
+        if not isinstance(self.task, str | Mapping | None):
+            raise RestoreError(f"The task is {self.task!r}: use a name, or {{name: strength}}.")
         if self.task is not None and self.task != "auto":
             tasks = {self.task: 1.0} if isinstance(self.task, str) else dict(self.task)
             tasks = {name: _strength(name, strength) for name, strength in tasks.items()}
@@ -105,7 +115,7 @@ class Request:
         if fidelity is None:
             wanted = (TASKS[name].default_fidelity for name in tasks)
             fidelity = min(usual if one is None else one for one in wanted)
-        use = "0 (the model's own picture) to 1 (least error)"
+        use = "0 (the diffusion model's picture) to 1 (least error)"
         return _checked("fidelity", fidelity, (0, 1), use)
 
     def _text(self, prior: "Prior") -> TextConditioning:
@@ -116,7 +126,7 @@ class Request:
         guidance = _checked("guidance", guidance, (1, MAX_GUIDANCE), use)
         for side, text in (("positive", self.positive), ("negative", self.negative)):
             if not isinstance(text, str | None):
-                raise RestoreError(f"The {side} words are {text!r}: use a text.")
+                raise RestoreError(f"The {side} text is {text!r}: use a text.")
         asked = TextConditioning(
             usual.positive if self.positive is None else self.positive,
             usual.negative if self.negative is None else self.negative,
@@ -177,10 +187,14 @@ def pass_size(size: tuple[int, int], least: int) -> tuple[int, int]:
 def _strength(name: str, strength: object) -> float:
     """A known task's strength; RestoreError names the nearest task for one that is unknown."""
     if name not in TASKS:
-        near = get_close_matches(name, TASKS, 1, 0.5)
-        hint = f"; did you mean {near[0]}?" if near else "."
-        raise RestoreError(f"There is no task {name!r}: use {', '.join(TASKS)}{hint}")
+        raise RestoreError(f"There is no task {name!r}: use {_choice(str(name), TASKS)}")
     return _checked(f"strength of {name}", strength, (0, 1), "0 to 1")
+
+
+def _choice(name: str, known: Collection[str]) -> str:
+    """What there is, and what was probably meant, as the end of a sentence."""
+    near = get_close_matches(name, known, 1, 0.5)
+    return ", ".join(known) + (f"; did you mean {near[0]}?" if near else ".")
 
 
 def _checked(name: str, value: object, limits: tuple[float, float], use: str, kind: type[N] = float) -> N:

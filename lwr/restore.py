@@ -198,6 +198,8 @@ class Restorer:
 
         Raises AdapterError when it is for no known task, for another prior, or of other shapes.
         """
+        if not isinstance(adapter, Adapter):
+            raise AdapterError(f"{adapter!r} is no adapter: give Adapter.open(FOLDER or NAMESPACE/NAME).")
         metadata, prior = adapter.metadata, self.network.prior.config.id
         if metadata.task not in TASKS or metadata.prior != prior:
             raise AdapterError(

@@ -25,7 +25,7 @@ def build(network: RestorationNetwork) -> list[gr.components.Component]:
             FIDELITIES,
             value="auto",
             label="Fidelity",
-            info="1 has the least error, 0.5 looks the sharpest, 0 is the diffusion model's own picture.",
+            info="1 has the least error, 0.5 looks the sharpest, 0 is the diffusion model's picture.",
         ),
         gr.Number(0, label="Seed", precision=0, minimum=0, info="The same seed gives the same pixels."),
     ]

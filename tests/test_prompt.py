@@ -51,7 +51,7 @@ def test_a_new_task_needs_only_its_own_vocabulary() -> None:
     assert route("denosie", tasks).tasks == {"denoise": 1.0}
     assert "remove noise" in route("hello", tasks).message
     assert route("enlarge 2x", {"denoise": noise}) == Route(
-        {}, False, message=route("", {"denoise": noise}).message
+        {}, False, message=route("hello", {"denoise": noise}).message
     )
 
 

@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 
 from lwr.images.files import ImageError, load, resize, to_pil
-from lwr.loading.adapter import load_adapter
+from lwr.loading.adapter import AdapterError, load_adapter
 from lwr.loading.load import load_network
 from lwr.loading.priors import EMBEDDED, PriorError
 from lwr.models.tiling import seam_lines, seam_score
-from lwr.restore import OVERLAP, Restored, RestoreError, Restorer
+from lwr.restore import OVERLAP, Request, Restored, RestoreError, Restorer
 from lwr.tasks import TASKS
 
 ASTRONAUT = Image.fromarray(skimage.data.astronaut())
@@ -284,3 +284,23 @@ def test_unknown_model_and_device_are_named() -> None:
         Restorer.load("no such folder")
     with pytest.raises(RestoreError, match="The device 'abacus' is not here: use auto"):
         Restorer.load(device="abacus")
+
+
+MISUSED = {
+    "The prompt is None": {"prompt": None},
+    "The task is \\['dehaze'\\]": {"task": ["dehaze"]},
+    "Say what is wrong": {"prompt": " "},
+    "no option 'fidelty': .*did you mean fidelity": {"prompt": "dehaze", "fidelty": 1},
+    "There is a Request, and fidelity beside it": {"prompt": Request("dehaze"), "fidelity": 1},
+    "There is no task 5": {"task": {5: 1}},
+}
+
+
+def test_what_a_program_gets_wrong_is_named(restorer: Restorer, subtests: pytest.Subtests) -> None:
+    for reason, options in MISUSED.items():
+        with subtests.test(reason), pytest.raises(RestoreError, match=reason):
+            restorer.resolve(**options)
+    with pytest.raises(AdapterError, match=r"'nope' is no adapter: give Adapter.open"):
+        restorer.use("nope")
+    with pytest.raises(PriorError, match="embedded is on this machine and has no revision 'v1'"):
+        Restorer.load(revision="v1")

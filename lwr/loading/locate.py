@@ -94,9 +94,12 @@ def _find(name: str, revision: str | None) -> ModelSource:
     known, _, place = name.partition("=")
     if place and known in PRIORS and PRIORS[known].repo:
         return _as_known(known, _find(place, revision))
+    local = name == "embedded" or os.path.isdir(name)
+    if local and revision:
+        raise PriorError(f"{name} is on this machine and has no revision {revision!r}: leave it out.")
     if name == "embedded":
         return ModelSource(EMBEDDED, name)
-    if os.path.isdir(name):  # unlike Path.is_dir, never an error, however long the name
+    if local:  # unlike Path.is_dir, never an error, however long the name
         return ModelSource(Path(name), name)
     pin = Pin.parse(name)
     revision = revision or pin.revision

@@ -46,17 +46,18 @@ def route(text: str, tasks: Mapping[str, Task] | None = None) -> Route:
     found = intents(tokens)
     asked = _asked(found)
     if not asked:
-        return Route({}, False, message=_offer(known.values()))
+        return Route({}, False, message=_offer(text, known.values()))
     strengths = _strengths(tokens, [intent for intent in found if intent.rank.asks])
     scales = [one.token.value for one in found if one.token.kind == "SCALE" and one.rank == Rank.ASK]
     return Route({name: strengths.get(name, 1.0) for name in asked}, True, scales[-1] if scales else None)
 
 
-def _offer(tasks: Iterable[Task]) -> str:
+def _offer(text: str, tasks: Iterable[Task]) -> str:
     """One sentence that lists what can be asked for."""
     offers = [f"{task.title.lower()} (“{task.examples[0]}”)" for task in tasks]
     listed = ", ".join(offers[:-1]) + " or " + offers[-1] if len(offers) > 1 else "".join(offers)
-    return f"I found nothing in this that I can do; you can ask me to {listed}."
+    why = "I found nothing in this that I can do" if text.strip() else "Say what is wrong"
+    return f"{why}; you can ask me to {listed}."
 
 
 def _asked(found: Sequence[Intent]) -> list[str]:
