@@ -1,5 +1,6 @@
 """Studies: strategies trained at an equal budget, measured on the same photos, written as table and plot."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from toy_runs import small_network
 
 from lwr.loading.load import load_network
 from training import study
+from training.checkpoint import TrainingError
 from training.data.photos import split_of
 from training.presets import PRESETS, STUDIES
 
@@ -61,9 +63,23 @@ def test_a_study_compares_its_rows_on_the_same_photos(
     assert len(kept) == 6
     assert study.study(options)["rows"] == json.loads(json.dumps(rows))  # nothing runs again
     assert kept == {path: path.stat().st_mtime_ns for path in Path("runs").rglob("result.json")}
+    for change in ({"minutes": 0.02}, {"photos_limit": 3}, {"validation": 1}):
+        ((name, value),) = change.items()
+        with pytest.raises(TrainingError, match=f"{name} is {getattr(options, name)} there, {value} here"):
+            study.study(dataclasses.replace(options, **change))
     assert study.table(result).count("| lora-4 |") == 2
     study.plot(result, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 5000
+
+
+def test_a_study_without_a_photo_to_measure_on_trains_nothing(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(study, "CROP", 10_000)
+    monkeypatch.setattr(study, "fresh_start", lambda folder: pytest.fail("it starts"))
+    with pytest.raises(TrainingError, match="No clear photo of split validation in .* 10000 pixels"):
+        study.study(study.Options("strategies", str(photos), seeds=1, minutes=0.01))
 
 
 def test_every_studied_row_is_a_preset_with_the_same_budget() -> None:
@@ -80,6 +96,17 @@ def test_every_studied_row_is_a_preset_with_the_same_budget() -> None:
         (["strategies", "--photos", "nowhere"], "There is no file or folder nowhere"),
         (["strategie", "--photos", "here"], "invalid choice 'strategie'"),
         (["strategies", "--photos", "nowhere", "--minutes", "none"], "There is no file or folder nowhere"),
+        (["strategies", "--photos", "nowhere", "--seeds", "0"], "--seeds is 0: use 1 or more."),
+        (["strategies", "--photos", "nowhere", "--validation", "0"], "--validation is 0: use 1 or more."),
+        (
+            ["strategies", "--photos", "nowhere", "--photos-limit", "-1"],
+            "--photos-limit is -1: use 1 or more.",
+        ),
+        (
+            ["strategies", "--photos", "nowhere", "--minutes", "-1"],
+            "--minutes is -1.0: use a number above 0.",
+        ),
+        (["strategies", "--photos", "nowhere", "--minutes", "0"], "--minutes is 0.0: use a number above 0."),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(

@@ -4,11 +4,13 @@ Every row of a study (presets.STUDIES) trains from the same start: the shipped p
 encoder, SFT layers and refiner around it. A preset of one task stands for one network per task, each with its
 share of the minutes. All are measured on the same damaged photos, so differences are paired by image.
 
-Writes training/results/study-NAME.json, .md and .png. A run that is there already is not run again.
+Writes training/results/study-NAME.json, .md and .png. A run that is there already, of the
+same options, is not run again.
 """
 
 import dataclasses
 import json
+import math
 import statistics
 import sys
 from collections.abc import Sequence
@@ -22,7 +24,7 @@ from lwr.loading.save import save_network
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
 from training.checkpoint import TrainingError
-from training.command_line import parse
+from training.command_line import fail, parse
 from training.config import Config
 from training.create import create_network
 from training.data.photos import Photo, load_photos
@@ -63,6 +65,12 @@ class Photos:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; status 2 and one sentence when the photos cannot be read or a run cannot be made."""
     options = parse(Options, arguments, COMMAND, __doc__)
+    for name in ("seeds", "validation", "photos_limit"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            fail(COMMAND, f"--{name.replace('_', '-')} is {value}: use 1 or more.")
+    if options.minutes is not None and not 0 < options.minutes < math.inf:
+        fail(COMMAND, f"--minutes is {options.minutes}: use a number above 0.")
     try:
         result = study(options)
     except (OSError, TrainingError) as error:
@@ -81,23 +89,28 @@ def study(options: Options) -> dict:
     """Train and measure every row of a study; the table as a dict."""
     training = load_photos(options.photos, "train", options.photos_limit)
     held_out = _held_out(load_photos(options.photos, "validation"), options.validation)
+    if not held_out:
+        raise TrainingError(
+            f"No clear photo of split validation in {options.photos} has both sides of {CROP} pixels or "
+            "more: add some to measure on."
+        )
     photos = Photos(training, held_out)
     if not (Path(START) / "network").exists():
         fresh_start(Path(START) / "network")
     rows = {}
     for preset in STUDIES[options.study]:
-        minutes = options.minutes or PRESETS[preset].minutes
+        minutes = PRESETS[preset].minutes if options.minutes is None else options.minutes
         folder = Path("runs/study") / options.study / preset
         configs = [
             dataclasses.replace(PRESETS[preset], seed=seed, minutes=minutes, out=str(folder / f"seed{seed}"))
             for seed in range(options.seeds)
         ]
-        rows[preset] = _summary([_run(config, photos) for config in configs])
+        rows[preset] = _summary([_run(config, photos, options) for config in configs])
     for row in rows.values():
         row["over_shared"] = _paired(row["by_image"], rows[BASE]["by_image"])
     return {
         "study": options.study,
-        "minutes": options.minutes or PRESETS[BASE].minutes,
+        "minutes": PRESETS[BASE].minutes if options.minutes is None else options.minutes,
         "seeds": options.seeds,
         "training_photos": len(training),
         "validation_photos": len(held_out),
@@ -115,12 +128,19 @@ def fresh_start(folder: Path) -> None:
     save_network(network, folder)
 
 
-def _run(config: Config, photos: Photos) -> dict:
-    """Train one row with one seed and measure it; the result is kept in its folder."""
+def _run(config: Config, photos: Photos, options: Options) -> dict:
+    """Train one row with one seed and measure it; the result is kept in its folder.
+
+    Raises TrainingError when the folder has the result of other options.
+    """
     out = Path(config.out)
     kept = out / "result.json"
+    settings = {name: getattr(options, name) for name in ("photos", "photos_limit", "validation")}
+    settings |= {"minutes": config.minutes, "seed": config.seed}
     if kept.exists():
-        return json.loads(kept.read_text())
+        result = json.loads(kept.read_text())
+        _check_settings(out, result.get("options", {}), settings)
+        return result
     parts = [config]
     if len(config.tasks) == 1:
         share = config.minutes / len(TASKS)
@@ -132,12 +152,27 @@ def _run(config: Config, photos: Photos) -> dict:
         trainable += json.loads((folder / "log.jsonl").read_text().splitlines()[0])["trainable"]
         networks |= dict.fromkeys(part.tasks, folder / "network")
     result = {
+        "options": settings,
         "trainable": trainable,
         "steps": steps,
         "seconds_per_step": round(config.minutes * 60 / steps, 3),
     }
     kept.write_text(json.dumps(result | measure(networks, photos.held_out, swap=config.seed == 0)) + "\n")
     return json.loads(kept.read_text())
+
+
+def _check_settings(out: Path, there: dict, here: dict) -> None:
+    """TrainingError when the result in `out` is of other options."""
+    differences = [
+        f"{name} is {there.get(name, 'unknown')} there, {value} here"
+        for name, value in here.items()
+        if name not in there or there[name] != value
+    ]
+    if differences:
+        raise TrainingError(
+            f"{out} has a result of other options ({'; '.join(differences)}): "
+            f"delete {out.parents[1]}, or give the same options."
+        )
 
 
 def measure(networks: dict[str, Path], photos: Sequence[Photo], swap: bool) -> dict[str, dict]:
