@@ -145,6 +145,8 @@ def test_a_source_without_a_usable_photo_says_what_to_do(tmp_path, capsys):
     picture(0).save(tmp_path / "photos" / "a.png")
     assert build(tmp_path / "photos", tmp_path / "other") == 2
     assert "--license CC0-1.0" in capsys.readouterr().err
+    assert not list((tmp_path / "other").iterdir())  # so that a corrected command may use it
+    assert build(tmp_path / "photos", tmp_path / "other", "--license", "CC0-1.0") == 0
 
 
 def test_a_folder_that_holds_something_else_is_left_as_it_is(mine, source, tmp_path, capsys):

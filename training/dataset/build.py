@@ -66,6 +66,7 @@ def build(source: str, out: Path, recipe: Recipe, engine: Engine) -> Built:
 
     chosen, rejected = choose(candidates, recipe, partial(_measured, recipe, engine, out))
     if not chosen:
+        remove(out / WORK)  # the claim too: a corrected command may use the folder
         raise DatasetError(_nothing_left(source, rejected, unreadable))
     written, reports = _write(chosen, recipe, engine, out)
     broken = {image_id: why for report in reports for image_id, why in report["failed"]}
@@ -225,7 +226,7 @@ def _summary(
             for split, part in splits.items()
         },
         "licenses": dict(sorted(Counter(candidate.license for candidate in kept).items())),
-        "files": dict(sorted((name, facts) for report in reports for name, facts in report["files"].items())),
+        "files": dict(sorted((name, entry) for report in reports for name, entry in report["files"].items())),
     }
 
 

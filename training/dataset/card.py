@@ -53,7 +53,7 @@ def write_card(out: Path, manifest: Mapping[str, Any]) -> None:
         tasks=[_task_values(task, params[task]) for task in tasks],
         collections=_collections(out, manifest),
         rebuild=_rebuild(manifest["recipe"]),
-        size=_megabytes(sum(facts["bytes"] for facts in manifest["files"].values())),
+        size=_megabytes(sum(entry["bytes"] for entry in manifest["files"].values())),
         examples=EXAMPLES,
         all_config=ALL,
     )

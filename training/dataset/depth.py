@@ -34,7 +34,7 @@ def model_depth(model: str) -> Depth:
         raise DatasetError(f"The depth model {model} cannot be loaded: {reason(error)}; {advice}.") from error
     config = estimate.model.config
     metric = config.model_type in _METRIC or getattr(config, "depth_estimation_type", "") == "metric"
-    facts = {"model": Path(model).name if Path(model).exists() else model, "metric": metric}
+    metadata = {"model": Path(model).name if Path(model).exists() else model, "metric": metric}
 
     def depth(
         clean: torch.Tensor, generator: torch.Generator, params: Sequence[Mapping[str, Any]] | None = None
@@ -47,7 +47,7 @@ def model_depth(model: str) -> Depth:
         depths = torch.stack([_normalised(values.float(), metric) for values in found])[:, None]
         if depths.shape[-2:] != clean.shape[-2:]:
             depths = torch.nn.functional.interpolate(depths, clean.shape[-2:], mode="bilinear")
-        return depths.to(clean), [dict(facts) for _ in photos]
+        return depths.to(clean), [dict(metadata) for _ in photos]
 
     return depth
 

@@ -96,24 +96,24 @@ def _candidate(picture: Picture, recipe: Recipe, spool: _Spool) -> Candidate:
             size = read.path.stat().st_size
         except OSError as error:
             raise _LostError(reason(error)) from error
-    facts = picture.provenance
+    provenance = picture.provenance
     return Candidate(
         image_id=picture.id,
         photo_id=picture.photo,
         name=picture.name,
-        author=facts.get("author") or recipe.author or "",
-        license=facts.get("license") or facts.get("licence") or recipe.license or "",
-        basis=facts.get("licence_basis", ""),
-        source=_origin(facts) or recipe.source or "",
+        author=provenance.get("author") or recipe.author or "",
+        license=provenance.get("license") or provenance.get("licence") or recipe.license or "",
+        basis=provenance.get("licence_basis", ""),
+        source=_origin(provenance) or recipe.source or "",
         size=size,
         read=read,
     )
 
 
-def _origin(facts: Mapping[str, str]) -> str:
+def _origin(provenance: Mapping[str, str]) -> str:
     """Where a photo is from: its page if that is known, else the collection and the file in it."""
-    inside = "/".join(part for part in (facts.get("source"), facts.get("source_path")) if part)
-    return facts.get("source_url") or inside
+    inside = "/".join(part for part in (provenance.get("source"), provenance.get("source_path")) if part)
+    return provenance.get("source_url") or inside
 
 
 def _pair(lost: Skipped) -> Iterator[str]:

@@ -56,9 +56,9 @@ def verify(out: Path, sample: int) -> Findings:
     tasks = list(manifest["recipe"]["tasks"])
     rows: dict[str, list[_Row]] = {config: [] for config in (*tasks, ALL)}
     whole = set()
-    for name, facts in manifest["files"].items():
+    for name, entry in manifest["files"].items():
         config, split = name.split("/")[1], name.split("/")[2].split("-")[0]
-        faults = list(_file_faults(out / name, facts, schema_of(config, tasks)))
+        faults = list(_file_faults(out / name, entry, schema_of(config, tasks)))
         findings.faults += [f"{name} {fault}" for fault in faults]
         if not faults:
             whole.add(name)
@@ -73,18 +73,18 @@ def verify(out: Path, sample: int) -> Findings:
     return findings
 
 
-def _file_faults(path: Path, facts: dict[str, Any], schema: pa.Schema) -> Iterator[str]:
+def _file_faults(path: Path, entry: dict[str, Any], schema: pa.Schema) -> Iterator[str]:
     """What is wrong with one shard as a file."""
     if not path.exists():
         yield "is missing"
-    elif sha256(path) != facts["sha256"]:
+    elif sha256(path) != entry["sha256"]:
         yield "is not the file that was written: its SHA-256 differs"
     else:
         with path.open("rb") as file, pq.ParquetFile(file) as shard:
             if not shard.schema_arrow.equals(schema, check_metadata=True):
                 yield "has other columns than the set should"
-            if shard.metadata.num_rows != facts["rows"]:
-                yield f"has {shard.metadata.num_rows} rows, not {facts['rows']}"
+            if shard.metadata.num_rows != entry["rows"]:
+                yield f"has {shard.metadata.num_rows} rows, not {entry['rows']}"
 
 
 def _strangers(out: Path, manifest: dict[str, Any]) -> list[str]:
