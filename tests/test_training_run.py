@@ -54,7 +54,7 @@ ANSWERS = {  # arguments beside those of a toy refiner run: exit status and what
     "--batch 0": "1 --batch is 0: use 1 or more.",
     "--batch 4 --group 3": "1 --batch 4 is not a multiple of --group 3: change one of them.",
     "--schedule linear": "1 --schedule is 'linear': use cosine, constant.",
-    "--tracker wandb": "1 There is no tracker 'wandb': use trackio, tensorboard or none.",
+    "--tracker wandb": "1 --tracker is 'wandb': use trackio, tensorboard, none.",
     "--init nowhere": "1 nowhere has no network to start from: run the stage before it",
     "--photos lwr/tasks": "1 No photos of split train in lwr/tasks: it holds none",
     "--photos nowhere": "1 There is no file or folder nowhere",
@@ -65,6 +65,7 @@ ANSWERS = {  # arguments beside those of a toy refiner run: exit status and what
 DISTILL = {"--teacher-steps 1": "1 --teacher-steps is 1: use 2 to 250."}
 IMPOSSIBLE = [
     "--tasks fog",
+    "--tracker wandb",
     "--stage refinr",
     "--parts decodr --stage end_to_end",
     "--task-weights 0,0,0",

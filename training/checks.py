@@ -18,6 +18,7 @@ CHOICES = {
     "stage": STAGES,
     "device": ("auto", "cpu", "cuda"),
     "precision": ("no", "bf16", "fp16"),
+    "tracker": ("trackio", "tensorboard", "none"),
     "schedule": ("cosine", "constant"),
     "prediction": ("epsilon", "v_prediction", "sample"),
     "distance": ("auto", "lpips", "dists", "gradient"),
