@@ -31,9 +31,9 @@ MEASUREMENT = re.compile(
 
 
 def prose(card: str) -> str:
-    """A card without metadata, code, addresses and how photos go bad (which the task's file says)."""
+    """A card without metadata, code, addresses and how photos degrade (which the task's file says)."""
     text = re.sub(r"^---\n.*?\n---\n", "", card, flags=re.DOTALL)
-    text = re.sub(r"## How photos go bad\n.*?\nTraining drew", "Training drew", text, flags=re.DOTALL)
+    text = re.sub(r"## How photos degrade\n.*?\nTraining drew", "Training drew", text, flags=re.DOTALL)
     return re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", " ", text, flags=re.DOTALL)
 
 
@@ -77,12 +77,14 @@ def test_the_check_finds_a_typed_number(tmp_path: Path, monkeypatch: pytest.Monk
 def test_results_of_other_weights_are_left_out() -> None:
     measured = Measured.of(Results(), replace(PRIOR, revision="99.0.0"), ADAPTERS)
     card = prior_card(NAMES, PINS, measured)
-    assert "No measurement of this version is at hand" in card
+    assert "This version has not been measured" in card
     assert ModelCard(card).data.eval_results is None
     other = ADAPTERS | {"deblur": replace(ADAPTERS["deblur"], version="99.0.0")}
     measured = Measured.of(Results(), PRIOR, other)
-    assert "No measurement" in adapter_card(NAMES, TASKS["deblur"], other["deblur"], 10**6, measured)
-    assert "No measurement" not in adapter_card(NAMES, TASKS["dehaze"], other["dehaze"], 10**6, measured)
+    assert "has not been measured" in adapter_card(NAMES, TASKS["deblur"], other["deblur"], 10**6, measured)
+    assert "has not been measured" not in adapter_card(
+        NAMES, TASKS["dehaze"], other["dehaze"], 10**6, measured
+    )
 
 
 def test_without_results_there_are_no_numbers(tmp_path: Path) -> None:

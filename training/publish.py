@@ -3,7 +3,7 @@
     python -m training.publish all --namespace NAME --version v1.0.0 --dry-run    # the exact folders, here
     hf auth login && python -m training.publish all --namespace NAME --version v1.0.0
 
-Each repository gets one commit and then the tag. The same command again does nothing, or goes on where it was
+Each repository gets one commit and then the tag. The same command again does nothing, or resumes where it was
 interrupted; a version never changes. The token is huggingface_hub's own: `hf auth login`, or HF_TOKEN.
 """
 
