@@ -46,7 +46,7 @@ def test_a_study_compares_its_rows_on_the_same_photos(
     monkeypatch.setitem(STUDIES, "tiny", ("separate", "shared", "lora-4"))
     monkeypatch.setattr(study, "CROP", 64)
     monkeypatch.setattr(study, "fresh_start", lambda folder: shutil.copytree(small_network(), folder))
-    options = study.Options("tiny", str(photos), seeds=2, minutes=0.01, photos_limit=None, validation=2)
+    options = study.Options("tiny", str(photos), seeds=2, minutes=0.003, photos_limit=None, validation=2)
     result = study.study(options)
     rows = result["rows"]
     assert rows["separate"]["trainable"] == 3 * rows["shared"]["trainable"] > 0

@@ -4,6 +4,7 @@ import errno
 import importlib.util
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -67,6 +68,13 @@ def test_stopped_and_resumed_run_equals_an_unbroken_one_bit_for_bit(
         assert min(steps) <= 3 < max(steps)
 
 
+def free_port() -> str:
+    """A port that nobody uses now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
 def moved(run_folder: Path, start: Path) -> float:
     """The largest change of a weight since the start."""
     before, after = load_network(start / "network").state_dict(), tensors(run_folder / "checkpoint")
@@ -78,7 +86,7 @@ def test_two_processes_give_what_one_gives_with_the_whole_batch(toy_root: Path) 
     one = toy("end-to-end", toy_root, "one", batch=4, **changes)
     two = toy("end-to-end", toy_root, "two", batch=2, **changes)
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu"]
-    command = [*launch, "-m", "training.run", "end-to-end", *options(two)]
+    command = [*launch, "--main_process_port", free_port(), "-m", "training.run", "end-to-end", *options(two)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     train(one)
