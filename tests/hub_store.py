@@ -4,6 +4,7 @@ A large file is in git as a git-lfs pointer, its content in `lfs/`, as on the re
 """
 
 import fnmatch
+import functools
 import hashlib
 import json
 import re
@@ -83,17 +84,12 @@ class Repo:
 
     def resolve(self, revision: str) -> str:
         """The commit of a branch, tag or commit."""
-        for name in (f"refs/heads/{revision}", f"refs/tags/{revision}", revision):
-            if name is revision and not re.fullmatch(r"[0-9a-f]{40}", revision):
-                continue
-            try:
-                return (
-                    git(self.folder, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
-                    .decode()
-                    .strip()
-                )
-            except subprocess.CalledProcessError:
-                continue
+        for kind in ("heads", "tags"):
+            ref = self.folder / "refs" / kind / revision
+            if ref.is_file():
+                return ref.read_text().strip()
+        if re.fullmatch(r"[0-9a-f]{40}", revision) and _is_commit(self.folder, revision):
+            return revision
         raise MissingRevisionError(revision)
 
     def set_ref(self, kind: str, name: str, commit: str | None) -> None:
@@ -103,10 +99,8 @@ class Repo:
 
     def tree(self, commit: str, path: str = "", recursive: bool = True) -> list[Entry]:
         """The entries under `path`."""
-        words = ["ls-tree", "-l", "-z", *(["-r", "-t"] if recursive else []), commit]
-        words += [f"{path}/"] if path else []
         entries = []
-        for line in git(self.folder, *words).decode().split("\0")[:-1]:
+        for line in _listing(self.folder, commit, path, recursive).decode().split("\0")[:-1]:
             facts, _, name = line.partition("\t")
             _, kind, oid, size = facts.split()
             if name != path:
@@ -115,7 +109,7 @@ class Repo:
 
     def blob(self, oid: str) -> bytes:
         """The content of a file in git."""
-        return git(self.folder, "cat-file", "blob", oid)
+        return _blob(self.folder, oid)
 
     def commit(self, branch: str, message: str, files: Mapping[str, bytes], deleted: Iterable[str]) -> str:
         """One commit on top of a branch."""
@@ -152,14 +146,10 @@ class Repo:
         maybe = [e for e in entries if not e.is_folder and 100 < e.size < 200]
         if not maybe:
             return entries
-        out = git(self.folder, "cat-file", "--batch", input="".join(f"{e.oid}\n" for e in maybe).encode())
         pointed: dict[str, tuple[str, int]] = {}
         for entry in maybe:
-            head, _, rest = out.partition(b"\n")
-            size = int(head.split()[2])
-            if found := POINTER.match(rest[:size]):
+            if found := POINTER.match(self.blob(entry.oid)):
                 pointed[entry.oid] = (found[1].decode(), int(found[2]))
-            out = rest[size + 1 :]
         return [
             Entry(e.path, False, e.oid, pointed[e.oid][1], pointed[e.oid][0]) if e.oid in pointed else e
             for e in entries
@@ -182,6 +172,29 @@ def git(folder: Path, *words: str, input: bytes | None = None) -> bytes:
     if done.returncode:
         raise subprocess.CalledProcessError(done.returncode, words, done.stdout, done.stderr)
     return done.stdout
+
+
+# What a commit or blob holds never changes: git is asked once.
+
+
+@functools.cache
+def _is_commit(folder: Path, commit: str) -> bool:
+    try:
+        git(folder, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
+    except subprocess.CalledProcessError:
+        return False
+    return True
+
+
+@functools.cache
+def _listing(folder: Path, commit: str, path: str, recursive: bool) -> bytes:
+    words = ["ls-tree", "-l", "-z", *(["-r", "-t"] if recursive else []), commit]
+    return git(folder, *words, *([f"{path}/"] if path else []))
+
+
+@functools.lru_cache(10_000)
+def _blob(folder: Path, oid: str) -> bytes:
+    return git(folder, "cat-file", "blob", oid)
 
 
 def _data(content: bytes) -> bytes:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from lwr.tasks import TASKS
 from training.publish import main
 
 REPO = "bob/lwr-dehaze"
+Fetched = Callable[[str, str], Path]
 MODELS = ["lwr", *(f"lwr-{task}" for task in TASKS)]
 
 
@@ -35,6 +36,15 @@ def complete(running_hub: RunningHub, small_set: Path) -> RunningHub:
         patch.setenv("HF_TOKEN", TOKEN)
         assert publish("all", "--dataset", str(small_set)) == 0
     return running_hub
+
+
+@pytest.fixture(scope="module")
+def fetched(complete: RunningHub, tmp_path_factory: pytest.TempPathFactory) -> Fetched:
+    """fetched(NAME, KIND): the folder of what was published at v1.0.0, fetched once; nobody changes it."""
+    cache = tmp_path_factory.mktemp("fetched")
+    return lambda name, kind: Path(
+        snapshot_download(f"{OWNER}/{name}", repo_type=kind, revision="v1.0.0", cache_dir=cache)
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -222,7 +232,9 @@ def test_a_damaged_set_is_not_published(
     assert "not as the set was built" in capsys.readouterr().err
 
 
-def test_a_dry_run_writes_what_is_published(complete: RunningHub, small_set: Path, tmp_path: Path) -> None:
+def test_a_dry_run_writes_what_is_published(
+    complete: RunningHub, fetched: Fetched, small_set: Path, tmp_path: Path
+) -> None:
     words = ("all", "--dataset", str(small_set), "--dry-run", "--out", str(tmp_path / "dry"))
     complete.hub.log.clear()
     for _ in range(2):  # a second one replaces the first
@@ -231,7 +243,7 @@ def test_a_dry_run_writes_what_is_published(complete: RunningHub, small_set: Pat
     places = [("models", name, "model") for name in MODELS]
     for folder, name, kind in [*places, ("datasets", "lwr-multitask", "dataset"), ("spaces", "lwr", "space")]:
         dry = tmp_path / "dry" / "v1.0.0" / folder / OWNER / name
-        there = Path(snapshot_download(f"{OWNER}/{name}", repo_type=kind, revision="v1.0.0"))
+        there = fetched(name, kind)
         ours = {str(p.relative_to(dry)): p.read_bytes() for p in dry.rglob("*") if p.is_file()}
         theirs = {str(p.relative_to(there)): p.read_bytes() for p in there.rglob("*") if p.is_file()}
         assert ours == {name: data for name, data in theirs.items() if name != ".gitattributes"}
@@ -268,10 +280,10 @@ def test_cards_have_valid_metadata(complete: RunningHub) -> None:
 
 @pytest.mark.parametrize("name", ["lwr", "lwr-deblur", "lwr-multitask"])
 def test_the_lines_in_a_card_run(
-    complete: RunningHub, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fetched: Fetched, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind = "dataset" if name == "lwr-multitask" else "model"
-    there = Path(snapshot_download(f"{OWNER}/{name}", repo_type=kind, revision="v1.0.0"))
+    there = fetched(name, kind)
     photo(tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
     exec(snippet(there / "README.md"), {})
@@ -285,10 +297,10 @@ def snippet(card: Path) -> str:
 
 
 def test_a_published_space_starts_alone(
-    complete: RunningHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    complete: RunningHub, fetched: Fetched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "space"
-    snapshot_download(f"{OWNER}/lwr", repo_type="space", revision="v1.0.0", local_dir=folder)
+    shutil.copytree(fetched("lwr", "space"), folder)
     shutil.rmtree(folder / "lwr" / "embedded" / "adapters")  # so that only the Hub's will do
     own = {"HF_HUB_CACHE": str(tmp_path / "new"), "HF_TOKEN": ""}
     complete.hub.log.clear()
@@ -305,8 +317,8 @@ def test_a_published_space_starts_alone(
     assert Image.open(file).tobytes() == ours.image.tobytes()
 
 
-def test_task_files_are_pinned_in_the_space_and_nowhere_else(complete: RunningHub) -> None:
-    there = Path(snapshot_download(f"{OWNER}/lwr", repo_type="space", revision="v1.0.0"))
+def test_task_files_are_pinned_in_the_space_and_nowhere_else(fetched: Fetched) -> None:
+    there = fetched("lwr", "space")
     for task in TASKS:
         name = f"lwr/tasks/{task.replace('-', '_')}.py"
         assert f'adapter="{OWNER}/lwr-{task}@v1.0.0",' in (there / name).read_text()
