@@ -8,7 +8,7 @@ import io
 import json
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -92,9 +92,10 @@ def restore(
     """Restore photos; each is written beside its input as NAME.restored.png unless --out says otherwise."""
     from lwr.loading.adapter import AdapterError
     from lwr.loading.hub import HubError
+    from lwr.loading.load import without_bars
     from lwr.loading.priors import PriorError
 
-    _without_bars()
+    without_bars()
     try:
         request.asked()  # refused before a model loads
         targets = _targets(photos, out)
@@ -134,8 +135,7 @@ def _restore_one(
     remarks += [f"{newer} is published; it is used when you ask for it." for newer in restored.newer]
     for remark in remarks:
         print(f"{photo}: {remark}", file=sys.stderr)
-    names = ("tasks", "scale", "steps", "fidelity", "seed", "prior", "adapters")
-    settings = {name: getattr(restored.settings, name) for name in names}
+    settings = asdict(restored.settings)
     size = dict(zip(("width", "height"), restored.image.size, strict=True))
     seconds = round(restored.seconds, 3)
     return {"input": photo, "output": str(written), **settings, **size, "seconds": seconds}
@@ -209,13 +209,17 @@ def convert(
     as_json: JsonFlag = False,
 ) -> None:
     """Convert a public StableSR checkpoint into a folder for `restore --prior OUT`."""
-    if kind != "stablesr" or not 2 <= len(files) <= 3:
-        wrong = _UsageError("Only StableSR is known: use convert stablesr CKPT [CFW_CKPT] OUT.")
-        raise _refused(wrong, [str(path) for path in files[:1]], as_json)
+    use = "use convert stablesr CKPT [CFW_CKPT] OUT."
+    wrong = f"There is no kind {kind!r}: {use}" if kind != "stablesr" else ""
+    if not wrong and not 2 <= len(files) <= 3:
+        wrong = f"There are {len(files)} paths where two or three are needed: {use}"
+    if wrong:
+        raise _refused(_UsageError(wrong), [str(path) for path in files[:1]], as_json)
+    from lwr.loading.load import without_bars
     from lwr.stablesr.convert import StableSRError
     from lwr.stablesr.convert import convert as convert_stablesr
 
-    _without_bars()
+    without_bars()
     checkpoint, *cfw, out = files
     line: dict[str, Any] = {"input": str(checkpoint), "output": str(out)}
     try:
@@ -227,15 +231,6 @@ def convert(
     for remark in line["remarks"]:
         print(remark, file=sys.stderr)
     _report(line, as_json)
-
-
-def _without_bars() -> None:
-    """No progress bars of loading and writing weights, which takes no time."""
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging
-
-    for library in (logging, diffusers_logging):
-        library.disable_progress_bar()
 
 
 class _UsageError(ValueError):

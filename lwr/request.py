@@ -201,8 +201,8 @@ def _checked(name: str, value: object, limits: tuple[float, float], use: str, ki
     """`value` as a number within `limits`; RestoreError for all else, such as NaN, "4" or half a step."""
     try:
         number = kind(value)
-        if number == value and limits[0] <= number <= limits[1]:
+        if not isinstance(value, bool) and number == value and limits[0] <= number <= limits[1]:
             return number
     except (TypeError, ValueError, OverflowError):  # not a number at all, or int(nan), int(inf)
         pass
-    raise RestoreError(f"The {name} is {value}: use {use}.")
+    raise RestoreError(f"The {name} is {value!r}: use {use}.")

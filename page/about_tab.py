@@ -25,7 +25,7 @@ A small LoRA adapter for each task is added to these weights."""
 WITHOUT_REFINER = f"""**Every part works on each result.** The VAE encoder turns the photo into a latent, the
 diffusion sampler restores it in {{steps}} steps unless you choose another number, and the VAE decoder makes
 the picture{{cfw}}. This follows StableSR ({STABLESR})."""
-CFW = ", with features of the photo added by controllable feature wrapping (CFW) as far as fidelity says"
+CFW = ", with features of the photo added by controllable feature wrapping (CFW) in proportion to fidelity"
 
 
 def build(restorer: Restorer, max_file_size: str) -> None:

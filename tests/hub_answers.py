@@ -1,4 +1,4 @@
-"""What the tests' Hub answers about one repository: facts, files, commits, tags, large files."""
+"""What the tests' Hub answers about one repository: settings, files, commits, tags, large files."""
 
 import base64
 import hashlib
@@ -27,17 +27,17 @@ class HubError(Exception):
         self.response = JSONResponse({"error": message}, status, headers)
 
 
-def validated(facts: dict[str, Any]) -> Response:
+def validated(payload: dict[str, Any]) -> Response:
     """Whether the metadata of a card is well-formed."""
     import yaml
 
-    head = re.match(r"---\s*\n(.*?)\n---", facts["content"], re.DOTALL)
+    head = re.match(r"---\s*\n(.*?)\n---", payload["content"], re.DOTALL)
     errors = []
     try:
         data = yaml.safe_load(head[1]) if head else {}
         if not isinstance(data, dict):
             errors.append({"message": "The metadata is no mapping"})
-        elif facts.get("repoType") == "space" and data.get("sdk") not in ("gradio", "static", "docker"):
+        elif payload.get("repoType") == "space" and data.get("sdk") not in ("gradio", "static", "docker"):
             errors.append({"message": '"sdk" must be one of [gradio, docker, static]'})
     except yaml.YAMLError as error:
         errors.append({"message": str(error)})
@@ -59,14 +59,14 @@ def info(hub: "Hub", repo: Repo, kind: str, name: str, commit: str) -> Response:
         {"rfilename": e.path, "size": e.size, "blobId": e.oid} for e in repo.tree(commit) if not e.is_folder
     ]
     log = repo.log(commit)
-    facts = {
+    answer = {
         "_id": "0", "id": name, "author": name.split("/")[0], "sha": commit, "siblings": files,
-        "tags": [], "private": repo.facts["private"], "gated": False, "disabled": False,
+        "tags": [], "private": repo.info["private"], "gated": False, "disabled": False,
         "downloads": 0, "likes": 0, "lastModified": log[0]["date"], "createdAt": log[-1]["date"],
     }  # fmt: skip
     if kind == "spaces":
-        facts |= {"sdk": repo.facts["sdk"], "host": hub.hosts.get(name), "runtime": runtime(hub, name)}
-    return JSONResponse(facts)
+        answer |= {"sdk": repo.info["sdk"], "host": hub.hosts.get(name), "runtime": runtime(hub, name)}
+    return JSONResponse(answer)
 
 
 def runtime(hub: "Hub", name: str) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def tree(hub: "Hub", request: Request, repo: Repo, commit: str, path: str) -> Re
     return JSONResponse([listed(e) for e in entries[start : start + PAGE]], headers=link)
 
 
-def preupload(hub: "Hub", repo: Repo, revision: str, facts: dict[str, Any]) -> Response:
+def preupload(hub: "Hub", repo: Repo, revision: str, payload: dict[str, Any]) -> Response:
     commit = revision_of(repo, revision)
     there = {e.path: e.sha256 or e.oid for e in repo.tree(commit)}
     files = [
@@ -94,7 +94,7 @@ def preupload(hub: "Hub", repo: Repo, revision: str, facts: dict[str, Any]) -> R
             "shouldIgnore": False,
             "oid": there.get(file["path"]),
         }
-        for file in facts["files"]
+        for file in payload["files"]
     ]
     return JSONResponse({"files": files, "commitOid": commit})
 
@@ -133,14 +133,14 @@ def commit(
 
 def set_ref(hub: "Hub", request: Request, repo: Repo, verb: str, rest: str, body: bytes) -> Response:
     """Create or delete a tag (of the revision `rest`) or a branch (`rest`)."""
-    facts, refs = json.loads(body or b"{}"), "tags" if verb == "tag" else "heads"
+    payload, refs = json.loads(body or b"{}"), "tags" if verb == "tag" else "heads"
     deletes = request.method == "DELETE"
-    name = rest if deletes or verb == "branch" else facts["tag"]
+    name = rest if deletes or verb == "branch" else payload["tag"]
     if deletes != (name in repo.refs(refs)):
         if deletes:
             raise HubError(404, f"There is no {verb} {name}", "RevisionNotFound")
         raise HubError(409, f"Reference already exists: {name}")
-    start = rest if verb == "tag" else facts.get("startingPoint") or "main"
+    start = rest if verb == "tag" else payload.get("startingPoint") or "main"
     repo.set_ref(refs, name, None if deletes else revision_of(repo, start))
     return JSONResponse({})
 
@@ -171,10 +171,10 @@ def file_content(hub: "Hub", request: Request, repo: Repo, revision: str, path: 
     return Response(content[start : end + 1], 206, headers)
 
 
-def lfs_batch(hub: "Hub", request: Request, facts: dict[str, Any]) -> Response:
+def lfs_batch(hub: "Hub", request: Request, payload: dict[str, Any]) -> Response:
     """Where to put large files; none for those that are here."""
     objects = []
-    for wanted in facts["objects"]:
+    for wanted in payload["objects"]:
         answer = {"oid": wanted["oid"], "size": wanted["size"]}
         if not hub.store.large(wanted["oid"]).exists():
             grant = uuid4().hex
@@ -234,13 +234,13 @@ def refs_of(repo: Repo, kind: str) -> list[dict[str, str]]:
 def listed(entry: Entry) -> dict[str, Any]:
     if entry.is_folder:
         return {"type": "directory", "oid": entry.oid, "size": 0, "path": entry.path}
-    facts = {"type": "file", "oid": entry.oid, "size": entry.size, "path": entry.path}
+    answer = {"type": "file", "oid": entry.oid, "size": entry.size, "path": entry.path}
     large = {
         "oid": entry.sha256,
         "size": entry.size,
         "pointerSize": len(pointer(entry.sha256 or "", entry.size)),
     }
-    return facts | ({"lfs": large} if entry.sha256 else {})
+    return answer | ({"lfs": large} if entry.sha256 else {})
 
 
 def origin(request: Request) -> str:

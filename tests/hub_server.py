@@ -114,7 +114,7 @@ class Hub:
         """The repo, if this caller may see it (and write to it): else 401, 403 or 404 as the Hub answers."""
         user, role = self._user(request)
         repo, owner = self.store.repo(kind, name), name.split("/")[0]
-        if repo is None or (repo.facts["private"] and user != owner):
+        if repo is None or (repo.info["private"] and user != owner):
             if user is None:  # so that nobody learns which private repos there are
                 raise HubError(401, "Invalid username or password.", "RepoNotFound")
             raise HubError(404, "Repository not found", "RepoNotFound")
@@ -124,28 +124,28 @@ class Hub:
             raise HubError(403, f"Your token may not write to {name}")
         return repo
 
-    def _create(self, request: Request, facts: dict[str, Any]) -> Response:
+    def _create(self, request: Request, payload: dict[str, Any]) -> Response:
         user, role = self._user(request, required=True)
-        owner, kind = facts.get("organization") or user, KINDS[facts.get("type") or "model"]
+        owner, kind = payload.get("organization") or user, KINDS[payload.get("type") or "model"]
         if owner != user or role != "write":
             message = f'You don\'t have the rights to create a {kind[:-1]} under the namespace "{owner}"'
             raise HubError(403, message)
-        name = f"{owner}/{facts['name']}"
+        name = f"{owner}/{payload['name']}"
         prefix = "" if kind == "models" else f"{kind}/"
         url = f"{answers.origin(request)}/{prefix}{name}"
         with self.store.lock:
             if self.store.repo(kind, name):
                 error = {"error": f"You already created this {kind[:-1]} repo", "url": url}
                 return JSONResponse(error, 409, {"X-Error-Message": error["error"]})
-            private = bool(facts.get("private")) or facts.get("visibility") == "private"
-            readme = f"---\nsdk: {facts['sdk']}\n---\n" if kind == "spaces" else None
-            self.store.create(kind, name, {"private": private, "sdk": facts.get("sdk")}, readme)
+            private = bool(payload.get("private")) or payload.get("visibility") == "private"
+            readme = f"---\nsdk: {payload['sdk']}\n---\n" if kind == "spaces" else None
+            self.store.create(kind, name, {"private": private, "sdk": payload.get("sdk")}, readme)
         return JSONResponse({"url": url, "name": name, "id": uuid4().hex})
 
-    def _delete(self, request: Request, facts: dict[str, Any]) -> Response:
+    def _delete(self, request: Request, payload: dict[str, Any]) -> Response:
         user, _ = self._user(request, required=True)
-        name = f"{facts.get('organization') or user}/{facts['name']}"
-        repo = self._repo(request, KINDS[facts.get("type") or "model"], name, write=True)
+        name = f"{payload.get('organization') or user}/{payload['name']}"
+        repo = self._repo(request, KINDS[payload.get("type") or "model"], name, write=True)
         repo.folder.rename(repo.folder.with_suffix(f".{uuid4().hex}"))
         return JSONResponse({})
 

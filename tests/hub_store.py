@@ -53,12 +53,12 @@ class Store:
         folder = self.root / kind / f"{name}.git"
         return Repo(self, folder) if folder.is_dir() else None
 
-    def create(self, kind: str, name: str, facts: Mapping[str, Any], readme: str | None) -> "Repo":
+    def create(self, kind: str, name: str, info: Mapping[str, Any], readme: str | None) -> "Repo":
         """A new repo with the first commit that the Hub makes."""
         folder = self.root / kind / f"{name}.git"
         folder.mkdir(parents=True)
         git(folder, "init", "--bare", "--quiet", "--initial-branch=main")
-        (folder / "facts.json").write_text(json.dumps(dict(facts)))
+        (folder / "info.json").write_text(json.dumps(dict(info)))
         repo = Repo(self, folder)
         files = {".gitattributes": ATTRIBUTES.encode()} | ({"README.md": readme.encode()} if readme else {})
         repo.commit("main", "initial commit", files, [])
@@ -72,9 +72,9 @@ class Repo:
         self.store, self.folder = store, folder
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def info(self) -> dict[str, Any]:
         """What the repo was created with: private, sdk."""
-        return json.loads((self.folder / "facts.json").read_text())
+        return json.loads((self.folder / "info.json").read_text())
 
     def refs(self, kind: str) -> dict[str, str]:
         """{name: commit} of "heads" or "tags"."""
@@ -101,8 +101,8 @@ class Repo:
         """The entries under `path`."""
         entries = []
         for line in _listing(self.folder, commit, path, recursive).decode().split("\0")[:-1]:
-            facts, _, name = line.partition("\t")
-            _, kind, oid, size = facts.split()
+            columns, _, name = line.partition("\t")
+            _, kind, oid, size = columns.split()
             if name != path:
                 entries.append(Entry(name, kind == "tree", oid, 0 if size == "-" else int(size)))
         return self._with_large(entries)

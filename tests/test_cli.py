@@ -25,7 +25,8 @@ FACE = Image.fromarray(skimage.data.astronaut()).crop((180, 60, 276, 140))  # 96
 UNSHOWN = ["ä ö 日本 (1).png", os.fsdecode(b"bytes\xff.png")]  # names of files
 KEYS = [
     *("input", "output", "tasks", "scale", "steps", "fidelity", "seed"),
-    *("prior", "adapters", "width", "height", "seconds"),
+    *("prior", "adapters", "tile", "precision", "positive", "negative", "guidance"),
+    *("width", "height", "seconds"),
 ]
 
 

@@ -125,7 +125,7 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
     "scale 9": ({"task": "deblur", "scale": 9}, "to 4"),
     "scale NaN": ({"task": "deblur", "scale": float("nan")}, "scale is nan"),
     "scale infinite": ({"task": "deblur", "scale": float("inf")}, "scale is inf"),
-    "scale in words": ({"task": "deblur", "scale": "twice"}, "scale is twice"),
+    "scale in words": ({"task": "deblur", "scale": "twice"}, "scale is 'twice'"),
     "scale 8 in the prompt": ({"prompt": "enlarge 8x"}, "scale is 8"),
     "steps 0": ({"task": "deblur", "steps": 0}, "number of steps is 0"),
     "steps 1.5": ({"task": "deblur", "steps": 1.5}, "whole number"),
@@ -134,6 +134,7 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
     "fidelity NaN": ({"task": "deblur", "fidelity": float("nan")}, "fidelity is nan"),
     "seed negative": ({"task": "deblur", "seed": -1}, "seed is -1"),
     "seed fractional": ({"task": "deblur", "seed": 0.5}, "seed is 0.5"),
+    "steps True": ({"task": "deblur", "steps": True}, "number of steps is True: use a whole number"),
     "seed gigantic": ({"task": "deblur", "seed": 2**63}, "whole number from 0"),
 }
 

@@ -10,6 +10,7 @@ import torch
 from toy_runs import small_network
 
 from lwr.loading.load import load_network
+from lwr.tasks import TASKS
 from training import study
 from training.checkpoint import TrainingError
 from training.data.photos import split_of
@@ -68,6 +69,8 @@ def test_a_study_compares_its_rows_on_the_same_photos(
         with pytest.raises(TrainingError, match=f"{name} is {getattr(options, name)} there, {value} here"):
             study.study(dataclasses.replace(options, **change))
     assert study.table(result).count("| lora-4 |") == 2
+    one = study._paired({"a|" + task: 1.0 for task in TASKS}, {"a|" + task: 0.5 for task in TASKS})
+    assert one == {"mean": 0.5, "ci95": None}, "a single photo has no interval"
     study.plot(result, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 5000
 

@@ -118,7 +118,7 @@ def test_sigterm_saves_exits_143_with_one_sentence_and_the_same_command_goes_on(
     errors = process.communicate(timeout=1200)[1]
     step = log(toy_root / "run")[-1]["step"]
     assert process.returncode == 143, errors
-    assert errors.splitlines()[-1] == f"stopped at step {step} and saved; the same command goes on"
+    assert errors.splitlines()[-1] == f"stopped at step {step} and saved; the same command continues"
     assert "Traceback" not in errors
     load_network(toy_root / "run" / "network")
     metrics = b"".join(path.read_bytes() for path in (toy_root / "metrics").rglob("*.db*"))

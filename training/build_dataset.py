@@ -3,8 +3,8 @@
   python -m training.build_dataset --photos PHOTOS --out runs/multitask --per-task 200 --workers 2
   python -m training.build_dataset --out runs/multitask --verify
 
-The same command again goes on where it was stopped. PHOTOS is a folder of pictures, a folder or file of tar
-or parquet shards, or a Hub dataset NAMESPACE/NAME[:CONFIG][@REVISION]; a metadata.csv (file_name, author,
+The same command again continues where it was stopped. PHOTOS is a folder of pictures, a folder or file of
+tar or parquet shards, or a Hub dataset NAMESPACE/NAME[:CONFIG][@REVISION]; a metadata.csv (file_name, author,
 license, source) beside pictures, or the columns of the shards, say whose they are. PHOTOS and the set's
 folder may be addresses of object storage. Exit status: 0 built (or verified), 1 built without photos that
 failed (or found faulty), 2 not built.
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{COMMAND}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; finished shards are kept, and the same command goes on", file=sys.stderr)
+        print("stopped; finished shards are kept, and the same command continues", file=sys.stderr)
         return 130
 
 

@@ -9,7 +9,7 @@ import torch
 from lwr.tasks import TASKS
 from training.checkpoint import TrainingError
 from training.config import Config
-from training.data.shards import NEEDED
+from training.data.shards import NEEDED, open_source
 from training.stages import STAGES
 from training.stages.adapted import ATTENTION, LORA_PARTS
 from training.stages.base import TRAINED_PARTS, start_folder
@@ -87,9 +87,12 @@ def check(config: Config) -> None:
 
 
 def check_machine(config: Config, with_photos: bool = False) -> None:
-    """TrainingError for what is not here: photos, unless they are read already; device, start, folder."""
-    if config.photos is None and not with_photos:
-        raise TrainingError(NEEDED)
+    """TrainingError or FileNotFoundError for what is not here: photos, unless they are read already; device,
+    start, folder."""
+    if not with_photos:
+        if config.photos is None:
+            raise TrainingError(NEEDED)
+        open_source(config.photos, "train")  # FileNotFoundError with a sentence
     cuda = torch.cuda.is_available() and config.device != "cpu"
     if config.device == "cuda" and not cuda:
         raise TrainingError("There is no CUDA device here: use --device cpu, or auto for what there is.")

@@ -20,6 +20,7 @@ import torch
 
 from lwr.loading.adapter import Adapter, AdapterError
 from lwr.loading.hub import HubError
+from lwr.loading.load import without_bars
 from lwr.loading.priors import PriorError
 from lwr.restore import RestoreError, Restorer, Settings
 from training.data.shards import Skipped
@@ -51,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; status 2 and one sentence as the last line when what was asked for cannot be done."""
     argv = sys.argv[1:] if argv is None else list(argv)
     plan = read_arguments(argv, __doc__)
+    without_bars()
     try:
         run(plan, shlex.join([*COMMAND.split(), *argv]))
     except (AdapterError, HubError, PriorError, ResultsError, RestoreError, SampleError) as error:

@@ -32,7 +32,7 @@ class Outcome:
 
 
 def train(config: Config, photos: Sequence[Photo] | None = None) -> Outcome:
-    """Run one stage, on `photos` if they are read already. The same call again goes on where it stopped.
+    """Run one stage, on `photos` if they are read already. The same call again continues where it stopped.
 
     Raises TrainingError with one sentence; checkpoint and network in `config.out` stay the last good ones.
     """

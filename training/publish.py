@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Stopped: the same command goes on from here; no unfinished version shows.", file=sys.stderr)
+        print("Stopped: the same command continues from here; no unfinished version shows.", file=sys.stderr)
         return 130
     return 0
 

@@ -49,11 +49,13 @@ def main() -> None:
     if dry:
         print(json.dumps(dataclasses.asdict(config), indent=2), flush=True)
     from lwr.loading.adapter import AdapterError
+    from lwr.loading.load import without_bars
     from lwr.loading.priors import PriorError
     from training.checkpoint import TrainingError
     from training.checks import check
     from training.loop import train  # torch and accelerate load only when the command line is right
 
+    without_bars()
     try:
         if dry:
             return check(config)
@@ -62,7 +64,7 @@ def main() -> None:
         print(f"{PROG}: {error}", file=sys.stderr)
         raise SystemExit(1) from error
     if outcome.interrupted:
-        saved = "and saved; the same command goes on" if outcome.step else "before anything was trained"
+        saved = "and saved; the same command continues" if outcome.step else "before anything was trained"
         print(f"stopped at step {outcome.step} {saved}", file=sys.stderr)
         raise SystemExit(STOPPED)
     if os.environ.get("RANK", "0") == "0":

@@ -1,4 +1,4 @@
-"""A run's network and checkpoint: written whole, and the checkpoint read back when the same run goes on."""
+"""A run's network and checkpoint: written whole, and the checkpoint read back when the same run continues."""
 
 import hashlib
 import json

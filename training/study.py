@@ -19,7 +19,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from lwr.loading.load import load_network
+from lwr.loading.load import load_network, without_bars
 from lwr.loading.save import save_network
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
@@ -30,7 +30,7 @@ from training.create import create_network
 from training.data.photos import Photo, load_photos
 from training.evaluation.cases import Case, evaluate
 from training.evaluation.samples import damaged_samples
-from training.evaluation.scores import Judge
+from training.evaluation.scores import Judge, half_width
 from training.evaluation.study_report import plot, table
 from training.logger import versions
 from training.loop import train
@@ -71,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             fail(COMMAND, f"--{name.replace('_', '-')} is {value}: use 1 or more.")
     if options.minutes is not None and not 0 < options.minutes < math.inf:
         fail(COMMAND, f"--minutes is {options.minutes}: use a number above 0.")
+    without_bars()
     try:
         result = study(options)
     except (OSError, TrainingError) as error:
@@ -228,17 +229,13 @@ def _summary(found: list[dict]) -> dict:
     }
 
 
-def _paired(row: dict[str, float], base: dict[str, float]) -> dict[str, float]:
-    """Mean difference of the same images, with the half width of its 95 % interval over images."""
+def _paired(row: dict[str, float], base: dict[str, float]) -> dict[str, float | None]:
+    """Mean difference of the same images, with half of its 95 % interval over images (None: one)."""
     photos = {name.split("|")[0] for name in row}
     differences = [
         statistics.fmean(row[f"{p}|{t}"] - base[f"{p}|{t}"] for t in TASKS) for p in sorted(photos)
     ]
-    spread = statistics.stdev(differences) if len(differences) > 1 else float("nan")
-    return {
-        "mean": round(statistics.fmean(differences), 3),
-        "ci95": round(1.96 * spread / len(differences) ** 0.5, 3),
-    }
+    return {"mean": round(statistics.fmean(differences), 3), "ci95": half_width(differences)}
 
 
 if __name__ == "__main__":

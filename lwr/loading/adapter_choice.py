@@ -42,7 +42,7 @@ class AdapterChoice:
         """The adapter for a task, fetched if need be. AdapterError when there is none that may be used.
 
         A Hub that cannot be reached, or has nothing there, is no error where an adapter came with the
-        network: that one stands in, and its `notes` say so. A damaged download never is replaced silently.
+        network: that one stands in, and its `notes` say so. A damaged download is never replaced silently.
         """
         if task in self.given or task not in self.pins:
             return self.given.get(task) or self._shipped(task)

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers.utils import logging as diffusers_logging
+from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
 from pydantic import TypeAdapter
 from transformers import CLIPTextModel, CLIPTokenizer
+from transformers.utils import logging as transformers_logging
 
 from lwr.loading.locate import PARTS_CONFIG, ModelSource, locate, prior_config_of
 from lwr.loading.priors import COMPONENTS, EMBEDDED, PRIOR_CONFIG, PriorError, read_prior_config
@@ -94,6 +97,15 @@ def load_prior(
     )
     _check_kind(folder, prior)
     return prior
+
+
+def without_bars() -> None:
+    """No progress bars of reading and writing weights, which is quick; those of downloads stay."""
+    downloads_show = not are_progress_bars_disabled()
+    for library in (diffusers_logging, transformers_logging):
+        library.disable_progress_bar()
+    if downloads_show:  # transformers' switch is for them too
+        enable_progress_bars()
 
 
 def check_components(folder: Path) -> None:

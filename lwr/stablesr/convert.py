@@ -1,6 +1,6 @@
 """Public StableSR checkpoints -> our folder format: `python -m lwr convert stablesr CKPT [CFW_CKPT] OUT`.
 
-Sizes are read from the checkpoint's own keys. Three things stand in no key: channels per attention head of
+Sizes are read from the checkpoint's own keys. Three things are in no key: channels per attention head of
 the UNet, heads of the time-aware encoder (4 in every public checkpoint), and the prediction type (the 768
 model predicts v).
 

@@ -57,7 +57,7 @@ def _build(options: Sequence[str]) -> dict[str, float]:
     """One build from the command line: seconds with start and card, images/s, and the tree's peak memory."""
     command = [sys.executable, "-m", "training.build_dataset", *options, "--json"]
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     peak, done = [0.0], threading.Event()
     watcher = threading.Thread(target=_watch, args=(process.pid, peak, done))
     watcher.start()
@@ -66,7 +66,7 @@ def _build(options: Sequence[str]) -> dict[str, float]:
     done.set()
     watcher.join()
     if process.returncode:
-        raise SystemExit(f"The build ended with status {process.returncode}.")
+        raise SystemExit(process.returncode)  # it has said why
     return {
         "seconds": round(seconds, 1),
         "images_per_s": round(json.loads(output)["written"] / seconds, 2),
@@ -91,7 +91,7 @@ def _profile(options: Sequence[str]) -> dict[str, float]:
     profiler = cProfile.Profile()
     status = profiler.runcall(build, options)
     if status:
-        raise SystemExit(f"The build ended with status {status}.")
+        raise SystemExit(status)
     text = io.StringIO()
     stats = pstats.Stats(profiler, stream=text).strip_dirs().sort_stats("cumulative")
     spent = {

@@ -75,6 +75,7 @@ def build(source: str, out: Path, recipe: Recipe, engine: Engine) -> Built:
     ]
     kept = [candidate for candidate in chosen if candidate.image_id not in broken]
     if not kept:
+        remove(out)  # nothing in it is of use: a corrected command may have the folder
         raise DatasetError(
             f"None of {len(chosen)} photos could be degraded; the first {rejected[-1].reason}."
         )

@@ -58,7 +58,7 @@ class Engine(ABC):
             if "stopped" in outcome:
                 raise DatasetError(
                     f"Stopped: a file could not be written ({outcome['stopped']}). Finished shards are "
-                    "whole; free some space or repair the folder, and the same command goes on from there."
+                    "whole; free some space or repair the folder, and the same command continues from there."
                 )
             yield outcome["result"]
 
@@ -98,7 +98,7 @@ class Local(Engine):
                 yield future.result()
         except BrokenProcessPool as error:
             raise DatasetError(
-                "A worker was killed, perhaps for want of memory; the same command goes on, with fewer "
+                "A worker was killed, perhaps for want of memory; the same command continues, with fewer "
                 "--workers if need be."
             ) from error
 

@@ -55,8 +55,8 @@ def short_table(results: Mapping[str, object]) -> str:
         baseline = asked.removeprefix("baseline ") if asked.startswith("baseline ") else None
         ours = baseline is None and usual and damage in (asked, "pairs")
         if "psnr_gain" in s and (ours or baseline not in (None, "input", "bicubic")):
-            gain = f"{s['psnr_gain']:+.2f} ± {_number(s['psnr_gain_ci95'], '.2f')} dB"
-            lower = _number(s.get(f"{distance}_lower_by"), ".0%")
+            gain = f"{s['psnr_gain']:+.2f} ± {number(s['psnr_gain_ci95'], '.2f')} dB"
+            lower = number(s.get(f"{distance}_lower_by"), ".0%")
             method = baseline or f"this, {fidelity}"
             lines.append(_line(damage, method, s["photos"], f"{s['psnr_output']:.2f} dB", gain, lower))
     return "\n".join(lines)
@@ -82,7 +82,7 @@ def swap_table(swap: Mapping[str, Mapping[str, float | None]]) -> str:
     asked = list(dict.fromkeys(name for gains in swap.values() for name in gains))
     lines = [_line("PSNR gain: damage \\ asked for", *asked), "|---" * (len(asked) + 1) + "|"]
     for damage, gains in swap.items():
-        lines.append(_line(damage, *(_number(gains.get(name), "+.2f") for name in asked)))
+        lines.append(_line(damage, *(number(gains.get(name), "+.2f") for name in asked)))
     return "\n".join(lines)
 
 
@@ -93,7 +93,7 @@ def difference_table(differences: Mapping[str, Mapping[str, Mapping[str, object]
     for case, found in differences.items():
         photos = max(difference["photos"] for difference in found.values())
         cells = [
-            f"{found[n]['mean']:+.3f} ± {_number(found[n]['ci95'], '.3f')}, {found[n]['verdict']}"
+            f"{found[n]['mean']:+.3f} ± {number(found[n]['ci95'], '.3f')}, {found[n]['verdict']}"
             if n in found
             else ""
             for n in there
@@ -123,16 +123,17 @@ def _cell(name: str, s: Summary) -> str:
     if after is None:
         return ""
     digits = ".2f" if name in ("psnr", "niqe") else ".3f"
-    text = f"{_number(before, digits)} -> {_number(after, digits)}"
+    text = f"{number(before, digits)} -> {number(after, digits)}"
     if name == "psnr":
         gain, width = s.get("psnr_gain"), s.get("psnr_gain_ci95")
-        return f"{text} ({_number(gain, '+.2f')} ± {_number(width, '.2f')})"
+        return f"{text} ({number(gain, '+.2f')} ± {number(width, '.2f')})"
     if name != "ssim":
-        return f"{text} ({_number(s.get(f'{name}_lower_by'), '.0%')})"
+        return f"{text} ({number(s.get(f'{name}_lower_by'), '.0%')})"
     return text
 
 
-def _number(value: float | None, digits: str) -> str:
+def number(value: float | None, digits: str) -> str:
+    """In the given format, or n/a where there is none."""
     return "n/a" if value is None else format(value, digits)
 
 

@@ -4,6 +4,7 @@ import statistics
 from pathlib import Path
 
 from lwr.tasks import TASKS
+from training.evaluation.report import number
 
 
 def table(result: dict) -> str:
@@ -19,10 +20,10 @@ def table(result: dict) -> str:
     ]
     for name, row in result["rows"].items():
         tasks = " | ".join(f"{row['gain_by_task'][t]:+.2f}" for t in names)
-        over, sd = row["over_shared"], row["gain_sd_of_seeds"] or float("nan")
+        over, sd = row["over_shared"], number(row["gain_sd_of_seeds"], ".2f")
         lines.append(
             f"| {name} | {row['trainable']:,} | {statistics.fmean(row['steps']):.0f} "
-            f"| {row['gain']:+.2f} ± {sd:.2f} | {tasks} | {over['mean']:+.2f} ± {over['ci95']:.2f} |"
+            f"| {row['gain']:+.2f} ± {sd} | {tasks} | {over['mean']:+.2f} ± {number(over['ci95'], '.2f')} |"
         )
     lines += [
         "",

@@ -113,7 +113,7 @@ def space_card(names: Names, pins: Mapping[str, str], measured: Measured, requir
         app_file="app.py",
         pinned=False,
         license=LICENSE,
-        short_description="Say what is wrong with a photo; get it back restored",
+        short_description="Say what is wrong with a photo and get it restored",
         models=[names.prior, *(pin.split("@")[0] for pin in pins.values())],
         datasets=[names.dataset],
         tags=[*TAGS, *pins],

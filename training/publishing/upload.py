@@ -1,4 +1,4 @@
-"""From content to a version on the Hub: one commit, then the tag; done again it does nothing or goes on.
+"""From content to a version on the Hub: one commit, then the tag; done again it does nothing or continues.
 
 Large files travel first, in parts, and what has arrived is not sent twice. Only the commit makes them part of
 the repository, and only when that holds exactly what was meant does the tag appear.
@@ -175,7 +175,7 @@ def as_publish_errors(what: str) -> Iterator[None]:
 
 
 def _sentence(what: str, error: BaseException) -> str:
-    again = "run the same command again, it goes on where it stopped"
+    again = "run the same command again, it continues from where it stopped"
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE is set, so nothing can be published: unset it."
     if isinstance(error, LocalTokenNotFoundError):
