@@ -1,6 +1,6 @@
 """The product's output pixels, written down: `python tests/pixels.py` measures them again after new weights.
 
-Each sample photo under each task, at fidelities on both sides of the default, whole and in tiles. A change of
+Each sample photo under each task, at fidelities on both sides of the default; the first also in tiles. A change of
 the code alone must leave every digest as it is on the machine that wrote them; on another processor the last
 bits may differ, so a small picture of each output is kept as well.
 """
@@ -43,7 +43,7 @@ def machine() -> dict[str, str]:
 def cases() -> Iterator[tuple[str, str, str, float]]:
     """(tiling, photo, task, fidelity)."""
     for tiling in TILES:
-        for photo in PHOTOS:
+        for photo in PHOTOS if tiling == "whole" else PHOTOS[:1]:
             for task in TASKS:
                 for fidelity in FIDELITIES:
                     yield tiling, photo, task, fidelity

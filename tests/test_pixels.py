@@ -21,8 +21,7 @@ def restorers() -> Iterator[dict[str, Restorer]]:
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("photo", pixels.PHOTOS)
-@pytest.mark.parametrize("tiling", pixels.TILES)
+@pytest.mark.parametrize(("tiling", "photo"), dict.fromkeys(case[:2] for case in pixels.cases()))
 def test_every_task_and_fidelity_gives_the_same_pixels(
     tiling: str, photo: str, restorers: dict[str, Restorer]
 ) -> None:

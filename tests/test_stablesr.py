@@ -142,12 +142,12 @@ def test_a_checkpoint_of_our_own_converts_and_restores(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peaks are read from /proc")
 def test_converting_takes_little_more_memory_than_the_file(tmp_path: Path) -> None:
     """Peak above that of converting next to nothing, in both precisions."""
-    sizes = replace(TINY, unet=(256, 512, 512, 512), text=256, text_layers=8, vae=(64, 64, 128, 128))
+    sizes = replace(TINY, unet=(192, 320, 320, 320), text=256, text_layers=4, vae=(64, 64, 128, 128))
     files = [write(tmp_path / "tiny.ckpt", TINY)]
     files += [write(tmp_path / f"{kind}.ckpt", sizes, kind) for kind in (torch.float32, torch.float16)]
     base, *peaks = _peaks_of_converting(files, [32, 64, 64])
     for file, peak in zip(files[1:], peaks, strict=True):
-        assert file.stat().st_size > 2e8 and peak - base < 1.3 * file.stat().st_size
+        assert file.stat().st_size > 1e8 and peak - base < 1.3 * file.stat().st_size
 
 
 def _peaks_of_converting(checkpoints: list[Path], heads: list[int]) -> list[int]:
