@@ -1,9 +1,9 @@
 """What several test files share, how the suite is divided among processes, and a Hub of our own: no test ever
 talks to the real one.
 
-The whole suite runs in one process for each core and one more, four at most, of one thread each. A few files
-named on the command line run in this process, where `--pdb` and `-s` work. `-n NUMBER` decides otherwise. Each
-process has its own port, home and temporary folders.
+The whole suite runs in one process for each core, four at most, of one thread each. A few files named on the
+command line run in this process, where `--pdb` and `-s` work. `-n NUMBER` decides otherwise. Each process has
+its own port, home and temporary folders.
 """
 
 import os
@@ -78,7 +78,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     if not any(Path(argument).is_dir() for argument in config.args):
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores + 1, MOST_PROCESSES)  # one more: many tests wait for processes and servers
+    return min(cores, MOST_PROCESSES)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,8 +1,8 @@
 """The product's output pixels, written down: `python tests/pixels.py` measures them again after new weights.
 
-Each sample photo under each task, at fidelities on both sides of the default; the first also in tiles. A change of
-the code alone must leave every digest as it is on the machine that wrote them; on another processor the last
-bits may differ, so a small picture of each output is kept as well.
+Each sample photo under each task, at fidelities on both sides of the default; the first also in tiles. A
+change of the code alone must leave every digest as it is on the machine that wrote them; on another processor
+the last bits may differ, so a small picture of each output is kept as well.
 """
 
 import hashlib

@@ -82,7 +82,7 @@ def moved(run_folder: Path, start: Path) -> float:
 
 
 def test_two_processes_give_what_one_gives_with_the_whole_batch(toy_root: Path) -> None:
-    changes = ADVERSARIAL | {"steps": 3, "warmup": 1, "gan": 0.02, "minutes": 10_000.0}
+    changes = ADVERSARIAL | {"steps": 2, "warmup": 1, "gan": 0.02, "minutes": 10_000.0}
     one = toy("end-to-end", toy_root, "one", batch=4, **changes)
     two = toy("end-to-end", toy_root, "two", batch=2, **changes)
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu"]
