@@ -1,4 +1,5 @@
-"""The VAE learns to hold clean and degraded photos in f8 latents (L1, MSE, weak KL, perhaps LPIPS).
+"""The VAE learns to hold clean and degraded photos in f8 latents: L1, MSE and a weak KL term first;
+then, with `perceptual` and `gan`, also LPIPS and a PatchGAN, for texture that does not blur.
 
 Half of the crops get their colour channels shuffled: bright colours are rare in photos, and a green leaf once
 came back brown.
@@ -14,13 +15,13 @@ from training.config import Config
 from training.data.crops import CropSampler
 from training.data.mixture import Batch, degrade
 from training.data.rng import RngStreams
+from training.losses.adversarial import AdversarialLoss
 from training.losses.image import charbonnier
-from training.losses.perceptual import distance
+from training.losses.photo import PerceptualLoss
 from training.stages.base import CPU, Logs, Stage
 
 KL_WEIGHT = 1e-6
 MSE_WEIGHT = 4.0  # large errors, which are wrong colours, count more than under L1 alone
-PERCEPTUAL_START = 0.3  # of the run
 
 
 class Autoencoder(Stage):
@@ -31,10 +32,8 @@ class Autoencoder(Stage):
         self.train_parts(["prior.vae"])
         if config.checkpointing:
             self.network.prior.vae.enable_gradient_checkpointing()
-        # its forward alone: the distance is no part of the stage, and not saved with it
-        self.distance = (
-            distance("vgg16", config.distance, 3)[0].to(device).forward if config.perceptual else None
-        )
+        self.perceptual = PerceptualLoss(config, device) if config.perceptual else None
+        self.adversarial = AdversarialLoss(config.gan, device) if config.gan else None
         self.register_buffer("variance", torch.ones(()))
 
     def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
@@ -51,10 +50,12 @@ class Autoencoder(Stage):
         loss = l1 + MSE_WEIGHT * F.mse_loss(output, photo) + KL_WEIGHT * kl
         gain = psnr(output.detach().clamp(0, 1), photo).mean()
         logs = {"l1": l1.detach(), "psnr": gain, "std": mean.std().detach()}
-        if self.distance is not None and progress > PERCEPTUAL_START:
-            half = slice(0, None, 2)  # half of the crops: the VGG costs as much as the network
-            found = self.distance(output[half].clamp(0, 1), photo[half]).mean()
+        if self.perceptual is not None:
+            found = self.perceptual(output, photo, rng)
             loss, logs = loss + self.config.perceptual * found, logs | {"distance": found.detach()}
+        if self.adversarial is not None:
+            gan, more = self.adversarial(output, photo, loss, progress)
+            loss, logs = loss + gan, logs | more
         self._measure(mean)
         return loss, logs
 
