@@ -232,7 +232,7 @@ def _restore(
     # 6. The pass, whole or in tiles, with reproducible noise
     tiles = TiledNetwork(network, padded.shape[-2:], settings.tile)
     passes = settings.steps + 2 if network.needs_sampler(settings.fidelity) else 1
-    tiles.after_tile = _counter(progress, tiles.count * passes)
+    tiles.after_tile = _counter(progress, tiles.count * passes + (tiles.count > 1))
     generator = torch.Generator().manual_seed(settings.seed)
     output, _ = tiles.restore(
         padded,
@@ -247,6 +247,8 @@ def _restore(
     fix = all(TASKS[name].color_fix == "wavelet" for name in strengths)
     if fix and not network.keeps_colors(settings.fidelity):
         output = wavelet_color_fix(output, photo)
+    if not photo.diff(dim=1).any():  # a photo without colour gets none
+        output = output.mean(1, keepdim=True).expand(-1, 3, -1, -1)
     return images.resize(output, final)
 
 

@@ -15,7 +15,7 @@ def context(network: RestorationNetwork, instructions: Mapping[str, float] | Non
 def prediction(network: RestorationNetwork) -> torch.Tensor:
     channels = network.prior.unet.config.in_channels
     latent = torch.randn(1, channels, 8, 12, generator=torch.Generator().manual_seed(5))
-    return network.predict(latent, 200, latent.flip(-1), context(network, {"remove the blur": 1.0}))
+    return network.predict(latent, 200, latent.flip(-1), context(network, {"remove the blur": 1.0}))[0]
 
 
 def distance(a: torch.Tensor, b: torch.Tensor) -> float:

@@ -49,7 +49,8 @@ def weights(network: RestorationNetwork, fidelity: float) -> list[torch.Tensor]:
             size = 2 * module.kernel_size[0] + 1
             pulse = torch.zeros(module.in_channels, module.in_channels, size, size)
             pulse[range(module.in_channels), range(module.in_channels), size // 2, size // 2] = 1
-            found.append(module(pulse) - module.bias[:, None, None])
+            constant = 0 if module.bias is None else module.bias[:, None, None]
+            found.append(module(pulse) - constant)
     return found
 
 

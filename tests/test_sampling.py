@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from passes import distance
 
 from lwr.loading.priors import EMBEDDED
+from lwr.models import sampling
 from lwr.models.sampling import add_noise, levels, sample, split, timesteps
 
 KINDS = ("epsilon", "v_prediction", "sample")
@@ -35,8 +36,10 @@ def test_splitting_undoes_noising(kind: str, timestep: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     clean, noise = torch.randn(2, 1, 4, 3, 5, generator=generator)
     noised = add_noise(SCHEDULERS[kind], clean, noise, timestep)
-    found = split(SCHEDULERS[kind], noised, output_for(kind, clean, noise, timestep), timestep)
+    output = output_for(kind, clean, noise, timestep)
+    found = split(SCHEDULERS[kind], noised, output, timestep)
     assert distance(found[0], clean) < 1e-3 and distance(found[1], noise) < 1e-3
+    assert distance(sampling.output_for(SCHEDULERS[kind], noised, clean, timestep), output) < 1e-3
 
 
 @given(st.sampled_from(KINDS), st.integers(1, 8), st.integers(0, 2**32))

@@ -43,7 +43,8 @@ ADVERSARIAL: dict[str, Any] = {
 def small_networks(patch: pytest.MonkeyPatch) -> None:
     """From then on new networks have every part of the shipped one with fewer channels."""
     parts = create.NETWORK
-    refiner = dataclasses.replace(parts.refiner, channels=(16, 24, 32), blocks=(1, 1, 1), filters=(4, 5))
+    sizes = {"channels": (16, 24, 32), "blocks": (1, 1, 1), "filters": (4, 5), "unet_channels": 32}
+    refiner = dataclasses.replace(parts.refiner, **sizes)
     encoder = dataclasses.replace(parts.encoder, width=32, out_channels=32)
     sft = dataclasses.replace(parts.sft, feature_channels=32, hidden=32)
     sizes = dataclasses.replace(parts, encoder=encoder, sft=sft, refiner=refiner)

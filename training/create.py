@@ -5,6 +5,7 @@ f8 latents with 16 channels from three levels of 32, 64 and 128 channels.
 """
 
 import json
+from dataclasses import replace
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
@@ -14,6 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from lwr.models.config import EncoderConfig, NetworkConfig, PriorConfig, RefinerConfig, SFTConfig
 from lwr.models.network import RestorationNetwork
 from lwr.models.prior import Prior
+from lwr.models.refiner import Refiner
 from training.config import Config
 
 TEXT_LENGTH = 16
@@ -41,6 +43,7 @@ NETWORK = NetworkConfig(
         pixel_channels=PIXEL_CHANNELS,
         filters=(24, 15),
         gates=True,
+        unet_channels=UNET_CHANNELS[0],
     ),
 )
 SENTENCES = (  # what the tokenizer's merges are learned from
@@ -66,10 +69,26 @@ def create_network(config: Config) -> RestorationNetwork:
         set_alpha_to_one=True,
     )
     prior_config = PriorConfig(
-        revision="new", patch_size=2, start_timestep=250, default_steps=1, default_fidelity=0.9
+        revision="new",
+        patch_size=2,
+        start_timestep=250,
+        one_step_noise=False,
+        default_steps=1,
+        default_fidelity=0.9,
     )
     prior = Prior(vae, unet, scheduler, _text_encoder(tokenizer), tokenizer, prior_config)
     return RestorationNetwork(prior, NETWORK)
+
+
+def grow_refiner(network: RestorationNetwork, **sizes: int) -> None:
+    """Give a network's refiner other sizes; with another rank the perceptual weights start again."""
+    config = replace(network.config.refiner, **sizes)
+    network.config = replace(network.config, refiner=config)
+    grown = Refiner(config)
+    new = "perceptual_" if "perceptual_rank" in sizes else " "
+    kept = {name: w for name, w in network.refiner.state_dict().items() if new not in name}
+    grown.load_state_dict(kept, strict=False)
+    network.refiner = grown
 
 
 def _vae() -> AutoencoderKL:

@@ -25,6 +25,7 @@ from lwr.loading.priors import PriorError
 from lwr.restore import RestoreError, Restorer, Settings
 from training.data.shards import Skipped
 from training.evaluation import report
+from training.evaluation.ablation import without_sampler
 from training.evaluation.baselines import Baseline, baselines_for
 from training.evaluation.cases import Case, Evaluation, evaluate, swap_matrix
 from training.evaluation.pictures import write_curve
@@ -68,6 +69,8 @@ def run(plan: Plan, command: str) -> None:
     restorer = Restorer.load(plan.prior)
     for name in plan.adapter:
         restorer.use(Adapter.open(name))
+    if plan.ablate == "sampler":
+        without_sampler(restorer.network)
     default = restorer.network.prior.config.default_fidelity
     swapped = plan.swapped(default)
     cases = list({case.name: case for case in [*plan.cases(default), *swapped]}.values())

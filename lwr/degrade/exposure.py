@@ -1,7 +1,8 @@
-"""Blur as it happens in a camera: light is spread by shake or defocus, saturates, gets noise, is encoded."""
+"""Blur as it happens in a camera: light is spread by shake or defocus, saturates, gets noise, is encoded,
+and finished as cameras do."""
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import torch
 
@@ -9,8 +10,9 @@ from lwr.degrade.defocus import Aperture, blend_planes, draw_apertures, focal_pl
 from lwr.degrade.depth import Depth, depth_of
 from lwr.degrade.draw import Degraded, Params, draw_or_read, per_photo, working_dtype
 from lwr.degrade.filtering import filter_each
-from lwr.degrade.light import round_to_8_bit, to_display, to_linear
-from lwr.degrade.motion import Shake, draw_shakes, sample_shake
+from lwr.degrade.finish import Finish, finish, sample_finish
+from lwr.degrade.light import to_display, to_linear
+from lwr.degrade.motion import Shake, draw_corners, draw_shakes, sample_shake
 from lwr.degrade.noise import Noise, add_noise
 
 _MOTION_CHANCE = 0.6  # else defocus
@@ -25,6 +27,7 @@ class Exposure:
     blur: Shake | Aperture
     highlight_gain: float  # how much brighter than white the clipped highlights are taken to be, >= 1
     noise: Noise  # in linear light, after the blur
+    finish: Finish = field(default_factory=Finish)
 
 
 def sample_exposure(stream: random.Random) -> Exposure:
@@ -38,6 +41,7 @@ def sample_exposure(stream: random.Random) -> Exposure:
         highlight_gain=stream.uniform(1, 3) if stream.random() < 0.5 else 1.0,
         # Shot noise at the level of mid-grey: after the gamma it shows about equally at every brightness.
         noise=Noise(read=level * stream.uniform(0, 0.15), shot=level / _MID_GREY**0.5),
+        finish=sample_finish(stream),
     )
 
 
@@ -54,20 +58,23 @@ def expose(
     light = brighten_highlights(to_linear(clean), [exposure.highlight_gain for exposure in exposures])
     used = [asdict(exposure) for exposure in exposures]
     blurred = torch.empty_like(light)
-    shaken = [i for i, one in enumerate(exposures) if isinstance(one.blur, Shake)]
-    flat = [i for i, one in enumerate(exposures) if i not in shaken and one.blur.focus is None]
+    motion = [i for i, one in enumerate(exposures) if isinstance(one.blur, Shake)]
+    shaken = [i for i in motion if not exposures[i].blur.roll]
+    flat = [i for i, one in enumerate(exposures) if i not in motion and one.blur.focus is None]
     for indices, draw in ((shaken, draw_shakes), (flat, draw_apertures)):
         if indices:  # one call blurs them all
             kernels = draw([exposures[i].blur for i in indices], clean.device)
             blurred[indices] = filter_each(light[indices], kernels)
     for i, exposure in enumerate(exposures):
-        if i not in (*shaken, *flat):  # each point by its depth
+        if i in motion and i not in shaken:  # each point by how far it is from the middle
+            blurred[i : i + 1] = blur_by_corner(light[i : i + 1], draw_corners(exposure.blur, light.device))
+        elif i not in (*shaken, *flat):  # each point by its depth
             given = None if params is None else params[i : i + 1]
             depths, drawn = depth_of(depth, clean[i : i + 1], generator, given)
             blurred[i : i + 1] = blur_by_depth(light[i : i + 1], depths, exposure.blur)
             used[i]["depth"] = drawn[0]
     noisy = add_noise(blurred.clamp(0, 1), [exposure.noise for exposure in exposures], generator)
-    return round_to_8_bit(to_display(noisy)).float(), used
+    return finish(to_display(noisy), [exposure.finish for exposure in exposures]).float(), used
 
 
 def brighten_highlights(light: torch.Tensor, gains: list[float]) -> torch.Tensor:
@@ -77,6 +84,16 @@ def brighten_highlights(light: torch.Tensor, gains: list[float]) -> torch.Tensor
     """
     near_white = ((light.amax(1, keepdim=True) - 0.8) / 0.2).clamp(0, 1).square()
     return light * (1 + (per_photo(gains, light) - 1) * near_white)
+
+
+def blur_by_corner(light: torch.Tensor, psfs: torch.Tensor) -> torch.Tensor:
+    """One photo (1,3,H,W), blurred by the point spread functions (4,K,K) of its corners, mixed in between."""
+    height, width = light.shape[-2:]
+    like = {"device": light.device, "dtype": light.dtype}
+    down, right = (torch.linspace(0, 1, side, **like) for side in (height, width))
+    rows, columns = (torch.stack([1 - share, share]) for share in (down, right))
+    weights = (rows[:, None, :, None] * columns[None, :, None, :]).flatten(0, 1)[:, None]  # (4,1,H,W)
+    return (weights * filter_each(light.expand(4, -1, -1, -1), psfs)).sum(0, keepdim=True)
 
 
 def blur_by_depth(light: torch.Tensor, depth: torch.Tensor, aperture: Aperture) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """Haze by Koschmieder's law: I = J t + A (1 - t), t = exp(-beta d) (ranges after RESIDE, Li et al. 2019)."""
 
+import math
 import random
 from dataclasses import asdict, dataclass
 
@@ -22,6 +23,8 @@ class Haze:
     patchy: bool  # beta varies by a factor 0.5..1.5 over the photo
     linear: bool  # mixed in linear light, else in display values as RESIDE does
     noise: Noise  # after the haze
+    glow: float = 0.0  # how much brighter the airlight is at one side of the photo than at the other
+    bearing: float = 0.0  # radians, of that side
 
 
 def sample_haze(stream: random.Random) -> Haze:
@@ -42,11 +45,13 @@ def sample_haze(stream: random.Random) -> Haze:
         patchy=stream.random() < 0.3,
         linear=stream.random() < 0.3,
         noise=Noise(read=stream.uniform(0, 2) / 255, shot=stream.uniform(0, 2) / 255),
+        glow=stream.uniform(0.05, 0.3) if stream.random() < 0.4 else 0.0,
+        bearing=stream.uniform(0, 2 * math.pi),
     )
 
 
 def apply_haze(clean: torch.Tensor, transmission: torch.Tensor, airlight: torch.Tensor) -> torch.Tensor:
-    """I = J t + A (1 - t) for J (B,3,H,W), t (B,1,H,W) and A (B,3,1,1), all in [0,1]; (B,3,H,W) in [0,1]."""
+    """I = J t + A (1 - t) for J (B,3,H,W), t (B,1,H,W) and A (B,3,H,W), all in [0,1]; (B,3,H,W) in [0,1]."""
     return clean * transmission + airlight * (1 - transmission)
 
 
@@ -62,7 +67,7 @@ def haze_photos(
     clean = clean.to(working_dtype(clean.device))
     depths, depth_params = depth_of(depth, clean, generator, params)
     transmission = transmissions(depths, hazes, generator)
-    airlight = clean.new_tensor([haze.airlight for haze in hazes])[..., None, None]
+    airlight = airlights(clean, hazes)
     hazy = apply_haze(clean, transmission, airlight)
     if any(haze.linear for haze in hazes):
         in_light = to_display(apply_haze(to_linear(clean), transmission, to_linear(airlight)))
@@ -73,6 +78,17 @@ def haze_photos(
         {**asdict(haze), "depth": drawn, "mean_transmission": round(share, 6)}
         for haze, drawn, share in zip(hazes, depth_params, mean, strict=True)
     ]
+
+
+def airlights(clean: torch.Tensor, hazes: list[Haze]) -> torch.Tensor:
+    """A (B,3,H,W) in [0,1] for photos of that size: brightest towards the sun's side, if it has one."""
+    like = {"device": clean.device, "dtype": clean.dtype}
+    y, x = (torch.linspace(-0.5, 0.5, side, **like) for side in clean.shape[-2:])
+    across, down = (
+        per_photo([turn(haze.bearing) * haze.glow for haze in hazes], clean) for turn in (math.cos, math.sin)
+    )
+    even = clean.new_tensor([haze.airlight for haze in hazes])[..., None, None]
+    return (even * (1 + across * x + down * y[:, None])).clamp(0, 1)
 
 
 def transmissions(depth: torch.Tensor, hazes: list[Haze], generator: torch.Generator) -> torch.Tensor:

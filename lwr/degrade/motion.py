@@ -10,7 +10,7 @@ import cmath
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -20,6 +20,7 @@ STEPS = 250
 PSF_SIZE = 65  # pixels; holds every path of an extent up to 32
 _PATH = 60.0  # length of the whole walk in the model's own unit
 _COARSENESS = 2000 / STEPS  # published steps in one of ours
+_CORNERS = tuple(complex(x, y) / math.sqrt(2) for y in (-1, 1) for x in (-1, 1))
 # smaller = smoother; the last two near-linear
 _JERKINESS = (0.01, 0.009, 0.008, 0.007, 0.005, 0.003, 0.002, 0.001)
 
@@ -36,12 +37,18 @@ class Shake:
     pull: float  # towards the start, 0..0.7
     big_shake: float  # chance factor of a reversal, 0..0.2
     walk_seed: int  # of the random numbers along the way
+    roll: float = 0.0  # pixels by which the corners of the photo move beside that, as the camera turns
 
 
 def sample_shake(stream: random.Random, extent: tuple[float, float] = (2.0, 24.0)) -> Shake:
-    """A trajectory whose extent is log-uniform in `extent` pixels: small shakes are the common ones."""
+    """A trajectory whose extent is log-uniform in `extent` pixels: small shakes are the common ones.
+
+    In half of them the camera also turns about its axis.
+    """
+    length = log_uniform(stream, *extent)
+    most = max(0.0, min(0.6 * length, PSF_SIZE // 2 - 1 - length))
     return Shake(
-        extent=log_uniform(stream, *extent),
+        extent=length,
         exposure=stream.choice((0.1, 0.5, 1.0)),
         angle=stream.uniform(0, 2 * math.pi),
         jerkiness=stream.choice(_JERKINESS),
@@ -49,6 +56,7 @@ def sample_shake(stream: random.Random, extent: tuple[float, float] = (2.0, 24.0
         pull=stream.uniform(0, 0.7),
         big_shake=stream.uniform(0, 0.2),
         walk_seed=stream.getrandbits(32),
+        roll=stream.uniform(0, most) if stream.random() < 0.5 else 0.0,
     )
 
 
@@ -84,7 +92,21 @@ def draw_shakes(shakes: Sequence[Shake], device: torch.device | str, size: int =
     longest = max(shake.extent for shake in shakes)
     if longest > size // 2:
         raise ValueError(f"shake extent is {longest:.1f} px; a PSF of {size} px holds up to {size // 2}")
-    paths = [walk(shake) for shake in shakes]
+    return draw_paths([walk(shake) for shake in shakes], device, size)
+
+
+def draw_corners(shake: Shake, device: torch.device | str) -> torch.Tensor:
+    """(4,PSF_SIZE,PSF_SIZE) point spread functions in the photo's corners: top left, top right, bottom ..."""
+    middle = walk(shake)
+    turning = walk(replace(shake, extent=shake.roll, walk_seed=shake.walk_seed ^ 1))  # its x: the angle
+    paths = [[p + 1j * corner * t.real for p, t in zip(middle, turning, strict=True)] for corner in _CORNERS]
+    return draw_paths(paths, device)
+
+
+def draw_paths(
+    paths: Sequence[Sequence[complex]], device: torch.device | str, size: int = PSF_SIZE
+) -> torch.Tensor:
+    """(B,size,size) point spread functions of paths around 0, each summing to 1."""
     # Every path to the same number of points, by weight 0 for the filling.
     points = torch.zeros(3, len(paths), STEPS + 1, dtype=working_dtype(device))
     for i, path in enumerate(paths):

@@ -21,6 +21,7 @@ class PriorConfig:
     revision: str = ""  # version of the weights, or a commit
     patch_size: int = 1  # space-to-depth before the VAE's encoder and depth-to-space after its decoder
     start_timestep: int = 999  # where sampling starts from the noised LQ latent
+    one_step_noise: bool = True  # False: a single step starts from the LQ latent without noise, as OSEDiff's
     default_steps: int = 4
     default_fidelity: float = 0.5
     positive: str | None = None  # text that conditions the UNet; None = the instructions of the tasks
@@ -86,6 +87,7 @@ class RefinerConfig:
     pixel_channels: int  # of the VAE's input, whose pixels the refiner reads
     filters: tuple[int, int]  # number and size (odd, pixels) of the adaptive filters
     gates: bool = False  # whether channels are weighed by their mean over the whole photo
+    unet_channels: int = 0  # of the UNet's last features, which the coarsest level reads; 0 = it reads none
     perceptual_rank: int = 0  # of the perceptual weights, kept as a low-rank difference; 0 = none
 
 

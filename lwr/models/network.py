@@ -4,8 +4,8 @@ Latents between the methods are float32, whatever precision the weights have.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,8 @@ from lwr.models.sampling import sample, timesteps
 from lwr.models.sft import SFT
 
 Noise = Callable[[torch.Size], torch.Tensor]  # shape -> standard normal numbers
+# (the UNet's output (B,C,h,w), the features (B,F,h,w) that it is made from, where the refiner reads them)
+Prediction = tuple[torch.Tensor, torch.Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,17 @@ class OnePass(ABC):
         lq_latent: torch.Tensor,
         context: torch.Tensor,
         guidance: float = 1.0,
-    ) -> torch.Tensor:
-        """The conditioned UNet's output (B,C,h,w), guided; `timestep` one for all, or (B,)."""
+    ) -> Prediction:
+        """The conditioned UNet's output, guided, and its features; `timestep` one for all, or (B,)."""
 
     @abstractmethod
-    def decode(self, latent: torch.Tensor, encoded: Encoded, fidelity: float) -> torch.Tensor:
-        """Latent (B,C,h,w) in the UNet's units -> photo (B,3,H,W) about [0,1], not clamped."""
+    def decode(
+        self, latent: torch.Tensor, encoded: Encoded, fidelity: float, features: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Latent (B,C,h,w) in the UNet's units -> photo (B,3,H,W) about [0,1], not clamped.
+
+        `features`: the UNet's of the last step, (B,F,h,w); None = the refiner does without.
+        """
 
     @abstractmethod
     def refine(self, photo: torch.Tensor, fidelity: float) -> torch.Tensor:
@@ -89,7 +96,8 @@ class OnePass(ABC):
         Args:
             photo: (B,3,H,W) in [0,1], sides multiples of `RestorationNetwork.multiple`.
             instructions: {the tasks' sentences: strength}.
-            noise: gives the numbers of the start, and of each step where the prior's eta is above 0.
+            noise: gives the numbers of the start (none where a single step starts without), and of each
+                step where the prior's eta is above 0.
             steps: None = the prior's default.
             fidelity: 0 to 1; None leaves the decoder out: there is only a latent.
             text: None = the prior's.
@@ -100,17 +108,24 @@ class OnePass(ABC):
         if not sampler:
             return self.refine(photo, fidelity), None
         config, encoded = self.prior.config, self.encode(photo)
-        text = text or config.text
+        text, steps = text or config.text, steps or config.default_steps
         context = self.context(instructions, text)
+        features: torch.Tensor | None = None
+
+        def predict(latent: torch.Tensor, timestep: int) -> torch.Tensor:
+            nonlocal features
+            output, features = self.predict(latent, timestep, encoded.latent, context, text.guidance)
+            return output
+
         latent = sample(
-            lambda x, t: self.predict(x, t, encoded.latent, context, text.guidance),
+            predict,
             encoded.latent,
             self.prior.scheduler,
-            timesteps(config.start_timestep, steps or config.default_steps),
-            noise,
+            timesteps(config.start_timestep, steps),
+            noise if steps > 1 or config.one_step_noise else encoded.latent.new_zeros,
             config.eta,
         )
-        return (None if fidelity is None else self.decode(latent, encoded, fidelity)), latent
+        return (None if fidelity is None else self.decode(latent, encoded, fidelity, features)), latent
 
 
 class RestorationNetwork(OnePass, nn.Module):
@@ -164,16 +179,31 @@ class RestorationNetwork(OnePass, nn.Module):
         lq_latent: torch.Tensor,
         context: torch.Tensor,
         guidance: float = 1.0,
-    ) -> torch.Tensor:
+    ) -> Prediction:
         """See OnePass; sides are multiples of the UNet's downsampling."""
-        precision = self.prior.unet.dtype
+        unet = self.prior.unet
         time = torch.as_tensor(timestep, device=latent.device).expand(len(latent))
-        with self._conditioned(lq_latent.to(precision), time):
+        read: list[torch.Tensor] = []
+        with self._conditioned(lq_latent.to(unet.dtype), time), self._reading(read):
             output, *away = (
-                self.prior.unet(latent.to(precision), time, text.expand(len(latent), -1, -1)).sample.float()
+                unet(latent.to(unet.dtype), time, text.expand(len(latent), -1, -1)).sample.float()
                 for text in context
             )
-        return output if not away else away[0] + guidance * (output - away[0])
+        features = read[0].float() if read else None
+        return (output if not away else away[0] + guidance * (output - away[0])), features
+
+    @contextmanager
+    def _reading(self, into: list[torch.Tensor]) -> Iterator[None]:
+        """Within it `into` gets the UNet's last, normalised features of each call, where they are read."""
+        if self.refiner is None or not self.refiner.config.unet_channels:
+            yield
+            return
+        layer = self.prior.unet.conv_out
+        handle = layer.register_forward_pre_hook(lambda _, inputs: into.append(inputs[0]))
+        try:
+            yield
+        finally:
+            handle.remove()
 
     def _conditioned(self, lq_latent: torch.Tensor, time: torch.Tensor) -> AbstractContextManager[None]:
         """Within it SFT modulates the UNet by what the encoder sees at timesteps (B,) in (B,C,h,w)."""
@@ -181,11 +211,14 @@ class RestorationNetwork(OnePass, nn.Module):
             return nullcontext()
         return self.sft.applied(self.prior.unet, self.encoder(lq_latent, time))
 
-    def decode(self, latent: torch.Tensor, encoded: Encoded, fidelity: float) -> torch.Tensor:
+    def decode(
+        self, latent: torch.Tensor, encoded: Encoded, fidelity: float, features: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """See OnePass."""
         prior, refinement, on_level = self.prior, None, None
         if self.refiner is not None and fidelity > 0:
-            refinement = Refinement(self.refiner, encoded.features, self._to_vae(encoded.photo), fidelity)
+            image = self._to_vae(encoded.photo)
+            refinement = Refinement(self.refiner, encoded.features, image, fidelity, features)
             on_level = refinement.correct
         elif self.cfw is not None and fidelity > 0:
             on_level = self.cfw.on_features(encoded.features, fidelity)
@@ -207,7 +240,7 @@ class RestorationNetwork(OnePass, nn.Module):
 
     def needs_sampler(self, fidelity: float) -> bool:
         """See OnePass; also asks what the adapters that are folded in read."""
-        return self.refiner is None or fidelity < REFINER_ALONE or self.refiner.reads_decoder()
+        return self.refiner is None or fidelity < REFINER_ALONE or self.refiner.reads_sampler()
 
     def keeps_colors(self, fidelity: float) -> bool:
         """Whether the photo is the input plus a learned correction, which needs no colour fix."""

@@ -1,10 +1,11 @@
 """The refiner: the pixel-accurate path beside the VAE decoder; the default output is its work.
 
 It reads the degraded photo three ways and corrects it: the VAE encoder's features E of every level (f2, f4,
-f8), the photo's own pixels, and, where the sampler takes part, the VAE decoder's features D. The levels run
-from coarse to fine, each handing what it found to the next:
+f8), the photo's own pixels, and, where the sampler takes part, the VAE decoder's features D of the sampled
+latent and the UNet's own last features U, which hold more than fits into the latent. The levels run from
+coarse to fine, each handing what it found to the next:
 
-    level f8    E (B,128,H/8,W/8), D, pixels (B,192,H/8,W/8)        -> found (B,128,H/8,W/8)
+    level f8    E (B,128,H/8,W/8), D, pixels (B,192,H/8,W/8), U     -> found (B,128,H/8,W/8)
     level f4    E (B,64,H/4,W/4),  D, pixels (B,48,H/4,W/4), found  -> found (B,64,H/4,W/4)
     level f2    E (B,32,H/2,W/2),  D, pixels (B,12,H/2,W/2), found  -> found (B,32,H/2,W/2)
     output      photo + convolution of (found, pixels) + adaptive filters of the photo, chosen by found
@@ -55,25 +56,32 @@ class Refiner(nn.Module):
             if isinstance(module, InterpolatedConv2d):
                 module.share = min(1.0, (1 - fidelity) / (1 - REFINER_ALONE))
 
-    def reads_decoder(self) -> bool:
-        """Whether any weight that the decoder's features are multiplied by is not zero."""
-        return any(bool(weight.any()) for level in self.levels for weight in level.weights_of_decoder())
+    def reads_sampler(self) -> bool:
+        """Whether any weight that the decoder's or the UNet's features are multiplied by is not zero."""
+        return any(bool(weight.any()) for level in self.levels for weight in level.weights_of_sampler())
 
 
 class Refinement:
     """The refiner at work on one batch, level by level, beside the VAE decoder."""
 
     def __init__(
-        self, refiner: Refiner, encoded: Sequence[torch.Tensor], image: torch.Tensor, fidelity: float
+        self,
+        refiner: Refiner,
+        encoded: Sequence[torch.Tensor],
+        image: torch.Tensor,
+        fidelity: float,
+        unet: torch.Tensor | None = None,
     ) -> None:
+        """`encoded`, `image`: see Refiner; `unet`: U (B,F,h,w), the UNet's last features."""
         self.refiner, self.encoded, self.image, self.fidelity = refiner, encoded, image, fidelity
+        self.unet = unet
         self.found: torch.Tensor | None = None  # of the newest level
         refiner.set_fidelity(fidelity)
 
     def correct(self, level: int, decoded: torch.Tensor) -> torch.Tensor:
         """D (B,c,h,w) of a level -> F = D + w C, also (B,c,h,w); levels come from coarse to fine."""
-        pixels = F.pixel_unshuffle(self.image, 2**level)
-        correction, self.found = self.refiner.levels[level](self.encoded[level], decoded, pixels, self.found)
+        pixels, layer = F.pixel_unshuffle(self.image, 2**level), self.refiner.levels[level]
+        correction, self.found = layer(self.encoded[level], decoded, pixels, self.found, self.unet)
         return decoded + self.fidelity * correction
 
     def photo(self) -> torch.Tensor:
@@ -121,8 +129,15 @@ class RefinerLevel(nn.Module):
         rank = config.perceptual_rank
         inputs = 2 * channels + config.pixel_channels * 4**level
         self.enter = InterpolatedConv2d(inputs, channels, 1, perceptual_rank=rank)
-        self.zero_decoder_inputs()
-        coarser = config.channels[level + 1] if level + 1 < len(config.blocks) else None
+        coarsest = level + 1 == len(config.blocks)
+        coarser = None if coarsest else config.channels[level + 1]
+        reads_unet = coarsest and config.unet_channels
+        self.from_unet = (
+            InterpolatedConv2d(config.unet_channels, channels, 1, bias=False, perceptual_rank=rank)
+            if reads_unet
+            else None
+        )
+        self.zero_sampler_inputs()
         lift = coarser and InterpolatedConv2d(coarser, 4 * channels, 1, perceptual_rank=rank)
         self.lift = lift or None
         self.blocks = nn.Sequential(*(RefinerBlock(channels, config) for _ in range(config.blocks[level])))
@@ -130,23 +145,35 @@ class RefinerLevel(nn.Module):
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
 
-    def weights_of_decoder(self) -> list[torch.Tensor]:
-        """Views of the weights that D is multiplied by."""
+    def weights_of_sampler(self) -> list[torch.Tensor]:
+        """Views of the weights that D and U are multiplied by; of low-rank ones, a factor."""
         channels = slice(self.channels, 2 * self.channels)
-        names = (name for name in ("weight", "perceptual_a") if hasattr(self.enter, name))
-        return [getattr(self.enter, name)[:, channels] for name in names]
+        found = [self.enter.weight[:, channels]]
+        if hasattr(self.enter, "perceptual_a"):
+            found.append(self.enter.perceptual_a[:, channels])
+        if self.from_unet is not None:  # B, so that A, which starts at random, lets it train again
+            found += [w for n, w in self.from_unet.named_parameters() if n in ("weight", "perceptual_b")]
+        return found
 
     @torch.no_grad()
-    def zero_decoder_inputs(self) -> None:
-        """Read nothing of the decoder, for training before it takes part."""
-        for weight in self.weights_of_decoder():
+    def zero_sampler_inputs(self) -> None:
+        """Read nothing of the sampler, for training before it takes part."""
+        for weight in self.weights_of_sampler():
             weight.zero_()
 
     def forward(
-        self, encoded: torch.Tensor, decoded: torch.Tensor, pixels: torch.Tensor, coarser: torch.Tensor | None
+        self,
+        encoded: torch.Tensor,
+        decoded: torch.Tensor,
+        pixels: torch.Tensor,
+        coarser: torch.Tensor | None,
+        unet: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """E, D (B,c,h,w), pixels (B,p,h,w), coarser (B,c',h/2,w/2) -> (correction, found), (B,c,h,w) each."""
+        """E, D (B,c,h,w), pixels (B,p,h,w), coarser (B,c',h/2,w/2), U (B,F,h,w) -> (correction, found), each
+        (B,c,h,w)."""
         x = self.enter(torch.cat([self.scale * encoded, self.scale * decoded, pixels], 1))
+        if self.from_unet is not None and unet is not None:
+            x = x + self.from_unet(unet)
         if self.lift is not None and coarser is not None:
             x = x + F.pixel_shuffle(self.lift(coarser), 2)
         found = self.blocks(x)

@@ -77,3 +77,14 @@ def split(
     if kind == "sample":
         return output, (latent - signal * output) / sigma
     raise ValueError(f"Prediction type {kind!r} is not known: use epsilon, v_prediction or sample.")
+
+
+def output_for(
+    scheduler: DDIMScheduler, latent: torch.Tensor, clean: torch.Tensor, timestep: int
+) -> torch.Tensor:
+    """The UNet output by which `split` finds `clean` in `latent`."""
+    signal, sigma = levels(scheduler, timestep)
+    epsilon = (latent - signal * clean) / sigma
+    velocity = signal * epsilon - sigma * clean
+    kinds = {"epsilon": epsilon, "v_prediction": velocity, "sample": clean}
+    return kinds[scheduler.config.prediction_type]

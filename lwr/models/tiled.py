@@ -1,14 +1,19 @@
-"""How a large photo passes through a network: the same methods, tile by tile, blended without seams."""
+"""How a large photo passes through a network: the same methods, tile by tile, blended without seams.
+
+A tile alone cannot tell what is the same for the whole photo, such as how dense and of which colour the haze
+is: two tiles of one sky would come out unlike. So the whole photo, reduced, passes once too, and its tones,
+which are all that it shows better, replace those of the tiles.
+"""
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 
 from lwr.models.config import TextConditioning
-from lwr.models.network import Encoded, OnePass, RestorationNetwork
-from lwr.models.tiling import blend, tile_grid
+from lwr.models.network import Encoded, OnePass, Prediction, RestorationNetwork
+from lwr.models.tiling import blend, match_tones, tile_grid
 
 OVERLAP = 128  # pixels that neighbouring tiles share
 TILE_SLACK = 1.5  # a photo up to this many times a tile's area passes whole
@@ -52,27 +57,36 @@ class TiledNetwork(OnePass):
         lq_latent: torch.Tensor,
         context: torch.Tensor,
         guidance: float = 1.0,
-    ) -> torch.Tensor:
+    ) -> Prediction:
         """See OnePass."""
+        channels = latent.shape[1]
 
         def predict(both: torch.Tensor) -> torch.Tensor:
             noisy, degraded = both.chunk(2, 1)
-            return self.network.predict(noisy, timestep, degraded, context, guidance)
+            output, features = self.network.predict(noisy, timestep, degraded, context, guidance)
+            return output if features is None else torch.cat([output, features], 1)
 
-        return self._blend_latent(torch.cat([latent, lq_latent], 1), self._counted("restoring", predict))
+        both = torch.cat([latent, lq_latent], 1)
+        output = self._blend_latent(both, self._counted("restoring", predict))
+        return output[:, :channels], output[:, channels:] if output.shape[1] > channels else None
 
-    def decode(self, latent: torch.Tensor, encoded: Encoded, fidelity: float) -> torch.Tensor:
+    def decode(
+        self, latent: torch.Tensor, encoded: Encoded, fidelity: float, features: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """See OnePass."""
-        network, channels, factor = self.network, latent.shape[1], self.factor
+        network, factor = self.network, self.factor
         if self.count == 1:
-            return self._counted("decoding", network.decode)(latent, encoded, fidelity)
+            return self._counted("decoding", network.decode)(latent, encoded, fidelity, features)
+        parts = [latent, F.pixel_unshuffle(encoded.photo, factor)]
+        parts += [] if features is None else [features]
+        sizes = [part.shape[1] for part in parts]
 
         def decode(packed: torch.Tensor) -> torch.Tensor:
-            photo = F.pixel_shuffle(packed[:, channels:], factor)
-            return network.decode(packed[:, :channels], network.encode(photo), fidelity)
+            latent, pixels, *features = packed.split(sizes, 1)
+            encoded = network.encode(F.pixel_shuffle(pixels, factor))
+            return network.decode(latent, encoded, fidelity, *features)
 
-        packed = torch.cat([latent, F.pixel_unshuffle(encoded.photo, factor)], 1)
-        return self._blend_latent(packed, self._counted("decoding", decode), scale=factor)
+        return self._blend_latent(torch.cat(parts, 1), self._counted("decoding", decode), scale=factor)
 
     def refine(self, photo: torch.Tensor, fidelity: float) -> torch.Tensor:
         """See OnePass."""
@@ -82,6 +96,22 @@ class TiledNetwork(OnePass):
     def needs_sampler(self, fidelity: float) -> bool:
         """See OnePass."""
         return self.network.needs_sampler(fidelity)
+
+    def restore(
+        self, photo: torch.Tensor, *arguments: Any, **options: Any
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """See OnePass; in tiles with the tones of the reduced photo's pass."""
+        restored, latent = super().restore(photo, *arguments, **options)
+        if self.count > 1 and restored is not None:
+            reduced = F.interpolate(photo, self._reduced_size(*photo.shape[-2:]), mode="area")
+            overview, _ = self._counted("restoring", self.network.restore)(reduced, *arguments, **options)
+            restored = match_tones(restored, overview)
+        return restored, latent
+
+    def _reduced_size(self, height: int, width: int) -> tuple[int, int]:
+        """(h, w) of the photo that passes whole: as large as one may, sides multiples of the network's."""
+        factor, multiple = (TILE_SLACK * self.tile**2 / (height * width)) ** 0.5, self.network.multiple
+        return tuple(max(1, int(side * factor / multiple)) * multiple for side in (height, width))
 
     def _blend_latent(
         self, x: torch.Tensor, function: Callable[[torch.Tensor], torch.Tensor], scale: int = 1
@@ -94,8 +124,8 @@ class TiledNetwork(OnePass):
     def _counted(self, what: str, function: Callable[..., T]) -> Callable[..., T]:
         """`function`, which reports each call once it is done."""
 
-        def run(*arguments: object) -> T:
-            result = function(*arguments)
+        def run(*arguments: Any, **options: Any) -> T:
+            result = function(*arguments, **options)
             self.after_tile(what)
             return result
 

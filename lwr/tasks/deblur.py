@@ -63,7 +63,10 @@ TASK = Task(
     formation="""`I = G(clip(k * L) + n)`: the light `L` of the clean photo (its sRGB curve undone,
 clipped highlights up to `highlight_gain` times brighter) is spread by a kernel `k` and clipped by the
 sensor, gets noise `n` of variance `noise.read² + noise.shot² L`, and is encoded (`G`, sRGB) to 8 bits.
-`kind` "motion": `k` is the path of a shaken camera (Boracchi and Foi 2012), `blur.extent` pixels long.
+Then comes what cameras do: an unsharp mask of `finish.radius` pixels, `finish.sharpening` times, and a
+JPEG of `finish.quality`, each in half of the photos. `kind` "motion": `k` is the path of a shaken camera
+(Boracchi and Foi 2012), `blur.extent` pixels long; with a `blur.roll` the camera also turns about its
+axis, which moves the corners of the photo by so many pixels more.
 `kind` "defocus": `k` is a disk of `blur.radius` pixels or, with `blur.blades`, a polygon; with a
 `blur.focus`, the blur grows with the distance of the depth from it.""",
 )

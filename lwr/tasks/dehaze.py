@@ -54,8 +54,9 @@ TASK = Task(
     color_fix="none",
     formation="""Koschmieder's law: `I = J t + A (1 - t)` with `t = exp(-beta d)`, for the clean photo
 `J`, the airlight `A` (RGB) and the depth `d` from 0 (near) to 1 (far); ranges after RESIDE (Li et al.
-2019). When `linear`, it acts in linear light, else on display values. When `patchy`, `beta` varies
-slowly over the photo by a factor of 0.5 to 1.5. Then sensor noise of variance `noise.read² +
+2019). With a `glow`, `A` grows by so much from one side of the photo to the other. When `linear`, it
+acts in linear light, else on display values. When `patchy`, `beta` varies slowly over the photo by a
+factor of 0.5 to 1.5. Then sensor noise of variance `noise.read² +
 noise.shot² I`, and 8 bits. `mean_transmission` is the mean of `t`. Of random depth, `depth.plane`,
 `depth.noise` and `depth.prior` weigh a tilted ground, smooth noise and a guess from brightness.""",
     default_fidelity=1.0,

@@ -29,13 +29,13 @@ class CropSampler:
         self.clear = [i for i, photo in enumerate(large) if photo.clear]
         self.drawn: list[str] = []  # ids of the newest batch, for messages
 
-    def batch(self, rng: RngStreams, clear: bool = False) -> torch.Tensor:
+    def batch(self, rng: RngStreams, clear: bool = False, wide: float = 1 / 3) -> torch.Tensor:
         """Crops (B,3,crop,crop) in [0,1]; `clear` leaves out photos that are hazy themselves.
 
-        A third of the crops are cut at twice the size and halved by area averaging: sharper, more context.
+        A share `wide` of them is cut at twice the size and halved by area averaging: sharper, more context.
         """
         pool = self.clear if clear and self.clear else self.any
-        cuts = [self._cut(pool, *numbers) for numbers in rng.rand(5).tolist()]
+        cuts = [self._cut(pool, wide, numbers) for numbers in rng.rand(5).tolist()]
         self.drawn = [self.ids[index] for index, *_ in cuts]
         crops = torch.empty(len(cuts), 3, self.crop, self.crop, device=self.device)
         for side in {side for _, side, *_ in cuts}:
@@ -46,12 +46,13 @@ class CropSampler:
         return crops
 
     def _cut(
-        self, pool: Sequence[int], photo: float, size: float, down: float, right: float, flip: float
+        self, pool: Sequence[int], wide: float, numbers: Sequence[float]
     ) -> tuple[int, int, int, int, bool]:
         """Five numbers in [0,1) -> (photo, side, top, left, flipped)."""
+        photo, size, down, right, flip = numbers
         index = pool[int(photo * len(pool))]
         height, width = self.pixels[index].shape[:2]
-        side = self.crop * (2 if size < 1 / 3 and min(height, width) >= 2 * self.crop else 1)
+        side = self.crop * (2 if size < wide and min(height, width) >= 2 * self.crop else 1)
         return index, side, int(down * (height - side + 1)), int(right * (width - side + 1)), flip < 0.5
 
     def _pixels(self, index: int, side: int, top: int, left: int, flipped: bool) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """What a step trains on: mostly one task on its own damage, at times the cases that make prompts honest.
 
 A photo with haze under "remove the blur" must keep its haze, two tasks in one sentence must both be done,
-half strength must go half way, and a good photo must stay as it is.
+half strength must go half way, a good photo must stay as it is, and so must plain paper, walls and skies.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ from training.data.rng import RngStreams
 
 # The damages that no other task's instruction covers; super-resolution and deblurring overlap.
 DISTINCT = {"dehaze"}
+# Share of the crops that show twice as much, at half the size: haze is a matter of the whole scene.
+WIDE, WIDE_SCENES = 1 / 3, 1.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ def draw(config: Config, sampler: CropSampler, rng: RngStreams) -> Batch:
     others = [t for t in config.tasks if t != task and (t in DISTINCT or task in DISTINCT)]
     roll, choice = torch.rand(2, generator=rng.shared).tolist()
     other = others[int(choice * len(others))] if others and roll < 0.12 else None
-    clean = sampler.batch(rng, clear=bool({task, other} & DISTINCT))
+    scenic = bool({task, other} & DISTINCT)
+    clean = sampler.batch(rng, clear=scenic, wide=WIDE_SCENES if scenic else WIDE)
 
     if other is not None:
         if roll < 0.05:  # wrong prompt: nothing of what it asks for is there
@@ -60,7 +63,11 @@ def draw(config: Config, sampler: CropSampler, rng: RngStreams) -> Batch:
             return Batch(both, veiled, {task: 1.0}, "one-of-two")
         rng.rewind(states)  # the same blur on the clear photo
         return Batch(both, degrade(rest, clean, rng), {task: 1.0}, "one-of-two")
-    good_from = 0.92 if task in DISTINCT else 0.97  # the colours of a clear photo are easily taken for a veil
+    # more for haze: the colours of a clear photo are easily taken for a veil
+    good_from = 0.91 if task in DISTINCT else 0.955
+    if roll > 0.985:
+        plain = plain_pictures(clean, rng)
+        return Batch(plain, plain, {task: 1.0}, "plain")
     if roll > good_from:
         return Batch(clean, clean, {task: 1.0}, "good")
     degraded = degrade(task, clean, rng)
@@ -68,6 +75,20 @@ def draw(config: Config, sampler: CropSampler, rng: RngStreams) -> Batch:
         strength = 0.25 + 0.5 * choice
         return Batch(degraded, torch.lerp(degraded, clean, strength), {task: strength}, "partial")
     return Batch(degraded, clean, {task: 1.0}, task)
+
+
+def plain_pictures(like: torch.Tensor, rng: RngStreams) -> torch.Tensor:
+    """(B,3,H,W) in [0,1] without detail: a colour, often grey or white, that changes evenly across."""
+    height, width = like.shape[-2:]
+    ends = rng.rand(2, 3)  # colours of two sides
+    grey, white, even, upright = rng.rand(4)[..., None, None].unbind(1)
+    ends = torch.where(grey < 0.6, ends.mean(2, keepdim=True), ends)
+    ends = torch.where(white < 0.3, 1.0, ends)
+    ends = torch.where(even < 0.4, ends[:, :1], ends)
+    down, across = (torch.linspace(0, 1, side, device=like.device) for side in (height, width))
+    ramp = torch.where(upright < 0.5, down[:, None].expand(height, width), across)[:, None]  # (B,1,H,W)
+    first, last = (end[..., None, None] for end in ends.unbind(1))
+    return (first * (1 - ramp) + last * ramp).mul(255).round().div(255)
 
 
 def degrade(task: str, clean: torch.Tensor, rng: RngStreams) -> torch.Tensor:

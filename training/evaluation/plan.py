@@ -43,6 +43,8 @@ class Plan:
     task: str | None = None  # one task, by name
     prompt: str | None = None  # what to ask for in words, as a user would
     prior: str = "embedded"  # embedded, a folder, or a Hub repository
+    # leave out a part: the sampler gives the photo's own latent back
+    ablate: Literal["sampler"] | None = None
     # a folder or NAMESPACE/NAME@REVISION, to use for its task; may be given several times
     adapter: UseAppendAction[list[str]] = field(default_factory=list)
     fidelity: tuple[float, ...] | None = None  # such as 0,0.5,1; none = the prior's default, and 1

@@ -39,7 +39,7 @@ def conditioned_loss(network: OnePass, batch: Batch, rng: RngStreams) -> torch.T
         clean, degraded = (network.encode(photo).latent for photo in (batch.target, batch.degraded))
     context = network.context(batch.instructions, unguided(network))
     return diffusion_loss(
-        network.prior.scheduler, clean, rng, lambda noisy, t: network.predict(noisy, t, degraded, context)
+        network.prior.scheduler, clean, rng, lambda noisy, t: network.predict(noisy, t, degraded, context)[0]
     )
 
 

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from lwr.loading.adapter import Adapter, AdapterMetadata, load_adapter, save_adapter
 from lwr.models.config import TextConditioning
 from lwr.models.lora import Pair, folded, new_pair, target_modules
-from lwr.models.network import Encoded, OnePass, RestorationNetwork
+from lwr.models.network import Encoded, OnePass, Prediction, RestorationNetwork
 from training.checkpoint import TrainingError
 from training.config import Config
 
@@ -53,13 +53,15 @@ class AdaptedNetwork(OnePass):
         """(1 or 2, L, D)."""
         return self._run("context", instructions, text)
 
-    def predict(self, *arguments: Any) -> torch.Tensor:
-        """(B,C,h,w)."""
+    def predict(self, *arguments: Any) -> Prediction:
+        """((B,C,h,w), (B,F,h,w) or None)."""
         return self._run("predict", *arguments)
 
-    def decode(self, latent: torch.Tensor, encoded: Encoded, fidelity: float) -> torch.Tensor:
+    def decode(
+        self, latent: torch.Tensor, encoded: Encoded, fidelity: float, features: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """(B,3,H,W)."""
-        return self._run("decode", latent, encoded, fidelity)
+        return self._run("decode", latent, encoded, fidelity, features)
 
     def refine(self, photo: torch.Tensor, fidelity: float) -> torch.Tensor:
         """(B,3,H,W)."""
@@ -118,13 +120,15 @@ class TaskLoras(nn.ModuleDict):
                 pair.requires_grad_(name.replace("/", ".") in names)
 
     @torch.no_grad()
-    def zero_decoder_inputs(self, network: RestorationNetwork) -> None:
-        """The pairs do not read the decoder's features in the refiner, for training without the decoder."""
+    def zero_sampler_inputs(self, network: RestorationNetwork) -> None:
+        """The pairs read nothing of the sampler in the refiner, for training without it."""
         for pairs in self.values():
-            for name, (a, _) in pairs.items():
+            for name, (a, b) in pairs.items():
                 if name.startswith("refiner/") and name.endswith("/enter"):
                     channels = network.config.refiner.channels[int(name.split("/")[2])]
                     a[:, channels : 2 * channels] = 0
+                elif name.endswith("/from_unet"):
+                    b.zero_()
 
     def pairs(self) -> dict[str, dict[str, Pair]]:
         """{task: {module name: (A, B)}}, the parameters themselves."""

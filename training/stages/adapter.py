@@ -20,7 +20,7 @@ class Adapters(Stage):
         self.loras = TaskLoras(config, self.network, self.start)
         self.loras.train_parts(self.network, config.lora_parts)
         if config.refiner_only:
-            self.loras.zero_decoder_inputs(self.network)
+            self.loras.zero_sampler_inputs(self.network)
         self.steps = 0 if config.refiner_only else 1
         self.loss = PhotoLoss(config, device)
         self.adversarial = self.loss.adversarial

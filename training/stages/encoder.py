@@ -2,13 +2,15 @@
 
 StableSR's stage 1. Around a prior from elsewhere it is as published, with the empty text. The embedded
 network reads the task's instruction, so its text encoder and the UNet's cross-attention (which the prior
-never trained on text) train too. SFT starts from zero unless `public_sft` says otherwise.
+never trained on text) train too; and it learns what it is used for, which is one step from the degraded
+photo's own latent (after OSEDiff, Wu et al. 2024). SFT starts from zero unless `public_sft` says otherwise.
 """
 
 import dataclasses
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 
 from training.config import Config
 from training.data.crops import CropSampler
@@ -16,6 +18,8 @@ from training.data.mixture import Batch
 from training.data.rng import RngStreams
 from training.losses.diffusion import conditioned_loss, unguided
 from training.stages.base import CPU, Logs, Stage
+
+NOISED = 0.2  # share of the batches of a one-step network that train several steps
 
 
 class Encoder(Stage):
@@ -27,9 +31,19 @@ class Encoder(Stage):
         self.train_parts(["encoder", "sft", *(["text"] if own else [])])
 
     def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
-        """The UNet's error on the target's noised latent, given the degraded photo's."""
-        loss = conditioned_loss(self.network, self.draw(sampler, rng), rng)
-        return loss, {"unet": loss.detach()}
+        """The UNet's error on the target's noised latent, given the degraded photo's; or that of one step."""
+        batch = self.draw(sampler, rng)
+        noised = self.network.prior.config.one_step_noise
+        if noised or torch.rand(1, generator=rng.shared).item() < NOISED:
+            loss = conditioned_loss(self.network, batch, rng)
+            return loss, {"unet": loss.detach(), "n_unet": torch.ones(())}
+        latent = self.restore(batch, rng, 1, None)[1]
+        with torch.no_grad():
+            clean, degraded = (self.network.encode(x).latent for x in (batch.target, batch.degraded))
+        loss = F.mse_loss(latent, clean)
+        before = F.mse_loss(degraded, clean)
+        logs = {f"latent_{batch.kind}": (loss / before.clamp_min(1e-6)).detach().clamp(max=2)}
+        return loss, logs | {f"n_{batch.kind}": torch.ones(())}
 
     def preview(self, batch: Batch, rng: RngStreams) -> torch.Tensor:
         """One step of the sampler, and the plain decoder."""

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from training.config import Config
+from training.create import grow_refiner
 from training.data.crops import CropSampler
 from training.data.mixture import Batch
 from training.data.rng import RngStreams
@@ -27,6 +28,10 @@ class EndToEnd(Stage):
 
     def __init__(self, config: Config, device: torch.device = CPU) -> None:
         super().__init__(config, device)
+        network = self.network
+        if network.refiner is not None and not network.refiner.config.unet_channels:
+            grow_refiner(network, unet_channels=network.prior.unet.config.block_out_channels[0])
+            self.prepare(network)
         self.loras = TaskLoras(config, self.network, self.start)
         self.train_parts(config.parts)
         self.loras.train_parts(self.network, config.lora_parts)

@@ -3,12 +3,10 @@
 Trains nothing that fidelity 1 uses, so the distortion weights stay as stage refiner made them.
 """
 
-import dataclasses
-
 import torch
 
-from lwr.models.refiner import Refiner
 from training.config import Config
+from training.create import grow_refiner
 from training.data.crops import CropSampler
 from training.data.mixture import Batch
 from training.data.rng import RngStreams
@@ -26,24 +24,14 @@ class Perceptual(Stage):
         need_refiner(self)
         self.loras = TaskLoras(config, self.network, self.start)
         if config.new_perceptual or not self.network.config.refiner.perceptual_rank:
-            self._grow(config.perceptual_rank)
+            grow_refiner(self.network, perceptual_rank=config.perceptual_rank)
         for name, parameter in self.network.refiner.named_parameters():
             parameter.requires_grad_("perceptual_" in name)
         if config.refiner_only:
-            self.loras.zero_decoder_inputs(self.network)
+            self.loras.zero_sampler_inputs(self.network)
         self.steps = 0 if config.refiner_only else 1
         self.loss = PhotoLoss(config, device)
         self.adversarial = self.loss.adversarial
-
-    def _grow(self, rank: int) -> None:
-        """Give the refiner perceptual weights that are still equal to its distortion weights."""
-        network = self.network
-        size = dataclasses.replace(network.config.refiner, perceptual_rank=rank)
-        network.config = dataclasses.replace(network.config, refiner=size)
-        grown = Refiner(size)
-        distortion = {n: w for n, w in network.refiner.state_dict().items() if "perceptual_" not in n}
-        grown.load_state_dict(distortion, strict=False)
-        network.refiner = grown
 
     def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """Loss of the photo at the batch's fidelity."""

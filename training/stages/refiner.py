@@ -28,7 +28,7 @@ class Refiner(Stage):
         for name, parameter in self.network.refiner.named_parameters():
             if "perceptual_" in name or ".leave." in name:  # neither takes part at fidelity 1, alone
                 parameter.requires_grad_(False)
-        self.loras.zero_decoder_inputs(self.network)
+        self.loras.zero_sampler_inputs(self.network)
 
     def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """PSNR's loss of the photo at fidelity 1."""
