@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -19,12 +20,13 @@ from PIL import Image
 from lwr.degrade.blur import KIND_CHANCES, Kernel, KernelRanges, draw_kernels, sample_kernel, sample_sinc
 from lwr.degrade.defocus import Aperture, blend_planes, draw_apertures, focal_planes, sample_aperture
 from lwr.degrade.depth import random_depth
-from lwr.degrade.exposure import brighten_highlights
+from lwr.degrade.exposure import blur_by_place, brighten_highlights
 from lwr.degrade.filtering import box_filter, filter_each, guided_filter
-from lwr.degrade.haze import apply_haze, haze_photos, sample_haze, transmissions
+from lwr.degrade.finish import Finish, finish
+from lwr.degrade.haze import airlights, apply_haze, haze_photos, sample_haze, transmissions
 from lwr.degrade.jpeg import jpeg
 from lwr.degrade.light import to_display, to_linear
-from lwr.degrade.motion import draw_shakes, sample_shake
+from lwr.degrade.motion import draw_field, draw_shakes, sample_shake
 from lwr.degrade.noise import Noise, add_noise
 from lwr.tasks import TASKS
 
@@ -190,6 +192,29 @@ def test_shake_has_the_extent_asked_for():
         assert 18 <= diagonal <= 24
 
 
+def test_a_turning_camera_blurs_the_corners_more_than_the_middle():
+    shake = replace(sample_shake(random.Random(1), (2.0, 2.0)), roll=16.0, exposure=1.0)
+    psfs = draw_field(shake, "cpu")
+    assert torch.allclose(psfs.sum((1, 2)), psfs.new_ones(9), atol=1e-4)
+    assert not torch.allclose(psfs[0], psfs[2], atol=1e-3), "each corner moves its own way"
+    noise = torch.rand(1, 3, 128, 128, dtype=torch.float64, generator=seeded())
+    blurred = blur_by_place(noise, psfs)
+    middle, corner = blurred[..., 52:76, 52:76], blurred[..., :24, :24]
+    assert middle.std() > 1.3 * corner.std()
+    same = draw_shakes([shake], "cpu").expand(9, -1, -1)
+    assert torch.allclose(blur_by_place(noise, same), filter_each(noise, same[:1]))
+
+
+def test_a_camera_sharpens_and_saves_as_asked():
+    soft = filter_each(photo(), draw_kernels([Kernel("iso", 11, 1.5, 1.5)], "cpu"))
+    plain, sharp, saved = (
+        finish(soft, [one]) for one in (Finish(), Finish(sharpening=1.0, radius=1.5), Finish(quality=80))
+    )
+    assert (plain - soft).abs().max() < 0.51 / 255
+    assert psnr(sharp, photo()) > psnr(plain, photo()) + 0.5, "an unsharp mask undoes part of a blur"
+    assert torch.equal(saved, jpeg(plain, [80]))
+
+
 def test_too_large_a_blur_is_refused_in_words():
     with pytest.raises(ValueError, match="40.0 px"):
         draw_shakes([sample_shake(random.Random(0), (40.0, 40.0))], "cpu")
@@ -303,7 +328,7 @@ def test_haze_with_a_given_depth_can_be_undone_from_its_params():
     hazy, params = haze_photos(clean, seeded(), depth=uniform)
     checked = 0
     for bad, good, entry in zip(hazy, clean, params, strict=True):
-        if entry["linear"] or entry["patchy"]:
+        if entry["linear"] or entry["patchy"] or entry["glow"]:
             continue
         t = np.exp(-0.5 * entry["beta"])
         assert entry["mean_transmission"] == pytest.approx(t, rel=1e-4)
@@ -311,6 +336,14 @@ def test_haze_with_a_given_depth_can_be_undone_from_its_params():
         assert (bad - expected).abs().mean() < 3 / 255
         checked += 1
     assert checked >= 3
+
+
+def test_airlight_glows_towards_its_bearing():
+    haze = replace(sample_haze(random.Random(0)), airlight=(0.6, 0.6, 0.5), glow=0.2, bearing=0.0)
+    glowing, even = airlights(photo(2, 40, 60), [haze, replace(haze, glow=0.0)])
+    assert torch.allclose(even, torch.tensor([0.6, 0.6, 0.5]).view(3, 1, 1).expand_as(even))
+    assert torch.allclose(glowing[:, :, -1] / glowing[:, :, 0], torch.tensor(1.1 / 0.9), atol=1e-4)
+    assert torch.equal(glowing[:, 0], glowing[:, -1]), "straight up and down it stays the same"
 
 
 def test_transmission_falls_with_depth_and_lies_in_0_1():

@@ -1,6 +1,7 @@
 """The refiner: its two sets of weights that fidelity moves between, and no sampler where it has no part."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ def network() -> RestorationNetwork:
     for name, parameter in network.refiner.named_parameters():
         if name.endswith(("perceptual_b", "leave.weight", "gate.weight")):
             parameter.normal_(0, 0.05)
+    for level in network.refiner.levels:
+        level.zero_sampler_inputs()
     return network
 
 
@@ -45,7 +48,7 @@ def weights(network: RestorationNetwork, fidelity: float) -> list[torch.Tensor]:
     network.refiner.set_fidelity(fidelity)
     found = []
     for module in network.refiner.modules():
-        if isinstance(module, InterpolatedConv2d):
+        if isinstance(module, InterpolatedConv2d) and module.weight.any():
             size = 2 * module.kernel_size[0] + 1
             pulse = torch.zeros(module.in_channels, module.in_channels, size, size)
             pulse[range(module.in_channels), range(module.in_channels), size // 2, size // 2] = 1
@@ -82,6 +85,28 @@ def test_a_refiner_that_reads_the_decoder_gets_the_sampler(network: RestorationN
     assert network.needs_sampler(1.0)
     enter.weight.copy_(before)
     assert not network.needs_sampler(1.0)
+
+
+def test_a_refiner_that_reads_the_unet_gets_its_features(network: RestorationNetwork) -> None:
+    before, layer = decoded(network, 1.0, {}), network.refiner.levels[-1].from_unet
+    assert torch.allclose(before, network.refine(photo(), 1.0), atol=1e-5)
+    layer.weight.normal_(0, 0.1)
+    assert network.needs_sampler(1.0)
+    assert (decoded(network, 1.0, {}) - before).abs().max() > 1e-3
+    layer.weight.zero_()
+    assert not network.needs_sampler(1.0)
+
+
+def test_one_step_adds_no_noise_where_the_prior_says_so(network: RestorationNetwork) -> None:
+    def noise(seed: int) -> Callable[[torch.Size], torch.Tensor]:
+        return lambda size: torch.randn(size, generator=torch.Generator().manual_seed(seed))
+
+    config = network.prior.config
+    for steps, noisy, same in ((1, False, True), (1, True, False), (2, False, False)):
+        network.prior.config = dataclasses.replace(config, one_step_noise=noisy)
+        a, b = (network.restore(photo(), {}, noise(i), steps=steps, fidelity=None)[1] for i in (1, 2))
+        assert torch.equal(a, b) == same, (steps, noisy)
+    network.prior.config = config
 
 
 def test_fidelity_has_no_jump_where_the_decoder_takes_over(network: RestorationNetwork) -> None:

@@ -173,12 +173,13 @@ def test_path_and_picture_give_the_same_and_notes_are_passed_on(restorer: Restor
 
 def test_progress_rises_one_by_one_to_the_total(restorer: Restorer) -> None:
     tiled = Restorer(load_network(), EMBEDDED, torch.device("cpu"), tile=160)
-    # below fidelity 0.5 (encode + 2 steps + decode) x tiles, from there on the refiner x tiles
+    # below fidelity 0.5 (encode + 2 steps + decode) x tiles, from there on the refiner x tiles; in tiles also
+    # the whole photo, reduced
     for case, fidelity, total in (
         (restorer, 0.4, 4),
-        (tiled, 0.4, 4 * 4),
+        (tiled, 0.4, 4 * 4 + 1),
         (restorer, 0.5, 1),
-        (tiled, 0.5, 4),
+        (tiled, 0.5, 4 + 1),
     ):
         calls: list[tuple[int, int]] = []
         note = partial(lambda calls, done, total, _what: calls.append((done, total)), calls)
@@ -194,6 +195,27 @@ def test_tiles_leave_no_seam_and_change_little(restorer: Restorer, tiled: Restor
     lines = seam_lines(384, 448, 256, OVERLAP)
     score, natural = (float(seam_score(r.loaded.rgb, *lines)) for r in (pieces, whole))
     assert score / natural <= 1.05
+
+
+def test_tiles_of_one_sky_agree(restorer: Restorer, tiled: Restorer) -> None:
+    """A hazy scene under an even sky: tiles alone would each decide how dense the haze is."""
+    scene = np.full((600, 1000, 3), 205.0)
+    scene[300:] = 150 + 60 * np.random.default_rng(0).random((300, 1000, 1))
+    scene[300:, :400] -= 60  # the ground is darker on the left
+    photo = Image.fromarray(scene.round().astype(np.uint8))
+    skies = [
+        np.asarray(one(photo, task="dehaze").image, float)[40:160].mean((0, 2)) for one in (restorer, tiled)
+    ]
+    whole, parts = (sky[100:-100] for sky in skies)
+    assert np.abs(whole - parts).max() < 6
+    assert np.abs(parts[-50:].mean() - parts[:50].mean()) < np.abs(whole[-50:].mean() - whole[:50].mean()) + 4
+
+
+def test_a_grey_photo_stays_grey(restorer: Restorer) -> None:
+    photo = FACE.convert("L").convert("RGB")
+    for task in TASKS:
+        restored = np.asarray(restorer(photo, task=task).image)
+        assert (restored == restored[..., :1]).all(), task
 
 
 def test_memory_sets_the_tile_and_too_little_is_an_error(restorer: Restorer) -> None:

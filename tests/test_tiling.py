@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lwr.models.tiling import blend, gaussian_weights, seam_lines, seam_score, tile_grid
+from lwr.models.tiling import blend, gaussian_weights, match_tones, seam_lines, seam_score, tile_grid
 
 sizes = st.integers(1, 50)
 
@@ -106,6 +106,20 @@ def test_seam_score_tells_hard_tiles_from_blended_ones() -> None:
     hard_lines = seam_lines(96, 80, 32, 0)
     hard = seam_score(blend(x, biased, 32, 0), *hard_lines)
     assert smooth.shape == (2,) and (smooth < 1.1).all() and (hard > 1.5).all()
+
+
+def test_tones_come_from_the_overview_and_detail_from_the_photo() -> None:
+    generator = torch.Generator().manual_seed(0)
+    detail = torch.rand(1, 3, 240, 320, generator=generator) - 0.5
+    detail = detail - F.avg_pool2d(detail, 5, 1, 2)
+    blocks = torch.tensor([0.2, 0.6]).repeat_interleave(160).expand(1, 3, 240, 320)  # two tiles, one sky
+    overview = torch.full((1, 3, 60, 80), 0.4)
+    matched = match_tones(blocks + 0.1 * detail, overview)
+    away = torch.ones(320, dtype=torch.bool)
+    away[130:190] = False  # the border itself stays where it is, narrower than the overview can show
+    assert F.avg_pool2d(matched - 0.4, 40, 40).abs()[..., [0, 1, 2, 5, 6, 7]].max() < 0.02
+    assert ((matched - 0.4) - 0.1 * detail)[..., away].abs().mean() < 0.01
+    assert torch.allclose(match_tones(detail.clone(), F.interpolate(detail, (60, 80), mode="area")), detail)
 
 
 def test_seam_lines_are_the_inner_tile_borders() -> None:

@@ -100,10 +100,10 @@ def test_same_step_same_batch_and_other_steps_others(sampler: CropSampler) -> No
 def test_every_kind_of_batch_appears_and_keeps_what_it_promises(sampler: CropSampler) -> None:
     drawn = batches(sampler, HALF, range(300))
     kinds = {batch.kind for batch in drawn}
-    assert kinds == {"wrong", "both", "one-of-two", "good", "partial", *HALF.tasks}
+    assert kinds == {"wrong", "both", "one-of-two", "good", "plain", "partial", *HALF.tasks}
     for batch in drawn:
         same = torch.equal(batch.degraded, batch.target)
-        assert same == (batch.kind in ("wrong", "good")), batch.kind
+        assert same == (batch.kind in ("wrong", "good", "plain")), batch.kind
         assert len(batch.tasks) == len(batch.instructions) == (2 if batch.kind == "both" else 1)
         strengths = set(batch.tasks.values())
         assert strengths == {1.0} or (batch.kind == "partial" and 0.25 <= min(strengths) <= 0.75)

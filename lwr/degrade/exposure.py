@@ -12,7 +12,7 @@ from lwr.degrade.draw import Degraded, Params, draw_or_read, per_photo, working_
 from lwr.degrade.filtering import filter_each
 from lwr.degrade.finish import Finish, finish, sample_finish
 from lwr.degrade.light import to_display, to_linear
-from lwr.degrade.motion import Shake, draw_corners, draw_shakes, sample_shake
+from lwr.degrade.motion import Shake, draw_field, draw_shakes, sample_shake
 from lwr.degrade.noise import Noise, add_noise
 
 _MOTION_CHANCE = 0.6  # else defocus
@@ -67,7 +67,7 @@ def expose(
             blurred[indices] = filter_each(light[indices], kernels)
     for i, exposure in enumerate(exposures):
         if i in motion and i not in shaken:  # each point by how far it is from the middle
-            blurred[i : i + 1] = blur_by_corner(light[i : i + 1], draw_corners(exposure.blur, light.device))
+            blurred[i : i + 1] = blur_by_place(light[i : i + 1], draw_field(exposure.blur, light.device))
         elif i not in (*shaken, *flat):  # each point by its depth
             given = None if params is None else params[i : i + 1]
             depths, drawn = depth_of(depth, clean[i : i + 1], generator, given)
@@ -86,14 +86,15 @@ def brighten_highlights(light: torch.Tensor, gains: list[float]) -> torch.Tensor
     return light * (1 + (per_photo(gains, light) - 1) * near_white)
 
 
-def blur_by_corner(light: torch.Tensor, psfs: torch.Tensor) -> torch.Tensor:
-    """One photo (1,3,H,W), blurred by the point spread functions (4,K,K) of its corners, mixed in between."""
-    height, width = light.shape[-2:]
+def blur_by_place(light: torch.Tensor, psfs: torch.Tensor) -> torch.Tensor:
+    """One photo (1,3,H,W), blurred by the point spread functions (9,K,K) of its 3x3 places, mixed between."""
     like = {"device": light.device, "dtype": light.dtype}
-    down, right = (torch.linspace(0, 1, side, **like) for side in (height, width))
-    rows, columns = (torch.stack([1 - share, share]) for share in (down, right))
-    weights = (rows[:, None, :, None] * columns[None, :, None, :]).flatten(0, 1)[:, None]  # (4,1,H,W)
-    return (weights * filter_each(light.expand(4, -1, -1, -1), psfs)).sum(0, keepdim=True)
+    nodes = torch.linspace(-1, 1, 3, **like)[:, None]
+    rows, columns = (
+        (1 - (torch.linspace(-1, 1, side, **like) - nodes).abs()).clamp(min=0) for side in light.shape[-2:]
+    )
+    weights = (rows[:, None, :, None] * columns[None, :, None, :]).flatten(0, 1)[:, None]  # (9,1,H,W)
+    return (weights * filter_each(light.expand(9, -1, -1, -1), psfs)).sum(0, keepdim=True)
 
 
 def blur_by_depth(light: torch.Tensor, depth: torch.Tensor, aperture: Aperture) -> torch.Tensor:

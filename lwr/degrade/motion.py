@@ -20,7 +20,8 @@ STEPS = 250
 PSF_SIZE = 65  # pixels; holds every path of an extent up to 32
 _PATH = 60.0  # length of the whole walk in the model's own unit
 _COARSENESS = 2000 / STEPS  # published steps in one of ours
-_CORNERS = tuple(complex(x, y) / math.sqrt(2) for y in (-1, 1) for x in (-1, 1))
+# Corners, edges and middle of the photo, row by row, seen from the middle; a corner is 1 away.
+PLACES = tuple(complex(x, y) / math.sqrt(2) for y in (-1, 0, 1) for x in (-1, 0, 1))
 # smaller = smoother; the last two near-linear
 _JERKINESS = (0.01, 0.009, 0.008, 0.007, 0.005, 0.003, 0.002, 0.001)
 
@@ -95,11 +96,16 @@ def draw_shakes(shakes: Sequence[Shake], device: torch.device | str, size: int =
     return draw_paths([walk(shake) for shake in shakes], device, size)
 
 
-def draw_corners(shake: Shake, device: torch.device | str) -> torch.Tensor:
-    """(4,PSF_SIZE,PSF_SIZE) point spread functions in the photo's corners: top left, top right, bottom ..."""
+def draw_field(shake: Shake, device: torch.device | str) -> torch.Tensor:
+    """(9,PSF_SIZE,PSF_SIZE) point spread functions at the 3x3 `PLACES` of the photo."""
     middle = walk(shake)
-    turning = walk(replace(shake, extent=shake.roll, walk_seed=shake.walk_seed ^ 1))  # its x: the angle
-    paths = [[p + 1j * corner * t.real for p, t in zip(middle, turning, strict=True)] for corner in _CORNERS]
+    turning = walk(replace(shake, extent=1.0, walk_seed=shake.walk_seed ^ 1))
+    along = [[p.real for p in turning], [p.imag for p in turning]]
+    angles = max(along, key=lambda values: max(values) - min(values))
+    scale = shake.roll / max(max(angles) - min(angles), 1e-9)
+    paths = [
+        [p + 1j * place * scale * angle for p, angle in zip(middle, angles, strict=True)] for place in PLACES
+    ]
     return draw_paths(paths, device)
 
 
