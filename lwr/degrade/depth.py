@@ -31,6 +31,7 @@ class Depth(Protocol):
 
 _CELLS = (2, 4, 8, 16, 32)  # of the short side, per octave of noise
 _EPSILON = 1e-3  # variance of luminance that counts as an edge
+_EDGE = 0.1  # span of luminance over which what is in front ends
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class DepthMix:
     bend: float  # exponent of the plane's growth towards the horizon
     persistence: float  # amplitude of an octave of noise relative to the coarser one
     veil: float  # share of the depth that is constant
+    near: float = 1.0  # factor on the depth of what is darker than `cut`, with sharp edges; 1 = none
+    cut: float = 0.5  # luminance between dark objects and the bright distance
 
 
 def random_depth(clean: torch.Tensor, generator: torch.Generator, params: Params | None = None) -> Degraded:
@@ -58,6 +61,7 @@ def random_depth(clean: torch.Tensor, generator: torch.Generator, params: Params
     depth = depth + per_photo([mix.prior for mix in mixes], clean) * washed_out(clean)
     radius = max(min(clean.shape[-2:]) // 20, 1)
     depth = _stretched(guided_filter(luminance(clean), depth, radius, _EPSILON))
+    depth = _stretched(depth * in_front(clean, mixes))
     veil = per_photo([mix.veil for mix in mixes], clean)
     return depth * (1 - veil) + veil, [asdict(mix) for mix in mixes]
 
@@ -89,6 +93,8 @@ def sample_mix(stream: random.Random) -> DepthMix:
         bend=stream.uniform(0.7, 2.0),
         persistence=stream.uniform(0.3, 0.7),
         veil=stream.uniform(0.1, 0.7) if stream.random() < 0.4 else 0.0,
+        near=stream.uniform(0.1, 0.6) if stream.random() < 0.35 else 1.0,
+        cut=stream.uniform(0.3, 0.7),
     )
 
 
@@ -122,6 +128,16 @@ def washed_out(clean: torch.Tensor) -> torch.Tensor:
     saturation = (brightest - darkest) / brightest.clamp(min=1e-3)
     radius = max(min(clean.shape[-2:]) // 10, 1)
     return _stretched(guided_filter(luminance(clean), brightest - saturation, radius, 10 * _EPSILON))
+
+
+def in_front(clean: torch.Tensor, mixes: list[DepthMix]) -> torch.Tensor:
+    """(B,1,H,W) factors on the depth: `near` where the photo is dark, as trees are before a sky, else 1."""
+    light = luminance(clean)
+    radius = max(min(clean.shape[-2:]) // 40, 1)
+    calm = guided_filter(light, light, radius, 10 * _EPSILON)
+    far = ((calm - per_photo([mix.cut for mix in mixes], clean)) / _EDGE + 0.5).clamp(0, 1)
+    near = per_photo([mix.near for mix in mixes], clean)
+    return near + (1 - near) * far
 
 
 def _stretched(maps: torch.Tensor) -> torch.Tensor:

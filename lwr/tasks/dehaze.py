@@ -58,6 +58,7 @@ TASK = Task(
 acts in linear light, else on display values. When `patchy`, `beta` varies slowly over the photo by a
 factor of 0.5 to 1.5. Then sensor noise of variance `noise.read² +
 noise.shot² I`, and 8 bits. `mean_transmission` is the mean of `t`. Of random depth, `depth.plane`,
-`depth.noise` and `depth.prior` weigh a tilted ground, smooth noise and a guess from brightness.""",
+`depth.noise` and `depth.prior` weigh a tilted ground, smooth noise and a guess from brightness; what is
+darker than `depth.cut` is `depth.near` times as far.""",
     default_fidelity=1.0,
 )
