@@ -97,6 +97,24 @@ def test_a_refiner_that_reads_the_unet_gets_its_features(network: RestorationNet
     assert not network.needs_sampler(1.0)
 
 
+def test_decoder_levels_that_are_not_read_are_left_out(network: RestorationNetwork) -> None:
+    coarsest = network.refiner.levels[-1]
+    coarsest.enter.weight[:, coarsest.channels : 2 * coarsest.channels].normal_(0, 0.1)
+    runs: list[object] = []
+    handle = (
+        network.prior.vae.decoder.up_blocks[-1].resnets[0].register_forward_hook(lambda *_: runs.append(1))
+    )
+    photos = []
+    for levels in (1, None):
+        network.refiner.config = dataclasses.replace(network.refiner.config, decoder_levels=levels)
+        photos.append(decoded(network, 0.8, {}))
+        assert bool(runs) == (levels is None)
+    handle.remove()
+    assert torch.allclose(*photos, atol=1e-5)
+    assert not torch.allclose(photos[0], network.refine(photo(), 0.8), atol=1e-4)
+    coarsest.zero_sampler_inputs()
+
+
 def test_one_step_adds_no_noise_where_the_prior_says_so(network: RestorationNetwork) -> None:
     def noise(seed: int) -> Callable[[torch.Size], torch.Tensor]:
         return lambda size: torch.randn(size, generator=torch.Generator().manual_seed(seed))

@@ -1,6 +1,6 @@
-"""The recipe from photographs to a usable adapter, a step a stage, by the commands that its script gives.
+"""The recipes from photographs to a usable network, a step a stage, by the commands that their scripts give.
 
-The script gets a Python that only notes them; then they run here, as seven processes would take a minute to
+A script gets a Python that only notes them; then they run here, as so many processes would take a minute to
 import torch. In tests/test_training_resume.py and tests/test_cli.py the same commands are real processes.
 """
 
@@ -19,29 +19,60 @@ from lwr.loading.adapter import load_adapter
 from training import run
 
 ROOT = Path(__file__).parents[1]
+SAMPLES = ROOT / "lwr" / "samples"
+
+
+def commands(folder: Path, script: str, *arguments: object, **environment: str) -> list[list[str]]:
+    """What a script of training/runs gives Python to do, without doing it."""
+    noting, notes = folder / "python", folder / "commands.jsonl"
+    code = f"import json, sys\nprint(json.dumps(sys.argv[1:]), file=open({str(notes)!r}, 'a'))\n"
+    noting.write_text(f"#!{sys.executable}\n{code}")
+    noting.chmod(0o755)
+    words = [ROOT / "training" / "runs" / script, *map(str, arguments)]
+    own = os.environ | {"PYTHON": str(noting)} | environment
+    subprocess.run(words, env=own, check=True, capture_output=True)
+    return [json.loads(line) for line in notes.read_text().splitlines()]
+
+
+def do(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python -m training.run ...` in this process."""
+    assert command[:2] == ["-m", "training.run"]
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", command[1:])
+    run.main()
+
+
+def restored(network: Path, out: Path) -> None:
+    """The network has an adapter for haze, and restores a photo with it."""
+    assert load_adapter(network / "adapters" / "dehaze", "dehaze", "embedded").pairs
+    words = ["restore", str(SAMPLES / "hazy-rocket.jpg"), "--task", "dehaze", "--prior", str(network)]
+    done = CliRunner().invoke(app, [*words, "--out", str(out), "--overwrite"])
+    assert done.exit_code == 0, done.output
+    with Image.open(SAMPLES / "hazy-rocket.jpg") as before, Image.open(out) as after:
+        assert after.size == before.size
+        assert after.convert("RGB").tobytes() != before.convert("RGB").tobytes()
 
 
 def test_cpu_smoke_recipe_ends_in_an_adapter_that_restores_a_photo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    noting, notes = tmp_path / "python", tmp_path / "commands.jsonl"
-    code = f"import json, sys\nprint(json.dumps(sys.argv[1:]), file=open({str(notes)!r}, 'a'))\n"
-    noting.write_text(f"#!{sys.executable}\n{code}")
-    noting.chmod(0o755)
-    recipe = [ROOT / "training" / "runs" / "cpu_smoke.sh", ROOT / "lwr" / "samples", tmp_path / "out", "1"]
-    subprocess.run(recipe, env=os.environ | {"PYTHON": str(noting)}, check=True, capture_output=True)
-    *stages, restore = [json.loads(line) for line in notes.read_text().splitlines()]
-    monkeypatch.chdir(ROOT)
-    for module, *words in (command[1:] for command in stages):
-        assert module == "training.run" and len(stages) == 6
-        monkeypatch.setattr(sys, "argv", [module, *words])
-        run.main()
-    assert restore[:2] == ["-m", "lwr"]
-    done = CliRunner().invoke(app, restore[2:])
-    assert done.exit_code == 0, done.output
-    assert load_adapter(tmp_path / "out/adapter/network/adapters/dehaze", "dehaze", "embedded").pairs
-    with (
-        Image.open(ROOT / "lwr/samples/hazy-rocket.jpg") as before,
-        Image.open(tmp_path / "out/restored.png") as after,
-    ):
-        assert after.size == before.size
+    *stages, restore = commands(tmp_path, "cpu_smoke.sh", SAMPLES, tmp_path / "out", 1)
+    assert len(stages) == 6
+    for stage in stages:
+        do(stage, monkeypatch)
+    assert restore[:3] == ["-m", "lwr", "restore"] and str(tmp_path / "out/adapter/network") in restore
+    restored(tmp_path / "out/adapter/network", tmp_path / "restored.png")
+
+
+def test_one_gpu_recipe_runs_on_a_cpu_from_the_shipped_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = ["--steps", 1, "--batch", 2, "--crop", 32, "--precision", "no", "--distance", "gradient"]
+    stages = commands(tmp_path, "one_gpu.sh", SAMPLES, tmp_path / "out", 25, *tiny)
+    shares = [float(stage[stage.index("--minutes") + 1]) for stage in stages]
+    assert sum(shares) == pytest.approx(25)
+    for stage in stages:
+        do(stage, monkeypatch)
+    network = tmp_path / "out/adapter/network"
+    restored(network, tmp_path / "restored.png")
+    assert max(path.stat().st_size for path in network.rglob("*") if path.is_file()) < 10e6

@@ -44,6 +44,7 @@ NETWORK = NetworkConfig(
         filters=(24, 15),
         gates=True,
         unet_channels=UNET_CHANNELS[0],
+        decoder_levels=1,
     ),
 )
 SENTENCES = (  # what the tokenizer's merges are learned from

@@ -215,17 +215,18 @@ class RestorationNetwork(OnePass, nn.Module):
         self, latent: torch.Tensor, encoded: Encoded, fidelity: float, features: torch.Tensor | None = None
     ) -> torch.Tensor:
         """See OnePass."""
-        prior, refinement, on_level = self.prior, None, None
+        prior, refinement, on_level, finest = self.prior, None, None, 0
         if self.refiner is not None and fidelity > 0:
             image = self._to_vae(encoded.photo)
             refinement = Refinement(self.refiner, encoded.features, image, fidelity, features)
             on_level = refinement.correct
+            finest = self.refiner.finest_read() if fidelity >= REFINER_ALONE else 0
         elif self.cfw is not None and fidelity > 0:
             on_level = self.cfw.on_features(encoded.features, fidelity)
         latent = (latent / prior.vae.config.scaling_factor).to(prior.vae.dtype)
-        feature = prior.decode_features(latent, on_level)
+        feature = prior.decode_features(latent, on_level, finest)
         if refinement is not None and fidelity >= REFINER_ALONE:
-            output = refinement.photo()
+            output = refinement.finished(finest)
         else:
             output = prior.decode_image(feature)
             if refinement is not None:

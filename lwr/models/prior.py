@@ -71,19 +71,24 @@ class Prior(nn.Module):
         """Encoder moments (B,2C,h,w) -> the posterior's mode (B,C,h,w) in the UNet's units."""
         return moments.chunk(2, 1)[0] * self.vae.config.scaling_factor
 
-    def decode_features(self, latent: torch.Tensor, on_level: OnLevel | None = None) -> torch.Tensor:
-        """Latent (B,C,h,w) in the VAE's units -> the decoder's finest feature (B,c,H,W).
+    def decode_features(
+        self, latent: torch.Tensor, on_level: OnLevel | None = None, finest: int = 0
+    ) -> torch.Tensor:
+        """Latent (B,C,h,w) in the VAE's units -> the decoder's feature (B,c,h',w') of level `finest`.
 
-        `on_level` sees the feature of each level, coarsest first, and gives the one to go on with.
+        `on_level` sees the feature of each level, coarsest first, and gives the one to continue with.
         """
         vae, decoder = self.vae, self.vae.decoder
         h = decoder.conv_in(vae.post_quant_conv(latent) if vae.post_quant_conv is not None else latent)
         h = decoder.mid_block(h)
         for index, block in enumerate(decoder.up_blocks):
+            level = len(decoder.up_blocks) - 1 - index
             for resnet in block.resnets:
                 h = resnet(h, None)
             if on_level is not None:
-                h = on_level(len(decoder.up_blocks) - 1 - index, h)
+                h = on_level(level, h)
+            if level == finest:
+                break
             for upsampler in block.upsamplers or ():
                 h = upsampler(h)
         return h

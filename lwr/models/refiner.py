@@ -45,16 +45,18 @@ class Refiner(nn.Module):
 
         `encoded`: E of every level, finest first; `image`: the VAE's input (B,P,H/p,W/p) in [-1,1].
         """
-        refinement = Refinement(self, encoded, image, fidelity)
-        for level in reversed(range(len(self.levels))):
-            refinement.correct(level, torch.zeros_like(encoded[level]))
-        return refinement.photo()
+        return Refinement(self, encoded, image, fidelity).finished(len(self.levels))
 
     def set_fidelity(self, fidelity: float) -> None:
         """Move the weights: the distortion weights at fidelity 1, the perceptual ones at 0.5 and below."""
         for module in self.modules():
             if isinstance(module, InterpolatedConv2d):
                 module.share = min(1.0, (1 - fidelity) / (1 - REFINER_ALONE))
+
+    def finest_read(self) -> int:
+        """The finest level whose decoder features are read."""
+        read = self.config.decoder_levels
+        return 0 if read is None else len(self.levels) - read
 
     def reads_sampler(self) -> bool:
         """Whether any weight that the decoder's or the UNet's features are multiplied by is not zero."""
@@ -81,8 +83,15 @@ class Refinement:
     def correct(self, level: int, decoded: torch.Tensor) -> torch.Tensor:
         """D (B,c,h,w) of a level -> F = D + w C, also (B,c,h,w); levels come from coarse to fine."""
         pixels, layer = F.pixel_unshuffle(self.image, 2**level), self.refiner.levels[level]
-        correction, self.found = layer(self.encoded[level], decoded, pixels, self.found, self.unet)
+        read = decoded if level >= self.refiner.finest_read() else torch.zeros_like(decoded)
+        correction, self.found = layer(self.encoded[level], read, pixels, self.found, self.unet)
         return decoded + self.fidelity * correction
+
+    def finished(self, done: int) -> torch.Tensor:
+        """The levels finer than `done` without the decoder's features, and then the photo."""
+        for level in reversed(range(done)):
+            self.correct(level, torch.zeros_like(self.encoded[level]))
+        return self.photo()
 
     def photo(self) -> torch.Tensor:
         """The refiner's photo (B,P,H/p,W/p) about [-1,1], once the finest level is done."""

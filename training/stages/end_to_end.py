@@ -30,7 +30,8 @@ class EndToEnd(Stage):
         super().__init__(config, device)
         network = self.network
         if network.refiner is not None and not network.refiner.config.unet_channels:
-            grow_refiner(network, unet_channels=network.prior.unet.config.block_out_channels[0])
+            channels = network.prior.unet.config.block_out_channels[0]
+            grow_refiner(network, unet_channels=channels, decoder_levels=1)
             self.prepare(network)
         self.loras = TaskLoras(config, self.network, self.start)
         self.train_parts(config.parts)
