@@ -88,7 +88,7 @@ class RefinerConfig:
     filters: tuple[int, int]  # number and size (odd, pixels) of the adaptive filters
     gates: bool = False  # whether channels are weighed by their mean over the whole photo
     unet_channels: int = 0  # of the UNet's last features, which the coarsest level reads; 0 = it reads none
-    # How many of the VAE decoder's levels are read, the coarsest first; None = all. The finer ones follow from
+    # How many of the VAE decoder's levels are read, the coarsest first; None = all. Finer ones follow from
     # it and cost most; from fidelity 0.5 up, where they have no other use, they are left out.
     decoder_levels: int | None = None
     perceptual_rank: int = 0  # of the perceptual weights, kept as a low-rank difference; 0 = none
