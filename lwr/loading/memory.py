@@ -18,7 +18,8 @@ from lwr.loading.streaming import count, weight_files
 from lwr.models.config import NetworkConfig
 from lwr.models.tiled import OVERLAP, TILE_SLACK
 
-LIBRARIES = 1_130_000_000  # bytes of Python, torch and the rest
+LIBRARIES = 620_000_000  # bytes of Python, torch and the rest
+LOADING = 510_000_000  # bytes that a large network takes beside its weights while it is read
 MAX_TILE = 2048  # pixels
 LEAST_TILE = 2 * OVERLAP
 # Working memory, bytes a pixel, rounded up, as training.benchmarks.{speed,stable_diffusion} measure it.
@@ -127,7 +128,8 @@ def _precisions(precision: str, device: torch.device, needs: Needs) -> list[torc
 def _peak(needs: Needs, precision: torch.dtype, tile: int, offload: bool) -> int:
     """Estimated bytes on the device; offloaded weights are there a layer at a time."""
     weights = 0 if offload else needs.weights(precision)
-    return round(LIBRARIES + weights + TILE_SLACK * needs.pixel(precision) * tile**2)
+    loading = 0 if needs.refined else LOADING
+    return round(LIBRARIES + loading + weights + TILE_SLACK * needs.pixel(precision) * tile**2)
 
 
 def _free(device: torch.device) -> float:
