@@ -80,9 +80,9 @@ def test_guidance_is_the_papers_formula(sd: Restorer) -> None:
     network, latent = sd.network, torch.randn(1, 4, 8, 16, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         good, bad = (network.context({}, TextConditioning(text)) for text in ("good", "bad"))
-        alone = [network.predict(latent, 400, latent, context) for context in (good, bad)]
+        alone = [network.predict(latent, 400, latent, context)[0] for context in (good, bad)]
         both = network.context({}, TextConditioning("good", "bad", 5.0))
-        guided = network.predict(latent, 400, latent, both, 5.0)
+        guided = network.predict(latent, 400, latent, both, 5.0)[0]
     torch.testing.assert_close(guided, alone[1] + 5 * (alone[0] - alone[1]))
 
 
