@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from toy_runs import small_network
 from typer.testing import CliRunner
 
 from lwr.cli import app
@@ -64,11 +65,13 @@ def test_cpu_smoke_recipe_ends_in_an_adapter_that_restores_a_photo(
     restored(tmp_path / "out/adapter/network", tmp_path / "restored.png")
 
 
-def test_one_gpu_recipe_runs_on_a_cpu_from_the_shipped_network(
+def test_one_gpu_recipe_runs_on_a_cpu_from_any_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny = ["--steps", 1, "--batch", 2, "--crop", 32, "--precision", "no", "--distance", "gradient"]
-    stages = commands(tmp_path, "one_gpu.sh", SAMPLES, tmp_path / "out", 25, *tiny)
+    start = str(small_network())
+    stages = commands(tmp_path, "one_gpu.sh", SAMPLES, tmp_path / "out", 25, *tiny, START=start)
+    assert stages[0][stages[0].index("--init") + 1] == start
     shares = [float(stage[stage.index("--minutes") + 1]) for stage in stages]
     assert sum(shares) == pytest.approx(25)
     for stage in stages:
