@@ -12,6 +12,7 @@ from lwr.models.network import RestorationNetwork
 from lwr.models.refiner import InterpolatedConv2d, Refiner
 from training.config import Config
 from training.create import create_network
+from training.evaluation.ablation import without_sampler
 from training.stages.perceptual import Perceptual
 
 
@@ -95,6 +96,18 @@ def test_a_refiner_that_reads_the_unet_gets_its_features(network: RestorationNet
     assert (decoded(network, 1.0, {}) - before).abs().max() > 1e-3
     layer.weight.zero_()
     assert not network.needs_sampler(1.0)
+
+
+def test_an_ablated_sampler_leaves_the_latent_as_it_is(network: RestorationNetwork) -> None:
+    network.refiner.levels[-1].from_unet.weight.normal_(0, 0.1)
+    before = decoded(network, 1.0, {})
+    without_sampler(network)
+    latent = network.restore(photo(), {}, torch.randn, steps=1, fidelity=None)[1]
+    assert torch.allclose(latent, network.encode(photo()).latent, atol=1e-4)
+    assert torch.allclose(decoded(network, 1.0, {}), network.refine(photo(), 1.0), atol=1e-4)
+    del network.predict
+    assert torch.equal(decoded(network, 1.0, {}), before)
+    network.refiner.levels[-1].zero_sampler_inputs()
 
 
 def test_decoder_levels_that_are_not_read_are_left_out(network: RestorationNetwork) -> None:
