@@ -1,0 +1,50 @@
+"""Where a pass is spent: `python -m training.benchmarks.operations` prints operations and seconds of each
+part of the embedded network, for one photo of 512x512 pixels.
+"""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from lwr.loading.load import load_network, without_bars
+
+SIDE = 512
+REPEATS = 3
+
+
+@torch.inference_mode()
+def main() -> None:
+    """Entry point."""
+    without_bars()
+    network, photo = load_network(), torch.rand(1, 3, SIDE, SIDE)
+    encoded = network.encode(photo)
+    timestep = network.prior.config.start_timestep
+    context = network.context({}, network.prior.config.text)
+    parts: dict[str, Callable[[], object]] = {
+        "VAE encoder": lambda: network.encode(photo),
+        "time-aware encoder": lambda: network.encoder(encoded.latent, torch.tensor([timestep])),
+        "time-aware encoder, UNet, SFT": lambda: network.predict(
+            encoded.latent, timestep, encoded.latent, context
+        ),
+        "VAE decoder": lambda: network.decode(encoded.latent, encoded, 0.0),
+        "VAE encoder, refiner": lambda: network.refine(photo, 1.0),
+    }
+    for name, part in parts.items():
+        part()  # the first is slower
+        with FlopCounterMode(display=False) as counter:
+            part()
+        seconds = min(_timed(part) for _ in range(REPEATS))
+        gflop = counter.get_total_flops() / 1e9
+        print(f"{name}: {gflop:.1f} GFLOP, {seconds:.3f} s, {gflop / seconds:.0f} GFLOP/s")
+
+
+def _timed(part: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    part()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
