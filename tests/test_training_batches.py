@@ -154,6 +154,24 @@ def test_crops_are_pieces_of_the_photos_at_full_or_half_size() -> None:
     assert set(flips) == {-1, 1} and 0.38 < flips.count(1) / len(flips) < 0.62
 
 
+def test_scenes_are_larger_and_fewer_in_the_same_pixels(sampler: CropSampler) -> None:
+    config = replace(HALF, batch=8, scene=2)
+    scenes = CropSampler([picture(str(i), p) for i, p in enumerate(sampler.pixels)], 32, CPU, scene=2)
+    shapes = {"dehaze": (2, 3, 64, 64), "super-resolution": (8, 3, 32, 32)}
+    for task, shape in shapes.items():
+        one = replace(config, tasks=(task,), task_weights=(1.0,))
+        assert {batch.target.shape for batch in batches(scenes, one, range(6))} == {shape}
+
+
+@pytest.mark.parametrize("group", [1, 2, 4], ids="group {}".format)
+def test_two_processes_thin_a_batch_to_the_same_crops_as_one(group: int) -> None:
+    whole, half = Config("none", batch=16, group=group), Config("none", batch=8, group=group)
+    one, *two = rng_streams(whole, CPU, 3), *(rng_streams(half, CPU, 3, rank=rank) for rank in (0, 1))
+    for rng in (one, *two):
+        rng.thin(4)
+    assert torch.equal(one.rand(2), torch.cat([rng.rand(2) for rng in two])) and len(one.rand(2)) == 4
+
+
 @pytest.fixture(scope="module")
 def weather() -> CropSampler:
     """One clear photo, one that is hazy itself, and one that is too small."""

@@ -30,6 +30,7 @@ CHOICES = {
 WHOLE = {
     "photos_limit": (1, math.inf),
     "batch": (1, math.inf),
+    "scene": (1, 8),
     "accumulate": (1, math.inf),
     "group": (1, math.inf),
     "steps": (1, math.inf),
@@ -78,6 +79,12 @@ def check(config: Config) -> None:
     for field in ("crop", "validate_crop"):
         if getattr(config, field) % 32 or getattr(config, field) <= 0:
             raise _refusal(field, getattr(config, field), "use a multiple of 32")
+    fewer, group = config.scene**2, config.group or 1
+    if config.batch % fewer or (group % fewer and config.batch // group % fewer):
+        raise TrainingError(
+            f"--scene {config.scene} takes one of {fewer} crops: use a --batch that is a multiple of {fewer} "
+            "and no --group, or one that is a multiple too."
+        )
     weights = config.task_weights[: len(config.tasks)]
     if not config.tasks or len(weights) < len(config.tasks) or not sum(weights) > 0 or not min(weights) >= 0:
         raise TrainingError(

@@ -16,6 +16,8 @@ class Config:
     tasks: tuple[str, ...] = ("dehaze", "deblur", "super-resolution")  # to train on
     task_weights: tuple[float, ...] = (1.0, 2.0, 1.5)  # how often each task is drawn
     crop: int = 128  # pixels, a multiple of 32
+    # crops with haze have this many times the side, and a batch holds as many fewer as makes the same pixels
+    scene: int = 1
     batch: int = 8  # crops a process and micro-step
     accumulate: int = 1  # micro-steps an optimiser step
     group: int | None = None  # crops drawn and degraded together; None = 1 on a CPU, the batch elsewhere

@@ -63,7 +63,7 @@ class _Run:
         skipped: list[Skipped] = []
         if photos is None:
             photos = load_photos(config.photos, "train", config.photos_limit, skipped)
-        self.sampler = CropSampler(photos, config.crop, self.accelerator.device)
+        self.sampler = CropSampler(photos, config.crop, self.accelerator.device, config.scene)
         self.validation: Validation | None = None
         if self.accelerator.is_main_process and not optimisation.sharded:
             self.validation = load_validation(config, self.accelerator.device)

@@ -104,7 +104,7 @@ def stage(name: str) -> dict[str, float]:
         (Path(folder) / "network").symlink_to(ROOT / "lwr" / "embedded")
         config = dataclasses.replace(PRESETS[name], init=folder, photos=str(SAMPLES))
         trained = KINDS[config.stage](config, device).to(device).train()
-    sampler = CropSampler(load_photos(config.photos, None), config.crop, device)
+    sampler = CropSampler(load_photos(config.photos, None), config.crop, device, config.scene)
     clean = name in ("autoencoder", "prior")  # stages that draw photos, not pairs
 
     def data(step: int) -> None:

@@ -15,12 +15,14 @@ MEMORY_SHARE = 0.5  # of a GPU's free memory that photos may take; beyond it the
 class CropSampler:
     """Random clean crops of a list of photos; all state is in the rng that the caller passes."""
 
-    def __init__(self, photos: Sequence[Photo], crop: int, device: torch.device) -> None:
-        self.crop, self.device = crop, device
-        large = [photo for photo in photos if min(photo.pixels.shape[:2]) >= crop]
+    def __init__(self, photos: Sequence[Photo], crop: int, device: torch.device, scene: int = 1) -> None:
+        """`scene`: how many times the side of other crops those of whole scenes have."""
+        self.crop, self.scene, self.device = crop, scene, device
+        large = [photo for photo in photos if min(photo.pixels.shape[:2]) >= crop * scene]
         if not large:
             raise TrainingError(
-                f"No photo has both sides of {crop} pixels or more: use larger photos or a smaller crop."
+                f"No photo has both sides of {crop * scene} pixels or more: use larger photos or a smaller "
+                "crop."
             )
         self.ids = [photo.id for photo in large]
         home = _home(sum(photo.pixels.numel() for photo in large), device)
@@ -29,30 +31,33 @@ class CropSampler:
         self.clear = [i for i, photo in enumerate(large) if photo.clear]
         self.drawn: list[str] = []  # ids of the newest batch, for messages
 
-    def batch(self, rng: RngStreams, clear: bool = False, wide: float = 1 / 3) -> torch.Tensor:
-        """Crops (B,3,crop,crop) in [0,1]; `clear` leaves out photos that are hazy themselves.
+    def batch(self, rng: RngStreams, scenic: bool = False, wide: float = 1 / 3) -> torch.Tensor:
+        """Crops (B,3,crop,crop) in [0,1]; `scenic` ones are `scene` times larger, fewer, and of clear photos.
 
         A share `wide` of them is cut at twice the size and halved by area averaging: sharper, more context.
         """
-        pool = self.clear if clear and self.clear else self.any
-        cuts = [self._cut(pool, wide, numbers) for numbers in rng.rand(5).tolist()]
+        pool = self.clear if scenic and self.clear else self.any
+        size = self.crop * (self.scene if scenic else 1)
+        if scenic:
+            rng.thin(self.scene**2)
+        cuts = [self._cut(pool, size, wide, numbers) for numbers in rng.rand(5).tolist()]
         self.drawn = [self.ids[index] for index, *_ in cuts]
-        crops = torch.empty(len(cuts), 3, self.crop, self.crop, device=self.device)
+        crops = torch.empty(len(cuts), 3, size, size, device=self.device)
         for side in {side for _, side, *_ in cuts}:
             where = [i for i, cut in enumerate(cuts) if cut[1] == side]
             bytes_ = torch.stack([self._pixels(*cuts[i]) for i in where]).to(self.device)
             pixels = bytes_.permute(0, 3, 1, 2).float().div(255)
-            crops[where] = pixels if side == self.crop else F.avg_pool2d(pixels, side // self.crop)
+            crops[where] = pixels if side == size else F.avg_pool2d(pixels, side // size)
         return crops
 
     def _cut(
-        self, pool: Sequence[int], wide: float, numbers: Sequence[float]
+        self, pool: Sequence[int], crop: int, wide: float, numbers: Sequence[float]
     ) -> tuple[int, int, int, int, bool]:
         """Five numbers in [0,1) -> (photo, side, top, left, flipped)."""
         photo, size, down, right, flip = numbers
         index = pool[int(photo * len(pool))]
         height, width = self.pixels[index].shape[:2]
-        side = self.crop * (2 if size < wide and min(height, width) >= 2 * self.crop else 1)
+        side = crop * (2 if size < wide and min(height, width) >= 2 * crop else 1)
         return index, side, int(down * (height - side + 1)), int(right * (width - side + 1)), flip < 0.5
 
     def _pixels(self, index: int, side: int, top: int, left: int, flipped: bool) -> torch.Tensor:

@@ -47,7 +47,7 @@ def draw(config: Config, sampler: CropSampler, rng: RngStreams) -> Batch:
     roll, choice = torch.rand(2, generator=rng.shared).tolist()
     other = others[int(choice * len(others))] if others and roll < 0.12 else None
     scenic = bool({task, other} & DISTINCT)
-    clean = sampler.batch(rng, clear=scenic, wide=WIDE_SCENES if scenic else WIDE)
+    clean = sampler.batch(rng, scenic, wide=WIDE_SCENES if scenic else WIDE)
 
     if other is not None:
         if roll < 0.05:  # wrong prompt: nothing of what it asks for is there

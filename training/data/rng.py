@@ -15,7 +15,7 @@ from training.checkpoint import TrainingError
 from training.config import Config
 
 
-@dataclass(frozen=True)
+@dataclass
 class RngStreams:
     """`shared` (CPU) gives every process the same numbers, `groups` (device) those of its own crops."""
 
@@ -48,6 +48,13 @@ class RngStreams:
     def integers(self, limit: int) -> torch.Tensor:
         """Whole numbers in [0,limit), (B,)."""
         return self.crops(lambda g: torch.randint(limit, (self.group,), generator=g, device=self.device))
+
+    def thin(self, times: int) -> None:
+        """From now on draw for one of every `times` crops alone, chosen by place: the same in any process."""
+        if self.group % times:
+            self.groups = self.groups[::times]
+        else:
+            self.group //= times
 
     def states(self) -> list[torch.Tensor]:
         """Where the groups' numbers are, to come back to."""

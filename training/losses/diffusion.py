@@ -8,6 +8,7 @@ from diffusers import DDIMScheduler
 
 from lwr.models.config import TextConditioning
 from lwr.models.network import OnePass
+from lwr.models.sampling import sample
 from training.data.mixture import Batch
 from training.data.rng import RngStreams
 
@@ -41,6 +42,25 @@ def conditioned_loss(network: OnePass, batch: Batch, rng: RngStreams) -> torch.T
     return diffusion_loss(
         network.prior.scheduler, clean, rng, lambda noisy, t: network.predict(noisy, t, degraded, context)[0]
     )
+
+
+def one_step(network: OnePass, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """One step from the degraded photos' own latents, without noise: (its latent, theirs, the clean photos').
+
+    Each is (B,C,h,w), in the UNet's units.
+    """
+    with torch.no_grad():
+        clean, degraded = (network.encode(photo).latent for photo in (batch.target, batch.degraded))
+    context = network.context(batch.instructions, unguided(network))
+    prior = network.prior
+    latent = sample(
+        lambda latent, t: network.predict(latent, t, degraded, context)[0],
+        degraded,
+        prior.scheduler,
+        [prior.config.start_timestep],
+        degraded.new_zeros,
+    )
+    return latent, degraded, clean
 
 
 def unguided(network: OnePass) -> TextConditioning:

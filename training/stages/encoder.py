@@ -3,7 +3,8 @@
 StableSR's stage 1. Around a prior from elsewhere it is as published, with the empty text. The embedded
 network reads the task's instruction, so its text encoder and the UNet's cross-attention (which the prior
 never trained on text) train too; and it learns what it is used for, which is one step from the degraded
-photo's own latent (after OSEDiff, Wu et al. 2024). SFT starts from zero unless `public_sft` says otherwise.
+photo's own latent (after OSEDiff, Wu et al. 2024). With `--parts prior.unet` its UNet trains on beside them.
+SFT starts from zero unless `public_sft` says otherwise.
 """
 
 import dataclasses
@@ -16,19 +17,19 @@ from training.config import Config
 from training.data.crops import CropSampler
 from training.data.mixture import Batch
 from training.data.rng import RngStreams
-from training.losses.diffusion import conditioned_loss, unguided
+from training.losses.diffusion import conditioned_loss, one_step, unguided
 from training.stages.base import CPU, Logs, Stage
 
 NOISED = 0.2  # share of the batches of a one-step network that train several steps
 
 
 class Encoder(Stage):
-    """Trains encoder, sft, text encoder and cross-attention."""
+    """Trains encoder, sft, text encoder and cross-attention, and `config.parts`."""
 
     def __init__(self, config: Config, device: torch.device = CPU) -> None:
         super().__init__(config, device)
         own = self.network.config.base is None
-        self.train_parts(["encoder", "sft", *(["text"] if own else [])])
+        self.train_parts(["encoder", "sft", *(["text"] if own else []), *config.parts])
 
     def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """The UNet's error on the target's noised latent, given the degraded photo's; or that of one step."""
@@ -37,9 +38,7 @@ class Encoder(Stage):
         if noised or torch.rand(1, generator=rng.shared).item() < NOISED:
             loss = conditioned_loss(self.network, batch, rng)
             return loss, {"unet": loss.detach(), "n_unet": torch.ones(())}
-        latent = self.restore(batch, rng, 1, None)[1]
-        with torch.no_grad():
-            clean, degraded = (self.network.encode(x).latent for x in (batch.target, batch.degraded))
+        latent, degraded, clean = one_step(self.network, batch)
         loss = F.mse_loss(latent, clean)
         before = F.mse_loss(degraded, clean)
         logs = {f"latent_{batch.kind}": (loss / before.clamp_min(1e-6)).detach().clamp(max=2)}
