@@ -37,12 +37,13 @@ TASKS = Config("none").tasks
 CHANGES = {
     "autoencoder": [r"prior\.vae\."],
     "prior": [r"prior\.unet\."],
-    "encoder": [r"encoder\.", r"sft\.", r"prior\.text_encoder\.", r"prior\.unet\..*\.attn2\."],
+    "encoder": [r"encoder\.", r"sft\.", r"prior\.text_encoder\.", r"prior\.unet\."],
     "refiner": [r"refiner\.(?!.*(perceptual_|\.leave\.))", r"loras\.refiner\."],
     "perceptual": [r"refiner\..*perceptual_"],
     "adapter": [r"loras\.prior\.unet\.", r"loras\.encoder\.", r"loras\.sft\.", r"loras\.refiner\."],
     "distill": [r"loras\.prior\.unet\.", r"loras\.encoder\.", r"loras\.sft\."],
 }
+CHANGES["random-unet"] = CHANGES["encoder"]
 CHANGES["end-to-end"] = [r"refiner\.", *CHANGES["encoder"], *CHANGES["adapter"]]
 
 

@@ -28,7 +28,15 @@ from training.presets import PRESETS
 ROOT = Path(__file__).parents[1]
 SAMPLES = sorted((ROOT / "lwr" / "samples").glob("*.jpg"))
 # Values of a `toy`, for every preset.
-TOY: dict[str, Any] = {"steps": 2, "minutes": None, "batch": 2, "crop": 32, "warmup": 1, "log_steps": 1}
+TOY: dict[str, Any] = {
+    "steps": 2,
+    "minutes": None,
+    "batch": 2,
+    "crop": 32,
+    "scene": 1,
+    "warmup": 1,
+    "log_steps": 1,
+}
 TOY |= {"distance": "gradient", "tracker": "none", "validate_minutes": 0.0, "device": "cpu"}
 # An end-to-end run with all that may go wrong in one: Muon, AdamW, perceptual distance, discriminator.
 ADVERSARIAL: dict[str, Any] = {

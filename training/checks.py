@@ -49,6 +49,7 @@ RANGES = {
     "weight_decay": (0, 1),
     "ema": (0, 0.999999),
     "exact": (0, 1),
+    "sampled": (0, 1),
     "perceptual": (0, 1e6),
     "perceptual_exact": (0, 1e6),
     "gan": (0, 1e6),
@@ -79,6 +80,11 @@ def check(config: Config) -> None:
     for field in ("crop", "validate_crop"):
         if getattr(config, field) % 32 or getattr(config, field) <= 0:
             raise _refusal(field, getattr(config, field), "use a multiple of 32")
+    if config.exact + config.sampled > 1 or (config.sampled and config.refiner_only):
+        raise TrainingError(
+            f"--exact {config.exact:g} and --sampled {config.sampled:g} are shares of one whole, and the "
+            "refiner alone is never at fidelity 0: lower them, or leave out --refiner-only."
+        )
     fewer, group = config.scene**2, config.group or 1
     if config.batch % fewer or (group % fewer and config.batch // group % fewer):
         raise TrainingError(

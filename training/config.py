@@ -43,6 +43,7 @@ class Config:
     prior: str | None = None  # a frozen prior to put new parts around: sd-2.1-base, a folder, a repository
     public_sft: bool = False  # new SFT layers by StableSR's formula, not the one that starts from zero
     prediction: str = "v_prediction"  # of a new network's UNet: epsilon, v_prediction or sample
+    new_unet: bool = False  # the UNet starts again at random, to see what its training as a prior is worth
     parts: tuple[str, ...] = ()  # parts of the network that train whole, where the stage leaves the choice
     lora_parts: tuple[str, ...] = ()  # parts whose LoRA pairs train, where the stage leaves the choice
     rank: int = 4  # of the LoRA pairs
@@ -54,6 +55,7 @@ class Config:
     # -- losses
     refiner_only: bool = False  # without sampler and decoder: half the cost, for fidelity 0.5 to 1
     exact: float = 0.5  # share of the batches at fidelity 1, the distortion weights
+    sampled: float = 0.0  # share of the batches at fidelity 0, the VAE decoder's photo of the sampled latent
     distance: str = "auto"  # perceptual distance: lpips, dists, gradient; auto = lpips if it is installed
     perceptual: float = 0.0  # weight of that distance in image losses below fidelity 1; 0 = not loaded
     perceptual_exact: float = 0.0  # the same at fidelity 1, beside the logarithmic error

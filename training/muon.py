@@ -51,11 +51,20 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
-    """U V' of the singular value decomposition of (R,C), roughly: singular values of about 0.7 to 1.2."""
+    """U V' of the singular value decomposition of (R,C), roughly: singular values of about 0.7 to 1.2.
+
+    A round is X <- p(X X') X. All of them multiply from the left, by polynomials of the first X X', so they
+    run on that square matrix alone: a kernel of 3x3 is nine times as long.
+    """
     x = matrix / (matrix.norm() + 1e-12)
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
+    square = x @ x.T
+    identity = torch.eye(len(square), dtype=x.dtype, device=x.device)
+    rounds = identity
     for _ in range(_ROUNDS):
-        square = x @ x.T
-        x = _A * x + (_B * square + _C * square @ square) @ x
+        polynomial = _A * identity + _B * square + _C * square @ square
+        square = polynomial @ square @ polynomial
+        rounds = polynomial @ rounds
+    x = rounds @ x
     return x.T if tall else x

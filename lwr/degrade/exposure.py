@@ -94,10 +94,10 @@ def blur_by_place(light: torch.Tensor, psfs: torch.Tensor) -> torch.Tensor:
         (1 - (torch.linspace(-1, 1, side, **like) - nodes).abs()).clamp(min=0) for side in light.shape[-2:]
     )
     weights = (rows[:, None, :, None] * columns[None, :, None, :]).flatten(0, 1)[:, None]  # (9,1,H,W)
-    return (weights * filter_each(light.expand(9, -1, -1, -1), psfs)).sum(0, keepdim=True)
+    return (weights * filter_each(light, psfs)).sum(0, keepdim=True)
 
 
 def blur_by_depth(light: torch.Tensor, depth: torch.Tensor, aperture: Aperture) -> torch.Tensor:
     """One photo (1,3,H,W), blurred by how far `depth` (1,1,H,W) in [0,1] is from the focus of `aperture`."""
     psfs = draw_apertures(focal_planes(aperture), light.device)
-    return blend_planes(filter_each(light.expand(3, -1, -1, -1), psfs), depth)
+    return blend_planes(filter_each(light, psfs), depth)

@@ -7,13 +7,16 @@ import torch.nn.functional as F
 def filter_each(images: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
     """Convolve (B,C,H,W) with one odd, square kernel per photo, (B,K,K); same shape, borders reflected.
 
-    By the Fourier transform: its cost hardly grows with K. Raises ValueError for a kernel of even size.
+    One photo (1,C,H,W) gives (B,C,H,W), with each of the kernels. By the Fourier transform: its cost hardly
+    grows with K. Raises ValueError for a kernel of even size.
     """
     size = kernels.shape[-1]
     if size % 2 == 0 or kernels.shape[-2] != size:
         raise ValueError(
             f"kernels have shape {tuple(kernels.shape)}; give odd, square ones, e.g. (B, 21, 21)"
         )
+    kernels = _trimmed(kernels)
+    size = kernels.shape[-1]
     height, width = images.shape[-2:]
     shape = (fast_size(height + size - 1), fast_size(width + size - 1))
     rows = _mirrored(height, size // 2, shape[0], images.device)
@@ -22,6 +25,15 @@ def filter_each(images: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
     spectrum = torch.fft.rfft2(padded) * torch.fft.rfft2(kernels.to(images.dtype), s=shape).unsqueeze(1)
     # Circular wrap-around spoils only the first K-1 rows and columns, which are cropped.
     return torch.fft.irfft2(spectrum, s=shape)[..., size - 1 : size - 1 + height, size - 1 : size - 1 + width]
+
+
+def _trimmed(kernels: torch.Tensor) -> torch.Tensor:
+    """(B,K,K) without the frame in which all of them are zero: less to transform."""
+    half = kernels.shape[-1] // 2
+    used = (kernels != 0).any(0)
+    lines = (used.any(0) | used.any(1)).nonzero()
+    reach = int((lines - half).abs().max()) if len(lines) else 0
+    return kernels[:, half - reach : half + reach + 1, half - reach : half + reach + 1]
 
 
 def fast_size(least: int) -> int:

@@ -140,7 +140,12 @@ def need_refiner(stage: Stage) -> None:
 def _network(config: Config, start: Path | None) -> RestorationNetwork:
     """The network that a run starts with."""
     if start is not None:
-        return load_network(start)
+        network = load_network(start)
+        if config.new_unet:
+            torch.manual_seed(config.seed)
+            unet = network.prior.unet
+            network.prior.unet = type(unet).from_config(unet.config)
+        return network
     return network_around(config) if config.prior else create_network(config)
 
 
