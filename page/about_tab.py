@@ -12,6 +12,16 @@ ROOT = Path(__file__).parents[1]
 LIMITS = ROOT / "cards" / "limits.md"
 RESULTS = ROOT / "training" / "results"
 STABLESR = "[Wang et al. 2024](https://arxiv.org/abs/2305.07015)"
+ONE_PASS = f"""**Every part works on each result, in one pass.** The VAE encoder turns the photo into
+features at a half, a quarter and an eighth of its resolution, and into a latent. From that latent a UNet,
+conditioned on the photo by a time-aware encoder as in StableSR ({STABLESR}), makes the latent of the clean
+photo in one step and without noise: the same photo and sentence always give the same result. The refiner,
+{{blocks}} residual blocks on the three resolutions, reads the features of all of these together with the
+photo's own pixels and makes the restored photo. It has two sets of weights: fidelity 1 uses the set trained
+for the least error, 0.5 the set trained to look sharp, and values between them mix the two. Below 0.5 the VAE
+decoder's picture of the UNet's latent is mixed in; 0 is that picture alone.
+
+A small LoRA adapter for each task is added to these weights."""
 WITH_REFINER = f"""**The default result is made by the VAE encoder and the refiner.** The encoder turns the
 photo into features at a half, a quarter and an eighth of its resolution. The refiner, {{blocks}} residual
 blocks on these levels, reads the features together with the photo's own pixels and makes the restored photo
@@ -54,7 +64,8 @@ MCP" at the foot of the page.
 
 def _how(network: RestorationNetwork) -> str:
     if network.refiner is not None:
-        return WITH_REFINER.format(blocks=sum(network.config.refiner.blocks))
+        text = ONE_PASS if network.refiner.reads_sampler() else WITH_REFINER
+        return text.format(blocks=sum(network.config.refiner.blocks))
     steps = network.prior.config.default_steps
     return WITHOUT_REFINER.format(steps=steps, cfw=CFW if network.cfw is not None else "")
 

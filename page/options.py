@@ -11,16 +11,22 @@ SCALES = ["auto", "1", "2", "3", "4"]
 
 
 def build(network: RestorationNetwork) -> list[gr.components.Component]:
-    """A widget for each of OPTIONS, in that order."""
+    """A widget for each of OPTIONS, in that order; a network made for a single step hides the steps."""
     default = network.prior.config.default_steps
     listed = default in dict(QUALITY).values()
     quality = QUALITY if listed else [(f"This network's default, {default} steps", default), *QUALITY]
     steps = "Sampling steps"
-    if network.refiner is not None:
+    if network.refiner is not None and not network.refiner.reads_sampler():
         steps += "; with this network they matter only below fidelity 0.5"
     return [
         gr.Radio(SCALES, value="auto", label="Scale", info="Enlarges each side; auto follows your sentence."),
-        gr.Radio(quality, value=default, label="Quality", info=f"{steps}."),
+        gr.Radio(
+            quality,
+            value=default,
+            label="Quality",
+            info=f"{steps}.",
+            visible=default > 1 or network.prior.config.one_step_noise,
+        ),
         gr.Radio(
             FIDELITIES,
             value="auto",

@@ -11,7 +11,6 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from lwr.images import files as images
-from lwr.models.refiner import REFINER_ALONE
 from lwr.request import Request, RestoreError, Settings, output_size
 from lwr.restore import Restored, Restorer
 from page.errors import VISITOR_ERRORS, errors_for_visitors
@@ -111,8 +110,7 @@ class Service:
 
     def passes(self, settings: Settings) -> int:
         """How often a photo passes the network; sampling steps count only where the sampler takes part."""
-        refined = self.restorer.network.refiner is not None and settings.fidelity >= REFINER_ALONE
-        return 1 if refined else 1 + settings.steps
+        return 1 + settings.steps if self.restorer.network.needs_sampler(settings.fidelity) else 1
 
     def estimate(self, photo: str | None, request: Request) -> float | None:
         """Seconds that a photo will take; None when there is none. RestoreError when it cannot be done."""

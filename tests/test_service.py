@@ -1,6 +1,7 @@
 """What stands behind the page, without a server: requests, estimates, Cancel, errors, examples."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -10,9 +11,10 @@ from served import picture
 
 import app
 from lwr.request import Request, RestoreError
-from page import examples
+from page import examples, options
 from page.errors import errors_for_visitors
 from page.inputs import read_request
+from page.options import OPTIONS
 from page.service import LEAST_SECONDS, Pace, Service
 from page.stops import Stops, no_progress, stopping
 
@@ -127,6 +129,16 @@ def test_the_pace_is_not_misled_by_sampling_steps(service: Service) -> None:
         pace.learn(1.0, slow, 26.0)
         pace.learn(1.0, fast, 2.0)
     assert pace.seconds(1.0, fast) == pytest.approx(2.0) and pace.seconds(1.0, slow) == pytest.approx(26.0)
+
+
+@pytest.mark.parametrize("offered", [True, False])
+def test_steps_are_offered_only_where_the_network_takes_several(
+    service: Service, offered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prior = service.restorer.network.prior
+    monkeypatch.setattr(prior, "config", replace(prior.config, one_step_noise=offered))
+    with gr.Blocks():
+        assert options.build(service.restorer.network)[OPTIONS.index("steps")].visible == offered
 
 
 def test_an_error_names_no_folder_and_is_no_markup() -> None:

@@ -60,11 +60,12 @@ def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     square = x @ x.T
-    identity = torch.eye(len(square), dtype=x.dtype, device=x.device)
-    rounds = identity
-    for _ in range(_ROUNDS):
-        polynomial = _A * identity + _B * square + _C * square @ square
-        square = polynomial @ square @ polynomial
-        rounds = polynomial @ rounds
+    rounds = None
+    for left in reversed(range(_ROUNDS)):
+        polynomial = torch.addmm(square, square, square, beta=_B, alpha=_C)
+        polynomial.diagonal().add_(_A)
+        rounds = polynomial if rounds is None else polynomial @ rounds
+        if left:
+            square = polynomial @ square @ polynomial
     x = rounds @ x
     return x.T if tall else x
