@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from toy_runs import shipped_start
 
+from lwr.models.config import RefinerConfig
 from lwr.models.network import RestorationNetwork
-from lwr.models.refiner import InterpolatedConv2d, Refiner
+from lwr.models.refiner import InterpolatedConv2d, Refiner, ToneCorrection
 from training.config import Config
 from training.create import create_network
 from training.evaluation.ablation import without_sampler
@@ -26,8 +28,7 @@ def network() -> RestorationNetwork:
     for name, parameter in network.refiner.named_parameters():
         if name.endswith(("perceptual_b", "leave.weight", "gate.weight")):
             parameter.normal_(0, 0.05)
-    for level in network.refiner.levels:
-        level.zero_sampler_inputs()
+    network.refiner.zero_sampler_inputs()
     return network
 
 
@@ -88,8 +89,9 @@ def test_a_refiner_that_reads_the_decoder_gets_the_sampler(network: RestorationN
     assert not network.needs_sampler(1.0)
 
 
-def test_a_refiner_that_reads_the_unet_gets_its_features(network: RestorationNetwork) -> None:
-    before, layer = decoded(network, 1.0, {}), network.refiner.levels[-1].from_unet
+@pytest.mark.parametrize("reader", ["levels.2", "tone", "filters"])
+def test_a_refiner_that_reads_the_unet_gets_its_features(network: RestorationNetwork, reader: str) -> None:
+    before, layer = decoded(network, 1.0, {}), network.refiner.get_submodule(reader).from_unet
     assert torch.allclose(before, network.refine(photo(), 1.0), atol=1e-5)
     layer.weight.normal_(0, 0.1)
     assert network.needs_sampler(1.0)
@@ -107,7 +109,24 @@ def test_an_ablated_sampler_leaves_the_latent_as_it_is(network: RestorationNetwo
     assert torch.allclose(decoded(network, 1.0, {}), network.refine(photo(), 1.0), atol=1e-4)
     del network.predict
     assert torch.equal(decoded(network, 1.0, {}), before)
-    network.refiner.levels[-1].zero_sampler_inputs()
+    network.refiner.zero_sampler_inputs()
+
+
+def test_tone_is_an_affine_map_of_colors_that_varies_smoothly_from_place_to_place() -> None:
+    tone = ToneCorrection(RefinerConfig((8,), (1,), (1.0,), 12, (4, 5), unet_channels=2))
+    with torch.no_grad():
+        tone.from_unet.weight.zero_()
+        tone.from_unet.weight[[3, 9], 0] = torch.tensor([0.5, -0.25])[
+            :, None, None
+        ]  # red into green; red less
+    picture, unet = torch.rand(1, 3, 32, 48), torch.zeros(1, 2, 4, 6)
+    unet[:, 0, :, 3:] = 1
+    shown = F.pixel_shuffle(tone(F.pixel_unshuffle(picture, 2), unet), 2)
+    red, green, blue = picture[0]
+    assert torch.equal(shown[..., :16], picture[..., :16]) and torch.equal(shown[0, 2], blue)
+    assert torch.allclose(shown[0, 0, :, 32:], red[:, 32:] - 0.25)
+    assert torch.allclose(shown[0, 1, :, 32:], (green + 0.5 * red)[:, 32:])
+    assert (shown - picture)[0, 0, 0].diff().abs().max() < 0.08  # over the eight pixels of a place
 
 
 def test_decoder_levels_that_are_not_read_are_left_out(network: RestorationNetwork) -> None:
@@ -125,7 +144,7 @@ def test_decoder_levels_that_are_not_read_are_left_out(network: RestorationNetwo
     handle.remove()
     assert torch.allclose(*photos, atol=1e-5)
     assert not torch.allclose(photos[0], network.refine(photo(), 0.8), atol=1e-4)
-    coarsest.zero_sampler_inputs()
+    network.refiner.zero_sampler_inputs()
 
 
 def test_one_step_adds_no_noise_where_the_prior_says_so(network: RestorationNetwork) -> None:

@@ -87,7 +87,7 @@ class RefinerConfig:
     pixel_channels: int  # of the VAE's input, whose pixels the refiner reads
     filters: tuple[int, int]  # number and size (odd, pixels) of the adaptive filters
     gates: bool = False  # whether channels are weighed by their mean over the whole photo
-    unet_channels: int = 0  # of the UNet's last features, which the coarsest level reads; 0 = it reads none
+    unet_channels: int = 0  # of the UNet's last features; 0 = they are not read
     # How many of the VAE decoder's levels are read, the coarsest first; None = all. Finer ones follow from
     # it and cost most; from fidelity 0.5 up, where they have no other use, they are left out.
     decoder_levels: int | None = None

@@ -2,13 +2,15 @@
 
 It reads the degraded photo three ways and corrects it: the VAE encoder's features E of every level (f2, f4,
 f8), the photo's own pixels, and, where the sampler takes part, the VAE decoder's features D of the sampled
-latent and the UNet's own last features U, which hold more than fits into the latent. The levels run from
-coarse to fine, each handing what it found to the next:
+latent and the UNet's own last features U, which hold more than fits into the latent. U first corrects the
+photo's colours, place by place; then the levels run from coarse to fine, each handing what it found to the
+next:
 
+    tone        photo, U                                            -> photo
     level f8    E (B,128,H/8,W/8), D, pixels (B,192,H/8,W/8), U     -> found (B,128,H/8,W/8)
     level f4    E (B,64,H/4,W/4),  D, pixels (B,48,H/4,W/4), found  -> found (B,64,H/4,W/4)
     level f2    E (B,32,H/2,W/2),  D, pixels (B,12,H/2,W/2), found  -> found (B,32,H/2,W/2)
-    output      photo + convolution of (found, pixels) + adaptive filters of the photo, chosen by found
+    output      photo + convolution of (found, pixels) + adaptive filters of the photo, chosen by found and U
 
 so that what the small VAE cannot hold is not lost. Each level also gives a correction C for the VAE decoder,
 as CFW does: F = D + w C. There are two sets of weights: distortion weights (least error) and perceptual
@@ -27,6 +29,7 @@ from torch import nn
 from lwr.models.config import RefinerConfig
 from lwr.models.lora import add_low_rank
 
+FROM_UNET = "from_unet"  # ends the names of the layers that read the UNet's features
 REFINER_ALONE = 0.5  # fidelity from which on the photo is the refiner's own, without any of the decoder's
 
 
@@ -39,6 +42,8 @@ class Refiner(nn.Module):
         self.pixel_head = _pixel_head(config)
         self.filters = AdaptiveFilters(config)
         self.levels = nn.ModuleList(RefinerLevel(config, level) for level in range(len(config.blocks)))
+        self.tone = ToneCorrection(config) if config.unet_channels else None
+        self.zero_sampler_inputs()
 
     def forward(self, encoded: Sequence[torch.Tensor], image: torch.Tensor, fidelity: float) -> torch.Tensor:
         """The photo (B,P,H/p,W/p) about [-1,1] at a fidelity of 0.5 to 1, without the decoder's features.
@@ -60,7 +65,21 @@ class Refiner(nn.Module):
 
     def reads_sampler(self) -> bool:
         """Whether any weight that the decoder's or the UNet's features are multiplied by is not zero."""
-        return any(bool(weight.any()) for level in self.levels for weight in level.weights_of_sampler())
+        return any(bool(weight.any()) for weight in self.weights_of_sampler())
+
+    @torch.no_grad()
+    def zero_sampler_inputs(self) -> None:
+        """Read nothing of the sampler, for training before it takes part."""
+        for weight in self.weights_of_sampler():
+            weight.zero_()
+
+    def weights_of_sampler(self) -> list[torch.Tensor]:
+        """Views of the weights that D and U are multiplied by; of low-rank ones, a factor."""
+        found = [weight for level in self.levels for weight in level.weights_of_decoder()]
+        for name, weight in self.named_parameters():  # B, so that A, which starts at random, lets it train
+            if name.endswith((f"{FROM_UNET}.weight", f"{FROM_UNET}.perceptual_b")):
+                found.append(weight)
+        return found
 
 
 class Refinement:
@@ -75,10 +94,12 @@ class Refinement:
         unet: torch.Tensor | None = None,
     ) -> None:
         """`encoded`, `image`: see Refiner; `unet`: U (B,F,h,w), the UNet's last features."""
+        refiner.set_fidelity(fidelity)
+        if refiner.tone is not None and unet is not None:
+            image = refiner.tone(image, unet)
         self.refiner, self.encoded, self.image, self.fidelity = refiner, encoded, image, fidelity
         self.unet = unet
         self.found: torch.Tensor | None = None  # of the newest level
-        refiner.set_fidelity(fidelity)
 
     def correct(self, level: int, decoded: torch.Tensor) -> torch.Tensor:
         """D (B,c,h,w) of a level -> F = D + w C, also (B,c,h,w); levels come from coarse to fine."""
@@ -96,9 +117,8 @@ class Refinement:
     def photo(self) -> torch.Tensor:
         """The refiner's photo (B,P,H/p,W/p) about [-1,1], once the finest level is done."""
         refiner, image = self.refiner, self.image
-        return (
-            image + refiner.pixel_head(torch.cat([self.found, image], 1)) + refiner.filters(self.found, image)
-        )
+        corrected = image + refiner.pixel_head(torch.cat([self.found, image], 1))
+        return corrected + refiner.filters(self.found, image, self.unet)
 
 
 class InterpolatedConv2d(nn.Conv2d):
@@ -140,13 +160,7 @@ class RefinerLevel(nn.Module):
         self.enter = InterpolatedConv2d(inputs, channels, 1, perceptual_rank=rank)
         coarsest = level + 1 == len(config.blocks)
         coarser = None if coarsest else config.channels[level + 1]
-        reads_unet = coarsest and config.unet_channels
-        self.from_unet = (
-            InterpolatedConv2d(config.unet_channels, channels, 1, bias=False, perceptual_rank=rank)
-            if reads_unet
-            else None
-        )
-        self.zero_sampler_inputs()
+        self.from_unet = _from_unet(config, channels) if coarsest else None
         lift = coarser and InterpolatedConv2d(coarser, 4 * channels, 1, perceptual_rank=rank)
         self.lift = lift or None
         self.blocks = nn.Sequential(*(RefinerBlock(channels, config) for _ in range(config.blocks[level])))
@@ -154,21 +168,13 @@ class RefinerLevel(nn.Module):
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
 
-    def weights_of_sampler(self) -> list[torch.Tensor]:
-        """Views of the weights that D and U are multiplied by; of low-rank ones, a factor."""
+    def weights_of_decoder(self) -> list[torch.Tensor]:
+        """Views of the weights that D is multiplied by; of low-rank ones, a factor."""
         channels = slice(self.channels, 2 * self.channels)
         found = [self.enter.weight[:, channels]]
         if hasattr(self.enter, "perceptual_a"):
             found.append(self.enter.perceptual_a[:, channels])
-        if self.from_unet is not None:  # B, so that A, which starts at random, lets it train again
-            found += [w for n, w in self.from_unet.named_parameters() if n in ("weight", "perceptual_b")]
         return found
-
-    @torch.no_grad()
-    def zero_sampler_inputs(self) -> None:
-        """Read nothing of the sampler, for training before it takes part."""
-        for weight in self.weights_of_sampler():
-            weight.zero_()
 
     def forward(
         self,
@@ -187,6 +193,27 @@ class RefinerLevel(nn.Module):
             x = x + F.pixel_shuffle(self.lift(coarser), 2)
         found = self.blocks(x)
         return self.leave(found) / self.scale, found
+
+
+class ToneCorrection(nn.Module):
+    """Colours of every place changed by an affine map that the UNet's features give, after HDRnet.
+
+    (Gharbi et al. 2017.) Haze is such a change, J = I / t + A (1 - 1 / t), and so is a colour cast; how much
+    of it lies where is a matter of the whole scene, which the UNet sees.
+    """
+
+    def __init__(self, config: RefinerConfig) -> None:
+        super().__init__()
+        self.from_unet = _from_unet(config, 12)  # a matrix (3,3) and an offset (3,)
+
+    def forward(self, image: torch.Tensor, unet: torch.Tensor) -> torch.Tensor:
+        """image (B,P,h,w) about [-1,1], unet (B,F,h/n,w/n) -> image (B,P,h,w)."""
+        size = image.shape[-2:]
+        change = F.interpolate(self.from_unet(unet), size, mode="bilinear")
+        matrix, offset = change[:, :9].unflatten(1, (3, 3)), change[:, 9:]
+        colors = image.unflatten(1, (3, -1))  # (B,3,P/3,h,w): space-to-depth keeps a colour's pixels together
+        parts = (matrix[:, :, i, None] * colors[:, None, i] for i in range(3))
+        return image + (sum(parts) + offset[:, :, None]).flatten(1, 2)
 
 
 class RefinerBlock(nn.Module):
@@ -232,13 +259,22 @@ class AdaptiveFilters(nn.Module):
         self.shares = InterpolatedConv2d(config.channels[0], count, 1, perceptual_rank=config.perceptual_rank)
         nn.init.zeros_(self.shares.weight)
         nn.init.zeros_(self.shares.bias)
+        self.from_unet = _from_unet(config, count)
 
-    def forward(self, found: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
-        """found (B,c,h,w), the VAE's image (B,P,h,w) in [-1,1] -> correction of that image, (B,P,h,w)."""
+    def forward(
+        self, found: torch.Tensor, image: torch.Tensor, unet: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """found (B,c,h,w), the VAE's image (B,P,h,w) in [-1,1] -> correction of that image, (B,P,h,w).
+
+        `unet` (B,F,h/n,w/n): the UNet's features, which have a say in the shares too.
+        """
         photo = F.pixel_shuffle(image, self.patch)  # (B,3,H,W)
         reach = self.basis.shape[-1] // 2
         padded = F.pad(photo, (reach,) * 4, mode="replicate")
-        shares = F.interpolate(self.shares(found), scale_factor=self.patch)  # (B,K,H,W)
+        shares = self.shares(found)
+        if self.from_unet is not None and unet is not None:
+            shares = shares + F.interpolate(self.from_unet(unet), found.shape[-2:], mode="bilinear")
+        shares = F.interpolate(shares, scale_factor=self.patch)  # (B,K,H,W)
         mixed = [(F.conv2d(padded[:, c : c + 1], self.basis) * shares).sum(1, keepdim=True) for c in range(3)]
         return F.pixel_unshuffle(torch.cat(mixed, 1), self.patch)
 
@@ -265,6 +301,14 @@ def _sharpening(count: int, size: int) -> torch.Tensor:
         blur[size // 2, size // 2] += 1
         filters.append(blur)
     return torch.stack(filters)[:, None]
+
+
+def _from_unet(config: RefinerConfig, channels: int) -> InterpolatedConv2d | None:
+    """What reads the UNet's features, once it has trained; None where they are not read."""
+    if not config.unet_channels:
+        return None
+    rank = config.perceptual_rank
+    return InterpolatedConv2d(config.unet_channels, channels, 1, bias=False, perceptual_rank=rank)
 
 
 def _pixel_head(config: RefinerConfig) -> InterpolatedConv2d:

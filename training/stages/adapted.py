@@ -14,6 +14,7 @@ from lwr.loading.adapter import Adapter, AdapterMetadata, load_adapter, save_ada
 from lwr.models.config import TextConditioning
 from lwr.models.lora import Pair, folded, new_pair, target_modules
 from lwr.models.network import Encoded, OnePass, Prediction, RestorationNetwork
+from lwr.models.refiner import FROM_UNET
 from training.checkpoint import TrainingError
 from training.config import Config
 
@@ -127,7 +128,7 @@ class TaskLoras(nn.ModuleDict):
                 if name.startswith("refiner/") and name.endswith("/enter"):
                     channels = network.config.refiner.channels[int(name.split("/")[2])]
                     a[:, channels : 2 * channels] = 0
-                elif name.endswith("/from_unet"):
+                elif name.endswith(f"/{FROM_UNET}"):
                     b.zero_()
 
     def pairs(self) -> dict[str, dict[str, Pair]]:
