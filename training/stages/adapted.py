@@ -103,9 +103,10 @@ class TaskLoras(nn.ModuleDict):
         self.config, self.start = config, start
         self.prior_config = network.prior.config
         own = network.config.base is None
-        targets = lora_targets(network, LORA_PARTS if own else config.lora_parts)
         for task in config.tasks:
             known = self._known(task)
+            new = () if known or not own else LORA_PARTS  # where the config leaves it open
+            targets = lora_targets(network, config.lora_parts or new)
             pairs = {n: new_pair(module, self._rank(n)) for n, module in targets.items() if n not in known}
             names = (*targets, *sorted(known.keys() - targets.keys()))
             self[task] = nn.ModuleDict(

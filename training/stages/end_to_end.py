@@ -20,7 +20,7 @@ from training.stages.adapted import TaskLoras
 from training.stages.base import CPU, Logs, Stage
 
 LATENT_WEIGHT = 0.1  # of the distance to the clean photo's latent, which fidelity 0 lives by
-TWO_STEPS = 0.1  # share of the batches that take two steps
+TWO_STEPS = 0.1  # share of the batches that take two steps, where the network is made for several
 
 
 class EndToEnd(Stage):
@@ -42,7 +42,8 @@ class EndToEnd(Stage):
     def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """Loss of the photo at the batch's fidelity and of its latent."""
         batch, level = self.draw(sampler, rng), fidelity.draw(self.config, rng)
-        steps = 2 if torch.rand(1, generator=rng.shared).item() < TWO_STEPS else 1
+        several = self.network.prior.config.one_step_noise
+        steps = 2 if several and torch.rand(1, generator=rng.shared).item() < TWO_STEPS else 1
         output, latent = self.restore(batch, rng, steps, level)
         with torch.no_grad():
             clean = self.network.encode(batch.target).latent
