@@ -46,13 +46,13 @@ PRESETS: dict[str, Config] = {
     "autoencoder": Config("autoencoder", None,        VAE,               minutes=25, lr=1e-3, batch=16, crop=96),
     "prior":       Config("prior",       VAE,         PRIOR,             minutes=6,  lr=1e-3, batch=24),
     "encoder":     Config("encoder",     PRIOR,       ENCODER,           minutes=8,  lr=1e-3, batch=16, scene=2, clip=0.02, parts=("prior.unet",)),
+    # "encoder" without what stage prior taught the UNet, then the other stages from there: what the prior is worth
+    "random-unet": Config("encoder",     VAE,         "runs/random-unet", minutes=8, lr=1e-3, batch=16, scene=2, clip=0.02, parts=("prior.unet",), new_unet=True),
     "refiner":     Config("refiner",     ENCODER,     REFINER,           minutes=50, **ALONE),
     "perceptual":  Config("perceptual",  REFINER,     PERCEPTUAL,        minutes=25, exact=0, gan=0.1, **ALONE | LPIPS),
     "adapter":     Config("adapter",     PERCEPTUAL,  ADAPTER,           minutes=5,  lr=5e-4, **LPIPS, **LORAS),
     "end-to-end":  Config("end_to_end",  PERCEPTUAL,  "runs/end-to-end", minutes=60, lr=2e-4, gan=0.02, **LPIPS, **AROUND, **LORAS),
     "distill":     Config("distill",     ADAPTER,     "runs/distill",    minutes=10, lr=2e-4, lora_parts=LORAS["lora_parts"][:3], **DETAIL),
-    # "encoder" without what stage prior taught the UNet, then the other stages from there: what the prior is worth
-    "random-unet": Config("encoder",     VAE,         "runs/random-unet", minutes=8, lr=1e-3, batch=16, scene=2, clip=0.02, parts=("prior.unet",), new_unet=True),
     # around Stable Diffusion, for users with its weights and a GPU; --prior takes any other, such as sd-turbo or a folder
     "sd-encoder":  Config("encoder",     None,        "runs/sd-encoder", steps=16_500, lr=5e-5, batch=6, accumulate=32, prior="sd-2.1-base", **SD),  # StableSR's stage 1: 192 crops a step
     "sd-adapter":  Config("sampler_adapter", "runs/sd-encoder", "runs/sd-adapter", steps=10_000, lr=1e-4, batch=4, accumulate=4, **SD, **SD_LORAS),
