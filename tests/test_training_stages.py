@@ -37,7 +37,14 @@ TASKS = Config("none").tasks
 CHANGES = {
     "autoencoder": [r"prior\.vae\."],
     "prior": [r"prior\.unet\."],
-    "encoder": [r"encoder\.", r"sft\.", r"prior\.text_encoder\.", r"prior\.unet\."],
+    "encoder": [
+        r"encoder\.",
+        r"sft\.",
+        r"prior\.text_encoder\.",
+        r"prior\.unet\.",
+        r"refiner\.tone\.from_unet\.weight",
+        r"refiner\.filters\.from_unet\.weight",
+    ],  # fmt: skip
     "refiner": [r"refiner\.(?!.*(perceptual_|\.leave\.))", r"loras\.refiner\."],
     "perceptual": [r"refiner\..*perceptual_"],
     "adapter": [r"loras\.prior\.unet\.", r"loras\.encoder\.", r"loras\.sft\.", r"loras\.refiner\."],

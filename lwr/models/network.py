@@ -239,6 +239,10 @@ class RestorationNetwork(OnePass, nn.Module):
         output = self.refiner(self.prior.encode_features(image), image, fidelity)
         return self.prior.from_vae(output.float())
 
+    def coarse(self, photo: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """(B,3,H,W) in [0,1] -> what the UNet's features (B,F,h,w) make of it without the refiner's levels."""
+        return self.prior.from_vae(self.refiner.coarse(self._to_vae(photo), features).float())
+
     def needs_sampler(self, fidelity: float) -> bool:
         """See OnePass; also asks what the adapters that are folded in read."""
         return self.refiner is None or fidelity < REFINER_ALONE or self.refiner.reads_sampler()

@@ -52,6 +52,11 @@ class Refiner(nn.Module):
         """
         return Refinement(self, encoded, image, fidelity).finished(len(self.levels))
 
+    def coarse(self, image: torch.Tensor, unet: torch.Tensor) -> torch.Tensor:
+        """What U alone makes of `image` (B,P,H/p,W/p), without the levels: tone and filters; same shape."""
+        image = self.tone(image, unet)
+        return image + self.filters(None, image, unet)
+
     def set_fidelity(self, fidelity: float) -> None:
         """Move the weights: the distortion weights at fidelity 1, the perceptual ones at 0.5 and below."""
         for module in self.modules():
@@ -262,18 +267,18 @@ class AdaptiveFilters(nn.Module):
         self.from_unet = _from_unet(config, count)
 
     def forward(
-        self, found: torch.Tensor, image: torch.Tensor, unet: torch.Tensor | None = None
+        self, found: torch.Tensor | None, image: torch.Tensor, unet: torch.Tensor | None = None
     ) -> torch.Tensor:
         """found (B,c,h,w), the VAE's image (B,P,h,w) in [-1,1] -> correction of that image, (B,P,h,w).
 
-        `unet` (B,F,h/n,w/n): the UNet's features, which have a say in the shares too.
+        `unet` (B,F,h/n,w/n): the UNet's features; the shares are the sum of what it and `found` say.
         """
         photo = F.pixel_shuffle(image, self.patch)  # (B,3,H,W)
         reach = self.basis.shape[-1] // 2
         padded = F.pad(photo, (reach,) * 4, mode="replicate")
-        shares = self.shares(found)
+        shares: torch.Tensor | float = 0.0 if found is None else self.shares(found)
         if self.from_unet is not None and unet is not None:
-            shares = shares + F.interpolate(self.from_unet(unet), found.shape[-2:], mode="bilinear")
+            shares = shares + F.interpolate(self.from_unet(unet), image.shape[-2:], mode="bilinear")
         shares = F.interpolate(shares, scale_factor=self.patch)  # (B,K,H,W)
         mixed = [(F.conv2d(padded[:, c : c + 1], self.basis) * shares).sum(1, keepdim=True) for c in range(3)]
         return F.pixel_unshuffle(torch.cat(mixed, 1), self.patch)

@@ -1,6 +1,7 @@
 """The UNet's own loss, plain or conditioned on a degraded photo's latent."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +9,7 @@ from diffusers import DDIMScheduler
 
 from lwr.models.config import TextConditioning
 from lwr.models.network import OnePass
-from lwr.models.sampling import sample
+from lwr.models.sampling import add_noise, split
 from training.data.mixture import Batch
 from training.data.rng import RngStreams
 
@@ -44,23 +45,25 @@ def conditioned_loss(network: OnePass, batch: Batch, rng: RngStreams) -> torch.T
     )
 
 
-def one_step(network: OnePass, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """One step from the degraded photos' own latents, without noise: (its latent, theirs, the clean photos').
+@dataclass(frozen=True)
+class OneStep:
+    """One step from the degraded photos' own latents, without noise; latents (B,C,h,w) in the UNet's units."""
 
-    Each is (B,C,h,w), in the UNet's units.
-    """
+    latent: torch.Tensor
+    features: torch.Tensor | None  # the UNet's, (B,F,h,w)
+    degraded: torch.Tensor  # the photos' own latents
+    clean: torch.Tensor  # those of the clean photos
+
+
+def one_step(network: OnePass, batch: Batch) -> OneStep:
+    """The step that a one-step network restores by."""
     with torch.no_grad():
         clean, degraded = (network.encode(photo).latent for photo in (batch.target, batch.degraded))
-    context = network.context(batch.instructions, unguided(network))
-    prior = network.prior
-    latent = sample(
-        lambda latent, t: network.predict(latent, t, degraded, context)[0],
-        degraded,
-        prior.scheduler,
-        [prior.config.start_timestep],
-        degraded.new_zeros,
-    )
-    return latent, degraded, clean
+    prior, context = network.prior, network.context(batch.instructions, unguided(network))
+    start = prior.config.start_timestep
+    noised = add_noise(prior.scheduler, degraded, torch.zeros_like(degraded), start)
+    output, features = network.predict(noised, start, degraded, context)
+    return OneStep(split(prior.scheduler, noised, output, start)[0], features, degraded, clean)
 
 
 def unguided(network: OnePass) -> TextConditioning:

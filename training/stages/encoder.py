@@ -3,8 +3,9 @@
 StableSR's stage 1. Around a prior from elsewhere it is as published, with the empty text. The embedded
 network reads the task's instruction, so its text encoder and the UNet's cross-attention (which the prior
 never trained on text) train too; and it learns what it is used for, which is one step from the degraded
-photo's own latent (after OSEDiff, Wu et al. 2024). With `--parts prior.unet` its UNet trains on beside them.
-SFT starts from zero unless `public_sft` says otherwise.
+photo's own latent (after OSEDiff, Wu et al. 2024), and what the refiner takes from the UNet directly, the
+photo's tone and its shares of the sharpening filters, without the refiner's levels, which cost most. With
+`--parts prior.unet` its UNet trains on beside them. SFT starts from zero unless `public_sft` says otherwise.
 """
 
 import dataclasses
@@ -18,9 +19,12 @@ from training.data.crops import CropSampler
 from training.data.mixture import Batch
 from training.data.rng import RngStreams
 from training.losses.diffusion import conditioned_loss, one_step, unguided
+from training.losses.image import log_error
+from training.losses.photo import measures
 from training.stages.base import CPU, Logs, Stage
 
-NOISED = 0.2  # share of the batches of a one-step network that train several steps
+LATENT_WEIGHT = 0.1  # of the latent's distance, beside the photo's
+NOISED = 0.1  # share of the batches of a one-step network that train several steps
 
 
 class Encoder(Stage):
@@ -30,6 +34,10 @@ class Encoder(Stage):
         super().__init__(config, device)
         own = self.network.config.base is None
         self.train_parts(["encoder", "sft", *(["text"] if own else []), *config.parts])
+        refiner = self.network.refiner
+        if refiner is not None and refiner.tone is not None:
+            refiner.tone.from_unet.requires_grad_(True)
+            refiner.filters.from_unet.requires_grad_(True)
 
     def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """The UNet's error on the target's noised latent, given the degraded photo's; or that of one step."""
@@ -38,11 +46,15 @@ class Encoder(Stage):
         if noised or torch.rand(1, generator=rng.shared).item() < NOISED:
             loss = conditioned_loss(self.network, batch, rng)
             return loss, {"unet": loss.detach(), "n_unet": torch.ones(())}
-        latent, degraded, clean = one_step(self.network, batch)
-        loss = F.mse_loss(latent, clean)
-        before = F.mse_loss(degraded, clean)
+        step = one_step(self.network, batch)
+        loss = F.mse_loss(step.latent, step.clean)
+        before = F.mse_loss(step.degraded, step.clean)
         logs = {f"latent_{batch.kind}": (loss / before.clamp_min(1e-6)).detach().clamp(max=2)}
-        return loss, logs | {f"n_{batch.kind}": torch.ones(())}
+        if step.features is None:
+            return loss, logs | {f"n_{batch.kind}": torch.ones(())}
+        output = self.network.coarse(batch.degraded, step.features)
+        loss = LATENT_WEIGHT * loss + log_error(output, batch.target)
+        return loss, logs | measures(output, batch, self.config)
 
     def preview(self, batch: Batch, rng: RngStreams) -> torch.Tensor:
         """One step of the sampler, and the plain decoder."""
