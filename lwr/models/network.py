@@ -240,7 +240,7 @@ class RestorationNetwork(OnePass, nn.Module):
         return self.prior.from_vae(output.float())
 
     def coarse(self, photo: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
-        """(B,3,H,W) in [0,1] -> what the UNet's features (B,F,h,w) make of it without the refiner's levels."""
+        """(B,3,H,W) in [0,1] -> what the UNet's features (B,F,h,w) make of it, without the levels."""
         return self.prior.from_vae(self.refiner.coarse(self._to_vae(photo), features).float())
 
     def needs_sampler(self, fidelity: float) -> bool:

@@ -47,7 +47,7 @@ def conditioned_loss(network: OnePass, batch: Batch, rng: RngStreams) -> torch.T
 
 @dataclass(frozen=True)
 class OneStep:
-    """One step from the degraded photos' own latents, without noise; latents (B,C,h,w) in the UNet's units."""
+    """One step from the degraded photos' latents, without noise; latents (B,C,h,w) in the UNet's units."""
 
     latent: torch.Tensor
     features: torch.Tensor | None  # the UNet's, (B,F,h,w)
