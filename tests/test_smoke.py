@@ -68,7 +68,7 @@ def test_cpu_smoke_recipe_ends_in_an_adapter_that_restores_a_photo(
 def test_one_gpu_recipe_runs_on_a_cpu_from_any_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tiny = ["--steps", 1, "--batch", 2, "--crop", 32, "--precision", "no", "--distance", "gradient"]
+    tiny = ["--steps", 1, "--batch", 4, "--crop", 32, "--precision", "no", "--distance", "gradient"]
     start = str(small_network())
     stages = commands(tmp_path, "one_gpu.sh", SAMPLES, tmp_path / "out", 25, *tiny, START=start)
     assert stages[0][stages[0].index("--init") + 1] == start

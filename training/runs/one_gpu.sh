@@ -23,7 +23,8 @@ stage vae autoencoder 0.14 --batch 96 --crop 128
 stage vae-perceptual autoencoder 0.12 --batch 48 --crop 128 --lr 5e-4 --perceptual 0.15 --gan 0.05
 stage prior prior 0.20 --batch 192 --crop 128
 stage encoder encoder 0.10 --batch 96 --crop 128
-stage end-to-end end-to-end 0.24 --batch 48 --crop 128 --lr 5e-4 --clip 0.02 --exact 1 --perceptual 0 --gan 0
+stage end-to-end end-to-end 0.24 --batch 48 --crop 128 --lr 5e-4 --clip 0.02 --scene 2 --exact 0.9 --sampled 0.1 --gan 0 \
+    --parts encoder,sft,text,refiner,prior.unet --lora-parts prior.unet,encoder,sft
 stage perceptual perceptual 0.12 --batch 48 --crop 128 --refiner-only false
 stage adapter adapter 0.08 --batch 16 --crop 256
 echo "the network: $out/adapter/network"
