@@ -52,6 +52,7 @@ ANSWERS = {  # arguments beside those of a toy refiner run: exit status and what
     "--crop 4096": "1 No photo has both sides of 4096 pixels or more",
     "--validate-crop 0": "1 --validate-crop is 0: use a multiple of 32.",
     "--batch 0": "1 --batch is 0: use 1 or more.",
+    "--exact 0.6 --sampled 0.5": "1 --exact 0.6 and --sampled 0.5 are shares of one whole",
     "--scene 2 --batch 6": "1 --scene 2 takes one of 4 crops: use a --batch that is a multiple of 4",
     "--batch 4 --group 3": "1 --batch 4 is not a multiple of --group 3: change one of them.",
     "--schedule linear": "1 --schedule is 'linear': use cosine, constant.",

@@ -224,3 +224,10 @@ def test_checkpointing_changes_memory_and_no_gradient(
     for parameter, gradient in plain.items():
         assert torch.allclose(gradient, cheap[parameter], atol=1e-5 * min(size, 1), rtol=1e-4), parameter
     assert less < kept / 2, (less, kept)
+
+
+def test_fidelity_is_1_and_0_as_often_as_the_run_asks() -> None:
+    config = Config("none", exact=0.6, sampled=0.3)
+    drawn = [stage_fidelity.draw(config, rng_streams(config, torch.device("cpu"), i)) for i in range(400)]
+    assert 0.5 < drawn.count(1.0) / 400 < 0.7 and 0.22 < drawn.count(0.0) / 400 < 0.38
+    assert all(0 <= level <= 1 for level in drawn) and 0.5 in drawn

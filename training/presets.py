@@ -11,6 +11,7 @@ DETAIL: dict[str, Any] = {"task_weights": (0.5, 2.0, 2.0), "clip": 0.02}
 SMALL = DETAIL | {"batch": 32, "crop": 64}  # many different damages a step
 LPIPS = DETAIL | {"perceptual": 1.0}
 ALONE = SMALL | {"refiner_only": True, "lr": 1e-3}
+CONDITION = {"minutes": 8, "lr": 1e-3, "batch": 16, "scene": 2, "clip": 0.02, "parts": ("prior.unet",)}
 AROUND = {"parts": ("encoder", "sft", "text", "refiner")}  # all that is not the prior
 LORAS = {"lora_parts": ("prior.unet", "encoder", "sft", "refiner")}
 
@@ -45,9 +46,9 @@ PRESETS: dict[str, Config] = {
     # preset               stage          starts from  writes                          see Config
     "autoencoder": Config("autoencoder", None,        VAE,               minutes=25, lr=1e-3, batch=16, crop=96),
     "prior":       Config("prior",       VAE,         PRIOR,             minutes=6,  lr=1e-3, batch=24),
-    "encoder":     Config("encoder",     PRIOR,       ENCODER,           minutes=8,  lr=1e-3, batch=16, scene=2, clip=0.02, parts=("prior.unet",)),
+    "encoder":     Config("encoder",     PRIOR,       ENCODER,           **CONDITION),
     # "encoder" without what stage prior taught the UNet, then the other stages from there: what the prior is worth
-    "random-unet": Config("encoder",     VAE,         "runs/random-unet", minutes=8, lr=1e-3, batch=16, scene=2, clip=0.02, parts=("prior.unet",), new_unet=True),
+    "random-unet": Config("encoder",     VAE,         "runs/random-unet", new_unet=True, **CONDITION),
     "refiner":     Config("refiner",     ENCODER,     REFINER,           minutes=50, **ALONE),
     "perceptual":  Config("perceptual",  REFINER,     PERCEPTUAL,        minutes=25, exact=0, gan=0.1, **ALONE | LPIPS),
     "adapter":     Config("adapter",     PERCEPTUAL,  ADAPTER,           minutes=5,  lr=5e-4, **LPIPS, **LORAS),

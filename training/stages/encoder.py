@@ -57,7 +57,11 @@ class Encoder(Stage):
         return loss, logs | measures(output, batch, self.config)
 
     def preview(self, batch: Batch, rng: RngStreams) -> torch.Tensor:
-        """One step of the sampler, and the plain decoder."""
+        """The photo that trains: by the UNet's tone and filters, or by one step and the plain decoder."""
+        if not self.network.prior.config.one_step_noise:
+            step = one_step(self.network, batch)
+            if step.features is not None:
+                return self.network.coarse(batch.degraded, step.features)
         return self.restore(batch, rng, 1, 0.0, unguided(self.network))[0]
 
     def save(self, folder: Path) -> None:
