@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from lwr.cli import app
 from lwr.loading.adapter import load_adapter
 from training import run
+from training.recipe import STAGES
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "lwr" / "samples"
@@ -65,17 +66,16 @@ def test_cpu_smoke_recipe_ends_in_an_adapter_that_restores_a_photo(
     restored(tmp_path / "out/adapter/network", tmp_path / "restored.png")
 
 
-def test_one_gpu_recipe_runs_on_a_cpu_from_any_network(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_gpu_recipe_runs_on_a_cpu_from_any_network(tmp_path: Path) -> None:
     tiny = ["--steps", 1, "--batch", 4, "--crop", 32, "--precision", "no", "--distance", "gradient"]
-    start = str(small_network())
-    stages = commands(tmp_path, "one_gpu.sh", SAMPLES, tmp_path / "out", 25, *tiny, START=start)
-    assert stages[0][stages[0].index("--init") + 1] == start
-    shares = [float(stage[stage.index("--minutes") + 1]) for stage in stages]
-    assert sum(shares) == pytest.approx(25)
-    for stage in stages:
-        do(stage, monkeypatch)
+    tiny += ["--workers", 1, "--photos-limit", 4]
+    script = ROOT / "training" / "runs" / "one_gpu.sh"
+    command = [str(word) for word in ("bash", script, SAMPLES, tmp_path / "out", 25, *tiny)]
+    environment = os.environ | {"START": str(small_network()), "PYTHON": sys.executable}
+    subprocess.run(command, check=True, env=environment)
+    configs = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("*/config.json")]
+    assert sum(config["minutes"] for config in configs) == pytest.approx(25)
+    assert len({config["seed"] for config in configs}) == len(configs) == len(STAGES)
     network = tmp_path / "out/adapter/network"
     restored(network, tmp_path / "restored.png")
     assert max(path.stat().st_size for path in network.rglob("*") if path.is_file()) < 10e6

@@ -125,7 +125,7 @@ def test_sigterm_saves_exits_143_with_one_sentence_and_the_same_command_goes_on(
     assert b"loss" in metrics or tracker == "none"  # trackio wrote into the folder it was given, offline
 
     monkeypatch.setattr(sys, "argv", ["run", *arguments, "--tracker", "none"])
-    monkeypatch.setattr(loop, "train", lambda config: train_until(step + 2, config))  # and stop again
+    monkeypatch.setattr(loop, "train", lambda config, photos: train_until(step + 2, config))  # and stop again
     with pytest.raises(SystemExit, match="143"):
         run.main()
     assert [line["step"] for line in log(toy_root / "run")] == list(range(1, step + 3))

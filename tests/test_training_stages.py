@@ -14,8 +14,9 @@ from toy_runs import ADVERSARIAL, differing, log, sample_photos, shipped_start, 
 from lwr.loading.adapter import load_adapter
 from lwr.loading.load import load_network
 from lwr.models.network import RestorationNetwork
-from training import optimise, presets
+from training import presets
 from training.config import Config
+from training.data import loader
 from training.data.crops import CropSampler
 from training.data.mixture import Batch
 from training.data.photos import load_photos
@@ -146,7 +147,7 @@ def test_distilling_brings_one_step_nearer_to_the_teachers_steps(
     def same(config: Config, device: torch.device, step: int, micro: int, rank: int) -> RngStreams:
         return rng_streams(config, device, 3, micro, rank)
 
-    monkeypatch.setattr(optimise, "rng_streams", same)  # one batch again and again
+    monkeypatch.setattr(loader, "rng_streams", same)  # one batch again and again
     train(toy("distill", shipped, "distilled", steps=6, lr=1e-3, schedule="constant"))
     errors = [line["latent"] for line in log(shipped / "distilled")]
     assert 0 < errors[-1] < 0.8 * errors[0], errors
@@ -199,7 +200,7 @@ def gradients(config: Config, root: Path) -> tuple[dict[str, torch.Tensor], floa
 
     rng = rng_streams(config, torch.device("cpu"), step=3)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        loss, _ = stage(sampler(root, config.crop), rng, 0.5)
+        loss, _ = stage(stage.draw(config, sampler(root, config.crop), rng), rng, 0.5)
     loss.backward()
     found = {name: p.grad for name, p in stage.named_parameters() if p.grad is not None}
     return found, loss.item(), sum(kept.values())

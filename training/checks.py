@@ -33,6 +33,8 @@ WHOLE = {
     "scene": (1, 8),
     "accumulate": (1, math.inf),
     "group": (1, math.inf),
+    "workers": (0, 1024),
+    "repeat": (1, math.inf),
     "steps": (1, math.inf),
     "warmup": (0, math.inf),
     "log_steps": (1, math.inf),
@@ -80,11 +82,18 @@ def check(config: Config) -> None:
     for field in ("crop", "validate_crop"):
         if getattr(config, field) % 32 or getattr(config, field) <= 0:
             raise _refusal(field, getattr(config, field), "use a multiple of 32")
+    _check_together(config)
+
+
+def _check_together(config: Config) -> None:
+    """TrainingError for numbers that are right alone and not beside each other."""
     if config.exact + config.sampled > 1 or (config.sampled and config.refiner_only):
         raise TrainingError(
             f"--exact {config.exact:g} and --sampled {config.sampled:g} are shares of one whole, and the "
             "refiner alone is never at fidelity 0: lower them, or leave out --refiner-only."
         )
+    if config.repeat > 1 and not config.workers:
+        raise TrainingError(f"--repeat {config.repeat} is for batches that workers draw: add --workers.")
     fewer, group = config.scene**2, config.group or 1
     if config.batch % fewer or (group % fewer and config.batch // group % fewer):
         raise TrainingError(

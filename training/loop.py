@@ -14,7 +14,7 @@ from accelerate.utils import reduce
 
 from training.checks import check, check_machine
 from training.config import Config
-from training.data.crops import CropSampler
+from training.data.loader import BatchLoader
 from training.data.photos import Photo, Skipped, load_photos
 from training.logger import Logger, prepare_tracker
 from training.optimise import Optimisation
@@ -48,6 +48,8 @@ def train(config: Config, photos: Sequence[Photo] | None = None) -> Outcome:
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     torch.manual_seed(config.seed)  # of new LoRAs and networks
+    if accelerator.device.type == "cuda":
+        torch.set_float32_matmul_precision("high")  # TF32, for folding LoRAs and for Muon's products
     optimisation = Optimisation(config, load_stage(config, accelerator.device), accelerator)
     resume(optimisation)
     with _signals() as stop:
@@ -63,7 +65,10 @@ class _Run:
         skipped: list[Skipped] = []
         if photos is None:
             photos = load_photos(config.photos, "train", config.photos_limit, skipped)
-        self.sampler = CropSampler(photos, config.crop, self.accelerator.device, config.scene)
+        accelerator = self.accelerator
+        self.loader = BatchLoader(
+            config, optimisation.stage.draw, photos, accelerator.device, accelerator.process_index
+        )
         self.validation: Validation | None = None
         if self.accelerator.is_main_process and not optimisation.sharded:
             self.validation = load_validation(config, self.accelerator.device)
@@ -80,7 +85,7 @@ class _Run:
             progress.seconds, interrupted = self._agree(time.monotonic() - start, stop.asked)
             if progress.share(config) >= 1 or interrupted:
                 break
-            loss, logs = self.optimisation.step(self.sampler)
+            loss, logs = self.optimisation.step(self.loader)
             share = progress.share(config)
             self.logger.step(progress.step, loss, logs, share, progress.seconds / 60)
             if config.validate_minutes and progress.seconds - validated > 60 * config.validate_minutes:
@@ -94,6 +99,7 @@ class _Run:
             self._validate()
             save(self.optimisation)
         self.logger.close()
+        self.loader.close()
         return Outcome(Path(config.out), progress.step, interrupted)
 
     def _announce(self, photos: Sequence[Photo], skipped: Sequence[Skipped]) -> None:

@@ -37,35 +37,44 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:
         """One step of every parameter that has a gradient."""
         for group in self.param_groups:
+            # Those of one shape move together: fewer, larger products.
+            alike: dict[torch.Size, list[nn.Parameter]] = {}
             for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if not state:
-                    state["momentum"] = torch.zeros_like(parameter)
-                state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-                ahead = parameter.grad.lerp(state["momentum"], group["momentum"])  # Nesterov
-                matrix = ahead.flatten(1)
-                change = 0.2 * max(matrix.shape) ** 0.5 * orthogonalised(matrix).view_as(parameter)
-                parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(change, alpha=-group["lr"])
+                if parameter.grad is not None:
+                    alike.setdefault(parameter.shape, []).append(parameter)
+            for shape, parameters in alike.items():
+                ahead = torch.stack([self._ahead(parameter, group["momentum"]) for parameter in parameters])
+                matrices = ahead.flatten(2)
+                size = 0.2 * max(matrices.shape[1:]) ** 0.5
+                changes = size * orthogonalised(matrices).view(-1, *shape)
+                for parameter, change in zip(parameters, changes, strict=True):
+                    parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(change, alpha=-group["lr"])
+
+    def _ahead(self, parameter: nn.Parameter, momentum: float) -> torch.Tensor:
+        """Nesterov's momentum, of the parameter's shape."""
+        state = self.state[parameter]
+        if not state:
+            state["momentum"] = torch.zeros_like(parameter)
+        state["momentum"].lerp_(parameter.grad, 1 - momentum)
+        return parameter.grad.lerp(state["momentum"], momentum)
 
 
-def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
-    """U V' of the singular value decomposition of (R,C), roughly: singular values of about 0.7 to 1.2.
+def orthogonalised(matrices: torch.Tensor) -> torch.Tensor:
+    """U V' of the singular value decomposition of (...,R,C), roughly: singular values of about 0.7 to 1.2.
 
     A round is X <- p(X X') X. All of them multiply from the left, by polynomials of the first X X', so they
     run on that square matrix alone: a kernel of 3x3 is nine times as long.
     """
-    x = matrix / (matrix.norm() + 1e-12)
-    tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
-    square = x @ x.T
+    x = matrices / (torch.linalg.matrix_norm(matrices, keepdim=True) + 1e-12)
+    tall = x.shape[-2] > x.shape[-1]
+    x = x.mT if tall else x
+    square = x @ x.mT
     rounds = None
     for left in reversed(range(_ROUNDS)):
-        polynomial = torch.addmm(square, square, square, beta=_B, alpha=_C)
-        polynomial.diagonal().add_(_A)
+        polynomial = _B * square + _C * (square @ square)
+        polynomial.diagonal(dim1=-2, dim2=-1).add_(_A)
         rounds = polynomial if rounds is None else polynomial @ rounds
         if left:
             square = polynomial @ square @ polynomial
     x = rounds @ x
-    return x.T if tall else x
+    return x.mT if tall else x

@@ -11,8 +11,7 @@ from diffusers.training_utils import EMAModel
 
 from training.checkpoint import TrainingError
 from training.config import Config
-from training.data.crops import CropSampler
-from training.data.rng import rng_streams
+from training.data.loader import BatchLoader
 from training.muon import Muon, hidden_matrices
 from training.stages.base import Stage
 
@@ -54,7 +53,7 @@ class Optimisation:
                 stage.adversarial.discriminator, stage.adversarial.optimizer
             )
 
-    def step(self, sampler: CropSampler) -> tuple[float, dict[str, float]]:
+    def step(self, loader: BatchLoader) -> tuple[float, dict[str, float]]:
         """One optimiser step: its loss and logs; TrainingError names the crops when one is not finite."""
         config, accelerator, progress = self.config, self.accelerator, self.progress
         share = progress.share(config)
@@ -63,16 +62,16 @@ class Optimisation:
             group["lr"] = lr
         total, last = torch.zeros((), device=accelerator.device), config.accumulate - 1
         for micro in range(config.accumulate):
-            rng = rng_streams(config, accelerator.device, progress.step, micro, accelerator.process_index)
+            batch, rng = loader(progress.step, micro)
             with accelerator.no_sync(self.module) if micro < last else contextlib.nullcontext():
-                loss, logs = self.module(sampler, rng, share)
+                loss, logs = self.module(batch, rng, share)
                 accelerator.backward(loss / config.accumulate)
             total += loss.detach() / config.accumulate
         mean = reduce(total).item()
-        self._check("loss", mean, sampler)
+        self._check("loss", mean, loader)
         norm = float(accelerator.clip_grad_norm_(self.trainable, config.clip))
         if config.precision != "fp16":  # fp16's scaler skips such a step itself
-            self._check("gradient", norm, sampler)
+            self._check("gradient", norm, loader)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -82,11 +81,11 @@ class Optimisation:
         progress.step += 1
         return mean, {name: float(value) for name, value in logs.items()}
 
-    def _check(self, what: str, value: float, sampler: CropSampler) -> None:
+    def _check(self, what: str, value: float, loader: BatchLoader) -> None:
         if not math.isfinite(value):
             raise TrainingError(
                 f"The {what} of step {self.progress.step + 1} is {value}, on crops of "
-                f"{', '.join(sampler.drawn)}; the last checkpoint in {self.config.out} is from before it. "
+                f"{', '.join(loader.drawn)}; the last checkpoint in {self.config.out} is from before it. "
                 "Try a smaller --lr, or --precision no."
             )
 

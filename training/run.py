@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from tyro.conf import FlagConversionOff
 
@@ -17,6 +18,9 @@ from training.config import Config
 from training.data.shards import NEEDED
 from training.launch import start_all_processes, stop_with_the_launcher
 from training.presets import PRESETS
+
+if TYPE_CHECKING:
+    from training.data.photos import Photo
 
 PROG = "python -m training.run"
 STOPPED = 143  # the exit status of a process that SIGTERM ended
@@ -48,6 +52,11 @@ def main() -> None:
     start_all_processes()
     if dry:
         print(json.dumps(dataclasses.asdict(config), indent=2), flush=True)
+    run(config, dry=dry)
+
+
+def run(config: Config, photos: "Sequence[Photo] | None" = None, dry: bool = False) -> None:
+    """Train, on `photos` if they are read already, or only check; a mistake ends it with a sentence."""
     from lwr.loading.adapter import AdapterError
     from lwr.loading.load import without_bars
     from lwr.loading.priors import PriorError
@@ -59,7 +68,7 @@ def main() -> None:
     try:
         if dry:
             return check(config)
-        outcome = train(config)
+        outcome = train(config, photos)
     except (TrainingError, OSError, AdapterError, PriorError) as error:
         print(f"{PROG}: {error}", file=sys.stderr)
         raise SystemExit(1) from error

@@ -5,10 +5,12 @@ the place of the drawing, and the same pixels come out. Parameters and, on a CPU
 machine: drawn numbers keep nine digits, and the arithmetic is in double precision (see `light.round_half`).
 """
 
+import contextlib
 import json
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from functools import cache
 from typing import Any, TypeVar
 
@@ -20,6 +22,7 @@ Params = Sequence[Mapping[str, Any]]  # a dict a photo, as an earlier call retur
 # (B,3,H,W) in [0,1], and one JSON-able dict of parameters a photo
 Degraded = tuple[torch.Tensor, list[dict[str, Any]]]
 T = TypeVar("T")
+_on_cpu: ContextVar[torch.dtype] = ContextVar("precision on a CPU", default=torch.float64)
 
 
 def photo_streams(generator: torch.Generator, count: int) -> list[random.Random]:
@@ -92,7 +95,17 @@ def _nine_digits(value: float) -> float:
 
 def working_dtype(device: torch.device | str) -> torch.dtype:
     """Double precision on a CPU, where it makes results the same everywhere; single elsewhere, for speed."""
-    return torch.float64 if torch.device(device).type == "cpu" else torch.float32
+    return _on_cpu.get() if torch.device(device).type == "cpu" else torch.float32
+
+
+@contextlib.contextmanager
+def single_precision() -> Iterator[None]:
+    """Within it a CPU, too, degrades in single precision: for training, which need not repeat elsewhere."""
+    before = _on_cpu.set(torch.float32)
+    try:
+        yield
+    finally:
+        _on_cpu.reset(before)
 
 
 def per_photo(values: Sequence[float], like: torch.Tensor) -> torch.Tensor:

@@ -92,10 +92,8 @@ def stage(name: str) -> dict[str, float]:
     """One stage on the shipped network: samples/s of data, of the step, and of both."""
     import torch
 
-    from training.data.crops import CropSampler
-    from training.data.mixture import draw
+    from training.data.loader import BatchLoader
     from training.data.photos import load_photos
-    from training.data.rng import rng_streams
     from training.presets import PRESETS
     from training.stages import STAGES as KINDS
 
@@ -104,19 +102,14 @@ def stage(name: str) -> dict[str, float]:
         (Path(folder) / "network").symlink_to(ROOT / "lwr" / "embedded")
         config = dataclasses.replace(PRESETS[name], init=folder, photos=str(SAMPLES))
         trained = KINDS[config.stage](config, device).to(device).train()
-    sampler = CropSampler(load_photos(config.photos, None), config.crop, device, config.scene)
-    clean = name in ("autoencoder", "prior")  # stages that draw photos, not pairs
-
-    def data(step: int) -> None:
-        rng = rng_streams(config, device, step)
-        sampler.batch(rng) if clean else draw(config, sampler, rng)
+    loader = BatchLoader(config, trained.draw, load_photos(config.photos, None), device)
 
     def both(step: int) -> None:
         trained.zero_grad(set_to_none=True)
-        trained(sampler, rng_streams(config, device, step), 0.0)[0].backward()
+        trained(*loader(step), 0.0)[0].backward()
 
-    data_rate, rate = (_rate(work, config.batch) for work in (data, both))
-    step_rate = 1 / (1 / rate - 1 / data_rate)  # what is left, as a stage draws its own batch
+    data_rate, rate = (_rate(work, config.batch) for work in (loader, both))
+    step_rate = 1 / (1 / rate - 1 / data_rate)  # what is left of both
     return {
         "data_samples_per_s": round(data_rate, 1),
         "together_samples_per_s": round(rate, 1),

@@ -91,7 +91,19 @@ def plain_pictures(like: torch.Tensor, rng: RngStreams) -> torch.Tensor:
     return (first * (1 - ramp) + last * ramp).mul(255).round().div(255)
 
 
-def degrade(task: str, clean: torch.Tensor, rng: RngStreams) -> torch.Tensor:
-    """`clean` (B,3,H,W) as `task` damages it, each group of crops by its own numbers."""
-    groups = zip(clean.split(rng.group), rng.groups, strict=True)
-    return torch.cat([TASKS[task].degrade(crops, generator)[0] for crops, generator in groups])
+def degrade(
+    task: str, clean: torch.Tensor, rng: RngStreams, where: torch.Tensor | None = None
+) -> torch.Tensor:
+    """`clean` (B,3,H,W) as `task` damages it, each group of crops by its own numbers.
+
+    With `where` (B,) bool only those crops; groups without any cost nothing.
+    """
+    parts = []
+    for place, (crops, generator) in enumerate(zip(clean.split(rng.group), rng.groups, strict=True)):
+        chosen = None if where is None else where[place * rng.group :][: len(crops)]
+        if chosen is not None and not chosen.any():
+            parts.append(crops)
+            continue
+        damaged = TASKS[task].degrade(crops, generator)[0]
+        parts.append(damaged if chosen is None else torch.where(chosen[:, None, None, None], damaged, crops))
+    return torch.cat(parts)

@@ -7,9 +7,12 @@ stand on both sides.
 
 import hashlib
 import io
+import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +24,11 @@ from training.data.shards import USABLE, Picture, Skipped, open_source, reason
 
 Split = Literal["train", "validation", "test"]
 MAX_CLEAR_DARK_CHANNEL = 0.45  # above it the photo is itself hazy, snowy or white: no target for dehazing
+
+
+DECODED_TOGETHER = 256
+# Pillow warns of large and odd files; `images.load` decides. (Not around each: decoding runs in threads.)
+warnings.filterwarnings("ignore", module=r"PIL\b")
 
 
 @dataclass(frozen=True)
@@ -62,12 +70,16 @@ def load_photos(
     photos: list[Photo] = []
     lost: list[Skipped] = []
     others = 0
-    for found in pictures:
-        if isinstance(found, Picture):
-            if wanted is not None and split_of(found.photo) != wanted:
+
+    def of_split() -> Iterator[Picture | Skipped]:
+        nonlocal others
+        for found in pictures:
+            if isinstance(found, Picture) and wanted is not None and split_of(found.photo) != wanted:
                 others += 1
-                continue
-            found = _photo(found)
+            else:
+                yield found
+
+    for found in _read(of_split(), limit or DECODED_TOGETHER):
         if isinstance(found, Photo):
             photos.append(found)
         else:
@@ -80,6 +92,13 @@ def load_photos(
     return photos
 
 
+def _read(pictures: Iterator[Picture | Skipped], together: int) -> Iterator[Photo | Skipped]:
+    """Pictures decoded on all cores, in their order, at most `together` ahead of what is used."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        while batch := list(islice(pictures, min(together, DECODED_TOGETHER))):
+            yield from pool.map(_photo, batch)
+
+
 def decode(data: bytes) -> torch.Tensor:
     """The bytes of a picture file -> (H,W,3) uint8 sRGB, upright, transparency laid on white.
 
@@ -87,17 +106,17 @@ def decode(data: bytes) -> torch.Tensor:
     """
     Image.init()
     known = [name for name in images.FORMATS if name in Image.OPEN]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of large and odd files; `images.load` decides
-        try:
-            loaded = images.load(Image.open(io.BytesIO(data), formats=known))
-        except UnidentifiedImageError as error:
-            raise images.ImageError("not a picture of a known kind") from error
+    try:
+        loaded = images.load(Image.open(io.BytesIO(data), formats=known))
+    except UnidentifiedImageError as error:
+        raise images.ImageError("not a picture of a known kind") from error
     rgb = loaded.rgb if loaded.alpha is None else 1 - loaded.alpha * (1 - loaded.rgb)
     return rgb[0].mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
 
 
-def _photo(picture: Picture) -> Photo | Skipped:
+def _photo(picture: Picture | Skipped) -> Photo | Skipped:
+    if isinstance(picture, Skipped):
+        return picture
     try:
         pixels = decode(picture.read())
         clear = float(picture.dark_channel or 0) <= MAX_CLEAR_DARK_CHANNEL

@@ -66,8 +66,13 @@ class RngStreams:
             generator.set_state(state)
 
 
-def rng_streams(config: Config, device: torch.device, step: int, micro: int = 0, rank: int = 0) -> RngStreams:
-    """The numbers of process `rank` in one micro-step; TrainingError when no groups fit the batch."""
+def rng_streams(
+    config: Config, device: torch.device, step: int, micro: int = 0, rank: int = 0, *more: int
+) -> RngStreams:
+    """The numbers of process `rank` in one micro-step; TrainingError when no groups fit the batch.
+
+    `more` names further numbers of the same micro-step.
+    """
     group = config.group or (1 if device.type == "cpu" else config.batch)
     if config.batch % group:
         raise TrainingError(
@@ -75,8 +80,8 @@ def rng_streams(config: Config, device: torch.device, step: int, micro: int = 0,
         )
     count = config.batch // group
     return RngStreams(
-        _generator(torch.device("cpu"), config.seed, step, micro, 0),
-        [_generator(device, config.seed, step, micro, 1 + rank * count + i) for i in range(count)],
+        _generator(torch.device("cpu"), config.seed, step, micro, 0, *more),
+        [_generator(device, config.seed, step, micro, 1 + rank * count + i, *more) for i in range(count)],
         group,
         rank * config.batch,
     )

@@ -36,10 +36,15 @@ class Autoencoder(Stage):
         self.adversarial = AdversarialLoss(config.gan, device) if config.gan else None
         self.register_buffer("variance", torch.ones(()))
 
-    def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
-        """Reconstruction of a batch of which a quarter is degraded and half has shuffled colours."""
-        photo = self.laid_out(_varied(sampler.batch(rng), rng))
-        prior = self.network.prior
+    @staticmethod
+    def draw(config: Config, sampler: CropSampler, rng: RngStreams) -> Batch:
+        """Photos to reconstruct: a quarter is degraded, half has shuffled colours."""
+        photo = _varied(sampler.batch(rng), rng)
+        return Batch(photo, photo, {}, "photo")
+
+    def forward(self, batch: Batch, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
+        """Reconstruction, a weak KL term, and what the config adds."""
+        photo, prior = batch.target, self.network.prior
         posterior = prior.vae.encode(prior.to_vae(photo)).latent_dist
         mean, log_variance = posterior.mean.float(), posterior.logvar.float()
         latent = mean + rng.randn(*mean.shape[1:]) * torch.exp(log_variance / 2)
@@ -76,6 +81,6 @@ def _varied(photo: torch.Tensor, rng: RngStreams) -> torch.Tensor:
     """(B,3,H,W): every fourth crop degraded, every second with its colour channels in another order."""
     place = rng.first + torch.arange(len(photo), device=photo.device)[:, None]
     task = list(TASKS)[int(torch.randint(len(TASKS), (1,), generator=rng.shared))]
-    photo = torch.where((place % 4 == 0)[..., None, None], degrade(task, photo, rng), photo)
+    photo = degrade(task, photo, rng, where=place[:, 0] % 4 == 0)
     order = torch.where(place % 2 == 1, rng.rand(3).argsort(1), torch.arange(3, device=photo.device))
     return photo.gather(1, order[:, :, None, None].expand_as(photo))

@@ -1,7 +1,6 @@
 """What every stage shares: a network, the parameters that train, and a forward pass that gives the loss."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,8 +15,9 @@ from training.checkpoint import TrainingError
 from training.config import Config
 from training.create import create_network
 from training.create_parts import network_around
+from training.data import mixture
 from training.data.crops import CropSampler
-from training.data.mixture import Batch, draw
+from training.data.mixture import Batch
 from training.data.rng import RngStreams
 from training.losses.adversarial import AdversarialLoss
 from training.losses.photo import Logs
@@ -28,7 +28,7 @@ TRAINED_PARTS = ("encoder", "sft", "refiner", "cfw", "prior.unet", "prior.vae", 
 
 
 class Stage(nn.Module):
-    """One stage. `forward(sampler, rng, progress)` draws its own batch and returns (loss, logs)."""
+    """One stage. `draw` makes its batches, `forward(batch, rng, progress)` returns (loss, logs)."""
 
     def __init__(self, config: Config, device: torch.device = CPU) -> None:
         """`device`: where the losses and what else does not train are; the stage itself is moved by `to`."""
@@ -41,7 +41,12 @@ class Stage(nn.Module):
         self.adversarial: AdversarialLoss | None = None  # has an optimiser of its own
         self.prepare(self.network)
 
-    def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
+    @staticmethod
+    def draw(config: Config, sampler: CropSampler, rng: RngStreams) -> Batch:
+        """A step's batch, wherever it is drawn: nothing of the network is needed."""
+        return mixture.draw(config, sampler, rng)
+
+    def forward(self, batch: Batch, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """Loss (scalar) and what to log; `progress` runs from 0 to 1 over the run."""
         raise TypeError(f"{type(self).__name__} has no loss.")
 
@@ -56,15 +61,6 @@ class Stage(nn.Module):
         for layer in module.modules():
             if isinstance(layer, nn.GroupNorm):
                 layer.register_forward_pre_hook(_with_input_gradient)
-
-    def draw(self, sampler: CropSampler, rng: RngStreams) -> Batch:
-        """The step's batch, its photos laid out as the network is."""
-        batch = draw(self.config, sampler, rng)
-        return replace(batch, degraded=self.laid_out(batch.degraded), target=self.laid_out(batch.target))
-
-    def laid_out(self, photo: torch.Tensor) -> torch.Tensor:
-        """`photo` (B,3,H,W) in the network's memory format."""
-        return photo.contiguous(memory_format=torch.channels_last) if self.config.channels_last else photo
 
     def restore(
         self,

@@ -14,7 +14,6 @@ from lwr.models.config import CFWConfig
 from training.checkpoint import TrainingError
 from training.config import Config
 from training.create_parts import CFW_LEVELS
-from training.data.crops import CropSampler
 from training.data.mixture import Batch
 from training.data.rng import RngStreams
 from training.losses.photo import PhotoLoss
@@ -54,9 +53,9 @@ class CFWStage(Stage):
         network.cfw = ControllableFeatureWrapping(size)
         self.prepare(network.cfw)
 
-    def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
+    def forward(self, batch: Batch, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """L1 and perceptual distance of the decoded photo, and the PatchGAN's."""
-        batch, level = self.draw(sampler, rng), fidelity.draw(self.config, rng)
+        level = fidelity.draw(self.config, rng)
         output = self.restore(batch, rng, self.config.latent_steps, level)[0]  # CFW alone keeps a graph
         return self.loss(output, batch, level, rng, progress)
 

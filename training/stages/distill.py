@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 
 from training.config import Config
-from training.data.crops import CropSampler
 from training.data.mixture import Batch
 from training.data.rng import RngStreams
 from training.losses.diffusion import unguided
@@ -30,9 +29,8 @@ class Distill(Stage):
         self.teacher = copy.deepcopy(self.loras).to(device).pairs()  # a dict, so no part of the stage
         self.loras.train_parts(self.network, config.lora_parts)
 
-    def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
+    def forward(self, batch: Batch, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """MSE of the student's latent to the teacher's."""
-        batch = self.draw(sampler, rng)
         states = rng.states()
         with torch.no_grad():
             target = self.restore(batch, rng, self.config.teacher_steps, None, loras=self.teacher)[1]

@@ -15,7 +15,6 @@ import torch
 import torch.nn.functional as F
 
 from training.config import Config
-from training.data.crops import CropSampler
 from training.data.mixture import Batch
 from training.data.rng import RngStreams
 from training.losses.diffusion import conditioned_loss, one_step, unguided
@@ -39,9 +38,8 @@ class Encoder(Stage):
             refiner.tone.from_unet.requires_grad_(True)
             refiner.filters.from_unet.requires_grad_(True)
 
-    def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
+    def forward(self, batch: Batch, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """The UNet's error on the target's noised latent, given the degraded photo's; or that of one step."""
-        batch = self.draw(sampler, rng)
         noised = self.network.prior.config.one_step_noise
         if noised or torch.rand(1, generator=rng.shared).item() < NOISED:
             loss = conditioned_loss(self.network, batch, rng)

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 
 from training.config import Config
 from training.create import grow_refiner
-from training.data.crops import CropSampler
 from training.data.mixture import Batch
 from training.data.rng import RngStreams
 from training.losses.photo import PhotoLoss
@@ -39,9 +38,9 @@ class EndToEnd(Stage):
         self.loss = PhotoLoss(config, device)
         self.adversarial = self.loss.adversarial
 
-    def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
+    def forward(self, batch: Batch, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """Loss of the photo at the batch's fidelity and of its latent."""
-        batch, level = self.draw(sampler, rng), fidelity.draw(self.config, rng)
+        level = fidelity.draw(self.config, rng)
         several = self.network.prior.config.one_step_noise
         steps = 2 if several and torch.rand(1, generator=rng.shared).item() < TWO_STEPS else 1
         output, latent = self.restore(batch, rng, steps, level)

@@ -7,7 +7,6 @@ import torch
 
 from training.config import Config
 from training.create import grow_refiner
-from training.data.crops import CropSampler
 from training.data.mixture import Batch
 from training.data.rng import RngStreams
 from training.losses.photo import PhotoLoss
@@ -33,9 +32,9 @@ class Perceptual(Stage):
         self.loss = PhotoLoss(config, device)
         self.adversarial = self.loss.adversarial
 
-    def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
+    def forward(self, batch: Batch, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """Loss of the photo at the batch's fidelity."""
-        batch, level = self.draw(sampler, rng), fidelity.draw(self.config, rng)
+        level = fidelity.draw(self.config, rng)
         return self.loss(self.restore(batch, rng, self.steps, level)[0], batch, level, rng, progress)
 
     def preview(self, batch: Batch, rng: RngStreams) -> torch.Tensor:

@@ -22,10 +22,16 @@ class Prior(Stage):
         if config.checkpointing:
             self.network.prior.unet.enable_gradient_checkpointing()
 
-    def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
+    @staticmethod
+    def draw(config: Config, sampler: CropSampler, rng: RngStreams) -> Batch:
+        """Photos as they are."""
+        photo = sampler.batch(rng)
+        return Batch(photo, photo, {}, "photo")
+
+    def forward(self, batch: Batch, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """The UNet's error at uniformly drawn timesteps."""
         with torch.no_grad():
-            clean = self.network.encode(self.laid_out(sampler.batch(rng))).latent
+            clean = self.network.encode(batch.target).latent
         loss = diffusion_loss(self.network.prior.scheduler, clean, rng, self._predict)
         return loss, {"unet": loss.detach()}
 

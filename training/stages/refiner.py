@@ -7,7 +7,6 @@ crops, so that a step sees many different photos and damages.
 import torch
 
 from training.config import Config
-from training.data.crops import CropSampler
 from training.data.mixture import Batch
 from training.data.rng import RngStreams
 from training.losses.image import log_error
@@ -30,9 +29,8 @@ class Refiner(Stage):
                 parameter.requires_grad_(False)
         self.loras.zero_sampler_inputs(self.network)
 
-    def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
+    def forward(self, batch: Batch, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """PSNR's loss of the photo at fidelity 1."""
-        batch = self.draw(sampler, rng)
         output = self.preview(batch, rng)
         return log_error(output, batch.target), measures(output, batch, self.config)
 

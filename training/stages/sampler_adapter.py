@@ -7,7 +7,6 @@ timestep counts, and no VAE decoder has to be kept for the gradient.
 import torch
 
 from training.config import Config
-from training.data.crops import CropSampler
 from training.data.mixture import Batch
 from training.data.rng import RngStreams
 from training.losses.diffusion import conditioned_loss
@@ -23,9 +22,8 @@ class SamplerAdapters(Stage):
         self.loras = TaskLoras(config, self.network, self.start)
         self.loras.train_parts(self.network, config.lora_parts)
 
-    def forward(self, sampler: CropSampler, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
+    def forward(self, batch: Batch, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """The adapted UNet's error on the target's noised latent, given the degraded photo's."""
-        batch = self.draw(sampler, rng)
         adapted = AdaptedNetwork(self.network, self.loras.pairs(), batch.tasks)
         loss = conditioned_loss(adapted, batch, rng)
         return loss, {f"unet_{batch.kind}": loss.detach(), f"n_{batch.kind}": torch.ones(())}

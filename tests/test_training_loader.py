@@ -1,0 +1,72 @@
+"""Batches that worker processes draw: the same in every run, 8-bit, and used again only as the run asks."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+import torch
+from toy_runs import SAMPLES
+
+from training.checkpoint import TrainingError
+from training.checks import check
+from training.config import Config
+from training.data import mixture
+from training.data.loader import BatchLoader, mirrored
+from training.data.mixture import Batch
+from training.data.photos import Photo, load_photos
+
+CPU = torch.device("cpu")
+CONFIG = Config("refiner", batch=4, crop=32, scene=2, workers=2, tracker="none")
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[Photo]:
+    return load_photos(SAMPLES[0].parent, None)
+
+
+@contextmanager
+def loading(config: Config, photos: list[Photo]) -> Iterator[BatchLoader]:
+    loader = BatchLoader(config, mixture.draw, photos, CPU)
+    yield loader
+    loader.close()
+
+
+def drawn(config: Config, photos: list[Photo], places: range) -> list[Batch]:
+    with loading(config, photos) as loader:
+        return [loader(step)[0] for step in places]
+
+
+def test_workers_batches_follow_from_the_step_so_a_resumed_run_sees_them_again(photos: list[Photo]) -> None:
+    first, resumed = drawn(CONFIG, photos, range(6)), drawn(CONFIG, photos, range(3, 6))
+    for one, again in zip(first[3:], resumed, strict=True):
+        assert one.kind == again.kind and torch.equal(one.degraded, again.degraded)
+    assert not torch.equal(first[0].target, first[1].target)
+    for batch in first:
+        for photo in (batch.degraded, batch.target):
+            steps = photo * 255
+            assert photo.min() >= 0 and photo.max() <= 1 and torch.allclose(steps, steps.round(), atol=1e-3)
+
+
+def test_a_batch_is_used_again_mirrored_as_often_as_the_run_asks(photos: list[Photo]) -> None:
+    once, twice = drawn(CONFIG, photos, range(2)), drawn(replace(CONFIG, repeat=2), photos, range(4))
+    assert torch.equal(twice[0].degraded, once[0].degraded) and torch.equal(twice[2].target, once[1].target)
+    assert torch.equal(twice[1].degraded, mirrored(once[0]).degraded)
+    resumed = drawn(replace(CONFIG, repeat=2), photos, range(3, 4))
+    assert torch.equal(resumed[0].degraded, twice[3].degraded)
+
+
+def test_the_losss_numbers_fit_the_batch_and_are_not_those_that_drew_it(photos: list[Photo]) -> None:
+    scenes = replace(CONFIG, tasks=("dehaze",), task_weights=(1.0,))
+    with loading(scenes, photos) as loader:
+        batch, rng = loader(0)
+        assert len(batch.target) == 1 and rng.randn(2).shape == (1, 2)
+    with loading(replace(scenes, workers=0), photos) as loader:
+        whole, same = loader(0)
+        assert whole.target.shape == batch.target.shape
+        assert torch.rand(1, generator=same.shared) != torch.rand(1, generator=rng.shared)
+
+
+def test_using_batches_again_without_workers_is_refused() -> None:
+    with pytest.raises(TrainingError, match="--workers"):
+        check(replace(CONFIG, workers=0, repeat=2))

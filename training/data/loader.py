@@ -1,0 +1,111 @@
+"""A run's batches: drawn when they are wanted, or ahead of time by worker processes.
+
+Workers cut and degrade crops beside the training, in single precision, and hand them over as the 8-bit values
+that photos are stored in. What they draw follows from (seed, step, micro-step, process) as in `rng.py`, so a
+resumed run sees the batches of an unbroken one.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from lwr.degrade.draw import single_precision
+from training.config import Config
+from training.data.crops import CropSampler
+from training.data.mixture import Batch
+from training.data.photos import Photo
+from training.data.rng import RngStreams, rng_streams
+
+Draw = Callable[[Config, CropSampler, RngStreams], Batch]
+# (degraded, target) as uint8 (B,3,H,W), {task: strength}, kind, ids of the photos
+Packed = tuple[torch.Tensor, torch.Tensor, dict[str, float], str, list[str]]
+CPU = torch.device("cpu")
+LOSS = 1  # names the numbers of the loss where the batch was drawn elsewhere
+AHEAD = 4  # batches that each worker draws before they are wanted
+
+
+class BatchLoader:
+    """`loader(step, micro)` -> (the batch, random numbers for its loss), for micro-steps in their order."""
+
+    def __init__(
+        self, config: Config, draw: Draw, photos: Sequence[Photo], device: torch.device, rank: int = 0
+    ) -> None:
+        self.config, self.device, self.rank = config, device, rank
+        sampler = CropSampler(photos, config.crop, CPU if config.workers else device, config.scene)
+        self._draws = _Draws(config, draw, sampler, rank)
+        self._ahead: Iterator[Packed] | None = None
+        self._held: Batch | None = None  # the newest batch of the workers, to be used again
+        self.drawn: Sequence[str] = ()  # ids of the newest batch's photos, for messages
+
+    def __call__(self, step: int, micro: int = 0) -> tuple[Batch, RngStreams]:
+        """Images are on the device, in the network's memory format."""
+        config = self.config
+        if not config.workers:
+            rng = rng_streams(config, self.device, step, micro, self.rank)
+            batch = self._draws.batch(rng)
+            self.drawn = self._draws.sampler.drawn
+            return self._laid_out(batch), rng
+        place = step * config.accumulate + micro
+        if self._held is None or place % config.repeat == 0:
+            self._held = self._next(place // config.repeat)
+        batch = mirrored(self._held) if place % config.repeat % 2 else self._held
+        rng = rng_streams(config, self.device, step, micro, self.rank, LOSS)
+        if len(batch.target) < config.batch:
+            rng.thin(config.batch // len(batch.target))
+        return self._laid_out(batch), rng
+
+    def close(self) -> None:
+        """Let the workers go."""
+        self._ahead = self._held = None
+
+    def _next(self, first: int) -> Batch:
+        """The workers' next batch; the first call starts them, at place `first`."""
+        if self._ahead is None:
+            workers = DataLoader(
+                self._draws,
+                batch_size=None,  # a worker's answer is a batch
+                sampler=itertools.count(first),
+                num_workers=self.config.workers,
+                prefetch_factor=AHEAD,
+                collate_fn=_as_it_is,
+                pin_memory=self.device.type == "cuda",
+            )
+            self._ahead = iter(workers)
+        degraded, target, tasks, kind, self.drawn = next(self._ahead)
+        degraded, target = (
+            photo.to(self.device, non_blocking=True).float().div(255) for photo in (degraded, target)
+        )
+        return Batch(degraded, target, tasks, kind)
+
+    def _laid_out(self, batch: Batch) -> Batch:
+        layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
+        degraded, target = (x.contiguous(memory_format=layout) for x in (batch.degraded, batch.target))
+        return Batch(degraded, target, batch.tasks, batch.kind)
+
+
+class _Draws(Dataset[Packed]):
+    """What a worker is given: place of a batch in the run -> the batch."""
+
+    def __init__(self, config: Config, draw: Draw, sampler: CropSampler, rank: int) -> None:
+        self.config, self.draw, self.sampler, self.rank = config, draw, sampler, rank
+
+    def batch(self, rng: RngStreams) -> Batch:
+        return self.draw(self.config, self.sampler, rng)
+
+    def __getitem__(self, place: int) -> Packed:
+        step, micro = divmod(place, self.config.accumulate)
+        with single_precision():
+            batch = self.batch(rng_streams(self.config, CPU, step, micro, self.rank))
+        degraded, target = (x.mul(255).round().to(torch.uint8) for x in (batch.degraded, batch.target))
+        return degraded, target, batch.tasks, batch.kind, self.sampler.drawn
+
+
+def mirrored(batch: Batch) -> Batch:
+    """Left and right exchanged."""
+    return Batch(batch.degraded.flip(-1), batch.target.flip(-1), batch.tasks, batch.kind)
+
+
+def _as_it_is(packed: Packed) -> Packed:
+    return packed

@@ -1,0 +1,82 @@
+"""Every stage of the embedded network, each from the one before, as far as some minutes of one GPU go:
+`python -m training.recipe --photos PHOTOS --minutes 25 [-- options of training.run for all stages]`.
+
+One process, so that photos are read once. The same command again continues where it was
+stopped. What comes out lies in OUT/adapter/network, in half precision, no file over 10 MB.
+"""
+
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from training.command_line import fail, parse
+from training.config import Config
+from training.run import resolve, run
+
+PROG = "python -m training.recipe"
+# What every stage from photo to photo trains; dehaze needs scenes, and every batch counts alike.
+WHOLE = (
+    "--parts encoder,sft,text,refiner,prior.unet --lora-parts prior.unet,encoder,sft --gan 0 --exact 0.9 "
+    "--sampled 0.1 --clip 0.02 --task-weights 1.5,2,2"
+)
+PHOTOS = "--scene 1 --group 1"  # of stages on single photos, of which few are degraded
+# In their order: folder, preset, share of the minutes, options of training.run.
+STAGES = (
+    ("vae", "autoencoder", 0.11, f"{PHOTOS} --batch 128 --lr 1.5e-3"),
+    ("vae-perceptual", "autoencoder", 0.10, f"{PHOTOS} --batch 64 --perceptual 0.15 --gan 0.05"),
+    ("prior", "prior", 0.07, f"{PHOTOS} --batch 64 --crop 256"),
+    ("encoder", "encoder", 0.06, "--batch 96"),
+    ("end-to-end", "end-to-end", 0.28, f"--batch 96 --lr 1e-3 {WHOLE}"),
+    ("large", "end-to-end", 0.16, f"--batch 32 --crop 256 --lr 5e-4 {WHOLE}"),
+    ("perceptual", "perceptual", 0.12, "--batch 64 --refiner-only false --new-perceptual true"),
+    ("adapter", "adapter", 0.10, "--batch 32 --crop 192 --exact 0.7 --sampled 0.1"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Of the command line."""
+
+    photos: str  # as training.run takes them
+    out: str = "runs/recipe"  # a folder for every stage
+    start: str = "lwr/embedded"  # network to start from
+    minutes: float = 25.0  # of training; reading and writing come on top, about a minute
+    stages: tuple[str, ...] = tuple(name for name, *_ in STAGES)  # to run, each from the one before it here
+
+
+def plan(arguments: Sequence[str]) -> list[Config]:
+    """The stages' configs, in their order."""
+    words = list(arguments)
+    cut = words.index("--") if "--" in words else len(words)
+    options, more = parse(Options, words[:cut], PROG, __doc__), words[cut + 1 :]
+    known = [name for name, *_ in STAGES]
+    if unknown := [name for name in options.stages if name not in known]:
+        fail(PROG, f"there is no stage {unknown[0]!r}: use {', '.join(known)}.")
+    on_gpu = ["--group", "4", "--workers", str(max(1, (os.cpu_count() or 2) - 1)), "--precision", "bf16"]
+    every = ["--photos", options.photos, "--crop", "128", "--scene", "2", "--warmup", "50", *on_gpu]
+    every += ["--save-minutes", "2", "--validate-minutes", "0", "--tracker", "none"]
+    configs, start = [], options.start
+    for number, (name, preset, share, own) in enumerate(STAGES):
+        out = str(Path(options.out) / name)
+        if name in options.stages:
+            place = ["--init", start, "--out", out, "--minutes", str(options.minutes * share)]
+            place += ["--seed", str(number)]  # other crops than the stage before saw
+            configs.append(resolve([preset, *every, *own.split(), *place, *more])[0])
+        start = out
+    return configs
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point."""
+    configs = plan(sys.argv[1:] if arguments is None else arguments)
+    from training.data.photos import load_photos
+
+    photos = load_photos(configs[0].photos, "train", configs[0].photos_limit)
+    for config in configs:
+        run(config, photos)
+
+
+if __name__ == "__main__":
+    main()
