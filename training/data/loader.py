@@ -1,6 +1,6 @@
 """A run's batches: drawn when they are wanted, or ahead of time by worker processes.
 
-Workers cut and degrade crops beside the training, in single precision, and hand them over as the 8-bit values
+Crops are degraded in single precision. Workers do so beside the training, and hand crops over as the 8-bit values
 that photos are stored in. What they draw follows from (seed, step, micro-step, process) as in `rng.py`, so a
 resumed run sees the batches of an unbroken one.
 """
@@ -44,7 +44,8 @@ class BatchLoader:
         config = self.config
         if not config.workers:
             rng = rng_streams(config, self.device, step, micro, self.rank)
-            batch = self._draws.batch(rng)
+            with single_precision():
+                batch = self._draws.batch(rng)
             self.drawn = self._draws.sampler.drawn
             return self._laid_out(batch), rng
         place = step * config.accumulate + micro
