@@ -36,7 +36,9 @@ class Request:
     # a name, or {name: strength}
     task: str | Mapping[str, float] | None = option(None, "a task by name; wins over the prompt")
     scale: float | None = option(None, "output side / input side, 1 to 4 [default: by task]")
-    steps: int | None = option(None, "sampling steps; embedded: only below fidelity 0.5 [default: by prior]")
+    steps: int | None = option(
+        None, "sampling steps; the embedded network is made for one [default: by prior]"
+    )
     fidelity: float | None = option(
         None,
         "1 has the least error, 0.5 is the sharpest, 0 is the diffusion model's picture [default: by task]",

@@ -181,13 +181,11 @@ def test_gates_see_the_whole_photo_and_new_ones_change_nothing() -> None:
     assert torch.equal(other(changed)[..., :8, :8], other(x)[..., :8, :8])
 
 
-def test_new_perceptual_weights_start_as_the_distortion_weights_and_need_no_decoder(tmp_path: Path) -> None:
+def test_new_perceptual_weights_start_as_the_distortion_weights(tmp_path: Path) -> None:
     start = shipped_start(tmp_path / "start")
-    stage = Perceptual(Config("perceptual", str(start), refiner_only=True, new_perceptual=True))
+    stage = Perceptual(Config("perceptual", str(start), new_perceptual=True))
     for a, b in zip(weights(stage.network, 0.5), weights(stage.network, 1.0), strict=True):
         assert torch.equal(a, b)
-    assert not stage.network.needs_sampler(0.5)
-    shipped = Perceptual(Config("perceptual", str(start), refiner_only=True)).network
-    assert not shipped.needs_sampler(0.5)
+    shipped = Perceptual(Config("perceptual", str(start))).network
     assert not all(map(torch.equal, weights(shipped, 0.5), weights(shipped, 1.0)))
     assert all(map(torch.equal, weights(shipped, 1.0), weights(stage.network, 1.0)))

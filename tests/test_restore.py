@@ -39,8 +39,10 @@ def same(a: Restored, b: Restored) -> bool:
     return np.array_equal(pixels(a), pixels(b))
 
 
-def test_same_seed_same_pixels_other_seed_other_pixels(restorer: Restorer) -> None:
-    one, again, other = (restorer(FACE, "fix the blur", fidelity=0, seed=seed) for seed in (3, 3, 4))
+def test_a_single_step_adds_no_noise_and_several_follow_the_seed(restorer: Restorer) -> None:
+    one, other = (restorer(FACE, "fix the blur", fidelity=0, seed=seed) for seed in (3, 4))
+    assert same(one, other)
+    one, again, other = (restorer(FACE, "fix the blur", fidelity=0, steps=2, seed=seed) for seed in (3, 3, 4))
     assert same(one, again) and not same(one, other)
 
 
@@ -108,7 +110,7 @@ def test_two_tasks_go_in_one_pass_and_both_count(restorer: Restorer) -> None:
     assert both.tasks == {"dehaze": 1.0, "deblur": 1.0}
     shipped = {task: load_adapter(EMBEDDED / "adapters" / task).metadata.version for task in both.tasks}
     assert both.settings.adapters == {task: f"embedded/{task}@{shipped[task]}" for task in both.tasks}
-    assert [what for _, _, what in calls] == ["restoring"]  # the refiner alone
+    assert [what for _, _, what in calls] == ["encoding", "restoring", "decoding"]
     assert not same(both, restorer(FACE, task="dehaze")) and not same(both, restorer(FACE, task="deblur"))
 
 
@@ -173,17 +175,16 @@ def test_path_and_picture_give_the_same_and_notes_are_passed_on(restorer: Restor
 
 def test_progress_rises_one_by_one_to_the_total(restorer: Restorer) -> None:
     tiled = Restorer(load_network(), EMBEDDED, torch.device("cpu"), tile=160)
-    # below fidelity 0.5 (encode + 2 steps + decode) x tiles, from there on the refiner x tiles; in tiles also
-    # the whole photo, reduced
-    for case, fidelity, total in (
-        (restorer, 0.4, 4),
-        (tiled, 0.4, 4 * 4 + 1),
-        (restorer, 0.5, 1),
-        (tiled, 0.5, 4 + 1),
+    # (encode + steps + decode) x tiles; in tiles also the whole photo, reduced
+    for case, steps, total in (
+        (restorer, 2, 4),
+        (tiled, 2, 4 * 4 + 1),
+        (restorer, 1, 3),
+        (tiled, 1, 3 * 4 + 1),
     ):
         calls: list[tuple[int, int]] = []
         note = partial(lambda calls, done, total, _what: calls.append((done, total)), calls)
-        case(ASTRONAUT.resize((256, 160)), task="deblur", steps=2, fidelity=fidelity, progress=note)
+        case(ASTRONAUT.resize((256, 160)), task="deblur", steps=steps, progress=note)
         assert calls == [(done, total) for done in range(1, total + 1)]
 
 
@@ -207,7 +208,7 @@ def test_tiles_of_one_sky_agree(restorer: Restorer, tiled: Restorer) -> None:
         np.asarray(one(photo, task="dehaze").image, float)[40:160].mean((0, 2)) for one in (restorer, tiled)
     ]
     whole, parts = (sky[100:-100] for sky in skies)
-    assert np.abs(whole - parts).max() < 6
+    assert np.abs(whole - parts).max() < 8
     assert np.abs(parts[-50:].mean() - parts[:50].mean()) < np.abs(whole[-50:].mean() - whole[:50].mean()) + 4
 
 

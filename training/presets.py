@@ -4,16 +4,18 @@ from typing import Any
 
 from training.config import Config
 
-RUNS = [f"runs/{name}" for name in ("autoencoder", "prior", "encoder", "refiner", "perceptual", "adapter")]
-VAE, PRIOR, ENCODER, REFINER, PERCEPTUAL, ADAPTER = RUNS
+RUNS = [f"runs/{name}" for name in ("autoencoder", "prior", "encoder", "end-to-end", "perceptual", "adapter")]
+VAE, PRIOR, ENCODER, WHOLE, PERCEPTUAL, ADAPTER = RUNS
 # Weights of dehaze, deblur, super-resolution: haze is learned first, blur last.
 DETAIL: dict[str, Any] = {"task_weights": (0.5, 2.0, 2.0), "clip": 0.02}
-SMALL = DETAIL | {"batch": 32, "crop": 64}  # many different damages a step
-LPIPS = DETAIL | {"perceptual": 1.0}
-ALONE = SMALL | {"refiner_only": True, "lr": 1e-3}
+EVEN: dict[str, Any] = {"task_weights": (1.5, 2.0, 2.0), "clip": 0.02, "scene": 2}
+LPIPS: dict[str, Any] = {"perceptual": 1.0}
+SMALL = {"batch": 32, "crop": 64}  # many different damages a step
 CONDITION = {"minutes": 8, "lr": 1e-3, "batch": 16, "scene": 2, "clip": 0.02, "parts": ("prior.unet",)}
 AROUND = {"parts": ("encoder", "sft", "text", "refiner")}  # all that is not the prior
+ALL = {"parts": (*AROUND["parts"], "prior.unet")}  # the UNet goes on learning: it does half of the work
 LORAS = {"lora_parts": ("prior.unet", "encoder", "sft", "refiner")}
+SAMPLER_LORAS = {"lora_parts": LORAS["lora_parts"][:3]}
 
 # Around a frozen Stable Diffusion: bf16, AdamW at a constant rate, as StableSR was trained. Checkpointing saves
 # memory in cfw and distill, which go through several passes; the other two keep their single pass whole.
@@ -47,13 +49,14 @@ PRESETS: dict[str, Config] = {
     "autoencoder": Config("autoencoder", None,        VAE,               minutes=25, lr=1e-3, batch=16, crop=96),
     "prior":       Config("prior",       VAE,         PRIOR,             minutes=6,  lr=1e-3, batch=24),
     "encoder":     Config("encoder",     PRIOR,       ENCODER,           **CONDITION),
+    "end-to-end":  Config("end_to_end",  ENCODER,     WHOLE,             minutes=60, lr=1e-3, batch=16, crop=96, exact=0.9, sampled=0.1, **EVEN, **LPIPS, **ALL, **SAMPLER_LORAS),
+    "perceptual":  Config("perceptual",  WHOLE,       PERCEPTUAL,        minutes=25, lr=1e-3, batch=16, crop=96, exact=0, gan=0.1, scene=2, **DETAIL, **LPIPS),
+    "adapter":     Config("adapter",     PERCEPTUAL,  ADAPTER,           minutes=5,  lr=5e-4, exact=0.7, sampled=0.1, **EVEN, **LPIPS, **LORAS),
+    # beside the recipe: the refiner of a network without a sampler; LoRAs of the sampler alone
+    "refiner":     Config("refiner",     VAE,         "runs/refiner",    minutes=50, lr=1e-3, refiner_only=True, **DETAIL, **SMALL),
+    "distill":     Config("distill",     ADAPTER,     "runs/distill",    minutes=10, lr=2e-4, **DETAIL, **SAMPLER_LORAS),
     # "encoder" without what stage prior taught the UNet, then the other stages from there: what the prior is worth
     "random-unet": Config("encoder",     VAE,         "runs/random-unet", new_unet=True, **CONDITION),
-    "refiner":     Config("refiner",     ENCODER,     REFINER,           minutes=50, **ALONE),
-    "perceptual":  Config("perceptual",  REFINER,     PERCEPTUAL,        minutes=25, exact=0, gan=0.1, **ALONE | LPIPS),
-    "adapter":     Config("adapter",     PERCEPTUAL,  ADAPTER,           minutes=5,  lr=5e-4, **LPIPS, **LORAS),
-    "end-to-end":  Config("end_to_end",  PERCEPTUAL,  "runs/end-to-end", minutes=60, lr=2e-4, gan=0.02, **LPIPS, **AROUND, **LORAS),
-    "distill":     Config("distill",     ADAPTER,     "runs/distill",    minutes=10, lr=2e-4, lora_parts=LORAS["lora_parts"][:3], **DETAIL),
     # around Stable Diffusion, for users with its weights and a GPU; --prior takes any other, such as sd-turbo or a folder
     "sd-encoder":  Config("encoder",     None,        "runs/sd-encoder", steps=16_500, lr=5e-5, batch=6, accumulate=32, prior="sd-2.1-base", **SD),  # StableSR's stage 1: 192 crops a step
     "sd-adapter":  Config("sampler_adapter", "runs/sd-encoder", "runs/sd-adapter", steps=10_000, lr=1e-4, batch=4, accumulate=4, **SD, **SD_LORAS),

@@ -16,23 +16,17 @@ from training.config import Config
 from training.run import resolve, run
 
 PROG = "python -m training.recipe"
-EVEN = "--task-weights 1.5,2,2"
-# What every stage from photo to photo trains; dehaze needs scenes, and every batch counts alike.
-WHOLE = (
-    "--parts encoder,sft,text,refiner,prior.unet --lora-parts prior.unet,encoder,sft --gan 0 --exact 0.9 "
-    f"--sampled 0.1 --clip 0.02 {EVEN}"
-)
 PHOTOS = "--scene 1 --group 1"  # of stages on single photos, of which few are degraded
 # In their order: folder, preset, share of the minutes, options of training.run.
 STAGES = (
     ("vae", "autoencoder", 0.11, f"{PHOTOS} --batch 128 --lr 1.5e-3"),
     ("vae-perceptual", "autoencoder", 0.10, f"{PHOTOS} --batch 64 --perceptual 0.15 --gan 0.05"),
     ("prior", "prior", 0.07, f"{PHOTOS} --batch 64 --crop 256"),
-    ("encoder", "encoder", 0.06, "--batch 96"),
-    ("end-to-end", "end-to-end", 0.28, f"--batch 96 --lr 1e-3 {WHOLE}"),
-    ("large", "end-to-end", 0.16, f"--batch 32 --crop 256 --lr 5e-4 {WHOLE}"),
-    ("perceptual", "perceptual", 0.12, "--batch 64 --refiner-only false --new-perceptual true"),
-    ("adapter", "adapter", 0.10, f"--batch 32 --crop 192 --exact 0.7 --sampled 0.1 {EVEN}"),
+    ("encoder", "encoder", 0.06, "--batch 256"),
+    ("end-to-end", "end-to-end", 0.28, "--batch 256"),
+    ("large", "end-to-end", 0.16, "--batch 64 --crop 256 --lr 5e-4"),
+    ("perceptual", "perceptual", 0.12, "--batch 128 --new-perceptual true"),
+    ("adapter", "adapter", 0.10, "--batch 64 --crop 192"),
 )
 
 

@@ -1,8 +1,8 @@
 """A run's batches: drawn when they are wanted, or ahead of time by worker processes.
 
-Crops are degraded in single precision. Workers do so beside the training, and hand crops over as the 8-bit values
-that photos are stored in. What they draw follows from (seed, step, micro-step, process) as in `rng.py`, so a
-resumed run sees the batches of an unbroken one.
+Crops are degraded in single precision. Workers do so beside the training, and hand crops over as the 8-bit
+values that photos are stored in. What they draw follows from (seed, step, micro-step, process) as in
+`rng.py`, so a resumed run sees the batches of an unbroken one.
 """
 
 import itertools

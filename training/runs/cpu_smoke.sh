@@ -11,7 +11,7 @@ python=${PYTHON:-.venv/bin/python}
 [ -x "$python" ] || python=python3
 
 before=none
-for stage in autoencoder prior encoder refiner perceptual adapter; do
+for stage in autoencoder prior encoder end-to-end perceptual adapter; do
     "$python" -m training.run "$stage" --photos "$photos" --init "$before" --out "$out/$stage" \
         --steps "$steps" --minutes none --batch 4 --crop 64 --warmup 2 --log-steps 5 --distance gradient \
         --validate-minutes 0 --tracker none

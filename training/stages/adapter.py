@@ -8,7 +8,7 @@ from training.data.rng import RngStreams
 from training.losses.photo import PhotoLoss
 from training.stages import fidelity
 from training.stages.adapted import TaskLoras
-from training.stages.base import CPU, Logs, Stage
+from training.stages.base import CPU, Logs, Stage, need_refiner
 
 
 class Adapters(Stage):
@@ -19,6 +19,7 @@ class Adapters(Stage):
         self.loras = TaskLoras(config, self.network, self.start)
         self.loras.train_parts(self.network, config.lora_parts)
         if config.refiner_only:
+            need_refiner(self)
             self.loras.zero_sampler_inputs(self.network)
         self.steps = 0 if config.refiner_only else 1
         self.loss = PhotoLoss(config, device)

@@ -131,6 +131,11 @@ def need_refiner(stage: Stage) -> None:
             f"Stage {stage.config.stage!r} trains the refiner, which this network does not have: use stage "
             "cfw."
         )
+    if stage.config.refiner_only and stage.network.refiner.reads_sampler():
+        raise TrainingError(
+            "This network's refiner reads what the UNet makes of the photo, so it cannot train without it: "
+            "leave out --refiner-only."
+        )
 
 
 def _network(config: Config, start: Path | None) -> RestorationNetwork:
