@@ -165,8 +165,16 @@ def test_other_rank_than_the_adapters_that_a_run_starts_from_is_refused(
     toy_root: Path, refused: Refused
 ) -> None:
     shipped = str(ROOT / "lwr" / "embedded")  # a network itself is taken as a start too
-    answer = refused(["refiner", *options(toy("refiner", toy_root, "run", init=shipped, rank=8))])
+    answer = refused(["adapter", *options(toy("adapter", toy_root, "run", init=shipped, rank=8))])
     assert "has other ranks: give --rank 4 --refiner-rank 16" in answer
+
+
+@pytest.mark.parametrize("preset", ["refiner", "adapter", "perceptual"])
+def test_a_refiner_that_reads_the_unet_does_not_train_without_it(
+    toy_root: Path, refused: Refused, preset: str
+) -> None:
+    config = toy(preset, toy_root, "run", init=str(ROOT / "lwr" / "embedded"), refiner_only=True, sampled=0.0)
+    assert "reads what the UNet makes" in refused([preset, *options(config)])
 
 
 def test_gradient_that_is_no_number_never_reaches_checkpoint_and_network(
