@@ -1,4 +1,4 @@
-"""Batches that worker processes draw: the same in every run, 8-bit, and used again only as the run asks."""
+"""Batches that worker processes draw: the same in every run, in 8 bits."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,11 +8,9 @@ import pytest
 import torch
 from toy_runs import SAMPLES
 
-from training.checkpoint import TrainingError
-from training.checks import check
 from training.config import Config
 from training.data import mixture
-from training.data.loader import BatchLoader, mirrored
+from training.data.loader import BatchLoader
 from training.data.mixture import Batch
 from training.data.photos import Photo, load_photos
 
@@ -48,14 +46,6 @@ def test_workers_batches_follow_from_the_step_so_a_resumed_run_sees_them_again(p
             assert photo.min() >= 0 and photo.max() <= 1 and torch.allclose(steps, steps.round(), atol=1e-3)
 
 
-def test_a_batch_is_used_again_mirrored_as_often_as_the_run_asks(photos: list[Photo]) -> None:
-    once, twice = drawn(CONFIG, photos, range(2)), drawn(replace(CONFIG, repeat=2), photos, range(4))
-    assert torch.equal(twice[0].degraded, once[0].degraded) and torch.equal(twice[2].target, once[1].target)
-    assert torch.equal(twice[1].degraded, mirrored(once[0]).degraded)
-    resumed = drawn(replace(CONFIG, repeat=2), photos, range(3, 4))
-    assert torch.equal(resumed[0].degraded, twice[3].degraded)
-
-
 def test_the_losss_numbers_fit_the_batch_and_are_not_those_that_drew_it(photos: list[Photo]) -> None:
     scenes = replace(CONFIG, tasks=("dehaze",), task_weights=(1.0,))
     with loading(scenes, photos) as loader:
@@ -65,8 +55,3 @@ def test_the_losss_numbers_fit_the_batch_and_are_not_those_that_drew_it(photos: 
         whole, same = loader(0)
         assert whole.target.shape == batch.target.shape
         assert torch.rand(1, generator=same.shared) != torch.rand(1, generator=rng.shared)
-
-
-def test_using_batches_again_without_workers_is_refused() -> None:
-    with pytest.raises(TrainingError, match="--workers"):
-        check(replace(CONFIG, workers=0, repeat=2))

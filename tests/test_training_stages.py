@@ -148,9 +148,9 @@ def test_distilling_brings_one_step_nearer_to_the_teachers_steps(
         return rng_streams(config, device, 3, micro, rank)
 
     monkeypatch.setattr(loader, "rng_streams", same)  # one batch again and again
-    train(toy("distill", shipped, "distilled", steps=6, lr=1e-3, schedule="constant"))
+    train(toy("distill", shipped, "distilled", steps=6, lr=5e-3, schedule="constant"))
     errors = [line["latent"] for line in log(shipped / "distilled")]
-    assert 0 < errors[-1] < 0.97 * errors[0] and errors == sorted(errors, reverse=True), errors
+    assert 0 < errors[-1] < 0.8 * errors[0], errors
 
 
 def test_the_teacher_is_the_start_whatever_the_student_becomes(shipped: Path) -> None:

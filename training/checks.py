@@ -34,7 +34,6 @@ WHOLE = {
     "accumulate": (1, math.inf),
     "group": (1, math.inf),
     "workers": (0, 1024),
-    "repeat": (1, math.inf),
     "steps": (1, math.inf),
     "warmup": (0, math.inf),
     "log_steps": (1, math.inf),
@@ -92,8 +91,6 @@ def _check_together(config: Config) -> None:
             f"--exact {config.exact:g} and --sampled {config.sampled:g} are shares of one whole, and the "
             "refiner alone is never at fidelity 0: lower them, or leave out --refiner-only."
         )
-    if config.repeat > 1 and not config.workers:
-        raise TrainingError(f"--repeat {config.repeat} is for batches that workers draw: add --workers.")
     fewer, group = config.scene**2, config.group or 1
     if config.batch % fewer or (group % fewer and config.batch // group % fewer):
         raise TrainingError(

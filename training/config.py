@@ -21,7 +21,6 @@ class Config:
     batch: int = 8  # crops a process and micro-step
     accumulate: int = 1  # micro-steps an optimiser step
     workers: int = 0  # processes that draw batches ahead of time; 0 = the training draws them itself
-    repeat: int = 1  # steps on each batch that workers drew, mirrored every other time
     group: int | None = None  # crops drawn and degraded together; None = 1 on a CPU, the batch elsewhere
     # -- length and optimiser
     steps: int = 1_000_000  # optimiser steps; the schedule ends at whichever limit comes first

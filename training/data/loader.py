@@ -36,7 +36,6 @@ class BatchLoader:
         sampler = CropSampler(photos, config.crop, CPU if config.workers else device, config.scene)
         self._draws = _Draws(config, draw, sampler, rank)
         self._ahead: Iterator[Packed] | None = None
-        self._held: Batch | None = None  # the newest batch of the workers, to be used again
         self.drawn: Sequence[str] = ()  # ids of the newest batch's photos, for messages
 
     def __call__(self, step: int, micro: int = 0) -> tuple[Batch, RngStreams]:
@@ -48,10 +47,7 @@ class BatchLoader:
                 batch = self._draws.batch(rng)
             self.drawn = self._draws.sampler.drawn
             return self._laid_out(batch), rng
-        place = step * config.accumulate + micro
-        if self._held is None or place % config.repeat == 0:
-            self._held = self._next(place // config.repeat)
-        batch = mirrored(self._held) if place % config.repeat % 2 else self._held
+        batch = self._next(step * config.accumulate + micro)
         rng = rng_streams(config, self.device, step, micro, self.rank, LOSS)
         if len(batch.target) < config.batch:
             rng.thin(config.batch // len(batch.target))
@@ -59,7 +55,7 @@ class BatchLoader:
 
     def close(self) -> None:
         """Let the workers go."""
-        self._ahead = self._held = None
+        self._ahead = None
 
     def _next(self, first: int) -> Batch:
         """The workers' next batch; the first call starts them, at place `first`."""
@@ -101,11 +97,6 @@ class _Draws(Dataset[Packed]):
             batch = self.batch(rng_streams(self.config, CPU, step, micro, self.rank))
         degraded, target = (x.mul(255).round().to(torch.uint8) for x in (batch.degraded, batch.target))
         return degraded, target, batch.tasks, batch.kind, self.sampler.drawn
-
-
-def mirrored(batch: Batch) -> Batch:
-    """Left and right exchanged."""
-    return Batch(batch.degraded.flip(-1), batch.target.flip(-1), batch.tasks, batch.kind)
 
 
 def _as_it_is(packed: Packed) -> Packed:
