@@ -232,7 +232,7 @@ def _restore(
     # 6. The pass, whole or in tiles, with reproducible noise
     tiles = TiledNetwork(network, padded.shape[-2:], settings.tile)
     passes = settings.steps + 2 if network.needs_sampler(settings.fidelity) else 1
-    tiles.after_tile = _counter(progress, tiles.count * passes + (tiles.count > 1))
+    tiles.after_tile = _counter(progress, tiles.count * passes + (tiles.overview is not None))
     generator = torch.Generator().manual_seed(settings.seed)
     output, _ = tiles.restore(
         padded,

@@ -76,6 +76,7 @@ def create_network(config: Config) -> RestorationNetwork:
         one_step_noise=False,
         default_steps=1,
         default_fidelity=0.9,
+        edges=True,
     )
     prior = Prior(vae, unet, scheduler, _text_encoder(tokenizer), tokenizer, prior_config)
     return RestorationNetwork(prior, NETWORK)

@@ -23,7 +23,7 @@ LOADING = 510_000_000  # bytes that a large network takes beside its weights whi
 MAX_TILE = 2048  # pixels
 LEAST_TILE = 2 * OVERLAP
 # Working memory, bytes a pixel, rounded up, as training.benchmarks.{speed,stable_diffusion} measure it.
-REFINER_BYTES = 3000  # the embedded network in float32
+REFINER_BYTES = 900  # the embedded network in float32
 CHANNEL_BYTES = 36  # a channel of the VAE's finest level, in float32
 SMALL = 500_000_000  # weights of fewer bytes are not weighed against what is free
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

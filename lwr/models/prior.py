@@ -9,6 +9,7 @@ from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from lwr.models.config import PriorConfig
+from lwr.models.padding import continue_edges
 
 # (level, feature (B,c,h,w)) -> feature: what is done to the VAE decoder's feature of a level; 0 is the finest
 OnLevel = Callable[[int, torch.Tensor], torch.Tensor]
@@ -29,6 +30,9 @@ class Prior(nn.Module):
         super().__init__()
         self.vae, self.unet, self.text_encoder = vae, unet, text_encoder
         self.scheduler, self.tokenizer, self.config = scheduler, tokenizer, config
+        if config.edges:
+            continue_edges(vae)
+            continue_edges(unet)
         self.work_device: torch.device | None = None  # where it runs, when its weights wait elsewhere
 
     @property

@@ -233,8 +233,7 @@ class RefinerBlock(nn.Module):
     def __init__(self, channels: int, config: RefinerConfig) -> None:
         super().__init__()
         rank = config.perceptual_rank
-        self.conv1 = InterpolatedConv2d(channels, channels, 3, padding=1, perceptual_rank=rank)
-        self.conv2 = InterpolatedConv2d(channels, channels, 3, padding=1, perceptual_rank=rank)
+        self.conv1, self.conv2 = (_reflecting(channels, channels, rank) for _ in range(2))
         self.gate = InterpolatedConv2d(channels, channels, 1, perceptual_rank=rank) if config.gates else None
         if self.gate is not None:
             nn.init.zeros_(self.gate.weight)
@@ -308,6 +307,13 @@ def _sharpening(count: int, size: int) -> torch.Tensor:
     return torch.stack(filters)[:, None]
 
 
+def _reflecting(channels_in: int, channels_out: int, rank: int) -> InterpolatedConv2d:
+    """A 3x3 convolution that mirrors the photo at its border, which continues the 2x2 pattern of `lift` too."""
+    return InterpolatedConv2d(
+        channels_in, channels_out, 3, padding=1, padding_mode="reflect", perceptual_rank=rank
+    )
+
+
 def _from_unet(config: RefinerConfig, channels: int) -> InterpolatedConv2d | None:
     """What reads the UNet's features, once it has trained; None where they are not read."""
     if not config.unet_channels:
@@ -320,7 +326,7 @@ def _pixel_head(config: RefinerConfig) -> InterpolatedConv2d:
     """Starts as a little of what was found, so that fidelity 1 starts near the input."""
     channels = config.channels[0]
     pixels = config.pixel_channels
-    head = InterpolatedConv2d(channels + pixels, pixels, 3, padding=1, perceptual_rank=config.perceptual_rank)
+    head = _reflecting(channels + pixels, pixels, config.perceptual_rank)
     nn.init.zeros_(head.bias)
     with torch.no_grad():
         head.weight[:, :channels] *= 0.1

@@ -2,7 +2,8 @@
 
 A tile alone cannot tell what is the same for the whole photo, such as how dense and of which colour the haze
 is: two tiles of one sky would come out unlike. So the whole photo, reduced, passes once too, and its tones,
-which are all that it shows better, replace those of the tiles.
+which are all that it shows better, replace those of the tiles. Every photo above one size gets this overview,
+and of the same size, whether it passes whole or in small or large tiles, so that memory changes no tones.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,11 +18,15 @@ from lwr.models.tiling import blend, match_tones, tile_grid
 
 OVERLAP = 128  # pixels that neighbouring tiles share
 TILE_SLACK = 1.5  # a photo up to this many times a tile's area passes whole
+OVERVIEW = 300_000  # pixels of the reduced photo, if a pass may have as many: what 1 GB is enough for
 T = TypeVar("T")
 
 
 class TiledNetwork(OnePass):
-    """A network for photos (1,3,H,W) of one size, however large; `count` tiles, or 1 if it passes whole."""
+    """A network for photos (1,3,H,W) of one size, however large.
+
+    `count` tiles, or 1 if it passes whole; `overview` is the size (h, w) of the reduced photo, if it is needed.
+    """
 
     def __init__(
         self,
@@ -36,8 +41,9 @@ class TiledNetwork(OnePass):
         """
         self.network, self.prior, self.after_tile = network, network.prior, after_tile
         self.tile, self.factor = tile, network.prior.latent_factor
-        whole = size[0] * size[1] <= TILE_SLACK * tile * tile
-        self.count = 1 if whole else len(tile_grid(*size, tile, OVERLAP))
+        pixels, most = size[0] * size[1], int(TILE_SLACK * tile * tile)
+        self.count = 1 if pixels <= most else len(tile_grid(*size, tile, OVERLAP))
+        self.overview = None if pixels <= OVERVIEW else self._reduced(size, min(most, OVERVIEW))
 
     def encode(self, photo: torch.Tensor) -> Encoded:
         """See OnePass; in tiles the features are left out, and made again when a tile is decoded."""
@@ -100,18 +106,19 @@ class TiledNetwork(OnePass):
     def restore(
         self, photo: torch.Tensor, *arguments: Any, **options: Any
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """See OnePass; in tiles with the tones of the reduced photo's pass."""
+        """See OnePass; with the tones of the reduced photo's pass."""
         restored, latent = super().restore(photo, *arguments, **options)
-        if self.count > 1 and restored is not None:
-            reduced = F.interpolate(photo, self._reduced_size(*photo.shape[-2:]), mode="area")
+        if self.overview is not None and restored is not None:
+            reduced = F.interpolate(photo, self.overview, mode="area")
             overview, _ = self._counted("restoring", self.network.restore)(reduced, *arguments, **options)
             restored = match_tones(restored, overview)
         return restored, latent
 
-    def _reduced_size(self, height: int, width: int) -> tuple[int, int]:
-        """(h, w) of the photo that passes whole: as large as one may, sides multiples of the network's."""
-        factor, multiple = (TILE_SLACK * self.tile**2 / (height * width)) ** 0.5, self.network.multiple
-        return tuple(max(1, int(side * factor / multiple)) * multiple for side in (height, width))
+    def _reduced(self, size: tuple[int, int], pixels: int) -> tuple[int, int]:
+        """(h, w) of `size` (H, W) reduced to `pixels` or a little fewer, sides multiples of the network's."""
+        factor, multiple = (pixels / (size[0] * size[1])) ** 0.5, self.network.multiple
+        height, width = (max(1, int(side * factor / multiple)) * multiple for side in size)
+        return height, width
 
     def _blend_latent(
         self, x: torch.Tensor, function: Callable[[torch.Tensor], torch.Tensor], scale: int = 1
