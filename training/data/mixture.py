@@ -64,8 +64,8 @@ def draw(config: Config, sampler: CropSampler, rng: RngStreams) -> Batch:
         rng.rewind(states)  # the same blur on the clear photo
         return Batch(both, degrade(rest, clean, rng), {task: 1.0}, "one-of-two")
     # more for haze: the colours of a clear photo are easily taken for a veil
-    good_from = 0.91 if task in DISTINCT else 0.955
-    if roll > 0.985:
+    good_from = 0.865 if task in DISTINCT else 0.925
+    if roll > 0.955:
         plain = plain_pictures(clean, rng)
         return Batch(plain, plain, {task: 1.0}, "plain")
     if roll > good_from:
