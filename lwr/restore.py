@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from lwr.images import files as images
-from lwr.images.color import wavelet_color_fix
+from lwr.images.color import keep_tones, wavelet_color_fix
 from lwr.loading.adapter import Adapter, AdapterError, Attachment
 from lwr.loading.adapter_choice import AdapterChoice
 from lwr.loading.load import load_network
@@ -230,7 +230,8 @@ def _restore(
     small = prior.config.least_side and min(photo.shape[-2:]) <= multiple
     padded, size = images.pad_to_multiple(photo, multiple * (2 if small else 1))
     # 6. The pass, whole or in tiles, with reproducible noise
-    tiles = TiledNetwork(network, padded.shape[-2:], settings.tile)
+    keeps_tones = all(TASKS[name].color_fix == "wavelet" for name in strengths)
+    tiles = TiledNetwork(network, padded.shape[-2:], settings.tile, changes_tones=not keeps_tones)
     passes = settings.steps + 2 if network.needs_sampler(settings.fidelity) else 1
     tiles.after_tile = _counter(progress, tiles.count * passes + (tiles.overview is not None))
     generator = torch.Generator().manual_seed(settings.seed)
@@ -244,9 +245,9 @@ def _restore(
     )
     # 7. Colours and size of the input
     output = images.crop(output, size)
-    fix = all(TASKS[name].color_fix == "wavelet" for name in strengths)
-    if fix and not network.keeps_colors(settings.fidelity):
-        output = wavelet_color_fix(output, photo)
+    if keeps_tones:
+        gently = network.keeps_colors(settings.fidelity)
+        output = keep_tones(output, photo) if gently else wavelet_color_fix(output, photo)
     if not photo.diff(dim=1).any():  # a photo without colour gets none
         output = output.mean(1, keepdim=True).expand(-1, 3, -1, -1)
     return images.resize(output, final)

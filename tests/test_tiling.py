@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lwr.models.tiling import blend, gaussian_weights, match_tones, seam_lines, seam_score, tile_grid
+from lwr.images.color import match_tones
+from lwr.models.tiling import blend, gaussian_weights, seam_lines, seam_score, tile_grid
 
 sizes = st.integers(1, 50)
 

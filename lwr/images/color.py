@@ -11,6 +11,9 @@ import torch.nn.functional as F
 
 from lwr.images.metrics import check_same_shape
 
+TONE_REACH, TONE_PASSES = 2, 3  # pixels of the overview either way
+KEPT = 16  # pixels of a photo to one of the overview that `keep_tones` makes
+
 
 def wavelet_color_fix(image: torch.Tensor, reference: torch.Tensor, levels: int = 5) -> torch.Tensor:
     """Detail of `image` on the low frequencies of `reference`.
@@ -33,6 +36,29 @@ def wavelet_color_fix(image: torch.Tensor, reference: torch.Tensor, levels: int 
     for level in range(levels):
         low = _blur(low, 2**level)
     return image + low
+
+
+def match_tones(image: torch.Tensor, overview: torch.Tensor) -> torch.Tensor:
+    """`image` (B,C,H,W) with the tones of `overview` (B,C,h,w), which is smaller; detail stays. In place.
+
+    What differs between the two, at the size of the overview and smoothed there, is added back enlarged.
+    """
+    size = overview.shape[-2:]
+    difference = overview - F.interpolate(image, size, mode="area")
+    for _ in range(TONE_PASSES):  # boxes one after the other come close to a Gaussian
+        padded = F.pad(difference, (TONE_REACH,) * 4, mode="replicate")
+        difference = F.avg_pool2d(padded, 2 * TONE_REACH + 1, 1)
+    image += F.interpolate(difference, image.shape[-2:], mode="bilinear")
+    return image
+
+
+def keep_tones(image: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """`image` (B,C,H,W) with the tones of `reference`, of the same size, at 40 pixels and above. In place.
+
+    Gentler than the wavelet colour fix: for results that are right in all but tones of plain areas.
+    """
+    size = [max(1, side // KEPT) for side in image.shape[-2:]]
+    return match_tones(image, F.interpolate(reference, size, mode="area"))
 
 
 def _blur(x: torch.Tensor, reach: int) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Convolutions that continue what they read past its border, where torch and diffusers put zeros.
 
-Zeros around a photo look like a dark frame: in a plain sky the last 40 pixels came out up to 10 of 255 levels off, at
-the photo's border and at that of every tile. Repeated values do not, so a plain area stays plain up to its border.
+Zeros around a photo look like a dark frame: in a plain sky the last 40 pixels came out up to 10 of 255 levels
+off, at the photo's border and at that of every tile. Repeated values do not, so a plain area stays plain.
 """
 
 import torch

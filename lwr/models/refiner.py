@@ -308,7 +308,7 @@ def _sharpening(count: int, size: int) -> torch.Tensor:
 
 
 def _reflecting(channels_in: int, channels_out: int, rank: int) -> InterpolatedConv2d:
-    """A 3x3 convolution that mirrors the photo at its border, which continues the 2x2 pattern of `lift` too."""
+    """3x3, with the photo mirrored at its border, which continues the 2x2 pattern of `lift` too."""
     return InterpolatedConv2d(
         channels_in, channels_out, 3, padding=1, padding_mode="reflect", perceptual_rank=rank
     )

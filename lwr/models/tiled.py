@@ -1,9 +1,10 @@
 """How a large photo passes through a network: the same methods, tile by tile, blended without seams.
 
 A tile alone cannot tell what is the same for the whole photo, such as how dense and of which colour the haze
-is: two tiles of one sky would come out unlike. So the whole photo, reduced, passes once too, and its tones,
-which are all that it shows better, replace those of the tiles. Every photo above one size gets this overview,
-and of the same size, whether it passes whole or in small or large tiles, so that memory changes no tones.
+is: two tiles of one sky would come out unlike. So for tasks that change tones the whole photo, reduced,
+passes once too, and its tones, which are all that it shows better, replace those of the tiles. Every photo
+above one size gets this overview, and of the same size, whether it passes whole or in small or large tiles,
+so that the memory changes no tones.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,9 +13,10 @@ from typing import Any, TypeVar
 import torch
 import torch.nn.functional as F
 
+from lwr.images.color import match_tones
 from lwr.models.config import TextConditioning
 from lwr.models.network import Encoded, OnePass, Prediction, RestorationNetwork
-from lwr.models.tiling import blend, match_tones, tile_grid
+from lwr.models.tiling import blend, tile_grid
 
 OVERLAP = 128  # pixels that neighbouring tiles share
 TILE_SLACK = 1.5  # a photo up to this many times a tile's area passes whole
@@ -25,7 +27,7 @@ T = TypeVar("T")
 class TiledNetwork(OnePass):
     """A network for photos (1,3,H,W) of one size, however large.
 
-    `count` tiles, or 1 if it passes whole; `overview` is the size (h, w) of the reduced photo, if it is needed.
+    `count` tiles, or 1 if it passes whole; `overview` is the size (h, w) of the reduced photo, or None.
     """
 
     def __init__(
@@ -33,17 +35,20 @@ class TiledNetwork(OnePass):
         network: RestorationNetwork,
         size: tuple[int, int],
         tile: int,
+        changes_tones: bool = True,
         after_tile: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`size` (H, W); `tile` in pixels, above OVERLAP, a multiple of the network's.
 
+        `changes_tones`: whether a task does; without there is no overview.
         `after_tile(what)` is called once a tile is encoded, sampled or decoded, and may raise to stop.
         """
         self.network, self.prior, self.after_tile = network, network.prior, after_tile
         self.tile, self.factor = tile, network.prior.latent_factor
         pixels, most = size[0] * size[1], int(TILE_SLACK * tile * tile)
         self.count = 1 if pixels <= most else len(tile_grid(*size, tile, OVERLAP))
-        self.overview = None if pixels <= OVERVIEW else self._reduced(size, min(most, OVERVIEW))
+        needed = changes_tones and pixels > OVERVIEW
+        self.overview = self._reduced(size, min(most, OVERVIEW)) if needed else None
 
     def encode(self, photo: torch.Tensor) -> Encoded:
         """See OnePass; in tiles the features are left out, and made again when a tile is decoded."""

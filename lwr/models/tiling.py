@@ -10,11 +10,9 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import torch
-import torch.nn.functional as F
 
 # Below this a weight says nothing any more, and float16 could not hold it.
 _LEAST_WEIGHT = 1e-6
-TONE_REACH, TONE_PASSES = 2, 3  # pixels of the overview either way
 
 
 def tile_grid(height: int, width: int, tile: int, overlap: int) -> list[tuple[int, int]]:
@@ -89,20 +87,6 @@ def blend(
         total[..., rows, columns] += result * weights
         summed[rows, columns] += weights
     return total.div_(summed).to(result.dtype)
-
-
-def match_tones(image: torch.Tensor, overview: torch.Tensor) -> torch.Tensor:
-    """`image` (B,C,H,W) with the tones of `overview` (B,C,h,w), which is smaller; detail stays. In place.
-
-    What differs between the two, at the size of the overview and smoothed there, is added back enlarged.
-    """
-    size = overview.shape[-2:]
-    difference = overview - F.interpolate(image, size, mode="area")
-    for _ in range(TONE_PASSES):  # boxes one after the other come close to a Gaussian
-        padded = F.pad(difference, (TONE_REACH,) * 4, mode="replicate")
-        difference = F.avg_pool2d(padded, 2 * TONE_REACH + 1, 1)
-    image += F.interpolate(difference, image.shape[-2:], mode="bilinear")
-    return image
 
 
 def seam_lines(height: int, width: int, tile: int, overlap: int) -> tuple[list[int], list[int]]:
