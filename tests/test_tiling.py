@@ -81,6 +81,16 @@ def test_other_scales_and_channels(scale: float | Fraction) -> None:
     assert torch.allclose(blended, function(x), atol=1e-5)
 
 
+def test_what_lies_beside_is_cut_alike_at_its_own_size() -> None:
+    x, large, other = torch.rand(1, 2, 40, 72), torch.rand(1, 3, 160, 288), torch.rand(1, 1, 40, 72)
+
+    def function(part: torch.Tensor, large: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        return torch.cat([part, F.avg_pool2d(large, 4), other], 1)
+
+    blended = blend(x, function, tile=24, overlap=8, beside=(large, other))
+    assert torch.allclose(blended, function(x, large, other), atol=1e-5)
+
+
 def test_half_precision_comes_back_as_half_precision() -> None:
     x = torch.rand(1, 3, 40, 40).half()
     blended = blend(x, lambda part: part, 16, 8)

@@ -72,32 +72,26 @@ class TiledNetwork(OnePass):
         """See OnePass."""
         channels = latent.shape[1]
 
-        def predict(both: torch.Tensor) -> torch.Tensor:
-            noisy, degraded = both.chunk(2, 1)
+        def predict(noisy: torch.Tensor, degraded: torch.Tensor) -> torch.Tensor:
             output, features = self.network.predict(noisy, timestep, degraded, context, guidance)
             return output if features is None else torch.cat([output, features], 1)
 
-        both = torch.cat([latent, lq_latent], 1)
-        output = self._blend_latent(both, self._counted("restoring", predict))
+        output = self._blend_latent(latent, self._counted("restoring", predict), lq_latent)
         return output[:, :channels], output[:, channels:] if output.shape[1] > channels else None
 
     def decode(
         self, latent: torch.Tensor, encoded: Encoded, fidelity: float, features: torch.Tensor | None = None
     ) -> torch.Tensor:
         """See OnePass."""
-        network, factor = self.network, self.factor
+        network = self.network
         if self.count == 1:
             return self._counted("decoding", network.decode)(latent, encoded, fidelity, features)
-        parts = [latent, F.pixel_unshuffle(encoded.photo, factor)]
-        parts += [] if features is None else [features]
-        sizes = [part.shape[1] for part in parts]
 
-        def decode(packed: torch.Tensor) -> torch.Tensor:
-            latent, pixels, *features = packed.split(sizes, 1)
-            encoded = network.encode(F.pixel_shuffle(pixels, factor))
-            return network.decode(latent, encoded, fidelity, *features)
+        def decode(latent: torch.Tensor, photo: torch.Tensor, *features: torch.Tensor) -> torch.Tensor:
+            return network.decode(latent, network.encode(photo), fidelity, *features)
 
-        return self._blend_latent(torch.cat(parts, 1), self._counted("decoding", decode), scale=factor)
+        beside = (encoded.photo,) if features is None else (encoded.photo, features)
+        return self._blend_latent(latent, self._counted("decoding", decode), *beside, scale=self.factor)
 
     def refine(self, photo: torch.Tensor, fidelity: float) -> torch.Tensor:
         """See OnePass."""
@@ -126,12 +120,13 @@ class TiledNetwork(OnePass):
         return height, width
 
     def _blend_latent(
-        self, x: torch.Tensor, function: Callable[[torch.Tensor], torch.Tensor], scale: int = 1
+        self, x: torch.Tensor, function: Callable[..., torch.Tensor], *beside: torch.Tensor, scale: int = 1
     ) -> torch.Tensor:
-        """`function` on x (1,C,h,w), which has a latent's resolution."""
+        """`function` on x (1,C,h,w), which has a latent's resolution, and what lies beside it."""
         if self.count == 1:
-            return function(x)
-        return blend(x, function, self.tile // self.factor, OVERLAP // self.factor, scale=scale)
+            return function(x, *beside)
+        tile, overlap = self.tile // self.factor, OVERLAP // self.factor
+        return blend(x, function, tile, overlap, scale=scale, beside=beside)
 
     def _counted(self, what: str, function: Callable[..., T]) -> Callable[..., T]:
         """`function`, which reports each call once it is done."""

@@ -40,10 +40,11 @@ def gaussian_weights(tile_h: int, tile_w: int, variance: float = 0.01) -> torch.
 
 def blend(
     x: torch.Tensor,
-    function: Callable[[torch.Tensor], torch.Tensor],
+    function: Callable[..., torch.Tensor],
     tile: int,
     overlap: int,
     scale: int | float | Fraction = 1,
+    beside: Sequence[torch.Tensor] = (),
 ) -> torch.Tensor:
     """Apply `function` tile by tile and blend what it returns without seams.
 
@@ -52,9 +53,10 @@ def blend(
 
     Args:
         x: (B,C,H,W).
-        function: (B,C,h,w) -> (B,C',h*scale,w*scale).
+        function: (B,C,h,w) and the same part of each tensor in `beside` -> (B,C',h*scale,w*scale).
         tile, overlap: in pixels of `x`; with a scale such as 1/8, they and H, W must be multiples of 8.
         scale: output pixels per input pixel.
+        beside: (B,C",n*H,n*W) of any whole n each, which are cut like `x`.
 
     Returns:
         (B,C',H*scale,W*scale) in the function's dtype.
@@ -64,14 +66,15 @@ def blend(
     """
     height, width = x.shape[-2:]
     if len(corners := tile_grid(height, width, tile, overlap)) == 1:
-        return function(x)
+        return function(x, *beside)
     ratio = Fraction(scale).limit_denominator(1024)
     tile_h, tile_w = min(tile, height), min(tile, width)
     out_h, out_w = _scaled(tile_h, ratio), _scaled(tile_w, ratio)
     weights = gaussian_weights(out_h, out_w).to(x.device)
     total = summed = None
     for top, left in corners:
-        result = function(x[..., top : top + tile_h, left : left + tile_w])
+        window = (top, left, tile_h, tile_w)
+        result = function(*(_cut(each, window, each.shape[-1] // width) for each in (x, *beside)))
         if len(result) != len(x) or tuple(result.shape[-2:]) != (out_h, out_w):
             raise ValueError(
                 f"the function returned {tuple(result.shape)}; expected {len(x)} results of {out_h}x{out_w}: "
@@ -132,6 +135,12 @@ def seam_score(image: torch.Tensor, rows: Sequence[int], columns: Sequence[int])
         return image.new_ones(image.shape[0])
     # The floor makes a flat image score 1 instead of 0/0.
     return (across.mean(dim=1) + 1e-6) / (rest.mean(dim=1) + 1e-6)
+
+
+def _cut(x: torch.Tensor, window: tuple[int, int, int, int], times: int) -> torch.Tensor:
+    """What (top, left, height, width), each `times` as much, shows of `x`."""
+    top, left, height, width = (times * number for number in window)
+    return x[..., top : top + height, left : left + width]
 
 
 def _starts(size: int, tile: int, overlap: int) -> list[int]:
