@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lwr.restore import Restorer
 
-__version__ = "0.7.0"
+__version__ = "0.7.1"
 __all__ = ["Restorer", "__version__"]
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from lwr.images import files as images
-from lwr.images.color import keep_tones, wavelet_color_fix
+from lwr.images.color import keep_plain_tones, wavelet_color_fix
 from lwr.loading.adapter import Adapter, AdapterError, Attachment
 from lwr.loading.adapter_choice import AdapterChoice
 from lwr.loading.load import load_network
@@ -247,7 +247,7 @@ def _restore(
     output = images.crop(output, size)
     if keeps_tones:
         gently = network.keeps_colors(settings.fidelity)
-        output = keep_tones(output, photo) if gently else wavelet_color_fix(output, photo)
+        output = keep_plain_tones(output, photo) if gently else wavelet_color_fix(output, photo)
     if not photo.diff(dim=1).any():  # a photo without colour gets none
         output = output.mean(1, keepdim=True).expand(-1, 3, -1, -1)
     return images.resize(output, final)

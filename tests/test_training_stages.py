@@ -124,6 +124,14 @@ def test_a_stage_changes_all_that_it_says_and_nothing_else(recipe: Path, name: s
     assert not [n for n in changed if not any(re.match(pattern, n) for pattern in CHANGES[name])]
 
 
+def test_a_new_unet_continues_edges_like_the_one_that_it_replaces(shipped: Path) -> None:
+    network = STAGES["encoder"](Config("encoder", str(shipped / "start"), new_unet=True)).network
+    plain = torch.full((1, network.prior.vae.config.latent_channels, 8, 8), 0.5)
+    with torch.no_grad():
+        output, _ = network.predict(plain, 100, plain, network.context({}, network.prior.config.text))
+    assert (output - output.mean((2, 3), keepdim=True)).abs().max() < 1e-4
+
+
 def test_every_start_in_the_table_is_another_stages_end() -> None:
     assert {PRESETS[name].init for name in RECIPE} <= {None, *STAGE_OF}
 

@@ -29,9 +29,7 @@ class PriorConfig:
     guidance: float = 1.0  # classifier-free guidance (Ho and Salimans 2022, eq. 6, 1 + w); 1 = none
     eta: float = 0.0  # fresh noise in every step: 0 none (DDIM), 1 as much as DDPM
     tile: int = 512  # pixels; what the prior was trained on, or a little more
-    edges: bool = (
-        False  # convolutions continue the photo past its border; False = with zeros, as diffusers does
-    )
+    edges: bool = False  # convolutions continue the photo past its border, where others see zeros
     least_side: int = 0  # pixels; smaller photos are enlarged to it for the pass, and reduced after it
 
     @property
