@@ -48,8 +48,7 @@ def blend(
 ) -> torch.Tensor:
     """Apply `function` tile by tile and blend what it returns without seams.
 
-    An input no larger than one tile is given to `function` whole. Otherwise the memory beside the function's
-    own is one output.
+    What fits in one tile is given to it whole. Otherwise the memory beside the function's own is one output.
 
     Args:
         x: (B,C,H,W).
@@ -76,19 +75,17 @@ def blend(
         window = (top, left, tile_h, tile_w)
         result = function(*(_cut(each, window, each.shape[-1] // width) for each in (x, *beside)))
         if len(result) != len(x) or tuple(result.shape[-2:]) != (out_h, out_w):
-            raise ValueError(
-                f"the function returned {tuple(result.shape)}; expected {len(x)} results of {out_h}x{out_w}: "
-                f"check scale={scale}."
-            )
+            wanted = f"{len(x)} results of {out_h}x{out_w}: check scale={scale}"
+            raise ValueError(f"the function returned {tuple(result.shape)}; expected {wanted}.")
         if total is None:
-            size = (_scaled(height, ratio), _scaled(width, ratio))
-            sum_dtype = torch.promote_types(result.dtype, torch.float32)
-            total = result.new_zeros((*result.shape[:2], *size), dtype=sum_dtype)
+            size, dtype = (_scaled(height, ratio), _scaled(width, ratio)), torch.float32
+            total = result.new_zeros(
+                (*result.shape[:2], *size), dtype=torch.promote_types(result.dtype, dtype)
+            )
             summed = total.new_zeros(size)
-        rows = slice(_scaled(top, ratio), _scaled(top, ratio) + out_h)
-        columns = slice(_scaled(left, ratio), _scaled(left, ratio) + out_w)
-        total[..., rows, columns] += result * weights
-        summed[rows, columns] += weights
+        place = (_scaled(top, ratio), _scaled(left, ratio), out_h, out_w)
+        _cut(total, place, 1).add_(result * weights)
+        _cut(summed, place, 1).add_(weights)
     return total.div_(summed).to(result.dtype)
 
 
