@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from lwr.images import files as images
-from lwr.images.color import keep_plain_tones, wavelet_color_fix
+from lwr.images.color import wavelet_color_fix
 from lwr.loading.adapter import Adapter, AdapterError, Attachment
 from lwr.loading.adapter_choice import AdapterChoice
 from lwr.loading.load import load_network
@@ -24,6 +24,7 @@ from lwr.loading.offload import Offload
 from lwr.loading.priors import EMBEDDED, PriorError
 from lwr.models.network import RestorationNetwork
 from lwr.models.tiled import OVERLAP, TiledNetwork
+from lwr.models.tones import keep_plain_tones
 from lwr.request import (
     MAX_OUTPUT_PIXELS,
     MAX_SCALE,

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lwr.images.color import keep_plain_tones, wavelet_color_fix
+from lwr.images.color import wavelet_color_fix
+from lwr.models.tones import keep_plain_tones
 
 
 def low_band(x: torch.Tensor, levels: int) -> torch.Tensor:

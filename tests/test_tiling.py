@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lwr.images.color import match_tones
 from lwr.models.tiling import blend, gaussian_weights, seam_lines, seam_score, tile_grid
+from lwr.models.tones import match_tones
 
 sizes = st.integers(1, 50)
 

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 import torch
 import torch.nn.functional as F
 
-from lwr.images.color import match_tones
 from lwr.models.config import TextConditioning
 from lwr.models.network import Encoded, OnePass, Prediction, RestorationNetwork
 from lwr.models.tiling import blend, tile_grid
+from lwr.models.tones import match_tones
 
 OVERLAP = 128  # pixels that neighbouring tiles share
 TILE_SLACK = 1.5  # a photo up to this many times a tile's area passes whole
