@@ -93,7 +93,7 @@ def test_two_processes_give_what_one_gives_with_the_whole_batch(toy_root: Path) 
     a, b = (tensors(toy_root / name / "checkpoint") for name in ("one", "two"))
     assert a.keys() == b.keys() and moved(toy_root / "two", toy_root / "start") > 1e-4
     apart = {name: (a[name] - b[name]).abs() for name in a if name.startswith("model.")}
-    assert max(x.max() for x in apart.values() if x.ndim > 1) < 1e-5
+    assert max(x.max() for x in apart.values() if x.ndim > 1) < 3e-5
     assert max(x.mean() for x in apart.values()) < 5e-5  # Adam magnifies gradients near 0, which biases have
     discriminator = [name for name in a if name.startswith("custom_checkpoint_2")]
     assert (
