@@ -92,9 +92,12 @@ def test_two_processes_give_what_one_gives_with_the_whole_batch(toy_root: Path) 
     train(one)
     a, b = (tensors(toy_root / name / "checkpoint") for name in ("one", "two"))
     assert a.keys() == b.keys() and moved(toy_root / "two", toy_root / "start") > 1e-4
-    apart = {name: (a[name] - b[name]).abs() for name in a if name.startswith("model.")}
-    assert max(x.max() for x in apart.values() if x.ndim > 1) < 3e-5
-    assert max(x.mean() for x in apart.values()) < 5e-5  # Adam magnifies gradients near 0, which biases have
+    averages = [name for name in a if name.endswith(("exp_avg", "momentum"))]  # of the gradients
+    assert len(averages) > 100
+    for name in averages:
+        assert (a[name] - b[name]).abs().max() <= 0.01 * a[name].abs().max() + 1e-8, name
+    # Weights by their mean: plain pictures give biases gradients that are hardly more than rounding
+    assert max((a[name] - b[name]).abs().mean() for name in a if name.startswith("model.")) < 1e-5
     discriminator = [name for name in a if name.startswith("custom_checkpoint_2")]
     assert (
         max((a[name] - b[name]).abs().mean() for name in discriminator) < 5e-5

@@ -14,7 +14,6 @@ from torch import nn
 from lwr.models.cfw import ControllableFeatureWrapping
 from lwr.models.config import NetworkConfig, TextConditioning
 from lwr.models.encoder import TimeAwareEncoder
-from lwr.models.padding import continue_edges
 from lwr.models.prior import Prior
 from lwr.models.refiner import REFINER_ALONE, Refinement, Refiner
 from lwr.models.sampling import sample, timesteps
@@ -138,9 +137,8 @@ class RestorationNetwork(OnePass, nn.Module):
         self.prior = prior
         self.encoder = TimeAwareEncoder(config.encoder) if config.encoder else None
         self.sft = SFT(prior.unet, config.sft) if config.encoder else None
-        if prior.config.edges and config.encoder:
-            continue_edges(self.encoder)
-            continue_edges(self.sft)
+        if config.encoder:
+            prior.match_padding(self.encoder, self.sft)
         self.cfw = ControllableFeatureWrapping(config.cfw) if config.cfw else None
         self.refiner = Refiner(config.refiner) if config.refiner else None
 

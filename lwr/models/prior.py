@@ -30,10 +30,14 @@ class Prior(nn.Module):
         super().__init__()
         self.vae, self.unet, self.text_encoder = vae, unet, text_encoder
         self.scheduler, self.tokenizer, self.config = scheduler, tokenizer, config
-        if config.edges:
-            continue_edges(vae)
-            continue_edges(unet)
+        self.match_padding(vae, unet)
         self.work_device: torch.device | None = None  # where it runs, when its weights wait elsewhere
+
+    def match_padding(self, *parts: nn.Module) -> None:
+        """Let parts of a network pad as this prior does."""
+        if self.config.edges:
+            for part in parts:
+                continue_edges(part)
 
     @property
     def latent_factor(self) -> int:

@@ -2,9 +2,9 @@
 
 A tile alone cannot tell what is the same for the whole photo, such as how dense and of which colour the haze
 is: two tiles of one sky would come out unlike. So for tasks that change tones the whole photo, reduced,
-passes once too, and its tones, which are all that it shows better, replace those of the tiles. Every photo
-above one size gets this overview, and of the same size, whether it passes whole or in small or large tiles,
-so that the memory changes no tones.
+passes once too, and its tones, which are all that it shows better, replace those of the tiles. In the
+embedded network every photo above one size gets this overview, and of the same size, whether it passes whole
+or in small or large tiles, so that the memory changes no tones.
 """
 
 from collections.abc import Callable, Mapping
@@ -47,7 +47,8 @@ class TiledNetwork(OnePass):
         self.tile, self.factor = tile, network.prior.latent_factor
         pixels, most = size[0] * size[1], int(TILE_SLACK * tile * tile)
         self.count = 1 if pixels <= most else len(tile_grid(*size, tile, OVERLAP))
-        needed = changes_tones and pixels > OVERVIEW
+        # a whole pass of a large diffusion model needs none, and costs too much to be done twice
+        needed = changes_tones and pixels > OVERVIEW and (self.count > 1 or network.refiner is not None)
         self.overview = self._reduced(size, min(most, OVERVIEW)) if needed else None
 
     def encode(self, photo: torch.Tensor) -> Encoded:

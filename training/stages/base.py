@@ -11,7 +11,6 @@ from lwr.loading.locate import PARTS_CONFIG
 from lwr.loading.save import save_network
 from lwr.models.config import TextConditioning
 from lwr.models.network import OnePass, RestorationNetwork
-from lwr.models.padding import continue_edges
 from training.checkpoint import TrainingError
 from training.config import Config
 from training.create import create_network
@@ -147,8 +146,7 @@ def _network(config: Config, start: Path | None) -> RestorationNetwork:
             torch.manual_seed(config.seed)
             unet = network.prior.unet
             network.prior.unet = type(unet).from_config(unet.config)
-            if network.prior.config.edges:
-                continue_edges(network.prior.unet)
+            network.prior.match_padding(network.prior.unet)
         return network
     return network_around(config) if config.prior else create_network(config)
 
