@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from lwr.models.tiling import blend, gaussian_weights, seam_lines, seam_score, tile_grid
 from lwr.models.tones import match_tones
+from training.benchmarks.skies import SCENES, evenness, scene
 
 sizes = st.integers(1, 50)
 
@@ -131,6 +133,18 @@ def test_tones_come_from_the_overview_and_detail_from_the_photo() -> None:
     assert F.avg_pool2d(matched - 0.4, 40, 40).abs()[..., [0, 1, 2, 5, 6, 7]].max() < 0.02
     assert ((matched - 0.4) - 0.1 * detail)[..., away].abs().mean() < 0.01
     assert torch.allclose(match_tones(detail.clone(), F.interpolate(detail, (60, 80), mode="area")), detail)
+
+
+def test_the_scenes_that_skies_are_measured_on_are_even() -> None:
+    for name in SCENES:
+        picture = np.asarray(scene(name, 0.2))
+        found, allowed = (
+            evenness(picture),
+            7 if name == "pale wall" else 0.01,
+        )  # which is brightest in its middle
+        assert found["step"] < allowed and abs(found["left_to_right"]) < 0.1, name
+        picture = np.concatenate([picture[:, :250], np.maximum(picture[:, 250:], 20) - 20], 1)
+        assert evenness(picture)["step"] > 19, name
 
 
 def test_seam_lines_are_the_inner_tile_borders() -> None:
