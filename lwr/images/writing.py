@@ -1,0 +1,118 @@
+"""From a photo to a file: whole or not at all, and never over a file that the user has not given up."""
+
+import io
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from lwr.images.errors import ImageError
+from lwr.images.photo import Loaded
+from lwr.images.pixels import to_pil
+
+SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+
+_LONGEST_JPEG_EXIF = 65533
+
+
+def save(
+    image: Loaded | torch.Tensor,
+    path: str | Path,
+    overwrite: bool = False,
+    quality: int = 95,
+    notes: list[str] | None = None,
+) -> Path:
+    """Write a photo whole or not at all; the suffix chooses the format (none: `.png` is appended).
+
+    Transparency is kept in PNG, WebP and TIFF and laid on white in JPEG. EXIF is kept. Pixels are sRGB: an
+    sRGB profile is written if the photo came with any profile, otherwise none (viewers then assume sRGB).
+
+    Args:
+        image: a `Loaded` (new pixels: `Loaded.with_rgb`), or a bare tensor (1,3,H,W) in [0,1].
+        path: where to; an existing file is replaced only with `overwrite`, and never half.
+        quality: 1 to 100, for JPEG and WebP.
+        notes: list to which sentences about what the format could not hold are appended.
+
+    Returns the path written. Raises ImageError: as `writable`, or the format cannot hold the photo.
+    """
+    photo, path = image if isinstance(image, Loaded) else Loaded(image), writable(path, overwrite)
+    if not 1 <= quality <= 100:
+        raise ImageError(f"quality is {quality}; use 1 to 100.")
+    with _write_errors(path):
+        _write(_encode(photo, path, quality, [] if notes is None else notes), path, overwrite)
+    return path
+
+
+def writable(path: str | Path, overwrite: bool = False) -> Path:
+    """The file that `save` would write; ImageError if it exists, its suffix is unknown or its folder bad."""
+    path = Path(path)
+    path = path if path.suffix or not path.name else path.with_name(path.name + ".png")
+    if path.suffix.lower() not in SUFFIXES:
+        names = ", ".join(SUFFIXES)
+        raise ImageError(f"Cannot write {path}: unknown suffix {path.suffix!r}; use one of {names}.")
+    with _write_errors(path):
+        if not path.parent.is_dir():
+            raise ImageError(f"Cannot write {path}: there is no folder {path.parent}; create it first.")
+        if not overwrite and os.path.lexists(path):
+            raise FileExistsError
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            raise OSError("a folder has this name" if path.is_dir() else f"{path.parent} is read-only")
+    return path
+
+
+@contextmanager
+def _write_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except ImageError:
+        raise
+    except FileExistsError as error:
+        raise ImageError(f"{path} already exists; choose another name or allow overwriting.") from error
+    except (OSError, ValueError) as error:  # ValueError: NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"Cannot write {path}: {reason}; check name, permissions and free space.") from error
+
+
+def _encode(photo: Loaded, path: Path, quality: int, notes: list[str]) -> bytes:
+    picture, file_format = to_pil(photo.rgb, photo.alpha), SUFFIXES[path.suffix.lower()]
+    options: dict[str, object] = {"exif": photo.exif, "icc_profile": photo.icc_profile, "quality": quality}
+    if file_format == "JPEG":
+        options["subsampling"] = 0  # full colour resolution: restored edges keep their colour
+        if picture.mode == "RGBA":
+            white = Image.new("RGBA", picture.size, "white")
+            picture = Image.alpha_composite(white, picture).convert("RGB")
+            notes.append("JPEG has no transparency: the photo was laid on white")
+        if photo.exif is not None and len(photo.exif) > _LONGEST_JPEG_EXIF:
+            options["exif"] = None
+            notes.append("the EXIF data is too long for JPEG and was dropped")
+    options = {name: value for name, value in options.items() if value is not None}
+    buffer = io.BytesIO()
+    try:
+        picture.save(buffer, file_format, **options)
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
+        raise ImageError(f"Cannot write {path} as {file_format} ({error}); use .png instead.") from error
+    return buffer.getvalue()
+
+
+def _write(data: bytes, path: Path, overwrite: bool) -> None:
+    """Write beside the target under another name, then put it in place in one step."""
+    temporary = path.parent / f".lwr-{secrets.token_hex(8)}.tmp"
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+        if overwrite:
+            os.replace(temporary, path)
+            return
+        try:
+            os.link(temporary, path)  # unlike a rename, refuses when someone else made the file meanwhile
+        except FileExistsError:
+            raise
+        except OSError:  # FAT and some network drives have no links
+            path.open("xb").close()  # claims the name, or raises FileExistsError
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
