@@ -126,7 +126,7 @@ class Restorer:
     @torch.inference_mode()
     def __call__(
         self,
-        image: Image.Image | str | Path,
+        image: Image.Image | str | Path | images.Loaded,
         prompt: str | Request = "",
         task: str | Mapping[str, float] | None = None,
         *,
@@ -145,7 +145,7 @@ class Restorer:
         settings = self.resolve(prompt, task, **options)
         strengths = {name: strength for name, strength in settings.tasks.items() if strength > 0}
         # 2. The photo and its final size
-        loaded = images.load(image)
+        loaded = image if isinstance(image, images.Loaded) else images.load(image)
         size = output_size(loaded.rgb.shape[-2:], settings.scale)
         # 3. The tasks' adapters; a download delays nobody else
         adapters = {name: self.adapters.of(name) for name in strengths if self.adapters.needed(name)}

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 
-from lwr.images import writing
+from lwr.images import disk
 from lwr.images.files import ImageError, Loaded, crop, load, pad_to_multiple, resize, save, to_pil, to_tensor
 
 
@@ -347,7 +347,7 @@ def test_a_file_that_appears_during_the_work_is_not_clobbered(tmp_path: Path) ->
     path = tmp_path / "late.png"
     path.write_bytes(b"precious")  # as if made after save() looked
     with pytest.raises(FileExistsError):
-        writing._write(b"new", path, overwrite=False)
+        disk.write_whole(b"new", path, overwrite=False)
     assert path.read_bytes() == b"precious" and len(list(tmp_path.iterdir())) == 1
 
 

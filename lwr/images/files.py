@@ -5,6 +5,7 @@ keeps transparency and metadata aside, and says in `notes` what it had to give u
 never damages a file. Anything wrong is an `ImageError` whose text is a sentence for the user.
 """
 
+from lwr.images.disk import DiskFullError
 from lwr.images.errors import ImageError
 from lwr.images.photo import Loaded
 from lwr.images.pixels import crop, pad_to_multiple, resize, to_pil
@@ -15,6 +16,7 @@ __all__ = [
     "FORMATS",
     "MAX_PIXELS",
     "SUFFIXES",
+    "DiskFullError",
     "ImageError",
     "Loaded",
     "crop",

@@ -2,7 +2,6 @@
 
 import io
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from lwr.images.disk import FULL, DiskFullError, why_full, write_whole
 from lwr.images.errors import ImageError
 from lwr.images.photo import Loaded
 from lwr.images.pixels import to_pil
@@ -43,7 +43,7 @@ def save(
     if not 1 <= quality <= 100:
         raise ImageError(f"quality is {quality}; use 1 to 100.")
     with _write_errors(path):
-        _write(_encode(photo, path, quality, [] if notes is None else notes), path, overwrite)
+        write_whole(_encode(photo, path, quality, [] if notes is None else notes), path, overwrite)
     return path
 
 
@@ -73,6 +73,8 @@ def _write_errors(path: Path) -> Iterator[None]:
     except FileExistsError as error:
         raise ImageError(f"{path} already exists; choose another name or allow overwriting.") from error
     except (OSError, ValueError) as error:  # ValueError: NUL in the name
+        if getattr(error, "errno", None) in FULL:
+            raise DiskFullError(why_full(error, path), path.parent, 0) from error
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"Cannot write {path}: {reason}; check name, permissions and free space.") from error
 
@@ -96,23 +98,3 @@ def _encode(photo: Loaded, path: Path, quality: int, notes: list[str]) -> bytes:
     except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
         raise ImageError(f"Cannot write {path} as {file_format} ({error}); use .png instead.") from error
     return buffer.getvalue()
-
-
-def _write(data: bytes, path: Path, overwrite: bool) -> None:
-    """Write beside the target under another name, then put it in place in one step."""
-    temporary = path.parent / f".lwr-{secrets.token_hex(8)}.tmp"
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-        if overwrite:
-            os.replace(temporary, path)
-            return
-        try:
-            os.link(temporary, path)  # unlike a rename, refuses when someone else made the file meanwhile
-        except FileExistsError:
-            raise
-        except OSError:  # FAT and some network drives have no links
-            path.open("xb").close()  # claims the name, or raises FileExistsError
-            os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
