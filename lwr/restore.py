@@ -3,9 +3,10 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,17 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from lwr.images import files as images
+from lwr.images.canvas import Canvas
 from lwr.images.color import wavelet_color_fix
+from lwr.images.pixels import to_unit
+from lwr.large import (
+    Progress,
+    counter,
+    instructions_of,
+    keeps_tones_of,
+    resize_in_bands,
+    restore_in_bands,
+)
 from lwr.loading.adapter import Adapter, AdapterError, Attachment
 from lwr.loading.adapter_choice import AdapterChoice
 from lwr.loading.load import load_network
@@ -49,21 +60,23 @@ __all__ = [
 PINS = "adapters.json"  # beside a published network: {task: "NAMESPACE/NAME@REVISION"}
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-# (finished, all, what is being done): called between units of work; may raise to stop
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
 class Restored:
     """A restored photo and how it came about."""
 
-    image: Image.Image
     tasks: dict[str, float]
     settings: Settings
     seconds: float
     notes: tuple[str, ...]  # remarks for the user, such as "only the first frame was used"
     loaded: images.Loaded  # tensor, transparency and metadata, for `lwr.images.files.save`
     newer: tuple[str, ...] = ()  # "NAMESPACE/NAME@vX.Y.Z": later versions of what was used, which was kept
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """RGB, or RGBA with transparency; made when it is first asked for."""
+        return images.to_pil(self.loaded.pixels, self.loaded.alpha)
 
 
 class Restorer:
@@ -131,13 +144,15 @@ class Restorer:
         task: str | Mapping[str, float] | None = None,
         *,
         progress: Progress | None = None,
+        in_place: bool = False,
         **options: Any,
     ) -> Restored:
         """Restore one photo.
 
         `prompt` says what is wrong; an explicit `task` (a name, or {name: strength}) wins. Further `options`
         are the fields of `lwr.request.Request`: scale, steps, fidelity, seed, guidance, positive, negative;
-        or give a whole Request as `prompt`. Same settings, same pixels. Raises RestoreError, ImageError or
+        or give a whole Request as `prompt`. Same settings, same pixels. `in_place`: a Loaded may be used up,
+        so that a large one and its result do not lie in memory both. Raises RestoreError, ImageError or
         AdapterError, each with one sentence.
         """
         started = time.perf_counter()
@@ -146,26 +161,23 @@ class Restorer:
         strengths = {name: strength for name, strength in settings.tasks.items() if strength > 0}
         # 2. The photo and its final size
         loaded = image if isinstance(image, images.Loaded) else images.load(image)
-        size = output_size(loaded.rgb.shape[-2:], settings.scale)
+        size = output_size(loaded.size, settings.scale)
         # 3. The tasks' adapters; a download delays nobody else
         adapters = {name: self.adapters.of(name) for name in strengths if self.adapters.needed(name)}
         named = {name: adapter.name for name, adapter in adapters.items()}
         settings = replace(settings, adapters=settings.adapters | named)
         with self._lock, _memory_errors(size):
-            rgb = images.resize(loaded.rgb, size)
-            if strengths:
-                # 4. Folded into the network
+            if strengths:  # 4. Folded into the network
                 self._attachment.attach(list(adapters.values()), [strengths[name] for name in adapters])
-                rgb = _restore(self.network, rgb, self.device, strengths, settings, progress or _silent)
+            photo = Canvas(loaded.pixels, size, self.network.multiple, spend=in_place or loaded is not image)
+            pixels = _passed(self.network, photo, self.device, strengths, settings, progress or _silent)
         # 8. The result
-        result = loaded.with_rgb(rgb.clamp(0, 1).cpu())
         return Restored(
-            image=images.to_pil(result.rgb, result.alpha),
             tasks=settings.tasks,
             settings=settings,
             seconds=time.perf_counter() - started,
             notes=(*loaded.notes, *self.notes, *(note for one in adapters.values() for note in one.notes)),
-            loaded=result,
+            loaded=loaded.with_rgb(pixels),
             newer=tuple(filter(None, (self.newer, *(one.newer for one in adapters.values())))),
         )
 
@@ -214,6 +226,27 @@ class Restorer:
             self.adapters.give(adapter)
 
 
+def _passed(
+    network: RestorationNetwork,
+    photo: Canvas,
+    device: torch.device,
+    strengths: Mapping[str, float],
+    settings: Settings,
+    progress: Progress,
+) -> torch.Tensor:
+    """The photo at its size restored, (1,3,H,W): levels where it goes in bands, else floats in [0,1]."""
+    if strengths:
+        large = restore_in_bands(network, photo, device, strengths, settings, progress)
+    else:
+        large = resize_in_bands(photo)
+    if large is not None:
+        return large
+    whole = images.resize(to_unit(photo.pixels).contiguous(), photo.size)
+    if strengths:
+        whole = _restore(network, whole, device, strengths, settings, progress).clamp(0, 1).cpu()
+    return whole
+
+
 def _restore(
     network: RestorationNetwork,
     photo: torch.Tensor,
@@ -231,14 +264,14 @@ def _restore(
     small = prior.config.least_side and min(photo.shape[-2:]) <= multiple
     padded, size = images.pad_to_multiple(photo, multiple * (2 if small else 1))
     # 6. The pass, whole or in tiles, with reproducible noise
-    keeps_tones = all(TASKS[name].color_fix == "wavelet" for name in strengths)
+    keeps_tones = keeps_tones_of(strengths)
     tiles = TiledNetwork(network, padded.shape[-2:], settings.tile, changes_tones=not keeps_tones)
     passes = settings.steps + 2 if network.needs_sampler(settings.fidelity) else 1
-    tiles.after_tile = _counter(progress, tiles.count * passes + (tiles.overview is not None))
+    tiles.after_tile = counter(progress, tiles.count * passes + (tiles.overview is not None))
     generator = torch.Generator().manual_seed(settings.seed)
     output, _ = tiles.restore(
         padded,
-        {TASKS[name].instruction: strength for name, strength in strengths.items()},
+        instructions_of(strengths),
         lambda shape: torch.randn(shape, generator=generator).to(device),
         steps=settings.steps,
         fidelity=settings.fidelity,
@@ -256,18 +289,6 @@ def _restore(
 
 def _silent(*_: object) -> None:
     """No progress."""
-
-
-def _counter(progress: Progress, total: int) -> Callable[[str], None]:
-    """Reports to `progress` each time that one of `total` units of work is done."""
-    done = 0
-
-    def count(what: str) -> None:
-        nonlocal done
-        done += 1
-        progress(done, total, what)
-
-    return count
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def comparison(done: Done) -> tuple[Image.Image, Image.Image]:
     shrink = min(1.0, (SHOWN_PIXELS / (after.width * after.height)) ** 0.5)
     if shrink < 1:
         after = after.resize((round(after.width * shrink), round(after.height * shrink)))
-    before = images.to_pil(done.source.rgb, done.source.alpha)
+    before = images.to_pil(done.source.pixels, done.source.alpha)
     return before.resize(after.size, Image.Resampling.BICUBIC), after
 
 

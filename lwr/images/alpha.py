@@ -48,7 +48,7 @@ def split_alpha(image: Image.Image) -> tuple[Image.Image, np.ndarray | None]:
         return image.getchannel("R") if gray else image.convert("RGB"), np.array(image.getchannel("A"))
     if image.mode in ("1", "L", "CMYK", "LAB"):
         return (image.convert("L") if image.mode == "1" else image), None
-    return image.convert("RGB"), None
+    return (image if image.mode == "RGB" else image.convert("RGB")), None
 
 
 def fill_hidden(rgb: torch.Tensor, alpha: torch.Tensor) -> None:

@@ -11,8 +11,11 @@ import torch.nn.functional as F
 
 from lwr.images.metrics import check_same_shape
 
+LEVELS = 5  # blurs of `wavelet_color_fix`
+WAVELET_REACH = 2**LEVELS - 1  # pixels that it looks either way
 
-def wavelet_color_fix(image: torch.Tensor, reference: torch.Tensor, levels: int = 5) -> torch.Tensor:
+
+def wavelet_color_fix(image: torch.Tensor, reference: torch.Tensor, levels: int = LEVELS) -> torch.Tensor:
     """Detail of `image` on the low frequencies of `reference`.
 
     The low band is what an a-trous decomposition leaves: `levels` binomial 3x3 blurs dilated by 1, 2, 4, ...,

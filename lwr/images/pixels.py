@@ -8,19 +8,33 @@ from lwr.images.errors import ImageError
 
 
 def to_pil(image: torch.Tensor, alpha: torch.Tensor | None = None) -> Image.Image:
-    """(1,3,H,W) or (3,H,W) in [0,1] (clamped, rounded) -> 8-bit RGB, or RGBA with `alpha` (1,1,H,W)."""
+    """(1,3,H,W) or (3,H,W) -> 8-bit RGB, or RGBA with `alpha` (1,1,H,W).
+
+    Both in [0,1] (clamped, rounded) or levels (uint8).
+    """
     image = image[None] if image.dim() == 3 else image
     if image.dim() != 4 or image.shape[:2] != (1, 3) or image.numel() == 0:
         raise ImageError(f"Expected one RGB image (1,3,H,W), got {tuple(image.shape)}; pass one at a time.")
     if alpha is not None:
         if alpha.shape != (1, 1, *image.shape[-2:]):
             raise ImageError(f"Alpha {tuple(alpha.shape)} does not fit {tuple(image.shape)}; resize it.")
-        image = torch.cat([image, alpha.to(image)], dim=1)
-    image = image.detach().float()
-    if not torch.isfinite(image).all():
+        image = torch.cat([to_levels(image), to_levels(alpha.to(image.device))], dim=1)
+    return Image.fromarray(to_levels(image)[0].permute(1, 2, 0).contiguous().cpu().numpy())
+
+
+def to_levels(x: torch.Tensor) -> torch.Tensor:
+    """Any shape, in [0,1] (clamped, rounded) -> levels from 0 to 255, uint8; levels stay as they are."""
+    if x.dtype == torch.uint8:
+        return x
+    x = x.detach().float()
+    if not torch.isfinite(x).all():
         raise ImageError("The image holds NaN or infinite values; run again in float32 or report the photo.")
-    levels = image[0].clamp(0, 1).mul(255).round().to(torch.uint8)
-    return Image.fromarray(levels.permute(1, 2, 0).contiguous().cpu().numpy())
+    return x.clamp(0, 1).mul_(255).round_().to(torch.uint8)
+
+
+def to_unit(x: torch.Tensor) -> torch.Tensor:
+    """Any shape, levels from 0 to 255 (uint8) -> float32 in [0,1]; floats stay as they are."""
+    return x.float().div_(255) if x.dtype == torch.uint8 else x
 
 
 def resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -43,12 +57,16 @@ def pad_to_multiple(x: torch.Tensor, multiple: int) -> tuple[torch.Tensor, tuple
         raise ImageError(f"Cannot pad to a multiple of {multiple}; use 1 or more.")
     height, width = x.shape[-2:]
     for dim, size in ((-2, height), (-1, width)):
-        target = -(-size // multiple) * multiple
-        if target != size:
-            period = max(2 * (size - 1), 1)
-            place = torch.arange(target, device=x.device) % period
-            x = x.index_select(dim, torch.minimum(place, period - place).clamp_max(size - 1))
+        if size % multiple:
+            x = x.index_select(dim, padded_places(size, multiple).to(x.device))
     return x, (height, width)
+
+
+def padded_places(size: int, multiple: int) -> torch.Tensor:
+    """Where along a side of `size` each value of the padded side is from, see `pad_to_multiple`; int64."""
+    period = max(2 * (size - 1), 1)
+    place = torch.arange(-(-size // multiple) * multiple) % period
+    return torch.minimum(place, period - place).clamp_max(size - 1)
 
 
 def crop(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -22,9 +22,10 @@ from lwr.images.depth import DEEP_MODES, deep_values, lost_depth
 from lwr.images.errors import ImageError
 from lwr.images.metadata import take_exif
 from lwr.images.photo import Loaded
-from lwr.images.profiles import deep_to_srgb, to_srgb
+from lwr.images.profiles import Conversion, deep_to_srgb, to_srgb
 
-MAX_PIXELS = 64_000_000  # 768 MB as float32 RGB; larger photos are refused before they are decoded
+MAX_PIXELS = 64_000_000  # 192 MB as levels; larger photos are refused before they are decoded
+BAND = 256  # rows
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVIF", "HEIF")
 
 # EXIF orientation -> are rows and columns exchanged, and which sides (1: height, 2: width) are flipped then
@@ -147,6 +148,8 @@ def _read(
             rgb, alpha, icc = _deep(image, icc, notes)
         else:
             rgb, alpha, icc = _plain(image, icc, notes)
+        if path is not None:
+            image.close()  # its pixels take as much again
         notes += [depth] if depth else []
         rgb = _upright(rgb, orientation)[None]
         if alpha is not None:
@@ -154,7 +157,6 @@ def _read(
             if not alpha.any():
                 notes.append("the photo is fully transparent: the colours that it hides were used")
             fill_hidden(rgb, alpha)
-        rgb = rgb if rgb.is_floating_point() else rgb.float().div_(255)
     return Loaded(rgb, alpha, icc, exif, tuple(notes))
 
 
@@ -163,9 +165,18 @@ def _plain(
 ) -> tuple[torch.Tensor, torch.Tensor | None, bytes | None]:
     """-> (3,H,W) uint8 sRGB, alpha (1,H,W) in [0,1] or None, the profile."""
     image, alpha = split_alpha(image)
-    image, icc = to_srgb(image, icc, notes)
-    rgb = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    conversion, icc = to_srgb(image.mode, icc, notes)
+    rgb = _levels(image, conversion)
     return rgb, None if alpha is None else torch.from_numpy(alpha)[None].float().div_(255), icc
+
+
+def _levels(image: Image.Image, conversion: Conversion) -> torch.Tensor:
+    """(3,H,W) uint8 sRGB, converted in bands: Pillow's own export takes three times as much memory."""
+    levels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, BAND):
+        band = levels[top : top + BAND]
+        band[:] = conversion(image.crop((0, top, image.width, top + len(band))))
+    return torch.from_numpy(levels).permute(2, 0, 1)
 
 
 def _deep(
@@ -181,10 +192,12 @@ def _deep(
 
 
 def _upright(pixels: torch.Tensor, orientation: int) -> torch.Tensor:
-    """(C,H,W) as stored -> as it is to be seen, by an EXIF orientation; contiguous."""
+    """(C,H,W) as stored -> as it is to be seen, by an EXIF orientation; a pixel's values lie together."""
     transposed, flips = _TURNS.get(orientation, (False, ()))
-    pixels = pixels.transpose(1, 2) if transposed else pixels
-    return pixels.flip(flips) if flips else pixels.contiguous()
+    values = pixels.numpy()
+    values = values.swapaxes(1, 2) if transposed else values
+    values = np.flip(values, flips).transpose(1, 2, 0)
+    return torch.from_numpy(np.ascontiguousarray(values)).permute(2, 0, 1)  # copied once, or not at all
 
 
 def _note_frames(image: Image.Image, notes: list[str]) -> None:

@@ -80,7 +80,7 @@ def _write_errors(path: Path) -> Iterator[None]:
 
 
 def _encode(photo: Loaded, path: Path, quality: int, notes: list[str]) -> bytes:
-    picture, file_format = to_pil(photo.rgb, photo.alpha), SUFFIXES[path.suffix.lower()]
+    picture, file_format = to_pil(photo.pixels, photo.alpha), SUFFIXES[path.suffix.lower()]
     options: dict[str, object] = {"exif": photo.exif, "icc_profile": photo.icc_profile, "quality": quality}
     if file_format == "JPEG":
         options["subsampling"] = 0  # full colour resolution: restored edges keep their colour

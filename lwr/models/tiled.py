@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import torch
 import torch.nn.functional as F
 
+from lwr.models.bands import Bands, Source, blended_bands, match_tones_in_bands, reduced
 from lwr.models.config import TextConditioning
 from lwr.models.network import Encoded, OnePass, Prediction, RestorationNetwork
 from lwr.models.tiling import blend, tile_grid
@@ -113,6 +114,43 @@ class TiledNetwork(OnePass):
             overview, _ = self._counted("restoring", self.network.restore)(reduced, *arguments, **options)
             restored = match_tones(restored, overview)
         return restored, latent
+
+    def goes_in_bands(self, steps: int) -> bool:
+        """Whether `bands` can take the place of `restore`: for tiles whose passes have nothing random."""
+        return (
+            self.count > 1
+            and steps == 1
+            and not self.prior.config.one_step_noise
+            and self.network.refiner is not None
+        )
+
+    def bands(
+        self,
+        photo: Source,
+        instructions: Mapping[str, float],
+        fidelity: float,
+        text: TextConditioning,
+        device: torch.device,
+        turned: bool = False,
+    ) -> Bands:
+        """As `restore`, in bands of rows, on the CPU; each tile passes whole before the next one.
+
+        `turned`: rows and columns of `photo` are exchanged, and so are the bands'.
+        """
+
+        def restore(part: torch.Tensor) -> torch.Tensor:
+            upright = (part.mT if turned else part).contiguous().to(device)
+            done, _ = self.network.restore(
+                upright, instructions, torch.randn, steps=1, fidelity=fidelity, text=text
+            )
+            return (done.mT if turned else done).float().cpu()
+
+        restore = self._counted("restoring", restore)
+        if self.overview is None:
+            return blended_bands(photo, restore, self.tile, OVERLAP)
+        overview = restore(reduced(photo, self.overview[::-1] if turned else self.overview))
+        tiles = blended_bands(photo, restore, self.tile, OVERLAP)
+        return match_tones_in_bands(tiles, photo.padded, overview)
 
     def _reduced(self, size: tuple[int, int], pixels: int) -> tuple[int, int]:
         """(h, w) of `size` (H, W) reduced to `pixels` or a little fewer, sides multiples of the network's."""

@@ -26,7 +26,11 @@ def tile_grid(height: int, width: int, tile: int, overlap: int) -> list[tuple[in
     Raises:
         ValueError: sizes under 1, or overlap outside 0 <= overlap < tile.
     """
-    return [(top, left) for top in _starts(height, tile, overlap) for left in _starts(width, tile, overlap)]
+    return [
+        (top, left)
+        for top in tile_starts(height, tile, overlap)
+        for left in tile_starts(width, tile, overlap)
+    ]
 
 
 def gaussian_weights(tile_h: int, tile_w: int, variance: float = 0.01) -> torch.Tensor:
@@ -97,7 +101,7 @@ def seam_lines(height: int, width: int, tile: int, overlap: int) -> tuple[list[i
         sorted(
             {
                 edge
-                for start in _starts(size, tile, overlap)
+                for start in tile_starts(size, tile, overlap)
                 for edge in (start, start + tile)
                 if 0 < edge < size
             }
@@ -142,7 +146,8 @@ def _cut(x: torch.Tensor, window: tuple[int, int, int, int], times: int) -> torc
     return x[..., top : top + height, left : left + width]
 
 
-def _starts(size: int, tile: int, overlap: int) -> list[int]:
+def tile_starts(size: int, tile: int, overlap: int) -> list[int]:
+    """Where the tiles of one side start, see `tile_grid`."""
     if size < 1 or tile < 1 or not 0 <= overlap < tile:
         raise ValueError(
             f"size {size}, tile {tile}, overlap {overlap}: sizes must be >= 1 and 0 <= overlap < tile."

@@ -25,11 +25,23 @@ def keep_plain_tones(image: torch.Tensor, reference: torch.Tensor) -> torch.Tens
     clipped, so tones are free there. Both are of one size, in [0,1].
     """
     cells = [max(1, side // CELL) for side in image.shape[-2:]]
-    fine = _reduced(reference, [count * FINE for count in cells])
-    mean, square = (F.avg_pool2d(x, FINE) for x in (fine, fine.square()))
-    spread = (square - mean.square()).clamp_min(0).sqrt().amax(1, keepdim=True)  # (B,1,h,w)
-    plain = ((SPREAD - spread) / SPREAD * 2).clamp(0, 1)
+    plain = plain_share(_reduced(reference, [count * FINE for count in cells]))
     return _add_smoothly(image, (_reduced(reference, cells) - _reduced(image, cells)) * plain)
+
+
+def plain_share(fine: torch.Tensor) -> torch.Tensor:
+    """FINE values a side of each cell (B,C,FINE*h,FINE*w) -> how plain it is, (B,1,h,w) in [0,1]."""
+    mean, square = (F.avg_pool2d(x, FINE) for x in (fine, fine.square()))
+    spread = (square - mean.square()).clamp_min(0).sqrt().amax(1, keepdim=True)
+    return ((SPREAD - spread) / SPREAD * 2).clamp(0, 1)
+
+
+def smoothed(difference: torch.Tensor) -> torch.Tensor:
+    """(B,C,h,w) -> the same, mixed up to TONE_REACH * TONE_PASSES values away."""
+    for _ in range(TONE_PASSES):  # boxes one after the other come close to a Gaussian
+        padded = F.pad(difference, (TONE_REACH,) * 4, mode="replicate")
+        difference = F.avg_pool2d(padded, 2 * TONE_REACH + 1, 1)
+    return difference
 
 
 def _reduced(image: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
@@ -38,8 +50,5 @@ def _reduced(image: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
 
 def _add_smoothly(image: torch.Tensor, difference: torch.Tensor) -> torch.Tensor:
     """`image` (B,C,H,W) + `difference` (B,C,h,w), smoothed and enlarged; in place."""
-    for _ in range(TONE_PASSES):  # boxes one after the other come close to a Gaussian
-        padded = F.pad(difference, (TONE_REACH,) * 4, mode="replicate")
-        difference = F.avg_pool2d(padded, 2 * TONE_REACH + 1, 1)
-    image += F.interpolate(difference, image.shape[-2:], mode="bilinear")
+    image += F.interpolate(smoothed(difference), image.shape[-2:], mode="bilinear")
     return image

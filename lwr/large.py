@@ -1,0 +1,101 @@
+"""A photo that takes many tiles, restored in bands: beside the tile's pass there are only its levels, once.
+
+What follows a whole photo's pass in lwr.restore follows here too, band by band: tones and colours of the
+input, no colour where there was none, 8 bits.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+
+from lwr.images.canvas import Canvas
+from lwr.images.color import WAVELET_REACH, wavelet_color_fix
+from lwr.images.pixels import to_levels
+from lwr.models.bands import Bands, bands_of, cropped, fixed, keep_plain_tones_in_bands
+from lwr.models.network import RestorationNetwork
+from lwr.models.tiled import TiledNetwork
+from lwr.request import Settings
+from lwr.tasks import TASKS
+
+LARGE = 4_000_000  # pixels from which on floats of the whole are not made where the network does nothing
+# (finished, all, what is being done): called between units of work; may raise to stop
+Progress = Callable[[int, int, str], None]
+
+
+def restore_in_bands(
+    network: RestorationNetwork,
+    photo: Canvas,
+    device: torch.device,
+    strengths: Mapping[str, float],
+    settings: Settings,
+    progress: Progress,
+) -> torch.Tensor | None:
+    """The photo restored, (1,3,H,W) levels (uint8); None where it has to pass otherwise.
+
+    They take the place of the photo's own where these are levels of that size.
+    """
+    keeps_tones = keeps_tones_of(strengths)
+    tiles = TiledNetwork(network, photo.padded, settings.tile, changes_tones=not keeps_tones)
+    if not tiles.goes_in_bands(settings.steps):
+        return None
+    tiles.after_tile = counter(progress, tiles.count + (tiles.overview is not None))
+    turned = photo.size[1] > photo.size[0]  # the shorter the bands, the less they take
+    photo = photo.turned() if turned else photo
+    gray = is_gray(photo)
+    instructions = instructions_of(strengths)
+    bands = tiles.bands(photo, instructions, settings.fidelity, settings.text, device, turned)
+    bands = cropped(bands, photo.size)
+    if keeps_tones and network.keeps_colors(settings.fidelity):
+        bands = keep_plain_tones_in_bands(bands, bands_of(photo, photo.size), photo.size)
+    elif keeps_tones:
+        bands = fixed(bands, photo, wavelet_color_fix, WAVELET_REACH)
+    if gray:
+        bands = (band.mean(1, keepdim=True).expand(-1, 3, -1, -1) for band in bands)
+    levels = written(bands, photo)
+    return levels.mT if turned else levels
+
+
+def resize_in_bands(photo: Canvas) -> torch.Tensor | None:
+    """The photo at its size, (1,C,H,W) levels (uint8); None for a small one."""
+    if photo.size[0] * photo.size[1] < LARGE:
+        return None
+    return written(bands_of(photo, photo.size), photo)
+
+
+def is_gray(photo: Canvas) -> bool:
+    """Whether all three channels are equal everywhere."""
+    height, width = photo.pixels.shape[-2:]
+    return not any(photo.pixels[..., top : top + 64, :].diff(dim=1).any() for top in range(0, height, 64))
+
+
+def written(bands: Bands, photo: Canvas) -> torch.Tensor:
+    """The bands, which show the whole photo, as levels (1,C,H,W), in place of the photo's own if they may."""
+    levels, top = photo.pixels, 0
+    if not photo.spend or levels.dtype != torch.uint8 or tuple(levels.shape[-2:]) != photo.size:
+        levels = torch.empty(*photo.size, levels.shape[1], dtype=torch.uint8).permute(2, 0, 1)[None]
+    for band in bands:
+        levels[..., top : top + band.shape[-2], :] = to_levels(band)
+        top += band.shape[-2]
+    return levels
+
+
+def keeps_tones_of(strengths: Mapping[str, float]) -> bool:
+    """Whether these tasks leave the photo its colours at large."""
+    return all(TASKS[name].color_fix == "wavelet" for name in strengths)
+
+
+def instructions_of(strengths: Mapping[str, float]) -> dict[str, float]:
+    """{sentence that the network reads: strength}."""
+    return {TASKS[name].instruction: strength for name, strength in strengths.items()}
+
+
+def counter(progress: Progress, total: int) -> Callable[[str], None]:
+    """Reports to `progress` each time that one of `total` units of work is done."""
+    done = 0
+
+    def count(what: str) -> None:
+        nonlocal done
+        done += 1
+        progress(done, total, what)
+
+    return count
