@@ -15,6 +15,21 @@ from lwr.images.tiff import Directory, Tiff
 
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _SAMPLES, _ROWS, _PLANAR = 256, 257, 258, 262, 277, 278, 284
 _PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT, _EXTRA, _FORMAT = 317, 322, 323, 338, 339
+_TAKEN = (
+    256,
+    257,
+    259,
+    266,
+    273,
+    277,
+    278,
+    279,
+    322,
+    323,
+    324,
+    325,
+    34675,
+)  # tags that unpacking needs, profile
 _PLACES = (273, 279, 324, 325)  # where strips and tiles lie, and how long they are
 # sample format and bits -> NumPy's type
 _NUMBERS = {(1, 16): "u2", (1, 32): "u4", (3, 16): "f2", (3, 32): "f4", (3, 64): "f8"}
@@ -36,7 +51,7 @@ class Layout(NamedTuple):
 
 
 class DeepTiff(TiffImagePlugin.TiffImageFile):
-    """A TIFF that Pillow sees as gray bytes, with the metadata of the real one."""
+    """A TIFF that Pillow sees as gray bytes, without orientation and metadata."""
 
     layout: Layout
     others: tuple[TiffImagePlugin.TiffImageFile, ...] = ()  # further samples, when they lie apart
@@ -138,7 +153,7 @@ def _as_bytes(tiff: Tiff, directory: Directory, one: Layout, plane: int) -> byte
     step, counted, link = (20, "HHQ", "Q") if tiff.big else (12, "HHI", "I")
     inside = struct.calcsize(link)
     records = {
-        tag: tiff.bytes(entry.record, step) for tag, entry in directory.entries.items() if tag != _EXTRA
+        tag: tiff.bytes(entry.record, step) for tag, entry in directory.entries.items() if tag in _TAKEN
     }
     for tag, value in changed.items():
         inline = struct.pack(tiff.order + "I", value).ljust(inside, b"\0")

@@ -19,6 +19,10 @@ class Loaded:
     icc_profile: bytes | None = None  # describes `rgb` (an sRGB one); None: the photo carried none
     exif: bytes | None = None  # without orientation, thumbnail and layout tags
     notes: tuple[str, ...] = ()  # sentences for the user about what was lost or decided while reading
+    xmp: bytes | None = None  # a packet, without orientation and sizes
+    iptc: bytes | None = None  # datasets, not wrapped
+    density: tuple[float, float] | None = None  # dots per inch, across and down
+    texts: tuple[tuple[str, str], ...] = ()  # a PNG's texts, or ("Comment", ...)
 
     @property
     def rgb(self) -> torch.Tensor:

@@ -20,7 +20,7 @@ from lwr.images.alpha import fill_hidden, scale_key, split_alpha
 from lwr.images.deep_tiff import DeepTiff, described, open_deep
 from lwr.images.depth import DEEP_MODES, deep_values, lost_depth
 from lwr.images.errors import ImageError
-from lwr.images.metadata import take_exif
+from lwr.images.metadata import gather
 from lwr.images.photo import Loaded
 from lwr.images.profiles import Conversion, deep_to_srgb, to_srgb
 
@@ -143,7 +143,7 @@ def _read(
         depth = lost_depth(image, path)
         scale_key(image)
         image.load()
-        icc, (exif, orientation) = image.info.get("icc_profile"), take_exif(image, notes)
+        icc, (metadata, orientation) = image.info.get("icc_profile"), gather(image, path, notes)
         if isinstance(image, DeepTiff) or image.mode in DEEP_MODES:
             rgb, alpha, icc = _deep(image, icc, notes)
         else:
@@ -157,7 +157,7 @@ def _read(
             if not alpha.any():
                 notes.append("the photo is fully transparent: the colours that it hides were used")
             fill_hidden(rgb, alpha)
-    return Loaded(rgb, alpha, icc, exif, tuple(notes))
+    return Loaded(rgb, alpha, icc, notes=tuple(notes), **vars(metadata))
 
 
 def _plain(

@@ -9,14 +9,13 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from lwr.images import embedding
 from lwr.images.disk import FULL, DiskFullError, why_full, write_whole
 from lwr.images.errors import ImageError
 from lwr.images.photo import Loaded
 from lwr.images.pixels import to_pil
 
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
-
-_LONGEST_JPEG_EXIF = 65533
 
 
 def save(
@@ -28,8 +27,9 @@ def save(
 ) -> Path:
     """Write a photo whole or not at all; the suffix chooses the format (none: `.png` is appended).
 
-    Transparency is kept in PNG, WebP and TIFF and laid on white in JPEG. EXIF is kept. Pixels are sRGB: an
-    sRGB profile is written if the photo came with any profile, otherwise none (viewers then assume sRGB).
+    Transparency is kept in PNG, WebP and TIFF and laid on white in JPEG. EXIF, XMP, IPTC, density and texts
+    are kept as far as the format can hold them. Pixels are sRGB: an sRGB profile is written if the photo came
+    with any profile, otherwise none (viewers then assume sRGB).
 
     Args:
         image: a `Loaded` (new pixels: `Loaded.with_rgb`), or a bare tensor (1,3,H,W) in [0,1].
@@ -81,20 +81,20 @@ def _write_errors(path: Path) -> Iterator[None]:
 
 def _encode(photo: Loaded, path: Path, quality: int, notes: list[str]) -> bytes:
     picture, file_format = to_pil(photo.pixels, photo.alpha), SUFFIXES[path.suffix.lower()]
-    options: dict[str, object] = {"exif": photo.exif, "icc_profile": photo.icc_profile, "quality": quality}
+    options: dict[str, object] = {"icc_profile": photo.icc_profile, "quality": quality}
+    options |= embedding.options(photo, file_format, notes)
     if file_format == "JPEG":
         options["subsampling"] = 0  # full colour resolution: restored edges keep their colour
         if picture.mode == "RGBA":
             white = Image.new("RGBA", picture.size, "white")
             picture = Image.alpha_composite(white, picture).convert("RGB")
             notes.append("JPEG has no transparency: the photo was laid on white")
-        if photo.exif is not None and len(photo.exif) > _LONGEST_JPEG_EXIF:
-            options["exif"] = None
-            notes.append("the EXIF data is too long for JPEG and was dropped")
     options = {name: value for name, value in options.items() if value is not None}
     buffer = io.BytesIO()
     try:
         picture.save(buffer, file_format, **options)
+        if file_format == "TIFF":
+            embedding.into_tiff(buffer, photo)
     except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
         raise ImageError(f"Cannot write {path} as {file_format} ({error}); use .png instead.") from error
     return buffer.getvalue()
