@@ -1,7 +1,7 @@
 """A photo that takes many tiles, restored in bands: beside the tile's pass there are only its levels, once.
 
 What follows a whole photo's pass in lwr.restore follows here too, band by band: tones and colours of the
-input, no colour where there was none, 8 bits.
+input, its hue where it has only one, 8 bits.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,9 +11,11 @@ import torch
 from lwr.images.canvas import Canvas
 from lwr.images.color import WAVELET_REACH, wavelet_color_fix
 from lwr.images.pixels import to_levels
+from lwr.images.toning import find_toning
 from lwr.models.bands import Bands, bands_of, cropped, fixed, keep_plain_tones_in_bands
 from lwr.models.network import RestorationNetwork
 from lwr.models.tiled import TiledNetwork
+from lwr.models.tones import FLAT, keep_flat
 from lwr.request import Settings
 from lwr.tasks import TASKS
 
@@ -41,7 +43,7 @@ def restore_in_bands(
     tiles.after_tile = counter(progress, tiles.count + (tiles.overview is not None))
     turned = photo.size[1] > photo.size[0]  # the shorter the bands, the less they take
     photo = photo.turned() if turned else photo
-    gray = is_gray(photo)
+    toning = find_toning(photo.pixels)
     instructions = instructions_of(strengths)
     bands = tiles.bands(photo, instructions, settings.fidelity, settings.text, device, turned)
     bands = cropped(bands, photo.size)
@@ -49,8 +51,10 @@ def restore_in_bands(
         bands = keep_plain_tones_in_bands(bands, bands_of(photo, photo.size), photo.size)
     elif keeps_tones:
         bands = fixed(bands, photo, wavelet_color_fix, WAVELET_REACH)
-    if gray:
-        bands = (band.mean(1, keepdim=True).expand(-1, 3, -1, -1) for band in bands)
+    if keeps_tones:
+        bands = fixed(bands, photo, keep_flat, FLAT)
+    if toning is not None:
+        bands = map(toning.apply, bands)
     levels = written(bands, photo)
     return levels.mT if turned else levels
 
@@ -60,12 +64,6 @@ def resize_in_bands(photo: Canvas) -> torch.Tensor | None:
     if photo.size[0] * photo.size[1] < LARGE:
         return None
     return written(bands_of(photo, photo.size), photo)
-
-
-def is_gray(photo: Canvas) -> bool:
-    """Whether all three channels are equal everywhere."""
-    height, width = photo.pixels.shape[-2:]
-    return not any(photo.pixels[..., top : top + 64, :].diff(dim=1).any() for top in range(0, height, 64))
 
 
 def written(bands: Bands, photo: Canvas) -> torch.Tensor:

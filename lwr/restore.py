@@ -18,6 +18,7 @@ from lwr.images import files as images
 from lwr.images.canvas import Canvas
 from lwr.images.color import wavelet_color_fix
 from lwr.images.pixels import to_unit
+from lwr.images.toning import find_toning
 from lwr.large import (
     Progress,
     counter,
@@ -35,7 +36,7 @@ from lwr.loading.offload import Offload
 from lwr.loading.priors import EMBEDDED, PriorError
 from lwr.models.network import RestorationNetwork
 from lwr.models.tiled import OVERLAP, TiledNetwork
-from lwr.models.tones import keep_plain_tones
+from lwr.models.tones import keep_flat, keep_plain_tones
 from lwr.request import (
     MAX_OUTPUT_PIXELS,
     MAX_SCALE,
@@ -256,7 +257,7 @@ def _restore(
     progress: Progress,
 ) -> torch.Tensor:
     """(1,3,H,W) in [0,1] at its final size -> the same, restored, by the adapters that are attached."""
-    prior = network.prior
+    prior, toning = network.prior, find_toning(photo)
     # 5. The size of the pass
     final, multiple = tuple(photo.shape[-2:]), network.multiple
     photo = images.resize(photo, pass_size(final, prior.config.least_side)).to(device)
@@ -282,8 +283,9 @@ def _restore(
     if keeps_tones:
         gently = network.keeps_colors(settings.fidelity)
         output = keep_plain_tones(output, photo) if gently else wavelet_color_fix(output, photo)
-    if not photo.diff(dim=1).any():  # a photo without colour gets none
-        output = output.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+        output = keep_flat(output, photo)
+    if toning is not None:
+        output = toning.apply(output)
     return images.resize(output, final)
 
 

@@ -1,4 +1,4 @@
-"""Tones of a restored photo: from an overview of the whole, or, where the photo was plain, from the photo."""
+"""Tones of a restored photo: from an overview of the whole, or, where the photo is plain, from the photo."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ import torch.nn.functional as F
 
 TONE_REACH, TONE_PASSES = 2, 3  # pixels of the overview either way
 CELL, FINE = 16, 4  # pixels a side of the cells that are plain or not; values a side that tell
+FLAT = 8  # pixels
 SPREAD = 6 / 255  # standard deviation of these from which on a cell is not plain; up to half of it, it is
 
 
@@ -42,6 +43,20 @@ def smoothed(difference: torch.Tensor) -> torch.Tensor:
         padded = F.pad(difference, (TONE_REACH,) * 4, mode="replicate")
         difference = F.avg_pool2d(padded, 2 * TONE_REACH + 1, 1)
     return difference
+
+
+def keep_flat(image: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """`image` (B,C,H,W) as `reference` wherever that is of one colour FLAT pixels either way. In place.
+
+    There is nothing to restore in the middle of pure white, black or any other even colour.
+    """
+    side = 2 * FLAT + 1
+    highest, lowest = (sign * F.max_pool2d(sign * reference, (side, 1), 1, (FLAT, 0)) for sign in (1, -1))
+    highest, lowest = (
+        sign * F.max_pool2d(sign * x, (1, side), 1, (0, FLAT)) for sign, x in ((1, highest), (-1, lowest))
+    )
+    flat = (highest == lowest).all(1, keepdim=True)
+    return image.copy_(torch.where(flat, reference, image))
 
 
 def _reduced(image: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
