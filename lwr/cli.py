@@ -4,24 +4,26 @@ Results go to stdout, everything else to stderr. Exit status: 0 all restored, 1 
 What needs torch is imported inside the command that needs it: `--help`, `route` and `tasks` answer at once.
 """
 
-import io
 import json
-import os
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lwr import __version__
+from lwr.batch.output_names import Output, UsageError
+from lwr.batch.report import Report, show
+from lwr.batch.stopping import StoppedError, stoppable
 from lwr.options import with_options
 from lwr.request import Request, RestoreError, option
+from lwr.streams import Commands
 
 if TYPE_CHECKING:
     from lwr.restore import Restorer
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(cls=Commands, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 JsonFlag = Annotated[bool, typer.Option("--json", help="one JSON object per line on stdout")]
 
 
@@ -75,21 +77,47 @@ def _main(
     ] = False,
 ) -> None:
     """Restore photos: say in words what is wrong."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a file can have a name that the terminal cannot show
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
-@app.command()
+@app.command(
+    epilog="Of a folder: the photos directly inside, or with --recursive in its subfolders too; no hidden "
+    "files, and no results of earlier runs (*.restored.*). Of several files, a result beside its photo is "
+    "left out as well; name results alone to restore them. Photos whose results would have one name are "
+    "numbered: NAME.restored-2.png. Exit status: 0 all restored, 1 some failed or stdout did not take the "
+    "list, 2 wrong usage, 130 stopped by Ctrl-C; what is finished then stays, and --skip-existing goes on."
+)
 @with_options
 def restore(
-    photos: Annotated[list[str], typer.Argument(metavar="PHOTO", help="photo files")],
+    photos: Annotated[list[str], typer.Argument(metavar="PHOTO", help="photo files, or folders of photos")],
     request: Request,
+    output: Output,
     loading: Loading,
-    out: Annotated[str | None, typer.Option(help="file, or folder for several photos")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing files")] = False,
+    recursive: Annotated[bool, typer.Option("--recursive", help="look into subfolders of folders")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Restore photos; each is written beside its input as NAME.restored.png unless --out says otherwise."""
+    report = Report(as_json)
+    try:
+        with stoppable():
+            _restore(photos, request, output, loading, recursive, report)
+    except StoppedError as stop:
+        instead = " instead of --overwrite" if output.overwrite else ""
+        print(
+            f"Stopped, {report.summary()}. What is finished stays: run the same command with --skip-existing"
+            f"{instead} to go on.",
+            file=sys.stderr,
+        )
+        raise typer.Exit(stop.status) from None
+    raise typer.Exit(1 if report.counts["failed"] else 0)
+
+
+def _restore(
+    photos: list[str], request: Request, output: Output, loading: Loading, recursive: bool, report: Report
+) -> None:
+    """Restore what the arguments name; `report` counts. Raises typer.Exit when nothing can be begun."""
+    from lwr.batch.pipeline import Pipeline, Room, make_folder
+    from lwr.batch.plan import plan
+    from lwr.images.files import DiskFullError, ImageError
     from lwr.loading.adapter import AdapterError
     from lwr.loading.hub import HubError
     from lwr.loading.load import without_bars
@@ -97,48 +125,31 @@ def restore(
 
     without_bars()
     try:
+        output.check()
         request.asked()  # refused before a model loads
-        targets = _targets(photos, out)
-        restorer = loading.restorer()
-        asked = restorer.resolve(request).tasks
-        for task in restorer.adapters.given:
-            if task not in asked:
-                print(f"The adapter for {task} has no part in this: it was not asked for.", file=sys.stderr)
-        _make_folder(targets, out)
-    except (RestoreError, PriorError, AdapterError, HubError, _UsageError) as error:
-        raise _refused(error, photos, as_json) from None
-    failed = 0
-    for index, (photo, target) in enumerate(zip(photos, targets, strict=True)):
-        line = _restore_one(restorer, photo, target, targets[:index], overwrite, request)
-        failed += "error" in line
-        _report(line, as_json)
-    raise typer.Exit(1 if failed else 0)
-
-
-def _restore_one(
-    restorer: "Restorer", photo: str, target: Path, earlier: list[Path], overwrite: bool, request: Request
-) -> dict[str, Any]:
-    """Restore one photo into `target` and say how it went, as the JSON line."""
-    from lwr.images.files import ImageError, save, writable
-    from lwr.loading.adapter import AdapterError
-
-    try:
-        if target in earlier:
-            again = "is the result of an earlier photo of the same name: restore it by itself."
-            raise ImageError(f"{target} {again}")
-        writable(target, overwrite)
-        restored = restorer(photo, request, progress=_show if sys.stderr.isatty() else None)
-        remarks = list(restored.notes)
-        written = save(restored.loaded, target, overwrite=overwrite, notes=remarks)
-    except (AdapterError, ImageError, RestoreError) as error:
-        return {"input": photo, "error": str(error)}
-    remarks += [f"{newer} is published; it is used when you ask for it." for newer in restored.newer]
-    for remark in remarks:
-        print(f"{photo}: {remark}", file=sys.stderr)
-    settings = asdict(restored.settings)
-    size = dict(zip(("width", "height"), restored.image.size, strict=True))
-    seconds = round(restored.seconds, 3)
-    return {"input": photo, "output": str(written), **settings, **size, "seconds": seconds}
+        planned = plan(photos, output, recursive)
+        report.total = len(planned.jobs)
+        restorer = None if planned.settled(output) else loading.restorer()
+        if restorer is not None:
+            asked = restorer.resolve(request).tasks
+            for task in restorer.adapters.given:
+                if task not in asked:
+                    print(
+                        f"The adapter for {task} has no part in this: it was not asked for.", file=sys.stderr
+                    )
+            if planned.folder is not None:
+                make_folder(planned.folder)
+    except (RestoreError, PriorError, AdapterError, HubError, ImageError, UsageError) as error:
+        status = 1 if isinstance(error, DiskFullError) else 2
+        raise _refused(error, photos, report.as_json, status) from None
+    for remark in planned.remarks:
+        print(remark, file=sys.stderr)
+    with report.showing(planned.weights(output) if report.is_watched else []):
+        if restorer is None:
+            for job in planned.jobs:
+                report.line(job.number, job.settled(output) or job.skipped())
+        else:
+            Pipeline(restorer, request, output, report, Room.within(loading.memory)).run(planned.jobs)
 
 
 @app.command()
@@ -186,17 +197,17 @@ def degrade(
     from lwr.tasks import TASKS
 
     if task not in TASKS:
-        raise _refused(_UsageError(f"There is no task {task!r}: use {', '.join(TASKS)}."), [photo], as_json)
+        raise _refused(UsageError(f"There is no task {task!r}: use {', '.join(TASKS)}."), [photo], as_json)
     try:
         writable(out, overwrite)
         loaded = load(photo)
         degraded, params = TASKS[task].degrade(loaded.rgb, torch.Generator().manual_seed(seed))
         written = save(loaded.with_rgb(degraded), out, overwrite=overwrite)
     except ImageError as error:
-        _report({"input": photo, "error": str(error)}, as_json)
+        show({"input": photo, "error": str(error)}, as_json)
         raise typer.Exit(1) from None
     line = {"input": photo, "output": str(written), "task": task, "seed": seed, "params": params[0]}
-    _report(line, as_json)
+    show(line, as_json)
 
 
 @app.command()
@@ -214,7 +225,7 @@ def convert(
     if not wrong and not 2 <= len(files) <= 3:
         wrong = f"There are {len(files)} paths where two or three are needed: {use}"
     if wrong:
-        raise _refused(_UsageError(wrong), [str(path) for path in files[:1]], as_json)
+        raise _refused(UsageError(wrong), [str(path) for path in files[:1]], as_json)
     from lwr.loading.load import without_bars
     from lwr.stablesr.convert import StableSRError
     from lwr.stablesr.convert import convert as convert_stablesr
@@ -230,61 +241,12 @@ def convert(
         raise _refused(error, [str(checkpoint)], as_json, status=1) from None
     for remark in line["remarks"]:
         print(remark, file=sys.stderr)
-    _report(line, as_json)
-
-
-class _UsageError(ValueError):
-    """The command line asks for something that makes no sense; one sentence."""
-
-
-def _targets(photos: list[str], out: str | None) -> list[Path]:
-    """Where each result goes."""
-    from lwr.images.files import SUFFIXES
-
-    # "." has no name
-    named = [Path(photo) if Path(photo).name else Path(photo) / "photo" for photo in photos]
-    if out is None:
-        return [path.with_name(f"{path.stem}.restored.png") for path in named]
-    folder = Path(out)
-    is_file = os.path.isfile(out) or (folder.suffix.lower() in SUFFIXES and not os.path.isdir(out))
-    if len(photos) > 1 and is_file:
-        raise _UsageError(f"--out {out} is a file: give a folder for {len(photos)} photos.")
-    if len(photos) > 1 or os.path.isdir(out) or out.endswith(("/", "\\")):
-        return [folder / f"{path.stem}.restored.png" for path in named]
-    return [folder]
-
-
-def _make_folder(targets: list[Path], out: str | None) -> None:
-    """Make the folder that --out names; the folder of a single file must be there."""
-    if out is None or targets == [Path(out)]:
-        return
-    try:
-        Path(out).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        text = f"The folder {out} cannot be made ({error.strerror}): choose another --out."
-        raise _UsageError(text) from error
+    show(line, as_json)
 
 
 def _refused(error: ValueError, photos: list[str], as_json: bool, status: int = 2) -> typer.Exit:
     """Says what is wrong, for each photo as a JSON line too; the exit to raise."""
     print(error, file=sys.stderr)
     for photo in photos if as_json else ():
-        _report({"input": photo, "error": str(error)}, as_json)
+        show({"input": photo, "error": str(error)}, as_json)
     return typer.Exit(status)
-
-
-def _report(line: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(line), flush=True)
-    elif "error" in line:
-        print(f"{line['input']}: {line['error']}", file=sys.stderr)
-    elif "seconds" in line:
-        made = f"{', '.join(line['tasks'])}, {line['width']}x{line['height']}, {line['seconds']} s"
-        print(f"{line['input']} -> {line['output']} ({made})")
-    else:
-        print(f"{line['input']} -> {line['output']}")
-
-
-def _show(done: int, total: int, what: str) -> None:
-    end = "\n" if done == total else ""
-    print(f"\r{what}: {done}/{total}   ", end=end, file=sys.stderr, flush=True)

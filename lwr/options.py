@@ -36,7 +36,8 @@ def _flattened(parameter: Parameter) -> Iterator[Parameter]:
         return
     hints = get_type_hints(parameter.annotation)
     for one in fields(parameter.annotation):
-        annotation = Annotated[_typed(hints[one.name]), typer.Option(**one.metadata)]
+        switch = (f"--{one.name.replace('_', '-')}",) if hints[one.name] is bool else ()  # no --no-NAME
+        annotation = Annotated[_typed(hints[one.name]), typer.Option(*switch, **one.metadata)]
         yield Parameter(one.name, Parameter.KEYWORD_ONLY, default=one.default, annotation=annotation)
 
 

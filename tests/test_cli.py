@@ -52,10 +52,14 @@ def run(*arguments: object, charset: str = "utf-8") -> Done:
 
 def run_apart(*arguments: object, cwd: Path, **environment: str) -> Done:
     """The command line as a process of its own."""
-    command = [sys.executable, "-m", "lwr", *(str(argument) for argument in arguments)]
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True)
+    done = subprocess.run(command(*arguments), cwd=cwd, env=env, capture_output=True)
     return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def command(*arguments: object) -> list[str]:
+    """The command line as a process is started."""
+    return [sys.executable, "-m", "lwr", *(str(argument) for argument in arguments)]
 
 
 @pytest.fixture
@@ -163,13 +167,13 @@ def test_two_photos_of_one_name_never_share_a_result(photo: Path) -> None:
     out = photo.parent / "out"
     for overwrite in ((), ("--overwrite",)):
         done = run("restore", photo, other, photo, "--task", "deblur", "--out", out, "--json", *overwrite)
-        assert done.status == 1 and [("error" in line) for line in done.lines] == [False, True, True]
-        assert "earlier photo of the same name" in done.lines[1]["error"]
-        restored = np.asarray(Image.open(out / "photo.restored.png")).astype(int)
-        assert (
-            np.abs(restored - np.asarray(FACE)).mean()
-            < np.abs(restored - np.asarray(FACE.rotate(180))).mean()
-        )
+        assert done.status == 0 and "(photo.jpg) named again" in done.err
+        assert [line["input"] for line in done.lines] == [str(photo), str(other)]
+        for line, name, upright in zip(done.lines, ("photo.restored", "photo.restored-2"), (True, False)):
+            assert line["output"] == str(out / f"{name}.png")
+            restored = np.asarray(Image.open(line["output"])).astype(int)
+            near, far = (FACE, FACE.rotate(180)) if upright else (FACE.rotate(180), FACE)
+            assert np.abs(restored - np.asarray(near)).mean() < np.abs(restored - np.asarray(far)).mean()
 
 
 def test_unwritable_output_is_one_sentence(photo: Path, subtests: pytest.Subtests) -> None:
@@ -195,6 +199,10 @@ def test_wrong_usage_is_a_sentence_and_status_2(photo: Path, subtests: pytest.Su
         (["--task", "deblur", "--scale", "nan"], "scale is nan"),
         (["--task", "deblur", "--steps", "0"], "number of steps is 0"),
         (["--task", "deblur", "--fidelity", "1.1"], "fidelity is 1.1"),
+        (["--task", "deblur", "--format", "gif"], "format is 'gif'"),
+        (["--task", "deblur", "--quality", "0"], "quality is 0"),
+        (["--task", "deblur", "--overwrite", "--skip-existing"], "use one of them"),
+        (["--task", "deblur", "--out", "x.png", "--format", "jpg"], "disagree"),
         (["--task", "deblur", "--seed", "-1"], "seed is -1"),
         (["--task", "deblur", "--device", "abacus"], "device 'abacus'"),
         (["--task", "deblur", "--memory", "0.5"], "too little"),
@@ -225,10 +233,15 @@ def test_wrong_words_on_the_command_line_are_status_2(photo: Path) -> None:
         assert done.status == 2 and reason in done.err and not done.out, arguments
 
 
-def test_folders_are_no_photos(tmp_path: Path) -> None:
-    for odd in (".", "", "/", "..", f"{tmp_path}/"):
-        done = run("restore", odd, "--task", "deblur")
-        assert done.status == 1 and "is a folder" in done.err and done.err.count("\n") == 1, odd
+def test_a_folder_without_photos_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    for odd, reason in ((".", "without photos"), ("..", "--recursive"), ("", "no name of a photo")):
+        done = run("restore", odd, "--task", "deblur", "--json")
+        assert done.status == 1 and done.err == "", odd
+        assert done.lines[0]["input"] == odd and reason in done.lines[0]["error"]
+    done = run("restore", f"{tmp_path}/empty/", "--task", "deblur")
+    assert done.status == 1 and "is a folder without photos" in done.err and done.err.count("\n") == 1
 
 
 def test_a_damaged_adapter_is_named(photo: Path) -> None:

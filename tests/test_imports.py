@@ -32,7 +32,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "large": BELOW_RESTORE,
     "restore": (*BELOW_RESTORE, "large"),
     "options": (),
-    "cli": (*BELOW_RESTORE, "__init__", "restore", "stablesr", "options"),
+    "streams": (),
+    "batch": (*BELOW_RESTORE, "restore"),
+    "cli": (*BELOW_RESTORE, "__init__", "restore", "stablesr", "options", "streams", "batch"),
     "__init__": ("restore",),
     "__main__": ("cli",),
 }

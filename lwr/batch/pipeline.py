@@ -1,0 +1,198 @@
+"""The pipeline of a batch: while the network restores a photo, the next is read and the last is written.
+
+The network runs in the calling thread. One other thread reads and one writes, so that lines come in the order
+of the photos. How many photos are in memory at once is bounded by `Room`.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from lwr.batch.output_names import QUALITY, Output
+from lwr.batch.plan import Job
+from lwr.batch.report import Line, Report
+from lwr.images import disk, files, peek
+from lwr.images.files import DiskFullError, ImageError, Loaded
+from lwr.loading.adapter import AdapterError
+from lwr.request import MAX_SCALE, Request, RestoreError
+from lwr.restore import Restored, Restorer
+
+PIXEL_BYTES = (
+    40  # of memory, of a photo in the pipeline, measured: pixels as numbers, as a picture, as a file
+)
+MOST_ROOM = 1e9  # bytes
+SHARE = 0.1  # of --memory that photos beside the first may take
+SURELY = 0.25  # a later photo's file takes at least this much of what its size lets expect
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A photo that was read."""
+
+    loaded: Loaded
+    seconds: float  # that it took
+    held: int  # bytes of the room
+
+
+class StoppingError(Exception):
+    """The room is closed: the batch ends."""
+
+
+class Room:
+    """Bytes of memory for the photos of a batch; a photo larger than all of it has it to itself."""
+
+    def __init__(self, size: float) -> None:
+        self._size, self._held, self._closed = size, 0, False
+        self._changed = threading.Condition()
+
+    @classmethod
+    def within(cls, memory_gb: float | None) -> "Room":
+        """A share of --memory, or of what is free."""
+        if memory_gb is not None:
+            return cls(SHARE * memory_gb * 1e9)
+        return cls(min(MOST_ROOM, psutil.virtual_memory().available / 4))
+
+    def take(self, size: int) -> int:
+        """Wait until there is room for `size` bytes or nobody else is in; StoppingError once it is closed."""
+        with self._changed:
+            fits = self._changed.wait_for(
+                lambda: self._closed or not self._held or self._held + size <= self._size
+            )
+            if self._closed or not fits:
+                raise StoppingError
+            self._held += max(1, size)
+        return max(1, size)
+
+    def give_back(self, size: int) -> None:
+        """`size` bytes are free again."""
+        with self._changed:
+            self._held -= size
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+class Pipeline:
+    """Restores the photos of a batch; one that fails stops no other."""
+
+    def __init__(
+        self, restorer: Restorer, request: Request, output: Output, report: Report, room: Room
+    ) -> None:
+        self.restorer, self.request, self.output, self.report = restorer, request, output, report
+        self.room = room
+        # pixels of a result for each of its photo; where they depend on the photo, the most
+        self.enlargement = (restorer.resolve(request).scale or MAX_SCALE) ** 2
+        self._full: DiskFullError | None = None  # the last one
+        self._bytes_per_pixel = 0.0  # of the file that did not fit
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        """Restore all; on KeyboardInterrupt the photo that is being written is finished first."""
+        reader, writer = (ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("reading", "writing"))
+        writing: Future[None] | None = None
+        try:
+            ahead = reader.submit(self._read, jobs[0]) if jobs else None
+            for number, job in enumerate(jobs):
+                ready = ahead.result()
+                ahead = reader.submit(self._read, jobs[number + 1]) if number + 1 < len(jobs) else None
+                made = ready if isinstance(ready, dict) else self._restore(job, ready)
+                held = 0 if isinstance(ready, dict) else ready.held
+                del ready
+                if writing is not None:
+                    writing.result()  # no more than one photo waits
+                writing = writer.submit(self._finish, job, made, held)
+                del made
+            if writing is not None:
+                writing.result()
+        finally:
+            self.room.close()
+            reader.shutdown(cancel_futures=True)
+            writer.shutdown()
+
+    def _read(self, job: Job) -> Ready | Line:
+        """The photo, or the line that says why it needs no work."""
+        if line := job.settled(self.output):
+            return line
+        try:
+            self._make_folder(job)
+            files.writable(job.target, self.output.overwrite)
+        except ImageError as error:
+            return job.failed(str(error))
+        pixels = peek.pixel_count(job.photo.path) * self.enlargement
+        held = self.room.take(round(PIXEL_BYTES * pixels))
+        try:
+            started = time.perf_counter()
+            loaded = files.load(job.photo.path)
+            return Ready(loaded, time.perf_counter() - started, held)
+        except BaseException as error:
+            self.room.give_back(held)
+            if isinstance(error, ImageError):
+                return job.failed(str(error))
+            raise
+
+    def _restore(self, job: Job, ready: Ready) -> tuple[Restored, float] | Line:
+        """The restored photo and the seconds it took, or the line that says what is wrong."""
+        try:
+            if self._full is not None and not self._fits(job, ready.loaded):
+                return job.failed(f"Not restored, as its result has no place. {self._full}")
+            progress = self.report.photo(job.number, job.photo.path)
+            restored = self.restorer(ready.loaded, self.request, progress=progress)
+            return restored, ready.seconds + restored.seconds
+        except (AdapterError, ImageError, RestoreError) as error:
+            return job.failed(str(error))
+
+    def _finish(self, job: Job, made: tuple[Restored, float] | Line, held: int) -> None:
+        """Write what was made, and say how it went."""
+        try:
+            line, remarks = (made, []) if isinstance(made, dict) else self._write(job, *made)
+        finally:
+            if held:
+                self.room.give_back(held)
+        self.report.line(job.number, line, remarks)
+
+    def _write(self, job: Job, restored: Restored, seconds: float) -> tuple[Line, list[str]]:
+        """The result as a file -> (the line, remarks)."""
+        remarks = list(restored.notes)
+        quality = QUALITY if self.output.quality is None else self.output.quality
+        height, width = restored.loaded.rgb.shape[-2:]
+        try:
+            written = files.save(restored.loaded, job.target, self.output.overwrite, quality, remarks)
+        except DiskFullError as error:
+            self._bytes_per_pixel, self._full = error.needed / (height * width), error
+            return job.failed(str(error)), []
+        except ImageError as error:  # another process may have made it meanwhile
+            done = self.output.skip_existing and job.is_done
+            return (job.skipped() if done else job.failed(str(error))), []
+        remarks += [f"{newer} is published; it is used when you ask for it." for newer in restored.newer]
+        line = {"input": job.photo.path, "output": str(written), **asdict(restored.settings)}
+        return line | {"width": width, "height": height, "seconds": round(seconds, 3)}, remarks
+
+    def _make_folder(self, job: Job) -> None:
+        """The folder of a mirrored subfolder; --out itself is there already."""
+        if job.photo.below and self.output.out is not None:
+            make_folder(job.target.parent)
+
+    def _fits(self, job: Job, loaded: Loaded) -> bool:
+        """After a disk was full: is there room for this photo's result?"""
+        height, width = loaded.rgb.shape[-2:]
+        expected = self._bytes_per_pixel * height * width * self.enlargement
+        return disk.fits(job.target.parent, round(SURELY * expected))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it; ImageError with one sentence when that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in disk.FULL:
+            raise DiskFullError(disk.why_full(error, folder), folder, 0) from error
+        text = f"The folder {folder} cannot be made ({error.strerror}): choose another --out."
+        raise ImageError(text) from error

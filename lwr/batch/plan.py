@@ -1,0 +1,71 @@
+"""The jobs of a batch: every photo that the arguments name, with the file that its result becomes."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lwr.batch.inputs import Named, find
+from lwr.batch.output_names import Output, is_lossy
+from lwr.batch.report import Line
+from lwr.images.peek import photo_suffixes, pixel_count
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photo of a batch and where its result goes."""
+
+    number: int
+    photo: Named
+    target: Path
+
+    def settled(self, output: Output) -> Line | None:
+        """The line of a photo that needs no work, as it is done or cannot be; else None."""
+        if self.photo.error:
+            return self.failed(self.photo.error)
+        return self.skipped() if output.skip_existing and self.is_done else None
+
+    @property
+    def is_done(self) -> bool:
+        """Is there a result? An empty file is none: some disks claim a name before the file comes."""
+        try:
+            return os.path.isfile(self.target) and os.path.getsize(self.target) > 0
+        except (OSError, ValueError):
+            return False
+
+    def failed(self, error: str) -> Line:
+        """The line of a photo that was not restored."""
+        return {"input": self.photo.path, "error": error}
+
+    def skipped(self) -> Line:
+        """The line of a photo that was restored earlier."""
+        return {"input": self.photo.path, "output": str(self.target), "skipped": True}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a batch will do."""
+
+    jobs: list[Job]
+    folder: Path | None  # to be made: --out, when it is a folder
+    remarks: list[str]  # what was left out or has no part in this
+
+    def settled(self, output: Output) -> bool:
+        """Is there nothing to restore?"""
+        return all(job.settled(output) is not None for job in self.jobs)
+
+    def weights(self, output: Output) -> list[int]:
+        """How much work each photo is: its pixels, as its header says."""
+        return [0 if job.settled(output) else pixel_count(job.photo.path) for job in self.jobs]
+
+
+def plan(arguments: Sequence[str], output: Output, recursive: bool = False) -> Plan:
+    """Find the photos and name their results; UsageError when --out or --format do not fit them."""
+    found = find(arguments, photo_suffixes(), recursive)
+    has_folders = any(argument and os.path.isdir(argument) for argument in arguments)
+    targets, folder = output.targets(found.photos, has_folders)
+    remarks = list(found.remarks)
+    if output.quality is not None and not any(map(is_lossy, targets)):
+        remarks.append("--quality has no part in this: it is for --format jpg or webp, which lose detail.")
+    pairs = zip(found.photos, targets, strict=True)
+    return Plan([Job(number, *pair) for number, pair in enumerate(pairs)], folder, remarks)
