@@ -21,6 +21,7 @@ from lwr.request import Request, RestoreError, option
 from lwr.streams import Commands
 
 if TYPE_CHECKING:
+    from lwr.batch.plan import Plan
     from lwr.restore import Restorer
 
 app = typer.Typer(cls=Commands, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -114,9 +115,31 @@ def restore(
 def _restore(
     photos: list[str], request: Request, output: Output, loading: Loading, recursive: bool, report: Report
 ) -> None:
-    """Restore what the arguments name; `report` counts. Raises typer.Exit when nothing can be begun."""
-    from lwr.batch.pipeline import Pipeline, Room, make_folder
+    """Restore what the arguments name; `report` counts. Raises typer.Exit when nothing can be started."""
     from lwr.batch.plan import plan
+
+    try:
+        output.check()
+        request.asked()  # refused before a model loads
+        planned = plan(photos, output, recursive)
+    except (RestoreError, UsageError) as error:
+        raise _refused(error, photos, report.as_json) from None
+    report.total = len(planned.jobs)
+    for remark in planned.remarks:
+        print(remark, file=sys.stderr)
+    lines = [job.settled(output) for job in planned.jobs]
+    if None in lines:
+        _restore_planned(planned, photos, request, output, loading, report)
+        return
+    for number, line in enumerate(lines):  # all were done before
+        report.line(number, line)
+
+
+def _restore_planned(
+    planned: "Plan", photos: list[str], request: Request, output: Output, loading: Loading, report: Report
+) -> None:
+    """The same with a network, once it is known what there is to do."""
+    from lwr.batch.pipeline import Pipeline, Room, make_folder
     from lwr.images.files import DiskFullError, ImageError
     from lwr.loading.adapter import AdapterError
     from lwr.loading.hub import HubError
@@ -125,31 +148,18 @@ def _restore(
 
     without_bars()
     try:
-        output.check()
-        request.asked()  # refused before a model loads
-        planned = plan(photos, output, recursive)
-        report.total = len(planned.jobs)
-        restorer = None if planned.settled(output) else loading.restorer()
-        if restorer is not None:
-            asked = restorer.resolve(request).tasks
-            for task in restorer.adapters.given:
-                if task not in asked:
-                    print(
-                        f"The adapter for {task} has no part in this: it was not asked for.", file=sys.stderr
-                    )
-            if planned.folder is not None:
-                make_folder(planned.folder)
-    except (RestoreError, PriorError, AdapterError, HubError, ImageError, UsageError) as error:
+        restorer = loading.restorer()
+        asked = restorer.resolve(request).tasks
+        for task in restorer.adapters.given:
+            if task not in asked:
+                print(f"The adapter for {task} has no part in this: it was not asked for.", file=sys.stderr)
+        if planned.folder is not None:
+            make_folder(planned.folder)
+    except (RestoreError, PriorError, AdapterError, HubError, ImageError) as error:
         status = 1 if isinstance(error, DiskFullError) else 2
         raise _refused(error, photos, report.as_json, status) from None
-    for remark in planned.remarks:
-        print(remark, file=sys.stderr)
     with report.showing(planned.weights(output) if report.is_watched else []):
-        if restorer is None:
-            for job in planned.jobs:
-                report.line(job.number, job.settled(output) or job.skipped())
-        else:
-            Pipeline(restorer, request, output, report, Room.within(loading.memory)).run(planned.jobs)
+        Pipeline(restorer, request, output, report, Room.within(loading.memory)).run(planned.jobs)
 
 
 @app.command()

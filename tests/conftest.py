@@ -60,6 +60,7 @@ FIRST = (
     "test_study.py",
     "test_evaluate.py",
     "test_training_sd.py",
+    "test_batch.py",
     "test_cli.py",
     "test_training_run.py",
     "test_smoke.py",

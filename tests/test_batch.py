@@ -6,21 +6,22 @@ import pty
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from limits import full_disk
 from PIL import Image
 from test_cli import FACE, ROOT, Done, command, photo, run  # noqa: F401
 
 from lwr.batch import pipeline
 from lwr.batch.pipeline import Room
-from lwr.cli import Loading
-from lwr.images import disk, files
+from lwr.batch.stopping import SIGNALS, StoppedError, stoppable
+from lwr.cli import Loading, app
+from lwr.images import files
 from lwr.restore import Restorer
 
 ENV = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
@@ -189,12 +190,6 @@ def test_large_photos_have_the_memory_to_themselves() -> None:
     assert Room.within(1.0)._size == 1e8 and 0 < Room.within(None)._size <= 1e9
 
 
-def start(cwd: Path, *arguments: object, **options: Any) -> subprocess.Popen:
-    return subprocess.Popen(
-        command("restore", *arguments), cwd=cwd, env=ENV, stderr=subprocess.PIPE, text=True, **options
-    )
-
-
 def whole(folder: Path) -> list[str]:
     """Names of the results, each of which must be a whole picture; nothing else is there."""
     for name in there(folder):
@@ -202,47 +197,86 @@ def whole(folder: Path) -> list[str]:
     return there(folder)
 
 
-@pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_batch_keeps_what_is_done_and_goes_on(tmp_path: Path, signum: int, status: int) -> None:
+def test_a_stopped_batch_keeps_what_is_done_and_goes_on(
+    loaded: Restorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(5):
         FACE.resize((192, 160)).save(tmp_path / f"{number}.png")
-    arguments = (*(f"{number}.png" for number in range(5)), "--task", "deblur", "--out", "out", "--json")
-    process = start(tmp_path, *arguments, stdout=subprocess.PIPE)
+    words = ("restore", *(f"{n}.png" for n in range(5)), "--task", "deblur", "--out", "out", "--json")
+    process = subprocess.Popen(
+        command(*words), cwd=tmp_path, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     lines = [json.loads(process.stdout.readline())]
-    process.send_signal(signum)
+    process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
     lines += map(json.loads, out.splitlines())
-    assert process.returncode == status and "Traceback" not in err
+    assert process.returncode == 130 and len(lines) < 5
     assert err == (
         f"Stopped, {len(lines)} of 5 photos restored. What is finished stays: run the same command with "
         "--skip-existing to go on.\n"
     )
     assert whole(tmp_path / "out") == [f"{number}.restored.png" for number in range(len(lines))]
-    if signum == signal.SIGINT:
-        again = start(tmp_path, *arguments, "--skip-existing", stdout=subprocess.PIPE)
-        out, err = again.communicate(timeout=120)
-        assert (again.returncode, err) == (0, "") and len(whole(tmp_path / "out")) == 5
-        skipped = [bool(json.loads(line).get("skipped")) for line in out.splitlines()]
-        assert skipped == [True] * len(lines) + [False] * (5 - len(lines))
+    monkeypatch.chdir(tmp_path)
+    again = run(*words, "--skip-existing")
+    assert (again.status, again.err) == (0, "") and len(whole(tmp_path / "out")) == 5
+    skipped = ["skipped" in line for line in again.lines]
+    assert skipped == [True] * len(lines) + [False] * (5 - len(lines))
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_every_signal_stops_once_and_ignored_ones_never(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(StoppedError) as caught, stoppable():
+        try:
+            signal.raise_signal(number)
+        finally:
+            for one in SIGNALS:
+                signal.raise_signal(one)  # while the last photo is being written
+    assert caught.value.status == 128 + number and signal.getsignal(number) == before
+    signal.signal(number, signal.SIG_IGN)
+    try:
+        with stoppable():  # as under nohup
+            signal.raise_signal(number)
+    finally:
+        signal.signal(number, before)
 
 
 @pytest.mark.parametrize("stream", ["full", "pipe", "closed", "both closed"])
-def test_photos_are_safe_when_nobody_takes_the_list(tmp_path: Path, stream: str) -> None:
-    """A few bytes were wanted, or the disk of the log is full."""
-    for name in ("a", "b"):
-        FACE.save(tmp_path / f"{name}.png")
-    more = ["--skip-existing"] if stream != "pipe" else []  # all is done: quick
-    if more:
-        for name in ("a", "b"):
-            FACE.save(tmp_path / f"{name}.restored.png")
-    words = " ".join(command("restore", "a.png", "b.png", "--task", "deblur", "--json", *more))
+def test_nobody_takes_the_list_of_what_is_done(tmp_path: Path, stream: str) -> None:
+    """The disk of the log is full, or a few bytes were wanted."""
+    FACE.save(tmp_path / "a.png")
+    FACE.save(tmp_path / "a.restored.png")
+    words = " ".join(command("restore", "a.png", "--task", "deblur", "--json", "--skip-existing"))
     end = {"full": ">/dev/full", "pipe": "| true", "closed": ">&-", "both closed": ">&- 2>&-"}[stream]
     shell = ["bash", "-o", "pipefail", "-c", f"{words} {end}"]
     done = subprocess.run(shell, cwd=tmp_path, env=ENV, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     if stream != "both closed":
         assert done.stderr.startswith("Standard output takes no more text (") and done.stderr.count("\n") == 1
-    assert [Image.open(tmp_path / f"{name}.restored.png").size for name in ("a", "b")] == [FACE.size] * 2
+    assert whole(tmp_path) == ["a.png", "a.restored.png"]
+
+
+def test_photos_are_restored_after_the_reader_of_the_list_has_gone(
+    loaded: Restorer, album: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    reading, writing = os.pipe()
+    lines = os.fdopen(reading)
+    monkeypatch.setattr(sys, "stdout", os.fdopen(writing, "w"))
+    save = files.save
+
+    def save_and_leave(*arguments: Any) -> Path:
+        written = save(*arguments)
+        if not lines.closed and "b.restored" in str(written):
+            assert json.loads(lines.readline())["input"].endswith("a.jpg")
+            lines.close()
+        return written
+
+    monkeypatch.setattr(files, "save", save_and_leave)
+    with pytest.raises(SystemExit) as end:
+        app(["restore", str(album), "--task", "deblur", "--out", str(album / "out"), "--json"])
+    assert end.value.code == 1 and len(whole(album / "out")) == 5
+    said = capsys.readouterr().err
+    assert said.startswith("Standard output takes no more text (Broken pipe)") and said.count("\n") == 1
 
 
 def test_a_closed_stderr_leaves_the_list_as_it_is(tmp_path: Path) -> None:

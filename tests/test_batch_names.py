@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lwr.batch.inputs import Named, find
 from lwr.batch.output_names import Output, UsageError, numbered
-from lwr.images.peek import photo_suffixes
+from lwr.images.formats import photo_suffixes
 
 SUFFIXES = frozenset({".jpg", ".png"})
 
@@ -111,7 +111,7 @@ def test_a_photo_named_twice_is_restored_once(tree: Path) -> None:
 
 def names(output: Output, *photos: str) -> list[str]:
     named = [Named(photo) for photo in photos]
-    return [str(path) for path in output.targets(named, False)[0]]
+    return [str(path) for path in output.targets(named, len(named))[0]]
 
 
 def test_twins_are_numbered_whatever_the_order() -> None:
@@ -146,7 +146,7 @@ def test_long_names_are_cut_to_what_a_disk_holds() -> None:
 
 def test_subfolders_are_mirrored() -> None:
     photos = [Named("in/a.jpg", "."), Named("in/deep/a.jpg", "deep")]
-    assert [str(one) for one in Output(out="o").targets(photos, True)[0]] == [
+    assert [str(one) for one in Output(out="o").targets(photos, 2, True)[0]] == [
         "o/a.restored.png",
         "o/deep/a.restored.png",
     ]
@@ -159,8 +159,9 @@ def test_out_and_format_agree_or_are_refused(tmp_path: Path) -> None:
     for wrong in (Output(out="x.png", format="jpg"), Output(out="x.tif", format="webp")):
         with pytest.raises(UsageError, match="disagree"):
             names(wrong, "a.png")
-    with pytest.raises(UsageError, match="the photos of a folder"):
-        Output(out="x.png").targets([Named("in/a.jpg", ".")], True)
+    for count, text in ((1, "the photos of a folder"), (2, "2 photos")):
+        with pytest.raises(UsageError, match=f"give a folder for {text}"):
+            Output(out="x.png").targets([Named("in/a.jpg", ".")], count, has_folders=True)
     for wrong in (Output(format="gif"), Output(quality=0), Output(quality=101)):
         with pytest.raises(UsageError, match="use"):
             wrong.check()
@@ -172,5 +173,16 @@ def test_numbers_go_around_what_is_taken() -> None:
 
 
 def test_what_is_read_is_searched_for() -> None:
-    assert {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".avif"} <= photo_suffixes()
+    assert {
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".gif",
+        ".bmp",
+        ".avif",
+        ".heic",
+    } <= photo_suffixes()
     assert not {".txt", ".pdf", ".mp4", ".eps"} & photo_suffixes()

@@ -169,7 +169,9 @@ def test_two_photos_of_one_name_never_share_a_result(photo: Path) -> None:
         done = run("restore", photo, other, photo, "--task", "deblur", "--out", out, "--json", *overwrite)
         assert done.status == 0 and "(photo.jpg) named again" in done.err
         assert [line["input"] for line in done.lines] == [str(photo), str(other)]
-        for line, name, upright in zip(done.lines, ("photo.restored", "photo.restored-2"), (True, False)):
+        for line, name, upright in zip(
+            done.lines, ("photo.restored", "photo.restored-2"), (True, False), strict=True
+        ):
             assert line["output"] == str(out / f"{name}.png")
             restored = np.asarray(Image.open(line["output"])).astype(int)
             near, far = (FACE, FACE.rotate(180)) if upright else (FACE.rotate(180), FACE)

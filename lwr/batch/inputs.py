@@ -24,6 +24,7 @@ class Inputs:
     """What the arguments name, in order."""
 
     photos: list[Named] = field(default_factory=list)
+    count: int = 0  # of photos with those that are named again
     remarks: list[str] = field(default_factory=list)  # sentences on what was left out
 
 
@@ -46,7 +47,7 @@ def find(arguments: Sequence[str], suffixes: frozenset[str], recursive: bool = F
             left_out.append(argument)
         else:
             found.photos.append(Named(argument))
-    found.photos = _once(found)
+    found.count, found.photos = len(found.photos), _once(found)
     if left_out:
         one = "it" if len(left_out) == 1 else "them"
         found.remarks.append(

@@ -45,14 +45,15 @@ class Output:
         """Of results that no --out FILE names."""
         return FORMATS[self.format.lower()] if self.format else ".png"
 
-    def targets(self, photos: Sequence[Named], into_folder: bool) -> tuple[list[Path], Path | None]:
+    def targets(
+        self, photos: Sequence[Named], count: int, has_folders: bool = False
+    ) -> tuple[list[Path], Path | None]:
         """(the file for each photo, the folder that --out names or None).
 
-        `into_folder`: --out is a folder, however many photos there are.
-
+        `count`: photos that were named, with those named again; `has_folders`: they came from a folder.
         UsageError when --out is a file and there are several, or --format says otherwise than --out.
         """
-        from lwr.images.files import SUFFIXES
+        from lwr.images.formats import SUFFIXES
 
         beside = [_beside(photo.path, self.suffix) for photo in photos]
         order = sorted(range(len(photos)), key=lambda index: photos[index].path)
@@ -60,9 +61,9 @@ class Output:
             return numbered(beside, order), None
         out, is_folder = Path(self.out), os.path.isdir(self.out)
         is_file = os.path.isfile(self.out) or (out.suffix.lower() in SUFFIXES and not is_folder)
-        several = into_folder or len(photos) > 1
+        several = count > 1 or has_folders
         if several and is_file:
-            which = f"{len(photos)} photos" if len(photos) > 1 else "the photos of a folder"
+            which = f"{count} photos" if count > 1 else "the photos of a folder"
             raise UsageError(f"--out {self.out} is a file: give a folder for {which}.")
         if several or is_folder or self.out.endswith(("/", "\\")):
             pairs = zip(photos, beside, strict=True)

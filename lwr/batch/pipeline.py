@@ -16,8 +16,9 @@ import psutil
 from lwr.batch.output_names import QUALITY, Output
 from lwr.batch.plan import Job
 from lwr.batch.report import Line, Report
-from lwr.images import disk, files, peek
+from lwr.images import disk, files
 from lwr.images.files import DiskFullError, ImageError, Loaded
+from lwr.images.formats import pixel_count
 from lwr.loading.adapter import AdapterError
 from lwr.request import MAX_SCALE, Request, RestoreError
 from lwr.restore import Restored, Restorer
@@ -126,7 +127,7 @@ class Pipeline:
             files.writable(job.target, self.output.overwrite)
         except ImageError as error:
             return job.failed(str(error))
-        pixels = peek.pixel_count(job.photo.path) * self.enlargement
+        pixels = pixel_count(job.photo.path) * self.enlargement
         held = self.room.take(round(PIXEL_BYTES * pixels))
         try:
             started = time.perf_counter()
@@ -144,7 +145,7 @@ class Pipeline:
             if self._full is not None and not self._fits(job, ready.loaded):
                 return job.failed(f"Not restored, as its result has no place. {self._full}")
             progress = self.report.photo(job.number, job.photo.path)
-            restored = self.restorer(ready.loaded, self.request, progress=progress)
+            restored = self.restorer(ready.loaded, self.request, progress=progress, in_place=True)
             return restored, ready.seconds + restored.seconds
         except (AdapterError, ImageError, RestoreError) as error:
             return job.failed(str(error))
@@ -162,7 +163,7 @@ class Pipeline:
         """The result as a file -> (the line, remarks)."""
         remarks = list(restored.notes)
         quality = QUALITY if self.output.quality is None else self.output.quality
-        height, width = restored.loaded.rgb.shape[-2:]
+        height, width = restored.loaded.size
         try:
             written = files.save(restored.loaded, job.target, self.output.overwrite, quality, remarks)
         except DiskFullError as error:
@@ -182,7 +183,7 @@ class Pipeline:
 
     def _fits(self, job: Job, loaded: Loaded) -> bool:
         """After a disk was full: is there room for this photo's result?"""
-        height, width = loaded.rgb.shape[-2:]
+        height, width = loaded.size
         expected = self._bytes_per_pixel * height * width * self.enlargement
         return disk.fits(job.target.parent, round(SURELY * expected))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from lwr.batch.inputs import Named, find
 from lwr.batch.output_names import Output, is_lossy
 from lwr.batch.report import Line
-from lwr.images.peek import photo_suffixes, pixel_count
+from lwr.images.formats import photo_suffixes, pixel_count
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,6 @@ class Plan:
     folder: Path | None  # to be made: --out, when it is a folder
     remarks: list[str]  # what was left out or has no part in this
 
-    def settled(self, output: Output) -> bool:
-        """Is there nothing to restore?"""
-        return all(job.settled(output) is not None for job in self.jobs)
-
     def weights(self, output: Output) -> list[int]:
         """How much work each photo is: its pixels, as its header says."""
         return [0 if job.settled(output) else pixel_count(job.photo.path) for job in self.jobs]
@@ -63,7 +59,7 @@ def plan(arguments: Sequence[str], output: Output, recursive: bool = False) -> P
     """Find the photos and name their results; UsageError when --out or --format do not fit them."""
     found = find(arguments, photo_suffixes(), recursive)
     has_folders = any(argument and os.path.isdir(argument) for argument in arguments)
-    targets, folder = output.targets(found.photos, has_folders)
+    targets, folder = output.targets(found.photos, found.count, has_folders)
     remarks = list(found.remarks)
     if output.quality is not None and not any(map(is_lossy, targets)):
         remarks.append("--quality has no part in this: it is for --format jpg or webp, which lose detail.")

@@ -7,10 +7,11 @@ never damages a file. Anything wrong is an `ImageError` whose text is a sentence
 
 from lwr.images.disk import DiskFullError
 from lwr.images.errors import ImageError
+from lwr.images.formats import FORMATS, SUFFIXES
 from lwr.images.photo import Loaded
 from lwr.images.pixels import crop, pad_to_multiple, resize, to_pil
-from lwr.images.reading import FORMATS, MAX_PIXELS, load, to_tensor
-from lwr.images.writing import SUFFIXES, save, writable
+from lwr.images.reading import MAX_PIXELS, load, to_tensor
+from lwr.images.writing import save, writable
 
 __all__ = [
     "FORMATS",

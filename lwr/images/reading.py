@@ -7,26 +7,24 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
-from pillow_heif import register_heif_opener
 
 from lwr.images import kinds, png
 from lwr.images.alpha import fill_hidden, scale_key, split_alpha
 from lwr.images.deep_tiff import DeepTiff, described, open_deep
 from lwr.images.depth import DEEP_MODES, deep_values, lost_depth
 from lwr.images.errors import ImageError
+from lwr.images.formats import readable_formats
 from lwr.images.metadata import gather
 from lwr.images.photo import Loaded
 from lwr.images.profiles import Conversion, deep_to_srgb, to_srgb
 
 MAX_PIXELS = 64_000_000  # 192 MB as levels; larger photos are refused before they are decoded
 BAND = 256  # rows
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVIF", "HEIF")
 
 # EXIF orientation -> are rows and columns exchanged, and which sides (1: height, 2: width) are flipped then
 _TURNS = {
@@ -44,7 +42,7 @@ def load(source: Image.Image | str | Path, max_pixels: int = MAX_PIXELS) -> Load
     """Read a photo from a PIL image (its current frame) or a file.
 
     Args:
-        source: PIL image of any mode, or the path of a file in one of `FORMATS`.
+        source: PIL image of any mode, or the path of a file in one of `lwr.images.formats.FORMATS`.
         max_pixels: width x height above this is refused before decoding.
 
     Raises ImageError for every unusable input, with the reason and the remedy.
@@ -57,20 +55,12 @@ def load(source: Image.Image | str | Path, max_pixels: int = MAX_PIXELS) -> Load
         with _pillow_errors(label, max_pixels), _opened(path, notes, max_pixels) as image:
             return _read(image, label, max_pixels, notes, path)
     except UnidentifiedImageError as error:
-        names = ", ".join(name for name in _formats() if name != "MPO")
+        names = ", ".join(name for name in readable_formats() if name != "MPO")
         raise kinds.unknown(path, label, names, described(path)) from error
 
 
-@lru_cache(maxsize=1)
-def _formats() -> tuple[str, ...]:
-    """Those of `FORMATS` that this installation of Pillow reads."""
-    register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
-    Image.init()
-    return tuple(name for name in FORMATS if name in Image.OPEN)
-
-
 def _opened(path: Path, notes: list[str], max_pixels: int) -> Image.Image:
-    return open_deep(path, max_pixels) or Image.open(png.readable(path, notes), formats=_formats())
+    return open_deep(path, max_pixels) or Image.open(png.readable(path, notes), formats=readable_formats())
 
 
 def to_tensor(image: Image.Image) -> torch.Tensor:

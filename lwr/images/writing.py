@@ -12,10 +12,9 @@ from PIL import Image
 from lwr.images import embedding
 from lwr.images.disk import FULL, DiskFullError, why_full, write_whole
 from lwr.images.errors import ImageError
+from lwr.images.formats import SUFFIXES
 from lwr.images.photo import Loaded
 from lwr.images.pixels import to_pil
-
-SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 
 
 def save(

@@ -1,0 +1,38 @@
+"""Kinds of files by name; imports no torch, so that a batch is planned at once."""
+
+import warnings
+from functools import lru_cache
+from pathlib import Path
+
+from PIL import Image
+
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVIF", "HEIF")
+SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+
+
+@lru_cache(maxsize=1)
+def readable_formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this installation of Pillow reads."""
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+@lru_cache(maxsize=1)
+def photo_suffixes() -> frozenset[str]:
+    """The usual suffixes, in lower case, of files that `load` reads."""
+    known = readable_formats()
+    return frozenset(suffix for suffix, kind in Image.EXTENSION.items() if kind in known)
+
+
+def pixel_count(path: str | Path) -> int:
+    """Width x height as a file's header says; 0 where it is no photo, which `load` then explains."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a large photo is no news here
+            with Image.open(path, formats=readable_formats()) as image:
+                return image.width * image.height
+    except Exception:  # on damaged bytes decoders raise anything
+        return 0
