@@ -31,6 +31,7 @@ from page.inputs import read_request, uploaded
 from page.service import Service
 from page.stops import Progress, stopping
 from page.style import CSS, JS, PURPOSE, THEME, TITLE
+from page.uploads import disk_full
 
 MAX_FILE_SIZE = "50 MB"  # of an upload
 HOUR = 3600  # seconds that a visitor's files stay on the server
@@ -159,5 +160,6 @@ if __name__ == "__main__":
         footer_links=["api"],
         ssr_mode=False,
         mcp_server=True,
+        app_kwargs={"exception_handlers": {OSError: disk_full}},
         allowed_paths=[str(examples.FOLDER), str(about_tab.RESULTS)],
     )

@@ -3,23 +3,25 @@
 import html
 import shutil
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from lwr.batch.output_names import numbered
+from lwr.images import disk
 from lwr.images import files as images
 from lwr.prompt import MAX_CHARACTERS
 from lwr.request import Request, RestoreError
-from page.errors import VISITOR_ERRORS, errors_for_visitors, sentence
+from page.errors import DISK_FULL, VISITOR_ERRORS, errors_for_visitors, sentence
 from page.inputs import read_request, uploaded
-from page.results import plan
+from page.results import FORMATS, plan
 from page.service import Service, new_folder
 from page.stops import no_progress
 
 MAX_PHOTOS = 50
 PROGRESS = gr.Progress()
+LAST = 100_000  # bytes of the zip file after the last photo: its table and the report
 
 
 def build(service: Service) -> None:
@@ -35,6 +37,7 @@ def build(service: Service) -> None:
             prompt = gr.Textbox(
                 label="What is wrong with all of them?", max_length=MAX_CHARACTERS, elem_id="batch-sentence"
             )
+            kind = gr.Radio(list(FORMATS), value="PNG", label="File format", elem_id="batch-format")
             with gr.Row():
                 button = gr.Button(
                     "Restore all", variant="primary", elem_id="batch-start", scale=3, min_width=120
@@ -45,16 +48,17 @@ def build(service: Service) -> None:
             report = gr.Markdown("One line for each photo appears here.", elem_id="batch-report")
 
     def restore_all(
-        records: Any, prompt: str, request: gr.Request, progress: gr.Progress = PROGRESS
+        records: Any, prompt: str, kind: str, request: gr.Request, progress: gr.Progress = PROGRESS
     ) -> tuple[str | None, str]:
         paths = [uploaded(record) for record in records or ()]
         with errors_for_visitors():
             wanted = _checked(service, paths, prompt)
-        with service.stops.run(request.session_hash, "batch") as stop:
-            return _restore_all(service, paths, wanted, stop, progress)
+        names = _names(paths, FORMATS.get(kind, ".png"))
+        with service.stops.run(request.session_hash, "batch") as stop, errors_for_visitors():
+            return _restore_all(service, paths, names, wanted, stop, progress)
 
     gr.on(
-        [button.click, prompt.submit], restore_all, [files, prompt], [result, report], preprocess=False,
+        [button.click, prompt.submit], restore_all, [files, prompt, kind], [result, report], preprocess=False,
         show_progress_on=report, api_visibility="private", concurrency_id="restore", concurrency_limit=1,
     )  # fmt: skip
     cancel.click(service.stop_batch, None, None, queue=False, api_visibility="private")
@@ -74,47 +78,62 @@ def _checked(service: Service, paths: list[str], prompt: str) -> Request:
 
 
 def _restore_all(
-    service: Service, paths: list[str], request: Request, stop: str, progress: gr.Progress
+    service: Service, paths: list[str], names: list[str], request: Request, stop: str, progress: gr.Progress
 ) -> tuple[str | None, str]:
-    """(zip file, report) of the photos; one that fails stops no other."""
-    folder, lines, names = new_folder(), [], _free_names(paths)
-    archive, good = folder / "restored.zip", 0
-    with zipfile.ZipFile(archive, "w") as zipped:  # pictures do not shrink further
-        for number, (path, name) in enumerate(zip(paths, names, strict=True)):
-            progress((number, len(paths)), desc=f"Photo {number + 1} of {len(paths)}", unit="photos")
-            try:
-                restored = service.run(path, request, stop, no_progress)
-                file = images.save(restored.loaded, folder / name)
-                zipped.write(file, name)
-                file.unlink()
-                lines.append(_line(path, f"{plan(restored.settings)}, {restored.seconds:.1f} s"))
-                good += 1
-            except gr.Error as error:
-                if Path(stop).exists():
-                    lines.append(f"- You pressed Cancel: {len(paths) - number} photos were not restored.")
-                    break
-                lines.append(_line(path, f"**not restored.** {error.message}"))
-            except VISITOR_ERRORS as error:
-                lines.append(_line(path, f"**not restored.** {sentence(error, path)}"))
-        text = "".join(f"{line}\n" for line in lines)
-        zipped.writestr("report.txt", html.unescape(text.replace("`", "").replace("**", "")))
+    """(zip file, report) of the photos; one that fails stops no other. OSError when even these do not fit."""
+    folder, lines, good = new_folder(), [], 0
+    archive = folder / "restored.zip"
+    try:
+        with zipfile.ZipFile(archive, "w") as zipped:  # pictures do not shrink further
+            for number, (path, name) in enumerate(zip(paths, names, strict=True)):
+                progress((number, len(paths)), desc=f"Photo {number + 1} of {len(paths)}", unit="photos")
+                try:
+                    line, done = _restore_into(zipped, folder / name, service, path, request, stop)
+                except gr.Error as error:
+                    if Path(stop).exists():
+                        lines.append(f"- You pressed Cancel: {len(paths) - number} photos were not restored.")
+                        break
+                    line, done = _line(path, f"**not restored.** {error.message}"), False
+                lines.append(line)
+                good += done
+            text = "".join(f"{line}\n" for line in lines)
+            zipped.writestr("report.txt", html.unescape(text.replace("`", "").replace("**", "")))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     if not good:
         shutil.rmtree(folder)
     head = f"Restored {good} of {len(paths)} photos."
     return (str(archive) if good else None), "\n".join([head, "", *lines])
 
 
-def _free_names(paths: list[str]) -> Iterator[str]:
-    """STEM.restored.png for each photo, with a number where an earlier one has that name."""
-    taken = set()
-    for path in paths:
-        stem = Path(path).stem[:80]
-        name, number = f"{stem}.restored.png", 1
-        while name.lower() in taken:
-            number += 1
-            name = f"{stem}-{number}.restored.png"
-        taken.add(name.lower())
-        yield name
+def _restore_into(
+    zipped: zipfile.ZipFile, file: Path, service: Service, path: str, request: Request, stop: str
+) -> tuple[str, bool]:
+    """Add one restored photo to the zip file -> (its line in the report, whether it is there).
+
+    `file`: where it lies meanwhile. Raises gr.Error, also when the visitor cancels.
+    """
+    try:
+        restored = service.run(path, request, stop, no_progress)
+        remarks: list[str] = []
+        images.save(restored.loaded, file, notes=remarks)
+        try:
+            if not disk.fits(file.parent, file.stat().st_size + LAST):  # a zip file cut short is lost
+                return _line(path, f"**not restored.** {DISK_FULL}"), False
+            zipped.write(file, file.name)
+        finally:
+            file.unlink()
+    except VISITOR_ERRORS as error:
+        return _line(path, f"**not restored.** {sentence(error, path)}"), False
+    also = "".join(f"; {html.escape(remark, quote=False)}" for remark in remarks)
+    return _line(path, f"{plan(restored.settings)}, {restored.seconds:.1f} s{also}"), True
+
+
+def _names(paths: list[str], suffix: str) -> list[str]:
+    """STEM.restored.png for each photo, numbered where several would have one name."""
+    names = [Path(f"{Path(path).stem[:80]}.restored{suffix}") for path in paths]
+    return [str(name) for name in numbered(names)]
 
 
 def _line(path: str, text: str) -> str:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import gradio as gr
 
-from lwr.images.files import ImageError
+from lwr.images.disk import FULL
+from lwr.images.files import DiskFullError, ImageError
 from lwr.loading.adapter import AdapterError
 from lwr.request import RestoreError
 
 LOG = logging.getLogger("lwr.page")
+DISK_FULL = "The server's disk is full, so the result could not be kept: try again later."
 VISITOR_ERRORS = (ImageError, RestoreError, AdapterError)  # each says in one sentence what is wrong
 
 
@@ -28,11 +30,19 @@ def errors_for_visitors(photo: str = "") -> Iterator[None]:
     except VISITOR_ERRORS as error:
         LOG.warning("refused a request: %s", type(error).__name__)  # never a visitor's prompt or file name
         raise gr.Error(sentence(error, photo), print_exception=False) from None
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        LOG.error("the disk is full where uploads and results are kept")
+        raise gr.Error(DISK_FULL, print_exception=False) from None
     except CancelledError:
         raise gr.Error("Your photo was not changed.", title="Stopped", print_exception=False) from None
 
 
 def sentence(error: Exception, photo: str = "") -> str:
     """The error's text, escaped since browsers show it as HTML, with the photo's name for its path."""
+    if isinstance(error, DiskFullError):  # its text is for those who can free space
+        LOG.error("the disk is full where uploads and results are kept")
+        return DISK_FULL
     text = str(error).replace(photo, Path(photo).name) if photo else str(error)
     return html.escape(text, quote=False)

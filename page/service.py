@@ -10,14 +10,16 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from PIL import Image
 
+from lwr.images import disk
 from lwr.images import files as images
 from lwr.request import Request, RestoreError, Settings, output_size
 from lwr.restore import Restored, Restorer
-from page.errors import VISITOR_ERRORS, errors_for_visitors
+from page.errors import DISK_FULL, VISITOR_ERRORS, errors_for_visitors
 from page.stops import Progress, Stops
 
 LEAST_SECONDS = 5  # of GPU time to ask for
 WARM_UP_SIDE = 256  # pixels
+LEAST_ROOM = 1_000_000  # bytes free on the disk
 
 Run = Callable[[str, Request, str, Progress], Restored]  # (photo, request, stop file, progress)
 
@@ -73,7 +75,12 @@ class Service:
         self.pace = Pace(seconds / (WARM_UP_SIDE**2 / 1e6))
 
     def run(self, photo: str, request: Request, stop: str, progress: Progress) -> Restored:
-        """Restore on the GPU or, when this visitor's GPU time is used up, on the CPU, and say so."""
+        """Restore on the GPU or, when this visitor's GPU time is used up, on the CPU, and say so.
+
+        Raises gr.Error, at once where the disk has no room for results.
+        """
+        if disk.free_bytes(Path(get_upload_folder())) < LEAST_ROOM:
+            raise gr.Error(DISK_FULL, print_exception=False)
         try:
             return self.run_on_gpu(photo, request, stop, progress)
         except gr.Error as error:

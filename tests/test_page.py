@@ -211,8 +211,8 @@ def test_a_batch_loses_nothing(page: Page, tmp_path: Path) -> None:
         page.locator("#batch-zip a[download]").first.click()
     coming.value.save_as(tmp_path / "all.zip")
     with zipfile.ZipFile(tmp_path / "all.zip") as zipped:
-        assert sorted(zipped.namelist()) == ["report.txt", "same-2.restored.png", "same.restored.png"]
-        assert Image.open(zipped.open("same-2.restored.png")).size == (64, 64)
+        assert sorted(zipped.namelist()) == ["report.txt", "same.restored-2.png", "same.restored.png"]
+        assert Image.open(zipped.open("same.restored-2.png")).size == (64, 64)
 
 
 def test_a_link_brings_the_settings_back(url: str, page: Page) -> None:

@@ -1,17 +1,25 @@
 """What stands behind the page, without a server: requests, estimates, Cancel, errors, examples."""
 
+import os
 import pickle
+import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
 import pytest
+from fastapi.testclient import TestClient
+from gradio.routes import App
+from gradio.utils import get_upload_folder
+from limits import full_disk
 from PIL import Image
 from served import picture
 
 import app
+from lwr.images import disk
 from lwr.request import Request, RestoreError
-from page import examples, options
+from page import batch_tab, examples, options, uploads
 from page.errors import errors_for_visitors
 from page.inputs import read_request
 from page.options import OPTIONS
@@ -22,7 +30,9 @@ LARGE = (1200, 900)  # passes in tiles
 
 
 @pytest.fixture
-def service() -> Service:
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Service:
+    (tmp_path / "uploads").mkdir()
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
     return Service(app.RESTORER, app.run)
 
 
@@ -154,3 +164,62 @@ def test_examples_are_what_the_shipped_weights_make() -> None:
         )
         assert one["credit"] and (examples.FOLDER / one["after"]).stat().st_size < 300_000
     assert (examples.FOLDER / "strip.webp").stat().st_size < 300_000
+
+
+def batch(service: Service, paths: list[str], tmp_path: Path) -> tuple[str | None, str]:
+    request, names = read_request(prompt="fix the blur"), batch_tab._names(paths, ".jpg")
+    return batch_tab._restore_all(service, paths, names, request, str(tmp_path / "stop"), no_progress)
+
+
+def test_a_batch_numbers_twins_and_takes_a_format(service: Service, photo: str, tmp_path: Path) -> None:
+    paths = [photo, shutil.copy(photo, tmp_path / "photo.bmp"), shutil.copy(photo, tmp_path / "PHOTO.png")]
+    archive, report = batch(service, paths, tmp_path)
+    with zipfile.ZipFile(archive) as zipped:
+        names = ["photo.restored.jpg", "photo.restored-2.jpg", "PHOTO.restored-3.jpg", "report.txt"]
+        assert zipped.namelist() == names and zipped.testzip() is None
+        assert Image.open(zipped.open(names[0])).format == "JPEG"
+    assert "Restored 3 of 3 photos." in report
+
+
+def test_a_full_disk_costs_no_finished_photo(service: Service, photo: str, tmp_path: Path) -> None:
+    large = str(tmp_path / "large.png")
+    picture(400, 300).save(large)
+    before = len(list(Path(get_upload_folder()).iterdir()))
+    with full_disk(30_000 + batch_tab.LAST):
+        archive, report = batch(service, [photo, large, photo], tmp_path)
+    with zipfile.ZipFile(archive) as zipped:
+        assert zipped.namelist() == ["photo.restored.jpg", "photo.restored-2.jpg", "report.txt"]
+        assert zipped.testzip() is None
+    assert report.count("The server's disk is full") == 1 and "Restored 2 of 3" in report
+    shutil.rmtree(Path(archive).parent)
+    with full_disk(0), pytest.raises(gr.Error, match="disk is full"), errors_for_visitors():
+        batch(service, [photo], tmp_path)
+    assert len(list(Path(get_upload_folder()).iterdir())) == before, "nothing half stays"
+
+
+def test_a_result_without_room_is_a_sentence(
+    service: Service, photo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = read_request(prompt="fix the blur")
+    with full_disk(0), pytest.raises(gr.Error, match="The server's disk is full") as caught:
+        service.restore(photo, request, "visitor", no_progress)
+    assert get_upload_folder() not in caught.value.message
+    monkeypatch.setattr(disk, "free_bytes", lambda _: 0)
+    monkeypatch.setattr(service, "run_on_gpu", lambda *_: pytest.fail("works in vain"))
+    with pytest.raises(gr.Error, match="The server's disk is full"):
+        service.restore(photo, request, "visitor", no_progress)
+
+
+def test_an_upload_without_room_is_a_sentence(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app.demo, "max_file_size", None, raising=False)  # as launch() does
+    folder = Path(get_upload_folder())
+    (folder / "tmpstale").touch()
+    os.utime(folder / "tmpstale", (0, 0))  # cut short long ago
+    handlers = {"exception_handlers": {OSError: uploads.disk_full}}
+    web = TestClient(App.create_app(app.demo, app_kwargs=handlers), raise_server_exceptions=False)
+    files = {"files": ("photo.png", b"x" * 100_000)}
+    assert web.post("/gradio_api/upload", files=files).status_code == 200
+    with full_disk(10_000):
+        answer = web.post("/gradio_api/upload", files=files)
+    assert (answer.status_code, answer.text) == (507, uploads.SENTENCE)
+    assert not (folder / "tmpstale").exists()

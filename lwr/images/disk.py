@@ -57,9 +57,14 @@ def why_full(error: OSError, path: Path, needed: int = 0) -> str:
     if error.errno == errno.EDQUOT:
         why = f"your quota on the disk at {disk} is used up"
     else:
-        why = f"the disk at {disk} is full ({_free(folder)} free)"
+        why = f"the disk at {disk} is full ({_megabytes(free_bytes(folder))} free)"
     what = f", and {size} should go into {folder}" if needed else f", where {folder} is"
     return f"Cannot write {path}: {why}{what}: free space there, or choose a folder on another disk."
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes free on the disk of a folder, which need not be there yet."""
+    return shutil.disk_usage(_existing(folder)).free
 
 
 def fits(folder: Path, size: int) -> bool:
@@ -67,7 +72,7 @@ def fits(folder: Path, size: int) -> bool:
     temporary = folder / f".lwr-{secrets.token_hex(8)}.tmp"
     try:
         if not hasattr(os, "posix_fallocate"):
-            return shutil.disk_usage(folder).free >= size
+            return free_bytes(folder) >= size
         with temporary.open("xb") as file:
             os.posix_fallocate(file.fileno(), 0, max(1, size))
         return True
@@ -110,13 +115,6 @@ def _existing(folder: Path) -> Path:
     """The folder in full, or the nearest one above it that exists."""
     folder = Path(os.path.abspath(folder))
     return next((one for one in (folder, *folder.parents) if one.is_dir()), folder)
-
-
-def _free(folder: Path) -> str:
-    try:
-        return _megabytes(shutil.disk_usage(folder).free)
-    except OSError:
-        return "nothing"
 
 
 def _megabytes(size: int) -> str:
