@@ -20,7 +20,7 @@ from lwr.images import disk, files
 from lwr.images.files import DiskFullError, ImageError, Loaded
 from lwr.images.formats import pixel_count
 from lwr.loading.adapter import AdapterError
-from lwr.request import MAX_SCALE, Request, RestoreError
+from lwr.request import MAX_OUTPUT_PIXELS, MAX_SCALE, Request, RestoreError
 from lwr.restore import Restored, Restorer
 
 PIXEL_BYTES = (
@@ -38,6 +38,15 @@ class Ready:
     loaded: Loaded
     seconds: float  # that it took
     held: int  # bytes of the room
+
+
+@dataclass(frozen=True)
+class Made:
+    """A photo that was restored."""
+
+    restored: Restored
+    seconds: float  # of reading and restoring
+    pixels: int  # of the photo before
 
 
 class StoppingError(Exception):
@@ -90,10 +99,10 @@ class Pipeline:
     ) -> None:
         self.restorer, self.request, self.output, self.report = restorer, request, output, report
         self.room = room
-        # pixels of a result for each of its photo; where they depend on the photo, the most
-        self.enlargement = (restorer.resolve(request).scale or MAX_SCALE) ** 2
+        # pixels of a result for each of its photo; where that depends on the photo, the most
+        self._enlargement = (restorer.resolve(request).scale or MAX_SCALE) ** 2
         self._full: DiskFullError | None = None  # the last one
-        self._bytes_per_pixel = 0.0  # of the file that did not fit
+        self._bytes_per_pixel = 0.0  # of the file that did not fit, a pixel of the photo before
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Restore all; on KeyboardInterrupt the photo that is being written is finished first."""
@@ -127,7 +136,7 @@ class Pipeline:
             files.writable(job.target, self.output.overwrite)
         except ImageError as error:
             return job.failed(str(error))
-        pixels = pixel_count(job.photo.path) * self.enlargement
+        pixels = min(pixel_count(job.photo.path) * self._enlargement, MAX_OUTPUT_PIXELS)
         held = self.room.take(round(PIXEL_BYTES * pixels))
         try:
             started = time.perf_counter()
@@ -137,55 +146,61 @@ class Pipeline:
             self.room.give_back(held)
             if isinstance(error, ImageError):
                 return job.failed(str(error))
+            if _is_of_memory(error):
+                return job.failed("There is too little memory to read it: close other programs.")
             raise
 
-    def _restore(self, job: Job, ready: Ready) -> tuple[Restored, float] | Line:
-        """The restored photo and the seconds it took, or the line that says what is wrong."""
+    def _restore(self, job: Job, ready: Ready) -> Made | Line:
+        """The restored photo, or the line that says what is wrong."""
+        pixels = ready.loaded.size[0] * ready.loaded.size[1]
         try:
-            if self._full is not None and not self._fits(job, ready.loaded):
+            if self._full is not None and not self._fits(job, pixels):
                 return job.failed(f"Not restored, as its result has no place. {self._full}")
             progress = self.report.photo(job.number, job.photo.path)
             restored = self.restorer(ready.loaded, self.request, progress=progress, in_place=True)
-            return restored, ready.seconds + restored.seconds
+            return Made(restored, ready.seconds + restored.seconds, pixels)
         except (AdapterError, ImageError, RestoreError) as error:
             return job.failed(str(error))
 
-    def _finish(self, job: Job, made: tuple[Restored, float] | Line, held: int) -> None:
+    def _finish(self, job: Job, made: Made | Line, held: int) -> None:
         """Write what was made, and say how it went."""
         try:
-            line, remarks = (made, []) if isinstance(made, dict) else self._write(job, *made)
+            line, remarks = (made, []) if isinstance(made, dict) else self._write(job, made)
         finally:
             if held:
                 self.room.give_back(held)
         self.report.line(job.number, line, remarks)
 
-    def _write(self, job: Job, restored: Restored, seconds: float) -> tuple[Line, list[str]]:
+    def _write(self, job: Job, made: Made) -> tuple[Line, list[str]]:
         """The result as a file -> (the line, remarks)."""
+        restored = made.restored
         remarks = list(restored.notes)
         quality = QUALITY if self.output.quality is None else self.output.quality
         height, width = restored.loaded.size
         try:
             written = files.save(restored.loaded, job.target, self.output.overwrite, quality, remarks)
         except DiskFullError as error:
-            self._bytes_per_pixel, self._full = error.needed / (height * width), error
+            self._bytes_per_pixel, self._full = error.needed / made.pixels, error
             return job.failed(str(error)), []
         except ImageError as error:  # another process may have made it meanwhile
             done = self.output.skip_existing and job.is_done
             return (job.skipped() if done else job.failed(str(error))), []
+        except (MemoryError, RuntimeError) as error:
+            if not _is_of_memory(error):
+                raise
+            return job.failed("There is too little memory to write the result: close other programs."), []
         remarks += [f"{newer} is published; it is used when you ask for it." for newer in restored.newer]
         line = {"input": job.photo.path, "output": str(written), **asdict(restored.settings)}
-        return line | {"width": width, "height": height, "seconds": round(seconds, 3)}, remarks
+        return line | {"width": width, "height": height, "seconds": round(made.seconds, 3)}, remarks
 
     def _make_folder(self, job: Job) -> None:
         """The folder of a mirrored subfolder; --out itself is there already."""
         if job.photo.below and self.output.out is not None:
             make_folder(job.target.parent)
 
-    def _fits(self, job: Job, loaded: Loaded) -> bool:
-        """After a disk was full: is there room for this photo's result?"""
-        height, width = loaded.size
-        expected = self._bytes_per_pixel * height * width * self.enlargement
-        return disk.fits(job.target.parent, round(SURELY * expected))
+    def _fits(self, job: Job, pixels: int) -> bool:
+        """After a disk was full: is there room for the result of a photo of so many pixels?"""
+        return disk.fits(job.target.parent, round(SURELY * self._bytes_per_pixel * pixels))
 
 
 def make_folder(folder: Path) -> None:
@@ -197,3 +212,8 @@ def make_folder(folder: Path) -> None:
             raise DiskFullError(disk.why_full(error, folder), folder, 0) from error
         text = f"The folder {folder} cannot be made ({error.strerror}): choose another --out."
         raise ImageError(text) from error
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    """Is it of too little memory? torch raises a plain RuntimeError."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error))
