@@ -173,6 +173,14 @@ def test_broken_blocks_cost_the_block_and_are_noted(tmp_path: Path, subtests: py
             assert data == b"Exif\0\0" or "EXIF" in photo.notes[0]
 
 
+def test_an_avif_with_broken_exif_is_read(tmp_path: Path) -> None:
+    gradient(48, 64).save(tmp_path / "in.avif", exif=phone())
+    data = (tmp_path / "in.avif").read_bytes()
+    (tmp_path / "in.avif").write_bytes(data.replace(b"II*\0", b"junk"))
+    photo = load(tmp_path / "in.avif")
+    assert photo.exif is None and "EXIF" in photo.notes[0]
+
+
 def density(path: Path) -> tuple[float, ...]:
     if path.suffix == ".webp":
         found = read(path)

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from lwr.images.files import ImageError, Loaded, load, to_pil
+from tests.awkward_files import number_tiff, tiff
 from tests.test_images import JPEG, PNG, chunk, deep_png, gradient, wide_gamut_profile
 
 PHOTO = np.asarray(gradient(48, 64))
@@ -18,59 +19,6 @@ PHOTO = np.asarray(gradient(48, 64))
 
 def shown(loaded: Loaded) -> np.ndarray:
     return np.asarray(to_pil(loaded.rgb)).astype(int)
-
-
-def tiff(
-    path: Path, tags: list[tuple[int, int, int, bytes]], data: bytes, order: str = "<", big: bool = False
-) -> Path:
-    """A TIFF by hand; values that say `DATA` become the offset of `data`."""
-    head = (b"II" if order == "<" else b"MM") + struct.pack(order + "H", 43 if big else 42)
-    step, link, counted = (20, "Q", "HHQ") if big else (12, "I", "HHI")
-    head += struct.pack(order + "HHQ", 8, 0, 16) if big else struct.pack(order + "I", 8)
-    table = struct.pack(order + ("Q" if big else "H"), len(tags))
-    tail, inside = b"", struct.calcsize(link)
-    end = len(head) + len(table) + step * len(tags) + inside
-    longer = sum(len(value) for *_, value in tags if len(value) > inside)
-    for tag, kind, count, value in sorted(tags):
-        if value == b"DATA":
-            value = struct.pack(order + "I", end + longer)
-        if len(value) > inside:
-            value, tail = struct.pack(order + link, end + len(tail)), tail + value
-        table += struct.pack(order + counted, tag, kind, count) + value.ljust(inside, b"\0")
-    path.write_bytes(head + table + bytes(inside) + tail + data)
-    return path
-
-
-def number_tiff(
-    path: Path, values: np.ndarray, form: int, order: str = "<", predictor: int = 1, **more
-) -> Path:
-    """A TIFF of (H,W,C) numbers of any type, deflated, with the predictors of libtiff."""
-    height, width, samples = values.shape
-    values = values.astype(values.dtype.newbyteorder(order))
-    if predictor == 2:
-        whole = values.view(f"{order}u{values.itemsize}")
-        raw = np.diff(whole, axis=1, prepend=whole[:, :1] * 0).astype(whole.dtype).tobytes()
-    elif predictor == 3:
-        planes = values.astype(values.dtype.newbyteorder(">")).view(np.uint8)
-        planes = planes.reshape(height, -1, values.itemsize).swapaxes(1, 2).reshape(height, -1, samples)
-        raw = np.diff(planes, axis=1, prepend=planes[:, :1] * 0).tobytes()
-    else:
-        raw = values.tobytes()
-    data = zlib.compress(raw)
-
-    def shorts(*numbers: int) -> bytes:
-        return struct.pack(f"{order}{len(numbers)}H", *numbers)
-
-    tags = [
-        (256, 3, 1, shorts(width)), (257, 3, 1, shorts(height)),
-        (258, 3, samples, shorts(*[8 * values.itemsize] * samples)), (259, 3, 1, shorts(8)),
-        (262, 3, 1, shorts(2 if samples > 2 else 1)), (273, 4, 1, b"DATA"), (277, 3, 1, shorts(samples)),
-        (278, 3, 1, shorts(height)), (279, 4, 1, struct.pack(order + "I", len(data))),
-        (317, 3, 1, shorts(predictor)), (339, 3, samples, shorts(*[form] * samples)),
-    ]  # fmt: skip
-    if samples in (2, 4):
-        tags.append((338, 3, 1, shorts(2)))
-    return tiff(path, tags, data, order, **more)
 
 
 def heic(path: Path, image: Image.Image | None = None, **options) -> Path:
@@ -165,7 +113,8 @@ def raw_tiff(path: Path, *tags: tuple[int, int, int, bytes], order: str = "<") -
         (279, 4, 1, struct.pack(order + "I", 64)),
     ]  # fmt: skip
     own = {tag for tag, *_ in tags}
-    return tiff(path, [*(tag for tag in plain if tag[0] not in own), *tags], bytes(range(64)), order)
+    path.write_bytes(tiff([*(tag for tag in plain if tag[0] not in own), *tags], bytes(range(64)), order))
+    return path
 
 
 def test_raw_files_are_refused_by_name_and_by_content(tmp_path: Path, subtests: pytest.Subtests) -> None:
@@ -230,8 +179,8 @@ def test_numbers_beyond_16_bits_are_read(tmp_path: Path, subtests: pytest.Subtes
                     with subtests.test(samples=samples, kind=kind, order=order, predictor=predictor):
                         values = ramp[..., :samples]
                         values = (values * (2**32 - 1) if form == 1 else values).astype(kind)
-                        path = number_tiff(tmp_path / "deep.tif", values, form, order, predictor)
-                        loaded = load(path)
+                        (tmp_path / "deep.tif").write_bytes(number_tiff(values, form, order, predictor))
+                        loaded = load(tmp_path / "deep.tif")
                         own = ramp[..., : min(samples, 3)]
                         expected = own / own.max() if form == 1 else own
                         got = loaded.rgb[0].permute(1, 2, 0).numpy()
@@ -243,9 +192,11 @@ def test_numbers_beyond_16_bits_are_read(tmp_path: Path, subtests: pytest.Subtes
 
 def test_big_tiff_and_what_no_reader_takes(tmp_path: Path) -> None:
     values = (PHOTO / 255).astype(np.float32)
-    assert abs(shown(load(number_tiff(tmp_path / "big.tif", values, 3, big=True))) - PHOTO).max() <= 1
+    (tmp_path / "big.tif").write_bytes(number_tiff(values, 3, big=True))
+    assert abs(shown(load(tmp_path / "big.tif")) - PHOTO).max() <= 1
+    (tmp_path / "signed.tif").write_bytes(number_tiff(values.astype(np.int32), 2))
     with pytest.raises(ImageError, match=r"3 x 32-bit signed.*export"):
-        load(number_tiff(tmp_path / "signed.tif", values.astype(np.int32), 2))
+        load(tmp_path / "signed.tif")
 
 
 def test_depth_that_is_lost_is_noted(tmp_path: Path, subtests: pytest.Subtests) -> None:

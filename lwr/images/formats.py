@@ -1,10 +1,12 @@
 """Kinds of files by name; imports no torch, so that a batch is planned at once."""
 
+import ctypes
 import warnings
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, _imaging
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVIF", "HEIF")
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
@@ -17,6 +19,9 @@ def readable_formats() -> tuple[str, ...]:
 
     register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
     Image.init()
+    # libtiff writes to standard error what `ImageError` says in a sentence; found where Pillow links it so
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 

@@ -11,6 +11,7 @@ from lwr.images import exif, iptc, xmp
 from lwr.images.deep_tiff import DeepTiff
 from lwr.images.tiff import Tiff
 
+DAMAGED_EXIF = "the photo's EXIF data is damaged and was dropped"
 _TURNED_BY_BOXES = ("HEIF", "AVIF")  # orientation stands in the container; in XMP it is only a remark
 _LONGEST = 16_000_000  # bytes of any part; none of a photo is so long
 _TIFF_XMP, _TIFF_IPTC, _TIFF_RESOURCES = 700, 33723, 34377
@@ -67,7 +68,7 @@ def _exif(image: Image.Image, tiff: Tiff | None, notes: list[str]) -> exif.Exif:
             data = _exif_bytes(image)
             found = exif.cleaned(data) if data else exif.Exif(None)
     except Exception:  # what Pillow's EXIF reader raises on broken blocks of images that are open already
-        notes.append("the photo's EXIF data is damaged and was dropped")
+        notes.append(DAMAGED_EXIF)
         return exif.Exif(None)
     if found.damaged:
         names = ", ".join(found.damaged[:5]) + (", ..." if len(found.damaged) > 5 else "")

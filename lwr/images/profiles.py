@@ -68,7 +68,7 @@ def _fitting(icc: bytes | None, space: str, notes: list[str]) -> ImageCms.ImageC
         return None
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        its_own = profile.profile.xcolor_space.strip()
+        its_own = profile.profile.xcolor_space.strip(" \0")
     except _ERRORS as error:
         notes.append(_unusable(error))
         return None

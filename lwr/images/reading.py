@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from lwr.images import kinds, png
+from lwr.images import avif, kinds, png
 from lwr.images.alpha import fill_hidden, scale_key, split_alpha
 from lwr.images.deep_tiff import DeepTiff, described, open_deep
 from lwr.images.depth import DEEP_MODES, deep_values, lost_depth
-from lwr.images.errors import ImageError
+from lwr.images.errors import ImageError, printable
 from lwr.images.formats import readable_formats
-from lwr.images.metadata import gather
+from lwr.images.metadata import DAMAGED_EXIF, gather
 from lwr.images.photo import Loaded
 from lwr.images.profiles import Conversion, deep_to_srgb, to_srgb
 
@@ -60,7 +60,16 @@ def load(source: Image.Image | str | Path, max_pixels: int = MAX_PIXELS) -> Load
 
 
 def _opened(path: Path, notes: list[str], max_pixels: int) -> Image.Image:
-    return open_deep(path, max_pixels) or Image.open(png.readable(path, notes), formats=readable_formats())
+    try:
+        return open_deep(path, max_pixels) or Image.open(
+            png.readable(path, notes), formats=readable_formats()
+        )
+    except (ValueError, UnidentifiedImageError):
+        if (file := avif.without_exif(path)) is None:
+            raise
+        image = Image.open(file, formats=("AVIF",))
+        notes.append(DAMAGED_EXIF)
+        return image
 
 
 def to_tensor(image: Image.Image) -> torch.Tensor:
@@ -105,7 +114,8 @@ def _pillow_errors(label: str, max_pixels: int) -> Iterator[None]:
     except MemoryError as error:
         raise ImageError(f"{label} does not fit in memory; make it smaller first.") from error
     except Exception as error:  # on damaged bytes decoders raise anything: struct.error, KeyError, zlib.error
-        text = f"{label} is damaged or cut short ({error}); copy it again or export it as PNG or JPEG."
+        reason = printable(str(error))[:160]
+        text = f"{label} is damaged or cut short ({reason}); copy it again or export it as PNG or JPEG."
         raise ImageError(text) from error
 
 
@@ -147,7 +157,7 @@ def _read(
             if not alpha.any():
                 notes.append("the photo is fully transparent: the colours that it hides were used")
             fill_hidden(rgb, alpha)
-    return Loaded(rgb, alpha, icc, notes=tuple(notes), **vars(metadata))
+    return Loaded(rgb, alpha, icc, notes=tuple(map(printable, notes)), **vars(metadata))
 
 
 def _plain(
@@ -187,7 +197,8 @@ def _upright(pixels: torch.Tensor, orientation: int) -> torch.Tensor:
     values = pixels.numpy()
     values = values.swapaxes(1, 2) if transposed else values
     values = np.flip(values, flips).transpose(1, 2, 0)
-    return torch.from_numpy(np.ascontiguousarray(values)).permute(2, 0, 1)  # copied once, or not at all
+    values = values.copy() if flips else np.ascontiguousarray(values)  # torch takes no negative strides
+    return torch.from_numpy(values).permute(2, 0, 1)
 
 
 def _note_frames(image: Image.Image, notes: list[str]) -> None:
