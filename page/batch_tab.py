@@ -119,7 +119,7 @@ def _restore_into(
         remarks: list[str] = []
         images.save(restored.loaded, file, notes=remarks)
         try:
-            if not disk.fits(file.parent, file.stat().st_size + LAST):  # a zip file cut short is lost
+            if disk.refusal(file, file.stat().st_size + LAST):  # a zip file cut short is lost
                 return _line(path, f"**not restored.** {DISK_FULL}"), False
             zipped.write(file, file.name)
         finally:

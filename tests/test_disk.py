@@ -100,7 +100,8 @@ def test_a_disk_that_cannot_sync_is_no_full_disk(tmp_path: Path, monkeypatch: py
 
 def test_what_still_fits_is_known(tmp_path: Path) -> None:
     with full_disk(10_000):
-        assert disk.fits(tmp_path, 9_000) and not disk.fits(tmp_path, 11_000)
+        assert disk.refusal(tmp_path / "a.png", 9_000) is None
+        assert "ulimit -f" in disk.refusal(tmp_path / "a.png", 11_000)
         with pytest.raises(DiskFullError) as caught:
             save(PHOTO, tmp_path / "a.png")
         assert "ulimit -f" in str(caught.value) and caught.value.needed > 10_000

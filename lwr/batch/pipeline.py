@@ -28,7 +28,6 @@ PIXEL_BYTES = (
 )
 MOST_ROOM = 1e9  # bytes
 SHARE = 0.1  # of --memory that photos beside the first may take
-SURELY = 0.25  # a later photo's file takes at least this much of what its size lets expect
 
 
 @dataclass(frozen=True)
@@ -101,8 +100,8 @@ class Pipeline:
         self.room = room
         # pixels of a result for each of its photo; where that depends on the photo, the most
         self._enlargement = (restorer.resolve(request).scale or MAX_SCALE) ** 2
-        self._full: DiskFullError | None = None  # the last one
-        self._bytes_per_pixel = 0.0  # of the file that did not fit, a pixel of the photo before
+        self._bytes_per_pixel = 0.0  # of the file for which a disk was full, by pixels of the photo before
+        self._failures = 0  # for want of room
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Restore all; on KeyboardInterrupt the photo that is being written is finished first."""
@@ -154,8 +153,8 @@ class Pipeline:
         """The restored photo, or the line that says what is wrong."""
         pixels = ready.loaded.size[0] * ready.loaded.size[1]
         try:
-            if self._full is not None and not self._fits(job, pixels):
-                return job.failed(f"Not restored, as its result has no place. {self._full}")
+            if self._failures and (refusal := self._refusal(job, pixels)):
+                return job.failed(refusal)
             progress = self.report.photo(job.number, job.photo.path)
             restored = self.restorer(ready.loaded, self.request, progress=progress, in_place=True)
             return Made(restored, ready.seconds + restored.seconds, pixels)
@@ -180,7 +179,8 @@ class Pipeline:
         try:
             written = files.save(restored.loaded, job.target, self.output.overwrite, quality, remarks)
         except DiskFullError as error:
-            self._bytes_per_pixel, self._full = error.needed / made.pixels, error
+            self._bytes_per_pixel = error.needed / made.pixels
+            self._failures += 1
             return job.failed(str(error)), []
         except ImageError as error:  # another process may have made it meanwhile
             done = self.output.skip_existing and job.is_done
@@ -198,9 +198,13 @@ class Pipeline:
         if job.photo.below and self.output.out is not None:
             make_folder(job.target.parent)
 
-    def _fits(self, job: Job, pixels: int) -> bool:
-        """After a disk was full: is there room for the result of a photo of so many pixels?"""
-        return disk.fits(job.target.parent, round(SURELY * self._bytes_per_pixel * pixels))
+    def _refusal(self, job: Job, pixels: int) -> str | None:
+        """Once a disk was full: why there is no room for the result of a photo of so many pixels.
+
+        Photos differ in how they shrink, so after one failure half of what is expected must fit, then all.
+        """
+        share = 0.5 if self._failures == 1 else 1.0
+        return disk.refusal(job.target, round(share * self._bytes_per_pixel * pixels))
 
 
 def make_folder(folder: Path) -> None:

@@ -5,6 +5,7 @@ import errno
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,18 +31,16 @@ def write_whole(data: bytes, path: Path, overwrite: bool) -> None:
     """
     temporary = path.parent / f".lwr-{secrets.token_hex(8)}.tmp"
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            _sync(file)  # some disks say only now that they are full
-        _put_in_place(temporary, path, overwrite)
+        with _removed(temporary):
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                _sync(file)  # some disks say only now that they are full
+            _put_in_place(temporary, path, overwrite)
     except OSError as error:
         if error.errno in FULL:
             raise DiskFullError(why_full(error, path, len(data)), path.parent, len(data)) from error
         raise
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def why_full(error: OSError, path: Path, needed: int = 0) -> str:
@@ -67,17 +66,28 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(_existing(folder)).free
 
 
-def fits(folder: Path, size: int) -> bool:
-    """Can a file of `size` bytes be written into `folder` now? It is tried: no figure knows quotas."""
-    temporary = folder / f".lwr-{secrets.token_hex(8)}.tmp"
+def refusal(path: Path, size: int) -> str | None:
+    """Why a file of `size` bytes cannot be written to `path` now, a sentence; None: it fits.
+
+    That is tried, as no figure knows quotas and limits.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        room = free_bytes(path.parent) >= size
+        return None if room else why_full(OSError(errno.ENOSPC, ""), path, size)
+    temporary = path.parent / f".lwr-{secrets.token_hex(8)}.tmp"
     try:
-        if not hasattr(os, "posix_fallocate"):
-            return free_bytes(folder) >= size
-        with temporary.open("xb") as file:
+        with _removed(temporary), temporary.open("xb") as file:
             os.posix_fallocate(file.fileno(), 0, max(1, size))
-        return True
     except OSError as error:
-        return error.errno not in FULL
+        return why_full(error, path, size) if error.errno in FULL else None
+    return None
+
+
+@contextlib.contextmanager
+def _removed(temporary: Path) -> Iterator[None]:
+    """Remove a file in the end, whatever happens."""
+    try:
+        yield
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
