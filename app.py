@@ -85,6 +85,7 @@ def restore(
     steps: int | None = None,
     fidelity: float | None = None,
     seed: int = 0,
+    size: str = "auto",
 ) -> tuple[gr.FileData, dict[str, Any]]:
     """Restore a bad photo: remove haze, fix blur, enlarge. Returns the restored PNG and all settings.
 
@@ -96,11 +97,12 @@ def restore(
         steps: sampling steps; None = the network's default.
         fidelity: 1 the exactest, 0.5 the sharpest, 0 the model's own picture; None = the task's default.
         seed: same seed and settings, same pixels.
+        size: "auto", or the size of the result instead of a scale: "3840x2160", "4k", "A4 at 300 dpi".
     """
     path = uploaded(image)
     with errors_for_visitors(path):
         request = read_request(
-            prompt=prompt, task=task, scale=scale, steps=steps, fidelity=fidelity, seed=seed
+            prompt=prompt, task=task, scale=scale, steps=steps, fidelity=fidelity, seed=seed, size=size
         )
     done = SERVICE.restore(path, request, uuid.uuid4().hex, gr.Progress())
     return gr.FileData(path=done.file).model_dump(), done.settings

@@ -149,9 +149,9 @@ def _restore_planned(
     without_bars()
     try:
         restorer = loading.restorer()
-        asked = restorer.resolve(request).tasks
+        settings = restorer.resolve(request)
         for task in restorer.adapters.given:
-            if task not in asked:
+            if task not in settings.tasks and not settings.general:
                 print(f"The adapter for {task} has no part in this: it was not asked for.", file=sys.stderr)
         if planned.folder is not None:
             make_folder(planned.folder)
@@ -173,7 +173,13 @@ def route(
     if as_json:
         print(json.dumps(found.json()))
         return
-    print("\n".join(f"{name}: {strength:g}" for name, strength in found.tasks.items()) or found.message)
+    lines = [f"{name}: {strength:g}" for name, strength in found.tasks.items()]
+    lines += ["general: what the photo needs"] if found.general else []
+    lines += [f"size: {found.size.text}"] if found.size else []
+    lines += [f"scale: {found.scale:g}"] if found.scale is not None else []
+    lines += [f"not done: {', '.join(found.ignored)}"] if found.ignored and found.understood else []
+    lines += found.notes
+    print("\n".join(lines if found.understood else [found.message, *found.notes]))
 
 
 @app.command()

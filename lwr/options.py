@@ -43,5 +43,7 @@ def _flattened(parameter: Parameter) -> Iterator[Parameter]:
 
 def _typed(hint: Any) -> Any:
     """The type without what nobody can type on a command line: `str | Mapping | None` -> `str | None`."""
-    choices = tuple(choice for choice in get_args(hint) if get_origin(choice) is not Mapping)
+    choices = tuple(choice for choice in get_args(hint) if get_origin(choice) not in (Mapping, tuple))
+    if str in choices:  # which holds all else: "4000"
+        choices = tuple(choice for choice in choices if choice in (str, type(None)))
     return Union[choices] if len(choices) > 1 else hint  # noqa: UP007

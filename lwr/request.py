@@ -1,12 +1,14 @@
 """What a caller asks of one photo, and what it resolves to: everything that decides the pixels."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields
+import math
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lwr.models.config import TextConditioning
-from lwr.prompt import route
+from lwr.prompt import Route, route, size_of
+from lwr.prompt.sizes import EXAMPLES
 from lwr.tasks import TASKS
 
 if TYPE_CHECKING:  # the command line lists the options without loading a model
@@ -15,6 +17,7 @@ if TYPE_CHECKING:  # the command line lists the options without loading a model
 MAX_SCALE = 4.0
 MAX_OUTPUT_PIXELS = 64_000_000
 MAX_GUIDANCE = 30.0
+ENLARGING = "super-resolution"  # the task that a size alone asks for
 
 N = TypeVar("N", int, float)
 
@@ -49,6 +52,10 @@ class Request:
     )
     positive: str | None = option(None, "text that a Stable Diffusion prior is guided towards")
     negative: str | None = option(None, "text that it is guided away from")
+    # a number is a width, a pair a width and a height
+    size: str | int | tuple[int, int] | None = option(
+        None, f"size of the restored photo instead of a scale: {EXAMPLES}"
+    )
 
     @classmethod
     def of(cls, prompt: "str | Request" = "", **options: Any) -> "Request":
@@ -66,13 +73,20 @@ class Request:
                 raise RestoreError(f"There is no option {name!r}: use {_choice(name, known)}")
         return cls(prompt, **options)
 
-    def resolve(self, prior: "Prior", source: str, tile: int) -> "Settings":
-        """The settings without adapters, for a prior from `source`; RestoreError says what is bad."""
-        tasks, prompt_scale = self.asked()
+    def resolve(
+        self, prior: "Prior", source: str, tile: int, chosen: Mapping[str, float] | None = None
+    ) -> "Settings":
+        """The settings without adapters, for a prior from `source`; RestoreError says what is bad.
+
+        `chosen` is what the photo needs, once it is known, when the request leaves that to it.
+        """
+        asked = self.asked()
+        found = {name: s for name, s in (chosen or {}).items() if name not in asked.spared}
+        tasks = found | asked.tasks  # what was asked for by name wins
         text = self._text(prior)
         return Settings(
             tasks=tasks,
-            scale=self._scale(tasks, prompt_scale),
+            scale=self._scale(tasks, asked),
             steps=self._steps(prior),
             fidelity=self._fidelity(tasks, prior),
             seed=_checked("seed", self.seed, (0, 2**63 - 1), "a whole number from 0 to 2^63 - 1", int),
@@ -83,27 +97,50 @@ class Request:
             positive=text.positive,
             negative=text.negative,
             guidance=text.guidance,
+            size=asked.size and asked.size.text,
+            general=asked.general and chosen is None,
         )
 
-    def asked(self) -> tuple[dict[str, float], float | None]:
-        """({task: strength}, the scale that the prompt names or None)."""
+    def asked(self) -> Route:
+        """What is asked for by prompt, task, scale and size together; RestoreError when it is nothing."""
         if not isinstance(self.prompt, str):
             raise RestoreError(f"The prompt is {self.prompt!r}: use a text, such as 'remove the haze'.")
         if not isinstance(self.task, str | Mapping | None):
             raise RestoreError(f"The task is {self.task!r}: use a name, or {{name: strength}}.")
+        found = self._with_size(route(self.prompt))
         if self.task is not None and self.task != "auto":
             tasks = {self.task: 1.0} if isinstance(self.task, str) else dict(self.task)
             tasks = {name: _strength(name, strength) for name, strength in tasks.items()}
             if tasks:
-                return tasks, route(self.prompt).scale if self.prompt else None
-        found = route(self.prompt)
+                return replace(found, tasks=tasks, understood=True, general=False, message="")
+        if not found.understood and not self.prompt.strip() and _enlarges(found):
+            return replace(found, tasks={ENLARGING: 1.0}, understood=True, message="")
         if not found.understood:
             raise RestoreError(found.message)
-        return found.tasks, found.scale
+        if found.general and _enlarges(found) and ENLARGING not in (*found.tasks, *found.spared):
+            return replace(found, tasks=found.tasks | {ENLARGING: 1.0})
+        return found
 
-    def _scale(self, tasks: Mapping[str, float], prompt_scale: float | None) -> float:
-        scale = next((s for s in (self.scale, prompt_scale) if s is not None), None)
-        scale = max(TASKS[name].default_scale for name in tasks) if scale is None else scale
+    def _with_size(self, found: Route) -> Route:
+        """`found` with the size and scale that are given beside the prompt, which win over it."""
+        if self.size is None or self.size in ("", "auto"):
+            return found if self.scale is None else replace(found, size=None, scale=self.scale)
+        if self.scale is not None:
+            raise RestoreError(
+                f"There are a scale ({self.scale}) and a size ({self.size}): give one of the two."
+            )
+        pair = self.size if isinstance(self.size, tuple | list) else (self.size,)
+        size = None if isinstance(self.size, bool) else size_of("x".join(str(side) for side in pair))
+        if size is None:
+            raise RestoreError(f"The size is {self.size!r}: use {EXAMPLES}.")
+        return replace(found, size=size, scale=None)
+
+    def _scale(self, tasks: Mapping[str, float], asked: Route) -> float:
+        """Output side / input side; 1 as long as a size waits for the photo, see `fitted`."""
+        if asked.size is not None:
+            return 1.0
+        usual = max((TASKS[name].default_scale for name in tasks), default=1.0)
+        scale = usual if asked.scale is None else asked.scale
         return _checked("scale", scale, (1, MAX_SCALE), f"1 (keep the size) to {MAX_SCALE:g}")
 
     def _steps(self, prior: "Prior") -> int:
@@ -116,7 +153,7 @@ class Request:
         fidelity, usual = self.fidelity, prior.config.default_fidelity
         if fidelity is None:
             wanted = (TASKS[name].default_fidelity for name in tasks)
-            fidelity = min(usual if one is None else one for one in wanted)
+            fidelity = min((usual if one is None else one for one in wanted), default=usual)
         use = "0 (the diffusion model's picture) to 1 (least error)"
         return _checked("fidelity", fidelity, (0, 1), use)
 
@@ -145,7 +182,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Settings:
-    """All that decides the pixels, beside the photo: `restorer(photo, task=s.tasks, scale=s.scale, ...)`."""
+    """All that decides the pixels, beside the photo: `restorer(photo, task=s.tasks, scale=s.scale, ...)`.
+
+    Before the photo is known, `scale` may wait for it (then there is a `size`), and `tasks` too (`general`).
+    """
 
     tasks: dict[str, float]  # task name -> strength in [0, 1]
     scale: float
@@ -159,11 +199,59 @@ class Settings:
     positive: str | None = None  # text that conditions the UNet; None = the instructions of the tasks
     negative: str = ""
     guidance: float = 1.0
+    size: str | None = None  # of the restored photo as it was asked for; None: a scale was, or nothing
+    general: bool = False  # the photo decides what is done, beside `tasks`, and has not been seen
 
     @property
     def text(self) -> TextConditioning:
         """What conditions the UNet."""
         return TextConditioning(self.positive, self.negative, self.guidance)
+
+    def json(self) -> dict[str, Any]:
+        """The settings of a finished photo."""
+        return {name: value for name, value in asdict(self).items() if name != "general"}
+
+
+def remarks(asked: Route, settings: Settings) -> Iterator[str]:
+    """What there is to say about the words of a request: what was not read or not done, what was chosen."""
+    yield from asked.notes
+    if asked.ignored:
+        yield f"Not done, as there is no task for it yet: {', '.join(asked.ignored)}."
+    if asked.general:
+        chosen = {name: strength for name, strength in settings.tasks.items() if name not in asked.tasks}
+        titles = [f"{TASKS[name].title.lower()} ({strength:g})" for name, strength in chosen.items()]
+        nothing = "nothing, as it needs nothing that can be done"
+        yield f"Chosen from the photo: {', '.join(titles) or nothing}."
+
+
+def fitted(settings: Settings, photo: tuple[int, int]) -> tuple[Settings, tuple[str, ...]]:
+    """(settings, remarks) for a photo (H, W): the scale at which it gets the size asked for, or the nearest.
+
+    A photo that is that large already is not enlarged: "super-resolution" then does nothing to it.
+    """
+    size = size_of(settings.size) if settings.size else None
+    if size is None:
+        return settings, ()
+    height, width = photo
+    wanted, notes = size.scale(width, height), [f"{size.reading}."] if size.reading else []
+    room = math.sqrt(MAX_OUTPUT_PIXELS / (height * width)) * 0.9999  # whole pixels round up
+    scale = max(1.0, min(wanted, MAX_SCALE, room))
+    if wanted <= 1:
+        already = "that large" if wanted == 1 else "larger than that"
+        notes.append(
+            f"{size.text} was asked for, and the photo with its {width}x{height} pixels is {already} "
+            "already: it is not enlarged."
+        )
+        tasks = {name: 0.0 if name == ENLARGING else strength for name, strength in settings.tasks.items()}
+        return replace(settings, scale=1.0, tasks=tasks), tuple(notes)
+    if scale < wanted:
+        limit = f"{MAX_SCALE:g} is the limit"
+        if scale < MAX_SCALE:
+            limit = f"{MAX_OUTPUT_PIXELS / 1e6:.0f} megapixels are the limit"
+        notes.append(
+            f"{size.text} would take scale {wanted:.3g}, and {limit}: the photo is enlarged {scale:.3g}x."
+        )
+    return replace(settings, scale=scale), tuple(notes)
 
 
 def output_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
@@ -184,6 +272,11 @@ def pass_size(size: tuple[int, int], least: int) -> tuple[int, int]:
     """
     factor = max(1.0, min(least / min(size), 2 * least / max(size)))
     return tuple(max(1, round(side * factor)) for side in size)
+
+
+def _enlarges(asked: Route) -> bool:
+    """Whether a size or a larger scale is asked for."""
+    return asked.size is not None or (isinstance(asked.scale, int | float) and asked.scale > 1)
 
 
 def _strength(name: str, strength: object) -> float:

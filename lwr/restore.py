@@ -43,8 +43,10 @@ from lwr.request import (
     Request,
     RestoreError,
     Settings,
+    fitted,
     output_size,
     pass_size,
+    remarks,
 )
 from lwr.tasks import TASKS
 
@@ -72,6 +74,7 @@ class Restored:
     seconds: float
     notes: tuple[str, ...]  # remarks for the user, such as "only the first frame was used"
     loaded: images.Loaded  # tensor, transparency and metadata, for `lwr.images.files.save`
+    ignored: tuple[str, ...] = ()  # what was asked for and no task does: "noise"
     newer: tuple[str, ...] = ()  # "NAMESPACE/NAME@vX.Y.Z": later versions of what was used, which was kept
 
     @cached_property
@@ -151,18 +154,22 @@ class Restorer:
         """Restore one photo.
 
         `prompt` says what is wrong; an explicit `task` (a name, or {name: strength}) wins. Further `options`
-        are the fields of `lwr.request.Request`: scale, steps, fidelity, seed, guidance, positive, negative;
-        or give a whole Request as `prompt`. Same settings, same pixels. `in_place`: a Loaded may be used up,
-        so that a large one and its result do not lie in memory both. Raises RestoreError, ImageError or
-        AdapterError, each with one sentence.
+        are the fields of `lwr.request.Request`: scale or size, steps, fidelity, seed, guidance, positive,
+        negative; or give a whole Request as `prompt`. Same settings, same pixels. `in_place`: a Loaded may be
+        used up, so that a large one and its result do not lie in memory both. Raises RestoreError, ImageError
+        or AdapterError, each with one sentence.
         """
         started = time.perf_counter()
         # 1. What to do, with which weights
-        settings = self.resolve(prompt, task, **options)
-        strengths = {name: strength for name, strength in settings.tasks.items() if strength > 0}
-        # 2. The photo and its final size
+        request = Request.of(prompt, **options, **({} if task is None else {"task": task}))
+        asked, settings = request.asked(), self._settings(request)
+        # 2. The photo, what it needs when the request leaves that to it, and its final size
         loaded = image if isinstance(image, images.Loaded) else images.load(image)
+        if settings.general:
+            settings = self._settings(request, self._choose(loaded, settings))
+        settings, said = fitted(settings, loaded.size)
         size = output_size(loaded.size, settings.scale)
+        strengths = {name: strength for name, strength in settings.tasks.items() if strength > 0}
         # 3. The tasks' adapters; a download delays nobody else
         adapters = {name: self.adapters.of(name) for name in strengths if self.adapters.needed(name)}
         named = {name: adapter.name for name, adapter in adapters.items()}
@@ -177,8 +184,9 @@ class Restorer:
             tasks=settings.tasks,
             settings=settings,
             seconds=time.perf_counter() - started,
-            notes=(*loaded.notes, *self.notes, *(note for one in adapters.values() for note in one.notes)),
+            notes=(*remarks(asked, settings), *said, *loaded.notes, *self.notes, *_notes(adapters)),
             loaded=loaded.with_rgb(pixels),
+            ignored=asked.ignored,
             newer=tuple(filter(None, (self.newer, *(one.newer for one in adapters.values())))),
         )
 
@@ -187,24 +195,28 @@ class Restorer:
     ) -> Settings:
         """Check a request and fill in what it leaves open, without a photo; RestoreError says what is bad.
 
-        Takes what a call takes.
+        Takes what a call takes. A `size` gets its scale from `lwr.request.fitted`, and a general request its
+        tasks, only with the photo.
         """
         options |= {} if task is None else {"task": task}
-        settings = Request.of(prompt, **options).resolve(self.network.prior, self._prior, self.tile)
+        return self._settings(Request.of(prompt, **options))
+
+    def _settings(self, request: Request, chosen: Mapping[str, float] | None = None) -> Settings:
+        """The settings of a request; `chosen` is what the photo needs, when the request leaves that to it."""
+        settings = request.resolve(self.network.prior, self._prior, self.tile, chosen)
         needed = (name for name in settings.tasks if self.adapters.needed(name))
         return replace(settings, adapters={name: self.adapters.planned(name) for name in needed})
+
+    def _choose(self, loaded: images.Loaded, settings: Settings) -> dict[str, float]:
+        """{task: strength} of what a photo needs, for a general request such as "enhance"."""
+        return _needs(loaded.rgb)
 
     @torch.inference_mode()
     def warm_up(self, side: int = 256) -> float:
         """Seconds of a pass over a gray square of `side` pixels, without adapters; the first is slower."""
         started = time.perf_counter()
-        photo = torch.full((1, 3, side, side), 0.5, device=self.device)
         with self._lock:
-            if self.network.refiner is None:  # its UNet would take many seconds
-                encoded = self.network.encode(photo)
-                self.network.decode(encoded.latent, encoded, 0.0)
-            else:
-                self.network.restore(photo, {}, torch.randn, steps=1, fidelity=1.0)
+            _run_once(self.network, torch.full((1, 3, side, side), 0.5, device=self.device))
         return time.perf_counter() - started
 
     def use(self, adapter: Adapter) -> None:
@@ -214,17 +226,34 @@ class Restorer:
         """
         if not isinstance(adapter, Adapter):
             raise AdapterError(f"{adapter!r} is no adapter: give Adapter.open(FOLDER or NAMESPACE/NAME).")
-        metadata, prior = adapter.metadata, self.network.prior.config.id
-        if metadata.task not in TASKS or metadata.prior != prior:
-            raise AdapterError(
-                f"The adapter is for task {metadata.task!r} on prior {metadata.prior!r}: give one for "
-                f"{', '.join(TASKS)} on {prior!r}."
-            )
+        _check_fit(adapter, self.network.prior.config.id)
         self.adapters.check_revision(adapter)
         with self._lock:
             self._attachment.attach([adapter], [1.0])  # tried now, so that a misfit shows here
             self._attachment.detach()
             self.adapters.give(adapter)
+
+
+def _run_once(network: RestorationNetwork, photo: torch.Tensor) -> None:
+    if network.refiner is None:  # its UNet would take many seconds
+        encoded = network.encode(photo)
+        network.decode(encoded.latent, encoded, 0.0)
+    else:
+        network.restore(photo, {}, torch.randn, steps=1, fidelity=1.0)
+
+
+def _notes(adapters: Mapping[str, Adapter]) -> Iterator[str]:
+    return (note for adapter in adapters.values() for note in adapter.notes)
+
+
+def _check_fit(adapter: Adapter, prior: str) -> None:
+    """AdapterError when the adapter is for no known task or for another prior."""
+    metadata = adapter.metadata
+    if metadata.task not in TASKS or metadata.prior != prior:
+        raise AdapterError(
+            f"The adapter is for task {metadata.task!r} on prior {metadata.prior!r}: give one for "
+            f"{', '.join(TASKS)} on {prior!r}."
+        )
 
 
 def _passed(
@@ -287,6 +316,18 @@ def _restore(
     if toning is not None:
         output = toning.apply(output)
     return images.resize(output, final)
+
+
+def _needs(rgb: torch.Tensor) -> dict[str, float]:
+    """{task: strength} from two simple measures of a photo (1,3,H,W) in [0,1]: grey shade, soft edges."""
+    height, width = rgb.shape[-2:]
+    shrink = min(1.0, 256 / max(height, width))
+    small = images.resize(rgb, (max(1, round(height * shrink)), max(1, round(width * shrink))))
+    shade = -torch.nn.functional.max_pool2d(-small.amin(1, keepdim=True), 15, 1, 7)
+    slopes = rgb[..., :1024, :1024].mean(1).diff(dim=-1).abs().flatten()
+    steepest = slopes.sort().values[-max(1, len(slopes) // 100) :].mean().item() if len(slopes) else 1.0
+    needs = {"dehaze": (shade.mean().item() - 0.3) / 0.3, "deblur": (0.12 - steepest) / 0.06}
+    return {name: round(min(1.0, need), 2) for name, need in needs.items() if need > 0.2}
 
 
 def _silent(*_: object) -> None:

@@ -15,7 +15,7 @@ from lwr.prompt import MAX_CHARACTERS
 from lwr.request import Request, RestoreError
 from page.errors import DISK_FULL, VISITOR_ERRORS, errors_for_visitors, sentence
 from page.inputs import read_request, uploaded
-from page.results import FORMATS, plan
+from page.results import FORMATS, left_out, plan
 from page.service import Service, new_folder
 from page.stops import no_progress
 

@@ -7,10 +7,10 @@ from urllib.parse import parse_qs
 
 import gradio as gr
 
-from lwr.prompt import MAX_CHARACTERS, route
+from lwr.prompt import MAX_CHARACTERS, route, size_of
 from lwr.tasks import TASKS
 from page import chips
-from page.options import FIDELITIES, OPTIONS, QUALITY, SCALES
+from page.options import FIDELITIES, MAX_SIZE_TEXT, OPTIONS, QUALITY, SCALES
 
 NAMES = ("prompt", "tasks", *OPTIONS)  # parameters of the address; tasks is "dehaze:0.5,deblur:1"
 # Takes the values of NAMES and the strength of each task; copies the link and returns it.
@@ -43,6 +43,7 @@ def from_link(request: gr.Request) -> list[Any]:
         "steps": {str(steps): steps for _, steps in QUALITY},
         "fidelity": {fidelity: fidelity for fidelity in FIDELITIES},
         "seed": _seed(given.get("seed", "")),
+        "size": _size(given.get("size", "")),
     }
     options = [known[name].get(given.get(name), gr.skip()) for name in OPTIONS]
     return [prompt, chosen, *options, *strengths, prompt]
@@ -56,6 +57,11 @@ def _tasks(text: str) -> dict[str, float]:
             if name in TASKS and 0 < float(strength or 1) <= 1:
                 found[name] = float(strength or 1)
     return found
+
+
+def _size(text: str) -> dict[str, str]:
+    """{text: text} of a size, else {}."""
+    return {text: text} if len(text) <= MAX_SIZE_TEXT and size_of(text) else {}
 
 
 def _seed(text: str) -> dict[str, int]:

@@ -1,12 +1,13 @@
-"""Advanced: scale, quality, fidelity and seed, each under its name in `lwr.request.Request`."""
+"""Advanced: scale, quality, fidelity, seed and size, each under its name in `lwr.request.Request`."""
 
 import gradio as gr
 
 from lwr.models.network import RestorationNetwork
 
-OPTIONS = ("scale", "steps", "fidelity", "seed")
+OPTIONS = ("scale", "steps", "fidelity", "seed", "size")
 QUALITY = [("Fast, 1 step", 1), ("Balanced, 4 steps", 4), ("Best, 12 steps", 12)]
 FIDELITIES = ["auto", "0", "0.25", "0.5", "0.75", "0.9", "1"]
+MAX_SIZE_TEXT = 60  # characters
 SCALES = ["auto", "1", "2", "3", "4"]
 
 
@@ -34,4 +35,12 @@ def build(network: RestorationNetwork) -> list[gr.components.Component]:
             info="1 has the least error, 0.5 looks the sharpest, 0 is the diffusion model's picture.",
         ),
         gr.Number(0, label="Seed", precision=0, minimum=0, info="The same seed gives the same pixels."),
+        gr.Textbox(
+            "",
+            label="Size, instead of a scale",
+            placeholder="3840x2160, 4k, 4000, A4 at 300 dpi",
+            info="Of the result; its aspect is kept, and a number alone is the width.",
+            max_length=MAX_SIZE_TEXT,
+            elem_id="size",
+        ),
     ]

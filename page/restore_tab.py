@@ -13,7 +13,7 @@ from lwr.tasks import TASKS
 from page import chips, examples, links, options
 from page.errors import VISITOR_ERRORS, errors_for_visitors, sentence
 from page.inputs import read_request, upload_path, uploaded
-from page.results import FORMATS, comparison, download_button, in_format, plan, summary
+from page.results import FORMATS, comparison, download_button, in_format, left_out, plan, summary
 from page.service import Service
 from page.style import NOTHING_ASKED
 
@@ -184,20 +184,24 @@ def request_from(routed: str, prompt: str, chosen: list[str], *values: Any) -> R
     tasks = {name: s for name, s in zip(TASKS, strengths, strict=True) if name in (chosen or ())}
     if (prompt or "") != (routed or ""):  # sent before the chips could follow
         return read_request(prompt=prompt, **given)
-    if not tasks and (not (prompt or "").strip() or route(prompt).tasks):  # or all were unchecked
+    found = route(prompt or "")
+    if not tasks and found.tasks:  # all were unchecked
         raise RestoreError(NOTHING_ASKED)
-    return read_request(prompt=prompt, task=tasks or None, **given)
+    request = read_request(prompt=prompt, task=None if tasks == found.tasks else tasks or None, **given)
+    if not tasks and not (prompt or "").strip() and request.scale is None and request.size is None:
+        raise RestoreError(NOTHING_ASKED)
+    return request
 
 
 def preview(service: Service, image: Any, routed: str, prompt: str, chosen: list[str], *values: Any) -> str:
     """What would be done and how long it takes, in fixed words: a visitor's own are never shown as HTML."""
-    if not (prompt or "").strip() and not chosen:
-        return NOTHING_ASKED
     try:
         request = request_from(routed, prompt, chosen, *values)
-        seconds = service.estimate(upload_path(image), request)
+        settings, remarks, seconds = service.planned(upload_path(image), request)
         about = "" if seconds is None else f", in about {_duration(seconds)}"
-        return f"I understood: **{plan(service.restorer.resolve(request))}**{about}"
+        not_done = left_out(request.asked().ignored)
+        what = plan(settings, photo_is_known=seconds is not None)
+        return " ".join([f"I understood: **{what}**{about}{not_done}{'.' if remarks else ''}", *remarks])
     except VISITOR_ERRORS as error:
         return sentence(error)
 

@@ -1,5 +1,6 @@
 """What a visitor sees of a finished request: comparison, one line of summary, the file in three formats."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import gradio as gr
 from PIL import Image
 
 from lwr.images import files as images
-from lwr.request import Settings
+from lwr.request import MAX_SCALE, Settings
 from lwr.tasks import TASKS
 from page.errors import errors_for_visitors
 from page.inputs import uploaded
@@ -17,22 +18,40 @@ SHOWN_PIXELS = 16_000_000  # a larger result is shown smaller; the download neve
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP": ".webp"}
 
 
-def plan(settings: Settings) -> str:
-    """Settings in words: "remove haze (strength 0.5), enlarge 2x"."""
-    parts = []
+def plan(settings: Settings, photo_is_known: bool = True) -> str:
+    """Settings in words: "remove haze (strength 0.5), enlarge to 4k"; no photo, no scale for a size yet."""
+    parts = ["what the photo needs"] if settings.general else []
     for name, strength in settings.tasks.items():
+        if strength == 0 and settings.size:  # the photo has that size already
+            continue
         degree = "" if strength == 1 else f" (strength {strength:g})"
         parts.append(TASKS[name].title.lower() + degree)
-    if settings.scale != 1:
-        parts = [part for part in parts if not part.startswith("enlarge")] + [f"enlarge {settings.scale:g}x"]
-    return ", ".join(parts)
+    enlarged = _enlarged(settings, photo_is_known)
+    if enlarged:
+        parts = [part for part in parts if not part.startswith("enlarge")] + [enlarged]
+    return ", ".join(parts) or "nothing"
+
+
+def _enlarged(settings: Settings, photo_is_known: bool) -> str:
+    if settings.size is None:
+        return "" if settings.scale == 1 else f"enlarge {settings.scale:g}x"
+    if photo_is_known and settings.scale == 1:
+        return ""
+    limited = photo_is_known and settings.scale == MAX_SCALE
+    return f"enlarge {MAX_SCALE:g}x, towards {settings.size}" if limited else f"enlarge to {settings.size}"
+
+
+def left_out(ignored: Sequence[str]) -> str:
+    """What was understood and no task does, as the end of a line."""
+    return f"; not done: {', '.join(ignored)}" if ignored else ""
 
 
 def summary(done: Done) -> str:
     """One line: what was done, the size, the seconds."""
     restored = done.restored
     width, height = restored.image.size
-    return f"Done: **{plan(restored.settings)}**, {width}x{height} pixels, {restored.seconds:.1f} s"
+    done = f"Done: **{plan(restored.settings)}**, {width}x{height} pixels, {restored.seconds:.1f} s"
+    return done + left_out(restored.ignored)
 
 
 def comparison(done: Done) -> tuple[Image.Image, Image.Image]:

@@ -2,17 +2,17 @@
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
-from PIL import Image
+from PIL import ExifTags, Image
 
 from lwr.images import disk
 from lwr.images import files as images
-from lwr.request import Request, RestoreError, Settings, output_size
+from lwr.request import Request, RestoreError, Settings, fitted, output_size
 from lwr.restore import Restored, Restorer
 from page.errors import DISK_FULL, VISITOR_ERRORS, errors_for_visitors
 from page.stops import Progress, Stops
@@ -38,7 +38,7 @@ class Done:
         restored = self.restored
         size = dict(zip(("width", "height"), restored.image.size, strict=True))
         remarks = {"seconds": restored.seconds, "notes": restored.notes, "newer": restored.newer}
-        return asdict(restored.settings) | size | remarks
+        return restored.settings.json() | size | remarks | {"ignored": restored.ignored}
 
 
 class Pace:
@@ -119,27 +119,37 @@ class Service:
         """How often a photo passes the network; sampling steps count only where the sampler takes part."""
         return 1 + settings.steps if self.restorer.network.needs_sampler(settings.fidelity) else 1
 
-    def estimate(self, photo: str | None, request: Request) -> float | None:
-        """Seconds that a photo will take; None when there is none. RestoreError when it cannot be done."""
+    def planned(self, photo: str | None, request: Request) -> tuple[Settings, tuple[str, ...], float | None]:
+        """(settings, remarks, seconds) for a photo; without one nobody knows the seconds.
+
+        RestoreError when it cannot be done.
+        """
         settings = self.restorer.resolve(request)
         if photo is None:
-            return None
-        try:
-            with Image.open(photo) as image:
-                size = (image.height, image.width)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise RestoreError(
-                f"{Path(photo).name} is damaged, too large, or not a photo: try another."
-            ) from error
+            return settings, (), None
+        size = _pixels(photo)
+        settings, remarks = fitted(settings, size)
         height, width = output_size(size, settings.scale)
-        return self.pace.seconds(height * width / 1e6, self.passes(settings))
+        return settings, remarks, self.pace.seconds(height * width / 1e6, self.passes(settings))
 
     def gpu_seconds(self, photo: str, request: Request, *_: Any) -> int:
         """GPU time to ask for: twice the estimate, as a request that overruns is lost."""
         try:
-            return max(LEAST_SECONDS, round(2 * (self.estimate(photo, request) or 0)))
+            return max(LEAST_SECONDS, round(2 * (self.planned(photo, request)[2] or 0)))
         except VISITOR_ERRORS:  # the work itself raises it again, for the visitor
             return LEAST_SECONDS
+
+
+def _pixels(photo: str) -> tuple[int, int]:
+    """(H, W) of a photo, upright; RestoreError when it is none."""
+    try:
+        with Image.open(photo) as image:
+            size = (image.height, image.width)
+            return size[::-1] if image.getexif().get(ExifTags.Base.Orientation, 1) > 4 else size
+    except (OSError, ValueError, TypeError, SyntaxError, Image.DecompressionBombError) as error:
+        raise RestoreError(
+            f"{Path(photo).name} is damaged, too large, or not a photo: try another."
+        ) from error
 
 
 def new_folder() -> Path:

@@ -26,7 +26,7 @@ UNSHOWN = ["ä ö 日本 (1).png", os.fsdecode(b"bytes\xff.png")]  # names of fi
 KEYS = [
     *("input", "output", "tasks", "scale", "steps", "fidelity", "seed"),
     *("prior", "adapters", "tile", "precision", "positive", "negative", "guidance"),
-    *("width", "height", "seconds"),
+    *("size", "width", "height", "seconds", "notes", "ignored"),
 ]
 
 
@@ -199,6 +199,9 @@ def test_wrong_usage_is_a_sentence_and_status_2(photo: Path, subtests: pytest.Su
         (["--task", "deblur", "--scale", "0"], "scale is 0"),
         (["--task", "deblur", "--scale", "9"], "scale is 9"),
         (["--task", "deblur", "--scale", "nan"], "scale is nan"),
+        (["--task", "deblur", "--size", "huge"], "The size is 'huge': use \"3840x2160\""),
+        (["--task", "deblur", "--size", "4k", "--scale", "2"], "give one of the two"),
+        (["--prompt", "remove the scratches"], "I understood scratches, but there is no task for that yet"),
         (["--task", "deblur", "--steps", "0"], "number of steps is 0"),
         (["--task", "deblur", "--fidelity", "1.1"], "fidelity is 1.1"),
         (["--task", "deblur", "--format", "gif"], "format is 'gif'"),
@@ -265,6 +268,21 @@ def test_route_speaks_exactly_as_promised() -> None:
     assert nothing.lines[0]["understood"] is False and "you can ask me to" in nothing.lines[0]["message"]
     assert run("route", "dehaze, then enlarge").out == "dehaze: 1\nsuper-resolution: 1\n"
     assert "you can ask me to" in run("route", "make it pretty").out
+    said = run("route", "make it 4k, enhance it, remove the noise").out
+    assert said == "super-resolution: 1\ngeneral: what the photo needs\nsize: 4k\nnot done: noise\n"
+
+
+def test_sizes_general_requests_and_what_is_not_done(photo: Path) -> None:
+    words = ("--prompt", "dehaze and make it brighter", "--size", "150x150", "--json")
+    done = run("restore", photo, *words)
+    line, note = done.lines[0], "Not done, as there is no task for it yet: brightness."
+    assert (line["width"], line["height"], line["size"]) == (150, 125, "150x150")
+    assert (line["ignored"], line["notes"]) == (["brightness"], [note])
+    assert done.err == f"{photo}: {note}\n"
+    done = run("restore", photo, "--prompt", "enhance", "--json", "--overwrite")
+    assert done.status == 0 and done.lines[0]["notes"][0].startswith("Chosen from the photo: ")
+    done = run("restore", photo, "--size", "90", "--overwrite")
+    assert done.status == 0 and "(no task, 96x80, " in done.out and "it is not enlarged" in done.err
 
 
 def test_every_field_of_a_request_is_an_option_with_its_help() -> None:

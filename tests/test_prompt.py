@@ -13,9 +13,10 @@ from lwr.prompt import Route, route
 from lwr.tasks import TASKS
 from lwr.tasks.base import Vocabulary
 
-# Columns: text; tasks in order of mention, "NAME" or "NAME=STRENGTH"; scale, empty when unsaid.
+# Columns: text; tasks in order of mention, "NAME" or "NAME=STRENGTH"; scale; size; whether the request is
+# general; what is understood and not done, "A; B". Each is empty when unsaid.
 with (Path(__file__).parent / "prompts.csv").open(encoding="utf-8", newline="") as _lines:
-    SENTENCES = [(row["text"], row["tasks"], row["scale"]) for row in csv.DictReader(_lines)]
+    SENTENCES = list(csv.DictReader(_lines))
 
 
 def expected(tasks: str) -> list[tuple[str, float]]:
@@ -26,11 +27,14 @@ def expected(tasks: str) -> list[tuple[str, float]]:
 
 def test_every_sentence_asks_for_its_tasks() -> None:
     wrong = []
-    for text, tasks, scale in SENTENCES:
-        routed = route(text)
+    for row in SENTENCES:
+        routed, tasks, scale = route(row["text"]), row["tasks"], row["scale"]
         found = list(routed.tasks.items()), routed.scale, routed.understood
-        if found != (expected(tasks), float(scale) if scale else None, bool(tasks)):
-            wrong.append(f"{text!r}: {routed}, not {tasks!r} {scale}")
+        said = routed.size.text if routed.size else "", routed.general, "; ".join(routed.ignored)
+        understood = bool(tasks or row["general"])
+        right = expected(tasks), float(scale) if scale else None, understood
+        if (found, said) != (right, (row["size"], bool(row["general"]), row["ignored"])):
+            wrong.append(f"{routed}, not {row}")
     assert not wrong, "\n".join(wrong)
 
 
@@ -59,6 +63,36 @@ def test_nothing_understood_lists_what_can_be_asked() -> None:
     for text in ("", "make it beautiful", "don't sharpen"):
         assert route(text).tasks == {}
         assert all(task.title.lower() in route(text).message for task in TASKS.values())
+    only_ignored = route("remove the noise and the scratches")
+    assert only_ignored.message.startswith("I understood noise, scratches, but there is no task for that yet")
+    assert "remove haze" in only_ignored.message
+
+
+def test_what_a_general_request_forbids_is_spared() -> None:
+    for text, spared in (
+        ("enhance but keep the haze", "dehaze"),
+        ("fix everything except the blur", "deblur"),
+    ):
+        assert route(text).general and route(text).spared == (spared,), text
+
+
+def test_a_topic_goes_when_a_task_covers_it() -> None:
+    words = Vocabulary(defects=("noise",), actions=("denoise",))
+    tasks = TASKS | {"denoise": replace(TASKS["deblur"], name="denoise", vocabulary=words)}
+    assert route("remove the noise and the scratches").ignored == ("noise", "scratches")
+    found = route("remove the noise and the scratches", tasks)
+    assert found.tasks == {"denoise": 1.0} and found.ignored == ("scratches",)
+
+
+def test_a_text_longer_than_is_read_says_so() -> None:
+    assert route("remove the haze" + " " * 2000).notes == ()
+    assert "first 1000 characters" in route("remove the haze. " + "Thank you! " * 100).notes[0]
+    assert "first 1000 characters" in route("hello " * 200).notes[0]
+
+
+def test_a_size_without_a_unit_is_not_read_silently() -> None:
+    assert route("enlarge it to 8x10").notes == ("8x10 was not read as a size: add px, cm or inches to it.",)
+    assert route("enlarge it to 8x10 inches").notes == route("a 16x9 photo").notes == ()
 
 
 def test_json_holds_optional_keys_only_when_they_say_something() -> None:
@@ -69,6 +103,13 @@ def test_json_holds_optional_keys_only_when_they_say_something() -> None:
         "scale": 9.0,
     }
     assert set(route("hello").json()) == {"tasks", "understood", "message"}
+    assert route("make it 4k, remove the noise").json() == {
+        "tasks": {"super-resolution": 1.0},
+        "understood": True,
+        "size": "4k",
+        "ignored": ["noise"],
+    }
+    assert route("enhance").json() == {"tasks": {}, "understood": True, "general": True}
 
 
 def test_typos_are_corrected_and_common_words_are_none() -> None:
@@ -79,7 +120,29 @@ def test_typos_are_corrected_and_common_words_are_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["haze and ", "10% ", "4x ", "not ", "1.1", "deblxur fozggy smogdy ", "a", " ", "keep it haze "]
+    "unit",
+    [
+        "haze and ",
+        "10% ",
+        "4x ",
+        "not ",
+        "1.1",
+        "deblxur fozggy smogdy ",
+        "a",
+        " ",
+        "keep it haze ",
+        "fix it ",
+    ]
+    + [
+        "4k ",
+        "a4 300 dpi ",
+        "3840x2160 ",
+        "1,000",
+        "upscale 3 ",
+        "long side ",
+        "enhance the nice old ",
+        "niose ",
+    ],
 )
 def test_a_very_long_text_takes_no_time(unit: str) -> None:
     text = (unit * 10_000)[:10_000]
@@ -95,5 +158,5 @@ def test_a_very_long_text_takes_no_time(unit: str) -> None:
 @given(st.text(max_size=80))
 def test_any_text_routes(text: str) -> None:
     routed = route(text)
-    assert routed.understood == bool(routed.tasks) == (not routed.message)
+    assert routed.understood == bool(routed.tasks or routed.general) == (not routed.message)
     assert all(name in TASKS and 0 < strength <= 1 for name, strength in routed.tasks.items())

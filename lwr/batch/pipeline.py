@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -99,7 +99,9 @@ class Pipeline:
         self.restorer, self.request, self.output, self.report = restorer, request, output, report
         self.room = room
         # pixels of a result for each of its photo; where that depends on the photo, the most
-        self._enlargement = (restorer.resolve(request).scale or MAX_SCALE) ** 2
+        settings = restorer.resolve(request)
+        open_scale = settings.size is not None or settings.general
+        self._enlargement = (MAX_SCALE if open_scale else settings.scale) ** 2
         self._bytes_per_pixel = 0.0  # of the file for which a disk was full, by pixels of the photo before
         self._failures = 0  # for want of room
 
@@ -190,8 +192,9 @@ class Pipeline:
                 raise
             return job.failed("There is too little memory to write the result: close other programs."), []
         remarks += [f"{newer} is published; it is used when you ask for it." for newer in restored.newer]
-        line = {"input": job.photo.path, "output": str(written), **asdict(restored.settings)}
-        return line | {"width": width, "height": height, "seconds": round(made.seconds, 3)}, remarks
+        line = {"input": job.photo.path, "output": str(written), **restored.settings.json()}
+        line |= {"width": width, "height": height, "seconds": round(made.seconds, 3)}
+        return line | {"notes": remarks, "ignored": list(restored.ignored)}, remarks
 
     def _make_folder(self, job: Job) -> None:
         """The folder of a mirrored subfolder; --out itself is there already."""

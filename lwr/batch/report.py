@@ -70,7 +70,8 @@ def show(line: Line, as_json: bool) -> None:
     elif "skipped" in line:
         print(f"{line['input']} -> {line['output']} (skipped: it is there)", flush=True)
     elif "seconds" in line:
-        made = f"{', '.join(line['tasks'])}, {line['width']}x{line['height']}, {line['seconds']} s"
+        tasks = [name for name, strength in line["tasks"].items() if strength > 0] or ["no task"]
+        made = f"{', '.join(tasks)}, {line['width']}x{line['height']}, {line['seconds']} s"
         print(f"{line['input']} -> {line['output']} ({made})", flush=True)
     else:
         print(f"{line['input']} -> {line['output']}", flush=True)

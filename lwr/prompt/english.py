@@ -18,13 +18,16 @@ CUES: dict[str, tuple[str, ...]] = {
             cure, solve, help, deal with, treat, handle, rescue, save, recover, do something about,
             better, bring back, bring out, bring, sort out, tackle, counter, counteract, compensate,
             work on, touch, touch up, change, alter, modify, mess with, tamper with, process, adjust,
-            worry about, care about, mend, heal, polish, optimise, optimize, regain, apply""",
+            worry about, care about, mend, heal, polish, optimise, optimize, regain, apply,
+            renovate, retouch, refurbish, refresh, clearer, cleaner""",
         "KEEP": """keep, kept, leave, left alone, preserve, retain, maintain, like, love, keen on,
             fond of, a fan of, a big fan of, enjoy, adore, ignore, stay, never mind, appreciate, remain,
             would keep, would leave, cherish, spare, nothing wrong with""",
         "CREATE": """make, add, create, give, generate, simulate, more, increase, boost, raise, higher,
-            imitate, introduce, put, produce, insert""",
-        "WANT": "want, need, would like, would love, would rather, prefer, wish, desire, require, hope for",
+            imitate, introduce, put, produce, insert, convert, export, output, render,
+            set the, set its, set it, set this""",
+        "WANT": """want, need, can i have, could i have, may i have, i would have, would like, would love,
+            would rather, prefer, wish, desire, require, hope for""",
         "BECOME": "get, got, turn, turn out, become, became, let, come out, came out, end up, bring to, made",
         # what is said after a mention
         "GONE": "gone, away, out, disappear, vanish, go, go away, goes, went",
@@ -114,7 +117,7 @@ STRENGTHS: dict[float, tuple[str, ...]] = {
 }
 
 # Word, or the beginning of it -> number
-NUMBERS: dict[str, float] = {"twice": 2.0, "doubl": 2.0, "tripl": 3.0, "quadrupl": 4.0} | {
+NUMBERS: dict[str, float] = {"twice": 2.0, "thrice": 3.0, "doubl": 2.0, "tripl": 3.0, "quadrupl": 4.0} | {
     word: float(number)
     for number, word in enumerate(
         ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), start=2

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from lwr.prompt.lexicon import MENTIONS, Token, bounds
-from lwr.prompt.mentions import Clause, Rank, after_articles, kinds, rank
+from lwr.prompt.general import general_rank
+from lwr.prompt.mentions import Clause, Rank, after_articles, kinds, rank, rank_of_word
+from lwr.prompt.tokens import MENTIONS, Token, bounds
+from lwr.prompt.topics import GENERAL
 from lwr.tasks.base import phrases
 
 _LISTED = ("ARTICLE", "COMMA", "DEFECT", "ACTION", "QUALITY", "FUNCTION")
@@ -90,8 +92,16 @@ class _Reader:
         else:
             self._negation(token, i)
 
+    def _word(self, token: Token, i: int) -> None:
+        if token.task:
+            self.intents.append(Intent(token, i, rank_of_word(self.tokens, i, self.clause)))
+        self._other(token, i)
+
     def _verb(self, token: Token, i: int) -> None:
+        general = general_rank(self.tokens, i, self.clause)
         self.clause.govern(token.kind)
+        if general:
+            self.intents.append(Intent(replace(token, task=GENERAL.name), i, general))
         if self.intents and self._keeps_as_is(i):
             self.intents.append(replace(self.intents[-1], rank=Rank.FORBIDDEN))
 
@@ -130,6 +140,7 @@ _HANDLERS: dict[str, Callable[[_Reader, Token, int], None]] = {  # by kind of to
     "SO": _Reader._so,
     "JOIN": _Reader._join,
     "NOT": _Reader._negation,
+    "WORD": _Reader._word,
     "EXCEPT": _Reader._exception,
     "PREPOSITION": _Reader._preposition,
     "QUESTION": _Reader._question,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from lwr.prompt.lexicon import ENDS, MENTIONS, REACH, Token
+from lwr.prompt.tokens import ENDS, MENTIONS, REACH, Token, bounds
+from lwr.prompt.topics import GENERAL
+from lwr.tasks.base import phrases
 
 _DENIALS = (["BE", "NOT"], ["GOAL", "NOT"], ["NOT", "WANT"])  # "sharpening is not", "must not", "not needed"
 _SAYING = frozenset(  # none of these in a title
@@ -14,6 +17,13 @@ _SAYING = frozenset(  # none of these in a title
 )
 _THE = ("the", "this", "my", "that", "these", "those", "our")
 _OBJECTS = ("the", "my", "this", "it", "out", "his", "her", "their", "everything")
+_GIVEN_SIZE = ("from", "than", "on", "my", "his", "her", "your", "our", "their")  # that of something there is
+_WANTED_SIZE = ("to", "into", "fit", "fits", "as", "for", "up to")
+_ABOUT = ("at least", "exactly", "about", "around", "roughly", "approximately", "least", "maximum", "max")
+_SIZED = phrases("version, wallpaper, copy, format, print, poster, version please, edition, size, wide, high")
+_BESIDE_SIZE = ("FUNCTION", "ARTICLE", "PICTURE", "CREATE", "QUALITY", "STRENGTH", "REPAIR", "SIZE", "STAY")
+_PAPER = re.compile("a[0-6]")
+_SUBJECTS = ("i", "you", "we", "one", "they", "he", "she")
 _SIGNS = {"REMOVE": 1, "REPAIR": 1, "GONE": 1, "TROUBLE": 1, "BAD": 1, "KEEP": -1, "STAY": -1}
 
 
@@ -69,12 +79,32 @@ def rank(tokens: Sequence[Token], i: int, clause: Clause) -> Rank:
     """What the mention at `i` asks, after `clause`."""
     if "QUESTION" in clause.seen:
         return Rank.NOTHING
+    token = tokens[i]
     named = kinds(tokens, i + 1, 1) == ["REMOVAL"]  # "haze removal" is an action
-    if tokens[i].kind == "DEFECT" and not named:
-        return _of_defect(tokens, i, clause)
-    if tokens[i].kind == "QUALITY":
-        return _of_quality(clause, _sequel(tokens, i))
+    if token.kind == "SIZE":
+        return _of_size(tokens, i, clause)
+    if token.kind == "DEFECT" and not named:
+        adjective = token.role and clause.verb != "REPAIR" and kinds(tokens, i + 1, 1) == ["WORD"]
+        return Rank.NOTHING if adjective else _of_defect(tokens, i, clause)  # "sharpen the dark car"
+    if token.kind == "QUALITY":
+        of_size = token.task == GENERAL.name and i > 0 and tokens[i - 1].kind == "SIZE"  # "4k quality"
+        asked = Rank.NOTHING if of_size else _of_quality(clause, _sequel(tokens, i))
+        return (
+            Rank.COMPLAINT if not asked and token.role and _is_lone(tokens, i) else asked
+        )  # just "contrast"
     return _of_action(tokens, i, clause)
+
+
+def rank_of_word(tokens: Sequence[Token], i: int, clause: Clause) -> Rank:
+    """What a topic's noun or command at `i` asks: "remove the people" and "crop it" do."""
+    if clause.seen & {"QUESTION", "CAPTION", "MENTION", "MODIFIER"}:
+        return Rank.NOTHING
+    if tokens[i].role == "COMMAND":
+        starts = i == 0 or tokens[i - 1].kind in ("FUNCTION", "BREAK", "COMMA", "JOIN", "NOT")
+        asked = starts and "BE" not in clause.seen
+        return Rank.NOTHING if not asked else Rank.FORBIDDEN if clause.odd else Rank.ASK
+    unwanted = "no" in clause.seen and not clause.verb and "BE" not in clause.seen
+    return Rank.ASK if unwanted or (clause.verb == "REMOVE" and not clause.odd) else Rank.NOTHING
 
 
 def _of_action(tokens: Sequence[Token], i: int, clause: Clause) -> Rank:
@@ -129,6 +159,62 @@ def _of_quality(clause: Clause, sequel: _Sequel) -> Rank:
     return Rank.COMPLAINT if "BAD" in clause.seen or sequel.bad else Rank.NOTHING
 
 
+def _of_size(tokens: Sequence[Token], i: int, clause: Clause) -> Rank:
+    """Whether a size is what the photo shall get: "make it 4k" does, "it is 640x480" not."""
+    start, end = bounds(tokens, i)
+    segment, before = tokens[start:end], _before_size(tokens, i)
+    printing = any("print" in one.text for one in segment) and bool(
+        tokens[i].size and tokens[i].size.is_print
+    )
+    given = before in _GIVEN_SIZE and not printing
+    if "CAPTION" in clause.seen or given or any(_is_other(one, tokens[i]) for one in segment):
+        return Rank.NOTHING
+    asked = Rank.FORBIDDEN if clause.odd else Rank.ASK
+    acting = any(one.kind == "ACTION" and one.task == tokens[i].task for one in tokens[start:i])
+    acting |= any(one.kind == "ACTION" and one.task == tokens[i].task for one in tokens[i + 1 : i + 3])
+    if acting or printing or before in _WANTED_SIZE:
+        return asked
+    made = clause.verb in ("CREATE", "WANT", "BECOME", "REPAIR") or "GOAL" in clause.seen
+    following = tokens[i + 1] if i + 1 < len(tokens) else None
+    strange = following is not None and following.kind == "WORD" and following.text not in _SIZED
+    if made:
+        named = _PAPER.fullmatch(tokens[i].text) and i > 0 and tokens[i - 1].kind == "WORD"  # "my Audi A4"
+        return Rank.NOTHING if strange or named else asked
+    parts = [one for one in segment if one is not tokens[i] and one.text not in (*_SIZED, *_ABOUT)]
+    lone = all(
+        one.kind in _BESIDE_SIZE for one in parts if one is not segment[0] or one.kind != "PREPOSITION"
+    )
+    described = "BE" in clause.seen or strange or _is_told(tokens, start)
+    return asked if lone and not described else Rank.NOTHING
+
+
+def _is_lone(tokens: Sequence[Token], i: int) -> bool:
+    """Whether the segment says nothing but the mention at `i`."""
+    start, end = bounds(tokens, i)
+    return all(one is tokens[i] or one.kind == "FUNCTION" for one in tokens[start:end])
+
+
+def _is_other(token: Token, size: Token) -> bool:
+    """Whether a token asks for something else that may have a size: "crop it to 800x600"."""
+    acts = token.kind == "ACTION" or token.role == "COMMAND"
+    return acts and bool(token.role) and token.task not in (GENERAL.name, size.task)
+
+
+def _before_size(tokens: Sequence[Token], i: int) -> str:
+    """The word that leads to the size at `i`, without articles and "about"."""
+    j = i - 1
+    while j >= 0 and (tokens[j].kind == "ARTICLE" or tokens[j].text in _ABOUT):
+        j -= 1
+    return tokens[j].text if j >= 0 else ""
+
+
+def _is_told(tokens: Sequence[Token], start: int) -> bool:
+    """Whether the segment from `start` on goes on with a description: "is only (200 pixels wide)"."""
+    words = [token for token in tokens[max(0, start - 2) : start] if token.kind != "ARTICLE"]
+    only = bool(words) and words[-1].text in ("only", "just", "but")
+    return only and len(words) > 1 and words[-2].kind not in ("COMMA", "JOIN")
+
+
 # ---- what stands around a mention
 
 
@@ -143,17 +229,19 @@ def after_articles(tokens: Sequence[Token], i: int) -> int:
 
 
 def _sequel(tokens: Sequence[Token], i: int) -> _Sequel:
-    sequel = _Sequel()
+    sequel, before = _Sequel(), ""
     for token in _following(tokens, i):
         if token.kind in MENTIONS:
             return _Sequel()  # what was said may belong to that mention
-        if token.kind in (*ENDS, "JOIN", "PICTURE"):
+        seeing = token.kind == "CANNOT" and before in _SUBJECTS  # "so much haze that you can not see a thing"
+        if token.kind in (*ENDS, "JOIN", "PICTURE") or seeing:
             break
         if token.kind in _SIGNS:
             sequel.sign, sequel.bad = _SIGNS[token.kind], token.kind == "BAD"
             break
         sequel.odd ^= token.kind in ("NOT", "CANNOT")
         sequel.goal |= token.kind == "GOAL"
+        before = token.text
     return sequel
 
 

@@ -2,20 +2,24 @@
 
 `lwr.prompt.lexicon` turns the text into tokens (known words and phrases), and `lwr.prompt.intents` those into
 what is asked about each task. It never guesses: what is only described ("a photo of a foggy forest"), denied
-("not blurry"), forbidden ("leave the haze") or unknown ("make it pretty") asks for nothing. A task's words
-stand in its `Vocabulary`.
+("not blurry"), forbidden ("leave the haze") or unknown ("make it pretty") asks for nothing. What is
+understood and no task does is named in `ignored`. A task's words stand in its `Vocabulary`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lwr.prompt.intents import Intent, intents
-from lwr.prompt.lexicon import MENTIONS, Token, bounds, lexicon
+from lwr.prompt.lexicon import lexicon
 from lwr.prompt.mentions import Rank
+from lwr.prompt.sizes import Size, box_of
+from lwr.prompt.tokens import MENTIONS, Token, bounds
+from lwr.prompt.topics import GENERAL
 from lwr.tasks import TASKS
 from lwr.tasks.base import Task
 
 MAX_CHARACTERS = 1000  # what comes later in a longer text is not read: a request is a sentence, not a book
+TOO_LONG = f"Only the first {MAX_CHARACTERS} characters of the prompt were read."
 
 
 @dataclass(frozen=True)
@@ -23,49 +27,93 @@ class Route:
     """What a text asks for."""
 
     tasks: dict[str, float]  # task name -> strength in (0, 1], in order of mention
-    understood: bool  # whether any task was asked for
+    understood: bool  # whether anything was asked for that can be done
     scale: float | None = None  # output side / input side as said, be it possible or not; None: unsaid
     message: str = ""  # when nothing was understood: what can be asked
+    size: Size | None = None  # of the restored photo; None: unsaid
+    general: bool = False  # a request that leaves it to the photo what is done: "enhance"
+    ignored: tuple[str, ...] = ()  # what was understood and no task does: "noise", "brightness"
+    spared: tuple[str, ...] = ()  # tasks that were forbidden; they matter to a general request
+    notes: tuple[str, ...] = ()  # remarks on the text for its writer
 
     def json(self) -> dict[str, object]:
-        """{"tasks", "understood"}, with "scale" only when given and "message" only when not understood."""
-        optional = {"scale": self.scale, "message": self.message or None}
-        known = {key: value for key, value in optional.items() if value is not None}
-        return {"tasks": dict(self.tasks), "understood": self.understood} | known
+        """{"tasks", "understood"}, and of the rest what says something."""
+        optional = {
+            "scale": self.scale,
+            "size": self.size and self.size.text,
+            "general": self.general,
+            "ignored": list(self.ignored),
+            "notes": list(self.notes),
+            "message": self.message,
+        }
+        return {"tasks": dict(self.tasks), "understood": self.understood} | {
+            k: v for k, v in optional.items() if v
+        }
 
 
 def route(text: str, tasks: Mapping[str, Task] | None = None) -> Route:
-    """Tasks, strengths and scale that `text` asks for.
+    """Tasks, strengths, scale and size that `text` asks for.
 
     `tasks` are those that can be asked for, by name; None: all of `lwr.tasks.TASKS`. Only the first 1000
-    characters are read. Nothing asked for: no tasks, `understood` False, a `message` that lists what can be.
+    characters are read, and a note says so. Nothing asked for: no tasks, `understood` False, a `message` that
+    lists what can be.
     """
     known = TASKS if tasks is None else tasks
     words = lexicon(tuple((name, task.vocabulary) for name, task in known.items()))
     tokens = words.tokens(text[:MAX_CHARACTERS])
     found = intents(tokens)
-    asked = _asked(found)
-    if not asked:
-        return Route({}, False, message=_offer(text, known.values()))
+    ranks = _ranks(found)
+    asked = [name for name, rank in ranks.items() if rank.asks and name in known]
+    ignored = tuple(name for name, rank in ranks.items() if rank.asks and name not in (*known, GENERAL.name))
+    # who names what is wrong means that; "enhance it and make it larger" means both
+    general = ranks.get(GENERAL.name, Rank.NOTHING).asks and set(asked) <= {words.scaled}
+    notes = (TOO_LONG,) if len(text.rstrip()) > MAX_CHARACTERS else ()
+    if words.scaled in asked:
+        unread = dict.fromkeys(token.text for token in tokens if token.role == "UNREAD")
+        notes += tuple(f"{one} was not read as a size: add px, cm or inches to it." for one in unread)
+    if not asked and not general:
+        return Route({}, False, message=_offer(text, known.values(), ignored), ignored=ignored, notes=notes)
     strengths = _strengths(tokens, [intent for intent in found if intent.rank.asks])
-    scales = [one.token.value for one in found if one.token.kind == "SCALE" and one.rank == Rank.ASK]
-    return Route({name: strengths.get(name, 1.0) for name in asked}, True, scales[-1] if scales else None)
+    scale, size = _enlargement([one.token for one in found if one.rank == Rank.ASK])
+    return Route(
+        tasks={name: strengths.get(name, 1.0) for name in asked},
+        understood=True,
+        scale=scale,
+        size=size,
+        general=general,
+        ignored=ignored,
+        spared=tuple(name for name, rank in ranks.items() if rank == Rank.FORBIDDEN and name in known),
+        notes=notes,
+    )
 
 
-def _offer(text: str, tasks: Iterable[Task]) -> str:
+def _offer(text: str, tasks: Iterable[Task], ignored: Sequence[str]) -> str:
     """One sentence that lists what can be asked for."""
     offers = [f"{task.title.lower()} (“{task.examples[0]}”)" for task in tasks]
     listed = ", ".join(offers[:-1]) + " or " + offers[-1] if len(offers) > 1 else "".join(offers)
     why = "I found nothing in this that I can do" if text.strip() else "Say what is wrong"
+    if ignored:
+        why = f"I understood {', '.join(ignored)}, but there is no task for that yet"
     return f"{why}; you can ask me to {listed}."
 
 
-def _asked(found: Sequence[Intent]) -> list[str]:
-    """Names of the tasks asked for, in order of mention."""
+def _ranks(found: Sequence[Intent]) -> dict[str, Rank]:
+    """What is asked of each task and topic, in order of mention."""
     ranks: dict[str, Rank] = {}
     for intent in found:
         ranks[intent.token.task] = max(ranks.get(intent.token.task, Rank.NOTHING), intent.rank)
-    return [name for name, rank in ranks.items() if rank.asks]
+    return ranks
+
+
+def _enlargement(asked: Sequence[Token]) -> tuple[float | None, Size | None]:
+    """(scale, size) as said last, one of them None; a width and a height are one size."""
+    said = [token for token in asked if token.kind == "SCALE" or token.size]
+    if not said or said[-1].size is None:
+        return (said[-1].value if said else None), None
+    sides = {token.size.kind: token.size for token in said if token.size and not token.size.is_print}
+    if {"width", "height"} == set(sides):
+        return None, box_of(sides["width"], sides["height"])
+    return None, said[-1].size
 
 
 def _strengths(tokens: Sequence[Token], asking: Sequence[Intent]) -> dict[str, float]:

@@ -47,7 +47,7 @@ TASK = Task(
             upscale, upscaler, upsample, upsize, upres, scale up, scaling up, size up, blow up, blowing up,
             blown up, blow it up, blow this up, blow that up, magnify, magnification, enlarging, resize,
             rescale, bigger, larger, higher resolution, higher res, high res, hi res, high resolution,
-            full hd, hd, uhd, 4k, 8k, 1080p, 2160p, more pixels, more detail, more details, more detailed,
+            more pixels, more detail, more details, more detailed,
             add detail, add details, restore detail, restore details, restore the detail,
             restore the details, its detail, bring out the detail, bring out the details, bring out detail,
             more big, more large, readable at poster size, poster print, zoom in, expand,

@@ -1,0 +1,249 @@
+"""What people ask for beside the tasks.
+
+`TOPICS` has no task yet: it is named in the answer,
+never dropped silently. A topic goes as soon as there is a
+task for it, whose own vocabulary takes over. `GENERAL` leaves it to the photo what is done: "enhance".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from lwr.tasks.base import Vocabulary, phrases
+
+
+@dataclass(frozen=True)
+class Topic:
+    """Something that people ask for."""
+
+    name: str  # as it is named to people
+    words: Vocabulary
+    things: tuple[str, ...] = ()  # asked to go by "remove the people", but not by being named
+    commands: tuple[str, ...] = ()  # verbs that are nouns too: "crop" asks where a sentence starts
+    task: str = ""  # of the task that will cover it
+
+
+def topics(tasks: Collection[str]) -> list[Topic]:
+    """The topics that none of these tasks covers."""
+    return [topic for topic in TOPICS if topic.task not in tasks and topic.name not in tasks]
+
+
+def _topic(
+    name: str,
+    faults: str = "",
+    actions: str = "",
+    qualities: str = "",
+    things: str = "",
+    commands: str = "",
+    task: str = "",
+) -> Topic:
+    words = Vocabulary(phrases(faults), phrases(actions), phrases(qualities))
+    return Topic(name, words, phrases(things), phrases(commands), task)
+
+
+def _with_background(verbs: str) -> str:
+    return ", ".join(
+        f"{verb} {the} background" for verb in phrases(verbs) for the in ("the", "my", "this")
+    ) + (", " + ", ".join(f"{verb} background" for verb in phrases(verbs)))
+
+
+TOPICS = (
+    _topic(
+        "noise",
+        """noise, noisy, noises, noisiness, iso noise, image noise, digital noise, color noise, colour noise,
+        sensor noise, speckle, speckles, speckled""",
+        "denoise, noise removal, noise reduction, remove noise",
+        task="denoise",
+    ),
+    _topic("grain", "grain, grainy, graininess, film grain", "degrain", task="denoise"),
+    _topic("scratches", "scratch, scratches, scratched, scratchy", "descratch", task="inpaint"),
+    _topic("dust", "dust, dust spots, dust specks, specks, specs of dust", "dedust", task="inpaint"),
+    _topic("stains", "stain, stains, stained, blotches, blotchy, water stains, water spots", task="inpaint"),
+    _topic(
+        "creases",
+        "crease, creases, creased, fold lines, fold marks, folds, fold line, crumpled, cracks, crack lines",
+        task="inpaint",
+    ),
+    _topic(
+        "damage",
+        """damaged, damage, torn, ripped, rips, missing corner, missing corners, mould, mold, burn marks,
+        holes""",
+        "inpaint, outpaint, uncrop, fill in the missing, reconstruct the missing",
+        task="inpaint",
+    ),
+    _topic(
+        "JPEG artifacts",
+        """jpeg artifacts, jpeg artefacts, jpg artifacts, jpg artefacts, artifacts, artefacts, artifact,
+        artefact,
+        compression artifacts, compression artefacts, compression, overcompressed, over compressed, banding,
+        jpeg compression, jpg compression, jpeg noise, jpeg blocks, mosquito noise, compression noise,
+        heavily compressed, too compressed, blocking artifacts""",
+        "dejpeg, deblock, deartifact",
+        task="dejpeg",
+    ),
+    _topic(
+        "brightness",
+        """dark, darkness, dim, underexposed, under exposed, overexposed, over exposed, too bright,
+        low light, underexposure, overexposure, blown highlights, gloomy""",
+        """brighten, brighter, lighten, lighter, darken, darker, brighten up, lighten up, less dark,
+        less bright,
+        more light, relight, relighting, more brightness, less brightness""",
+        "brightness, exposure, lighting, illumination, bright, well lit",
+        task="low-light",
+    ),
+    _topic("contrast", "low contrast, contrasty", "more contrast, less contrast", "contrast"),
+    _topic(
+        "colours",
+        """faded, discoloured, discolored, yellowed, yellowish, color cast, colour cast, yellow cast,
+        blue cast,
+        oversaturated, undersaturated, faded colours, faded colors""",
+        """more vivid, more vibrant, warmer, cooler, recolor, recolour, saturate, desaturate,
+        more saturated, less saturated, color correct, colour correct, color grade, colour grade,
+        color correction, colour correction, color grading, colour grading, more colorful, more colourful""",
+        """vivid, vibrant, color, colour, colors, colours, colouring, coloring, saturation, white balance,
+        tint, hue, hues,
+        color balance, colour balance, skin tone, skin tones""",
+    ),
+    _topic(
+        "colourising",
+        "",
+        """colorize, colourize, colorise, colourise, colorization, colourisation, colorisation, colourization,
+        add color, add colour, add colors, add colours""",
+        "in color, in colour, in full colour, in full color",
+    ),
+    _topic(
+        "black and white",
+        "",
+        "to black and white, into black and white, to grayscale, to greyscale, to monochrome, to sepia",
+        "black and white, grayscale, greyscale, monochrome, sepia",
+    ),
+    _topic("HDR", "", "to hdr", "hdr"),
+    _topic(
+        "rain", "", "derain", things="rain, raindrops, rain drops, rain streaks, water drops", task="derain"
+    ),
+    _topic("snow", "", "desnow", things="snow, snowflakes"),
+    _topic(
+        "watermark",
+        "",
+        "unwatermark",
+        things="""watermark, watermarks, water mark, logo, logos, date stamp, datestamp, timestamp,
+        time stamp,
+        stamp, signature, copyright""",
+        task="inpaint",
+    ),
+    _topic(
+        "text",
+        "",
+        "translate",
+        things="text, texts, letters, writing, words, caption, captions, subtitles, date",
+        task="inpaint",
+    ),
+    _topic("red eyes", "red eye, red eyes, redeye, redeyes, red eye effect"),
+    _topic(
+        "background",
+        "",
+        _with_background("remove, change, replace, delete, erase, cut out, swap, blur, get rid of")
+        + """, background removal, transparent background, background transparent, new background,
+        white background, background white""",
+    ),
+    _topic("sky", "", "replace the sky, change the sky, swap the sky, sky replacement"),
+    _topic("crop", "", "crop out, cropping", commands="crop, trim"),
+    _topic(
+        "rotation",
+        "upside down, sideways, crooked, tilted, slanted, wrong way up",
+        """straighten, 90 degrees, 180 degrees, 270 degrees, rotation, rotating, flipping, turn it around,
+        turn it upright""",
+        commands="rotate, flip, mirror",
+    ),
+    _topic(
+        "smaller size",
+        "",
+        """shrink, downscale, downsize, downsample, make it smaller, make this smaller, smaller, smaller file,
+        reduce the size, reduce its size, reduce size, reduce the file size, compress it, compress this""",
+    ),
+    _topic(
+        "objects",
+        "",
+        "",
+        things="""people, person, persons, man, men, woman, women, boy, girl, guy, guys, crowd, tourists,
+        tourist,
+        stranger, strangers, photobomber, bystanders, object, objects, car, cars, tree, trees, pole, poles,
+        wire, wires, cables, power lines, fence, bird, birds, finger, clouds, stars, ex, clutter, trash,
+        litter""",
+        task="inpaint",
+    ),
+    _topic("shadows", things="shadow, shadows"),
+    _topic("reflections", things="reflection, reflections, glare, lens flare, flare, flares"),
+    _topic(
+        "skin",
+        "wrinkles, pimples, pimple, acne, blemishes, blemish, freckles",
+        """soften the skin, soften skin, smooth the skin, smooth skin, smooth my skin, whiten the teeth,
+        whiten teeth""",
+    ),
+    _topic(
+        "faces",
+        "",
+        """swap faces, swap the faces, face swap, fix the face, fix the faces, fix faces, fix my face,
+        fix her face,
+        fix his face, restore the face, restore the faces, restore faces, face restoration, enhance the face,
+        enhance the faces, enhance faces, improve the face, improve the faces, improve faces""",
+    ),
+    _topic(
+        "lens faults",
+        """distortion, distorted, lens distortion, barrel distortion, fisheye, fish eye, vignette, vignetting,
+        chromatic aberration, chromatic aberrations, purple fringing, fringing, moire, moiré, halftone""",
+        "undistort, devignette, demoire, correct the perspective, fix the perspective",
+    ),
+    _topic(
+        "style",
+        "",
+        """like a painting, into a painting, like a drawing, into a drawing, cartoonize, cartoonise,
+        into a cartoon,
+        like a cartoon, into an anime, anime style, cartoon style, into a sketch, like a sketch,
+        like a watercolor,
+        like a watercolour, like an oil painting, into an oil painting""",
+    ),
+)
+
+# ---- general requests
+
+_PICTURES = phrases(
+    "photo, photos, picture, pictures, pic, pics, image, images, shot, scan, photograph, snapshot"
+)
+_BAD = phrases("bad, poor, awful, terrible, horrible, crappy, lousy, shitty, ugly")
+_LOOKS = phrases("better, good, great, nice, nicer, new, perfect, professional, its best, as good as new")
+
+_GENERAL_WORDS = Vocabulary(
+    defects=phrases(
+        """unclear, low quality, lowquality, lq, in bad shape, in bad condition, in poor condition,
+        in terrible condition, degraded, deteriorated, messed up, unreadable, illegible, unusable"""
+    )
+    + tuple(f"{bad} {picture}" for bad in _BAD for picture in _PICTURES)
+    + tuple(
+        f"{it} {looks} {very}{bad}"
+        for it in ("it", "this", *_PICTURES)
+        for looks in ("is", "looks")
+        for very in ("", "so ", "really ", "very ", "pretty ")
+        for bad in _BAD
+    ),
+    actions=phrases(
+        """enhancement, restoration, high quality, best quality, top quality,
+        hq, auto fix, autofix, auto enhance, auto restore, autoenhance, do your best,
+        do your magic, work your magic, do what you can, whatever it needs, what it needs, whatever is needed,
+        what the photo needs, whatever the photo needs, back to life, quality up, crystal clear,
+        in good shape,
+        photo repair, image repair, picture repair, upgrade, upgrade it, remaster, revive, beautify it"""
+    ),
+    qualities=phrases(
+        """quality, clarity, readable, legible, usable, presentable, look like new, like new, see it clearly,
+        see clearly, read the text, read it, read the writing, read this"""
+    )
+    + tuple(f"look {good}" for good in _LOOKS)
+    + tuple(f"{it} {good}" for it in ("it", "this") for good in _LOOKS if good not in ("better", "its best")),
+    idioms=phrases(
+        "loss of quality, quality loss, loss in quality, losing quality, lose quality, quality time"
+    ),
+)
+
+GENERAL = Topic("general", _GENERAL_WORDS)
