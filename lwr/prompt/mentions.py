@@ -21,7 +21,7 @@ _GIVEN_SIZE = ("from", "than", "on", "my", "his", "her", "your", "our", "their")
 _WANTED_SIZE = ("to", "into", "fit", "fits", "as", "for", "up to")
 _ABOUT = ("at least", "exactly", "about", "around", "roughly", "approximately", "least", "maximum", "max")
 _SIZED = phrases("version, wallpaper, copy, format, print, poster, version please, edition, size, wide, high")
-_BESIDE_SIZE = ("FUNCTION", "ARTICLE", "PICTURE", "CREATE", "QUALITY", "STRENGTH", "REPAIR", "SIZE", "STAY")
+_BESIDE_SIZE = ("FUNCTION", "ARTICLE", "PICTURE", "CREATE", "QUALITY", "STRENGTH", "REPAIR", "STAY")
 _PAPER = re.compile("a[0-6]")
 _SUBJECTS = ("i", "you", "we", "one", "they", "he", "she")
 _SIGNS = {"REMOVE": 1, "REPAIR": 1, "GONE": 1, "TROUBLE": 1, "BAD": 1, "KEEP": -1, "STAY": -1}
@@ -161,31 +161,33 @@ def _of_quality(clause: Clause, sequel: _Sequel) -> Rank:
 
 def _of_size(tokens: Sequence[Token], i: int, clause: Clause) -> Rank:
     """Whether a size is what the photo shall get: "make it 4k" does, "it is 640x480" not."""
+    token, before = tokens[i], _before_size(tokens, i)
     start, end = bounds(tokens, i)
-    segment, before = tokens[start:end], _before_size(tokens, i)
-    printing = any("print" in one.text for one in segment) and bool(
-        tokens[i].size and tokens[i].size.is_print
-    )
+    beside = [one for one in tokens[start:end] if one.kind != "SIZE"]
+    is_print = token.size is not None and token.size.is_print
+    printing = is_print and any("print" in one.text for one in beside)
     given = before in _GIVEN_SIZE and not printing
-    if "CAPTION" in clause.seen or given or any(_is_other(one, tokens[i]) for one in segment):
+    if "CAPTION" in clause.seen or given or any(_is_other(one) for one in beside):
         return Rank.NOTHING
     asked = Rank.FORBIDDEN if clause.odd else Rank.ASK
-    acting = any(one.kind == "ACTION" and one.task == tokens[i].task for one in tokens[start:i])
-    acting |= any(one.kind == "ACTION" and one.task == tokens[i].task for one in tokens[i + 1 : i + 3])
+    acting = any(one.kind == "ACTION" and not one.role for one in beside)  # "enlarge it to 4k"
+    acting = acting and any(_enlarges(one, token) for one in (*tokens[start:i], *tokens[i + 1 : i + 3]))
     if acting or printing or before in _WANTED_SIZE:
         return asked
     made = clause.verb in ("CREATE", "WANT", "BECOME", "REPAIR") or "GOAL" in clause.seen
     following = tokens[i + 1] if i + 1 < len(tokens) else None
     strange = following is not None and following.kind == "WORD" and following.text not in _SIZED
     if made:
-        named = _PAPER.fullmatch(tokens[i].text) and i > 0 and tokens[i - 1].kind == "WORD"  # "my Audi A4"
+        named = _PAPER.fullmatch(token.text) and i > 0 and tokens[i - 1].kind == "WORD"  # "my Audi A4"
         return Rank.NOTHING if strange or named else asked
-    parts = [one for one in segment if one is not tokens[i] and one.text not in (*_SIZED, *_ABOUT)]
-    lone = all(
-        one.kind in _BESIDE_SIZE for one in parts if one is not segment[0] or one.kind != "PREPOSITION"
-    )
     described = "BE" in clause.seen or strange or _is_told(tokens, start)
-    return asked if lone and not described else Rank.NOTHING
+    return Rank.NOTHING if described or not _is_bare(beside) else asked
+
+
+def _is_bare(beside: Sequence[Token]) -> bool:
+    """Whether a size stands with nothing but words that say no more: "in 4k please"."""
+    rest = beside[1:] if beside and beside[0].kind == "PREPOSITION" else beside
+    return all(one.kind in _BESIDE_SIZE or one.text in (*_SIZED, *_ABOUT) for one in rest)
 
 
 def _is_lone(tokens: Sequence[Token], i: int) -> bool:
@@ -194,10 +196,14 @@ def _is_lone(tokens: Sequence[Token], i: int) -> bool:
     return all(one is tokens[i] or one.kind == "FUNCTION" for one in tokens[start:end])
 
 
-def _is_other(token: Token, size: Token) -> bool:
+def _is_other(token: Token) -> bool:
     """Whether a token asks for something else that may have a size: "crop it to 800x600"."""
     acts = token.kind == "ACTION" or token.role == "COMMAND"
-    return acts and bool(token.role) and token.task not in (GENERAL.name, size.task)
+    return acts and bool(token.role) and token.task != GENERAL.name
+
+
+def _enlarges(token: Token, size: Token) -> bool:
+    return token.kind == "ACTION" and token.task == size.task
 
 
 def _before_size(tokens: Sequence[Token], i: int) -> str:

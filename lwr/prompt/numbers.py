@@ -86,7 +86,9 @@ def _printed(tokens: list[Token]) -> list[Token]:
         if near:
             nearest = min(near, key=lambda j, i=i: abs(j - i))
             found[i] = replace(token, size=token.size.at(tokens[nearest].value))
-            found[nearest] = Token("FUNCTION", tokens[nearest].text)
+            for j in (nearest - 1, nearest):  # "at 300 dpi" is used up
+                if j == nearest or tokens[j].text in ("at", "in", "with"):
+                    found[j] = Token("FUNCTION", tokens[j].text)
     return found
 
 
