@@ -127,7 +127,8 @@ def _restore_into(
     except VISITOR_ERRORS as error:
         return _line(path, f"**not restored.** {sentence(error, path)}"), False
     also = "".join(f"; {html.escape(remark, quote=False)}" for remark in remarks)
-    return _line(path, f"{plan(restored.settings)}, {restored.seconds:.1f} s{also}"), True
+    made = f"{plan(restored.settings)}, {restored.seconds:.1f} s{left_out(restored.ignored)}"
+    return _line(path, f"{made}{also}"), True
 
 
 def _names(paths: list[str], suffix: str) -> list[str]:
