@@ -1,6 +1,9 @@
 """`python -m lwr`: see `lwr.cli`."""
 
-from lwr.cli import app
-
 if __name__ == "__main__":
-    app(prog_name="python -m lwr")
+    try:
+        from lwr.cli import app
+
+        app(prog_name="python -m lwr")
+    except KeyboardInterrupt:  # while modules are read; commands have sentences of their own
+        raise SystemExit(130) from None

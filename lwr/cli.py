@@ -103,11 +103,11 @@ def restore(
             _restore(photos, request, output, loading, recursive, report)
     except StoppedError as stop:
         instead = " instead of --overwrite" if output.overwrite else ""
-        print(
-            f"Stopped, {report.summary()}. What is finished stays: run the same command with --skip-existing"
-            f"{instead} to go on.",
-            file=sys.stderr,
+        goes_on = f"run the same command with --skip-existing{instead} to go on."
+        kept = (
+            f", {report.summary()}. What is finished stays: {goes_on}" if report.total else " at the start."
         )
+        print(f"Stopped{kept}", file=sys.stderr)
         raise typer.Exit(stop.status) from None
     raise typer.Exit(1 if report.counts["failed"] else 0)
 

@@ -11,11 +11,12 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+from typer import Exit
 from typer.core import TyperGroup
 
 
 class Commands(TyperGroup):
-    """A group of commands with guarded streams."""
+    """A group of commands with guarded streams; Ctrl-C is no traceback in any of them."""
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         """As the group's own; status 1 where stdout did not take everything."""
@@ -27,6 +28,14 @@ class Commands(TyperGroup):
                 if out.failed and not end.code:
                     raise SystemExit(1) from None
                 raise
+
+    def invoke(self, ctx: Any) -> Any:
+        """As the group's own; a command that has more to say about Ctrl-C catches it first."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("Stopped.", file=sys.stderr)
+            raise Exit(130) from None
 
 
 class Guarded:
