@@ -16,6 +16,7 @@ from lwr import __version__
 from lwr.batch.output_names import Output, UsageError
 from lwr.batch.report import Report, show
 from lwr.batch.stopping import StoppedError, stoppable
+from lwr.loading.limits import too_little_to_start
 from lwr.options import with_options
 from lwr.request import Request, RestoreError, option
 from lwr.streams import Commands
@@ -139,6 +140,8 @@ def _restore_planned(
     planned: "Plan", photos: list[str], request: Request, output: Output, loading: Loading, report: Report
 ) -> None:
     """The same with a network, once it is known what there is to do."""
+    if (problem := too_little_to_start()) is not None:  # below it torch would not even say why it fails
+        raise _refused(RestoreError(problem), photos, report.as_json)
     from lwr.batch.pipeline import Pipeline, Room, make_folder
     from lwr.images.files import DiskFullError, ImageError
     from lwr.loading.adapter import AdapterError

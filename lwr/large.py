@@ -12,6 +12,7 @@ from lwr.images.canvas import Canvas
 from lwr.images.color import WAVELET_REACH, wavelet_color_fix
 from lwr.images.pixels import to_levels
 from lwr.images.toning import find_toning
+from lwr.loading.limits import give_back
 from lwr.models.bands import Bands, bands_of, cropped, fixed, keep_plain_tones_in_bands
 from lwr.models.network import RestorationNetwork
 from lwr.models.tiled import TiledNetwork
@@ -40,6 +41,7 @@ def restore_in_bands(
     tiles = TiledNetwork(network, photo.padded, settings.tile, changes_tones=not keeps_tones)
     if not tiles.goes_in_bands(settings.steps):
         return None
+    levels = _place(photo)
     tiles.after_tile = counter(progress, tiles.count + (tiles.overview is not None))
     turned = photo.size[1] > photo.size[0]  # the shorter the bands, the less they take
     photo = photo.turned() if turned else photo
@@ -55,26 +57,35 @@ def restore_in_bands(
         bands = fixed(bands, photo, keep_flat, FLAT)
     if toning is not None:
         bands = map(toning.apply, bands)
-    levels = written(bands, photo)
-    return levels.mT if turned else levels
+    give_back()
+    _write(bands, levels.mT if turned else levels)
+    give_back()
+    return levels
 
 
 def resize_in_bands(photo: Canvas) -> torch.Tensor | None:
     """The photo at its size, (1,C,H,W) levels (uint8); None for a small one."""
     if photo.size[0] * photo.size[1] < LARGE:
         return None
-    return written(bands_of(photo, photo.size), photo)
+    levels = _place(photo)
+    _write(bands_of(photo, photo.size), levels)
+    return levels
 
 
-def written(bands: Bands, photo: Canvas) -> torch.Tensor:
-    """The bands, which show the whole photo, as levels (1,C,H,W), in place of the photo's own if they may."""
-    levels, top = photo.pixels, 0
-    if not photo.spend or levels.dtype != torch.uint8 or tuple(levels.shape[-2:]) != photo.size:
-        levels = torch.empty(*photo.size, levels.shape[1], dtype=torch.uint8).permute(2, 0, 1)[None]
+def _place(photo: Canvas) -> torch.Tensor:
+    """Levels (1,C,H,W) for the result: the photo's own if they may be used and fit, else new ones."""
+    own = photo.pixels
+    if photo.spend and own.dtype == torch.uint8 and tuple(own.shape[-2:]) == photo.size:
+        return own
+    return torch.empty(*photo.size, own.shape[1], dtype=torch.uint8).permute(2, 0, 1)[None]
+
+
+def _write(bands: Bands, levels: torch.Tensor) -> None:
+    """The bands, from above, as levels (1,C,H,W)."""
+    top = 0
     for band in bands:
         levels[..., top : top + band.shape[-2], :] = to_levels(band)
         top += band.shape[-2]
-    return levels
 
 
 def keeps_tones_of(strengths: Mapping[str, float]) -> bool:

@@ -29,6 +29,7 @@ from lwr.large import (
 )
 from lwr.loading.adapter import Adapter, AdapterError, Attachment
 from lwr.loading.adapter_choice import AdapterChoice
+from lwr.loading.limits import is_too_little
 from lwr.loading.load import load_network
 from lwr.loading.locate import ModelSource, locate
 from lwr.loading.memory import plan_memory
@@ -341,6 +342,8 @@ def _loading_errors(source: ModelSource) -> Iterator[None]:
         yield
     except (PriorError, RestoreError):
         raise
+    except MemoryError as error:
+        raise PriorError(_no_memory(source)) from error
     except ImportError as error:
         raise RestoreError(
             "Weights can wait in main memory only with accelerate: pip install accelerate, or give more "
@@ -355,11 +358,17 @@ def _loading_errors(source: ModelSource) -> Iterator[None]:
         RuntimeError,
         SafetensorError,
     ) as error:
+        if is_too_little(error):
+            raise PriorError(_no_memory(source)) from error
         reason = str(error).partition("\n")[0][:160]
         raise PriorError(
             f"The model in {source.parts or source.folder} is damaged ({reason}): fetch it again, or use "
             "the embedded one."
         ) from error
+
+
+def _no_memory(source: ModelSource) -> str:
+    return f"There is too little memory to load {source.name}: give more, or raise the limit (ulimit -v, -d)."
 
 
 @contextmanager
@@ -368,7 +377,7 @@ def _memory_errors(size: tuple[int, int]) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:  # torch's CPU allocator raises a plain RuntimeError
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
+        if not is_too_little(error):
             raise
         raise RestoreError(
             f"Too little memory for {size[1]}x{size[0]} pixels: lower memory_gb (--memory) or the scale."

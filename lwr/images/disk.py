@@ -5,7 +5,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,22 +24,38 @@ class DiskFullError(ImageError):
         self.folder, self.needed = folder, needed
 
 
-def write_whole(data: bytes, path: Path, overwrite: bool) -> None:
+class Stream:
+    """A new file that says why it failed to Pillow too, which hides it where there is a descriptor."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.write, self.read, self.seek, self.tell = file.write, file.read, file.seek, file.tell
+        self.flush = file.flush
+
+
+def write_whole(data: bytes | Callable[[Stream], None], path: Path, overwrite: bool) -> None:
     """Write beside the target under another name, then put it in place in one step.
 
+    `data`: the bytes, or what writes them, for more than memory should hold.
     Raises FileExistsError, DiskFullError, or OSError for all else; then nothing is left behind.
     """
     temporary = path.parent / f".lwr-{secrets.token_hex(8)}.tmp"
+    needed = 0 if callable(data) else len(data)
     try:
         with _removed(temporary):
-            with temporary.open("xb") as file:
-                file.write(data)
+            with temporary.open("x+b" if callable(data) else "xb") as file:
+                if callable(data):
+                    try:
+                        data(Stream(file))
+                    finally:
+                        needed = file.tell()  # or more, where it did not fit
+                else:
+                    file.write(data)
                 file.flush()
                 _sync(file)  # some disks say only now that they are full
             _put_in_place(temporary, path, overwrite)
     except OSError as error:
         if error.errno in FULL:
-            raise DiskFullError(why_full(error, path, len(data)), path.parent, len(data)) from error
+            raise DiskFullError(why_full(error, path, needed), path.parent, needed) from error
         raise
 
 

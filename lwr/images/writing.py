@@ -4,17 +4,21 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from PIL import Image
 
 from lwr.images import embedding
-from lwr.images.disk import FULL, DiskFullError, why_full, write_whole
+from lwr.images.disk import FULL, DiskFullError, Stream, why_full, write_whole
 from lwr.images.errors import ImageError
 from lwr.images.formats import SUFFIXES
 from lwr.images.photo import Loaded
 from lwr.images.pixels import to_pil
+
+STREAMED = 8_000_000  # pixels from which on the file is written while it is encoded, not held in memory
 
 
 def save(
@@ -41,8 +45,13 @@ def save(
     photo, path = image if isinstance(image, Loaded) else Loaded(image), writable(path, overwrite)
     if not 1 <= quality <= 100:
         raise ImageError(f"quality is {quality}; use 1 to 100.")
+    encode = partial(_encode, photo, path, quality, [] if notes is None else notes)
     with _write_errors(path):
-        write_whole(_encode(photo, path, quality, [] if notes is None else notes), path, overwrite)
+        if photo.size[0] * photo.size[1] > STREAMED:
+            write_whole(encode, path, overwrite)
+        else:
+            encode(buffer := io.BytesIO())
+            write_whole(buffer.getvalue(), path, overwrite)
     return path
 
 
@@ -78,7 +87,7 @@ def _write_errors(path: Path) -> Iterator[None]:
         raise ImageError(f"Cannot write {path}: {reason}; check name, permissions and free space.") from error
 
 
-def _encode(photo: Loaded, path: Path, quality: int, notes: list[str]) -> bytes:
+def _encode(photo: Loaded, path: Path, quality: int, notes: list[str], file: BinaryIO | Stream) -> None:
     picture, file_format = to_pil(photo.pixels, photo.alpha), SUFFIXES[path.suffix.lower()]
     options: dict[str, object] = {"icc_profile": photo.icc_profile, "quality": quality}
     options |= embedding.options(photo, file_format, notes)
@@ -89,11 +98,11 @@ def _encode(photo: Loaded, path: Path, quality: int, notes: list[str]) -> bytes:
             picture = Image.alpha_composite(white, picture).convert("RGB")
             notes.append("JPEG has no transparency: the photo was laid on white")
     options = {name: value for name, value in options.items() if value is not None}
-    buffer = io.BytesIO()
     try:
-        picture.save(buffer, file_format, **options)
+        picture.save(file, file_format, **options)
         if file_format == "TIFF":
-            embedding.into_tiff(buffer, photo)
+            embedding.into_tiff(file, photo)
     except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
+        if getattr(error, "errno", None) is not None:  # the disk's
+            raise
         raise ImageError(f"Cannot write {path} as {file_format} ({error}); use .png instead.") from error
-    return buffer.getvalue()

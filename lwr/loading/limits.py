@@ -1,0 +1,177 @@
+"""What memory this process may still take: limits of the session and of the container, and what is free.
+
+Imports no torch, so that a limit below what torch itself takes is seen before it is loaded. What Linux does
+not say on another system counts as no limit.
+"""
+
+import ctypes
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC, CGROUPS = Path("/proc/self"), Path("/sys/fs/cgroup")
+# Bytes of address space, and of writable memory in it, that the program takes with its weights and for the
+# smallest photo, and more of both for each thread of torch's: stack and heap of its own.
+ADDRESSES, DATA, THREAD = 1_400_000_000, 650_000_000, 140_000_000
+RESIDENT = 650_000_000
+FREE = "free"
+SIGNS = ("memory", "bad_alloc", "could not create a primitive", "failed to map segment", "start new thread")
+SPREAD = 100_000_000  # bytes of address space that lie unused between what is used
+
+
+@dataclass(frozen=True)
+class Room:
+    """Memory that may still be taken, by one of the limits."""
+
+    left: int  # bytes, 0 or more
+    limit: int  # bytes in all
+    name: str  # as a sentence names the limit: "ulimit -v"
+
+
+def room() -> Room | None:
+    """The narrowest of all limits and of what is free; None where nothing is known."""
+    return min(_rooms(), key=lambda one: one.left, default=None)
+
+
+def limited_room() -> Room | None:
+    """The narrowest of what session and container set; None where they set none."""
+    return min((one for one in _rooms() if one.name != FREE), key=lambda one: one.left, default=None)
+
+
+def too_little_to_start() -> str | None:
+    """A sentence when not even the program itself fits."""
+    more = THREAD * (_threads() - 1)
+    for one, needed in ((_addresses(), ADDRESSES + more), (_data(), DATA + more), (_cgroup(), RESIDENT)):
+        if one is not None and one.left < needed:
+            least = _gigabytes(one.limit - one.left + needed, up=True)
+            return (
+                f"This session may take {_gigabytes(one.limit)} of memory ({one.name}), and the program "
+                f"needs at least {least}: raise the limit."
+            )
+    return None
+
+
+def too_little_for(what: str, needed: int, spare: int = 0) -> str | None:
+    """A sentence when `needed` bytes for `what` are more than there is.
+
+    `spare`: bytes that this process has already and will use again.
+    """
+    there = room()
+    if there is None or there.left + spare >= needed:
+        return None
+    left = _gigabytes(there.left + spare)
+    source = "free" if there.name == FREE else f"left of the {_gigabytes(there.limit)} of {there.name}"
+    return (
+        f"{what} take {_gigabytes(needed, up=True)} of memory, and {left} are {source}: give more memory, or "
+        "make the photo or the scale smaller."
+    )
+
+
+def is_too_little(error: BaseException) -> bool:
+    """Whether it came because memory could not be had; libraries say so in many ways."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    return any(sign in str(error) for sign in SIGNS)
+
+
+def give_back() -> None:
+    """Return to the system what the C library keeps of freed memory; some 0.1 seconds."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
+        if trim is not None:
+            trim(0)
+
+
+def _rooms() -> Iterator[Room]:
+    for one in (_addresses(), _data(), _cgroup(), _free()):
+        if one is not None:
+            yield one
+
+
+def _addresses() -> Room | None:
+    room = _of_limit("RLIMIT_AS", "VmSize", "ulimit -v")
+    return room and Room(max(0, room.left - SPREAD), room.limit, room.name)
+
+
+def _data() -> Room | None:
+    return _of_limit("RLIMIT_DATA", "VmData", "ulimit -d")
+
+
+def _of_limit(limit: str, used: str, name: str) -> Room | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    most, _ = resource.getrlimit(getattr(resource, limit))
+    if most == resource.RLIM_INFINITY:
+        return None
+    return Room(max(0, most - _status().get(used, 0)), most, name)
+
+
+def _status() -> dict[str, int]:
+    """Bytes by name from /proc/self/status."""
+    lines = (line.split() for line in _text(PROC / "status").splitlines())
+    return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if words[-1:] == ["kB"]}
+
+
+def _cgroup() -> Room | None:
+    """The container's limit: the narrowest of this process's group and of those around it."""
+    found = []
+    for line in _text(PROC / "cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            base, names = CGROUPS, ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            base = CGROUPS / "memory"
+        else:
+            continue
+        inside = base / path.lstrip("/")  # in a container the path may be the host's, and not here
+        for folder in (inside, *inside.parents):
+            found += _group(folder, *names)
+            if folder == base:
+                break
+    return min(found, key=lambda one: one.left, default=None)
+
+
+def _group(folder: Path, most: str, used: str, reclaimable: str) -> list[Room]:
+    limit, taken = _number(folder / most), _number(folder / used)
+    if limit is None or taken is None or limit >= 2**60:
+        return []
+    rows = (line.split() for line in _text(folder / "memory.stat").splitlines())
+    cached = next((int(row[1]) for row in rows if row[0] == reclaimable), 0)
+    return [Room(max(0, limit - taken + cached), limit, "the container's limit")]
+
+
+def _free() -> Room | None:
+    lines = (line.split() for line in _text(Path("/proc/meminfo")).splitlines())
+    known = {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if len(words) > 1}
+    if "MemAvailable" not in known:
+        return None
+    return Room(known["MemAvailable"] + known.get("SwapFree", 0), known["MemTotal"], FREE)
+
+
+def _number(file: Path) -> int | None:
+    text = _text(file).strip()
+    return int(text) if text.isdigit() else None
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except (OSError, ValueError):
+        return ""
+
+
+def _threads() -> int:
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(asked) if asked.isdigit() else os.cpu_count() or 1)
+
+
+def _gigabytes(size: int, up: bool = False) -> str:
+    """In tenths, rounded up or down: a limit is never said to be enough when it is not."""
+    tenths = -(-size // 100_000_000) if up else size // 100_000_000
+    return f"{tenths / 10:g} GB"
