@@ -13,14 +13,18 @@ from lwr.images.color import WAVELET_REACH, wavelet_color_fix
 from lwr.images.pixels import to_levels
 from lwr.images.toning import find_toning
 from lwr.loading.limits import give_back
+from lwr.loading.memory import pixel_bytes
 from lwr.models.bands import Bands, bands_of, cropped, fixed, keep_plain_tones_in_bands
 from lwr.models.network import RestorationNetwork
-from lwr.models.tiled import TiledNetwork
+from lwr.models.tiled import TILE_SLACK, TiledNetwork
 from lwr.models.tones import FLAT, keep_flat
 from lwr.request import Settings
 from lwr.tasks import TASKS
 
 LARGE = 4_000_000  # pixels from which on floats of the whole are not made where the network does nothing
+# Bytes of memory: a value of a strip of tiles, sums and finished rows; a pixel of a photo that passes whole,
+# of one whose latents and features are blended at each step, and of a result while it is written.
+STRIP_BYTES, WHOLE_BYTES, CANVAS_BYTES, WRITTEN_BYTES = 24, 60, 120, 8
 # (finished, all, what is being done): called between units of work; may raise to stop
 Progress = Callable[[int, int, str], None]
 
@@ -61,6 +65,25 @@ def restore_in_bands(
     _write(bands, levels.mT if turned else levels)
     give_back()
     return levels
+
+
+def needed_memory(
+    network: RestorationNetwork, size: tuple[int, int], final: tuple[int, int], tile: int, steps: int
+) -> int:
+    """Bytes, about, that a photo of `size` (H,W), 8 bits, takes on a CPU until its result is written."""
+    pixels, result = size[0] * size[1], final[0] * final[1]
+    tiles = TiledNetwork(network, final, tile)
+    work = pass_memory(network, final, tile)
+    if tiles.goes_in_bands(steps):
+        held = 3 * pixels + (0 if size == final else 3 * result) + STRIP_BYTES * tile * min(final)
+    else:
+        held = 3 * pixels + (WHOLE_BYTES if tiles.count == 1 else CANVAS_BYTES) * result
+    return max(held + work, WRITTEN_BYTES * result)
+
+
+def pass_memory(network: RestorationNetwork, size: tuple[int, int], tile: int) -> int:
+    """Bytes of it that the network takes for a tile, or for the whole photo of `size` if that is smaller."""
+    return pixel_bytes(network) * min(size[0] * size[1], int(TILE_SLACK * tile * tile))
 
 
 def resize_in_bands(photo: Canvas) -> torch.Tensor | None:

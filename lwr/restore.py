@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,12 +24,14 @@ from lwr.large import (
     counter,
     instructions_of,
     keeps_tones_of,
+    needed_memory,
+    pass_memory,
     resize_in_bands,
     restore_in_bands,
 )
 from lwr.loading.adapter import Adapter, AdapterError, Attachment
 from lwr.loading.adapter_choice import AdapterChoice
-from lwr.loading.limits import is_too_little
+from lwr.loading.limits import is_too_little, too_little_for
 from lwr.loading.load import load_network
 from lwr.loading.locate import ModelSource, locate
 from lwr.loading.memory import plan_memory
@@ -118,6 +120,7 @@ class Restorer:
             self.network, Offload(network, device).lifted if offload else nullcontext
         )
         self._lock = threading.Lock()
+        self._kept = 0  # bytes of memory that passes have used and will use again
 
     @classmethod
     def load(
@@ -165,7 +168,8 @@ class Restorer:
         request = Request.of(prompt, **options, **({} if task is None else {"task": task}))
         asked, settings = request.asked(), self._settings(request)
         # 2. The photo, what it needs when the request leaves that to it, and its final size
-        loaded = image if isinstance(image, images.Loaded) else images.load(image)
+        given = isinstance(image, images.Loaded)
+        loaded = image if given else images.load(image, refuse=partial(self.refuse, settings))
         if settings.general:
             settings = self._settings(request, self._choose(loaded, settings))
         settings, said = fitted(settings, loaded.size)
@@ -178,8 +182,10 @@ class Restorer:
         with self._lock, _memory_errors(size):
             if strengths:  # 4. Folded into the network
                 self._attachment.attach(list(adapters.values()), [strengths[name] for name in adapters])
-            photo = Canvas(loaded.pixels, size, self.network.multiple, spend=in_place or loaded is not image)
+            photo = Canvas(loaded.pixels, size, self.network.multiple, spend=in_place or not given)
             pixels = _passed(self.network, photo, self.device, strengths, settings, progress or _silent)
+            # what the C library keeps for the next pass
+            self._kept = max(self._kept, pass_memory(self.network, size, self.tile) // 2)
         # 8. The result
         return Restored(
             tasks=settings.tasks,
@@ -211,6 +217,16 @@ class Restorer:
     def _choose(self, loaded: images.Loaded, settings: Settings) -> dict[str, float]:
         """{task: strength} of what a photo needs, for a general request such as "enhance"."""
         return _needs(loaded.rgb)
+
+    def refuse(self, settings: Settings, size: tuple[int, int], decoding: int = 0) -> str | None:
+        """A sentence when a photo of `size` (H,W), which takes `decoding` bytes to read, needs more memory
+        than there is; for `lwr.images.files.load`."""
+        scale = fitted(settings, size)[0].scale
+        final = tuple(round(side * scale) for side in size)
+        if self.device.type != "cpu" or final[0] * final[1] > MAX_OUTPUT_PIXELS:  # `output_size` says why
+            return too_little_for(f"{size[1]}x{size[0]} pixels", decoding)
+        needed = needed_memory(self.network, size, final, self.tile, settings.steps)
+        return too_little_for(f"{size[1]}x{size[0]} pixels", max(needed, decoding), self._kept)
 
     @torch.inference_mode()
     def warm_up(self, side: int = 256) -> float:

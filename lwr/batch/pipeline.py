@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -98,10 +99,10 @@ class Pipeline:
     ) -> None:
         self.restorer, self.request, self.output, self.report = restorer, request, output, report
         self.room = room
+        self._settings = restorer.resolve(request)
         # pixels of a result for each of its photo; where that depends on the photo, the most
-        settings = restorer.resolve(request)
-        open_scale = settings.size is not None or settings.general
-        self._enlargement = (MAX_SCALE if open_scale else settings.scale) ** 2
+        open_scale = self._settings.size is not None or self._settings.general
+        self._enlargement = (MAX_SCALE if open_scale else self._settings.scale) ** 2
         self._bytes_per_pixel = 0.0  # of the file for which a disk was full, by pixels of the photo before
         self._failures = 0  # for want of room
 
@@ -141,7 +142,7 @@ class Pipeline:
         held = self.room.take(round(PIXEL_BYTES * pixels))
         try:
             started = time.perf_counter()
-            loaded = files.load(job.photo.path)
+            loaded = files.load(job.photo.path, refuse=partial(self.restorer.refuse, self._settings))
             return Ready(loaded, time.perf_counter() - started, held)
         except BaseException as error:
             self.room.give_back(held)

@@ -5,7 +5,7 @@ What had to be given up is said in `Loaded.notes`; what cannot be read is an `Im
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,6 +25,11 @@ from lwr.images.profiles import Conversion, deep_to_srgb, to_srgb
 
 MAX_PIXELS = 64_000_000  # 192 MB as levels; larger photos are refused before they are decoded
 BAND = 256  # rows
+PILLOW_BYTES, DEEP_BYTES = 4, 40  # of memory for each pixel
+# ... which decoders take beside, because they do not decode row by row
+DECODER_BYTES = {"progressive": 6, "WEBP": 12, "AVIF": 8, "HEIF": 8, "JPEG2000": 12, "GIF": 4}
+# (size (H,W), bytes for decoding) -> why the photo is not read, or None
+Refuse = Callable[[tuple[int, int], int], str | None]
 
 # EXIF orientation -> are rows and columns exchanged, and which sides (1: height, 2: width) are flipped then
 _TURNS = {
@@ -38,22 +43,25 @@ _TURNS = {
 }
 
 
-def load(source: Image.Image | str | Path, max_pixels: int = MAX_PIXELS) -> Loaded:
+def load(
+    source: Image.Image | str | Path, max_pixels: int = MAX_PIXELS, refuse: Refuse = lambda *_: None
+) -> Loaded:
     """Read a photo from a PIL image (its current frame) or a file.
 
     Args:
         source: PIL image of any mode, or the path of a file in one of `lwr.images.formats.FORMATS`.
         max_pixels: width x height above this is refused before decoding.
+        refuse: says of (H,W) and the bytes of memory that decoding takes why not, or None.
 
     Raises ImageError for every unusable input, with the reason and the remedy.
     """
     if isinstance(source, Image.Image):
-        return _read(source, "the image", max_pixels)
+        return _read(source, "the image", max_pixels, refuse)
     label, path = str(source), _readable_file(source)
     notes = [note] if (note := kinds.refuse_raw(path, label)) else []
     try:
         with _pillow_errors(label, max_pixels), _opened(path, notes, max_pixels) as image:
-            return _read(image, label, max_pixels, notes, path)
+            return _read(image, label, max_pixels, refuse, notes, path)
     except UnidentifiedImageError as error:
         names = ", ".join(name for name in readable_formats() if name != "MPO")
         raise kinds.unknown(path, label, names, described(path)) from error
@@ -129,6 +137,7 @@ def _read(
     image: Image.Image,
     label: str,
     max_pixels: int,
+    refuse: Refuse,
     notes: list[str] | None = None,
     path: Path | None = None,
 ) -> Loaded:
@@ -137,6 +146,8 @@ def _read(
         raise ImageError(f"{label} is {width}x{height} pixels: nothing to restore; give another image.")
     if width * height > max_pixels:
         raise _too_large(label, width * height, max_pixels)
+    if (reason := refuse((height, width), width * height * _decoding_bytes(image))) is not None:
+        raise ImageError(reason)
     notes = [] if notes is None else notes
     with _pillow_errors(label, max_pixels):
         _note_frames(image, notes)
@@ -158,6 +169,14 @@ def _read(
                 notes.append("the photo is fully transparent: the colours that it hides were used")
             fill_hidden(rgb, alpha)
     return Loaded(rgb, alpha, icc, notes=tuple(map(printable, notes)), **vars(metadata))
+
+
+def _decoding_bytes(image: Image.Image) -> int:
+    """Of memory for each pixel while it is decoded: Pillow's own, the decoder's, and the levels."""
+    if isinstance(image, DeepTiff) or image.mode in DEEP_MODES:
+        return DEEP_BYTES
+    progressive = image.format == "JPEG" and "progressive" in image.info
+    return PILLOW_BYTES + 3 + DECODER_BYTES.get("progressive" if progressive else image.format, 0)
 
 
 def _plain(

@@ -15,11 +15,11 @@ from pathlib import Path
 PROC, CGROUPS = Path("/proc/self"), Path("/sys/fs/cgroup")
 # Bytes of address space, and of writable memory in it, that the program takes with its weights and for the
 # smallest photo, and more of both for each thread of torch's: stack and heap of its own.
-ADDRESSES, DATA, THREAD = 1_400_000_000, 650_000_000, 140_000_000
+ADDRESSES, DATA, THREAD = 1_500_000_000, 650_000_000, 140_000_000
 RESIDENT = 650_000_000
 FREE = "free"
 SIGNS = ("memory", "bad_alloc", "could not create a primitive", "failed to map segment", "start new thread")
-SPREAD = 100_000_000  # bytes of address space that lie unused between what is used
+SPREAD = 200_000_000  # bytes of address space that lie unused between what is used
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,20 @@ def limited_room() -> Room | None:
 def too_little_to_start() -> str | None:
     """A sentence when not even the program itself fits."""
     more = THREAD * (_threads() - 1)
-    for one, needed in ((_addresses(), ADDRESSES + more), (_data(), DATA + more), (_cgroup(), RESIDENT)):
-        if one is not None and one.left < needed:
-            least = _gigabytes(one.limit - one.left + needed, up=True)
-            return (
-                f"This session may take {_gigabytes(one.limit)} of memory ({one.name}), and the program "
-                f"needs at least {least}: raise the limit."
-            )
+    for one, needed in ((_addresses(), ADDRESSES + more), (_data(), DATA + more)):
+        if one is not None and one.limit < needed:
+            return _too_small(one, needed)
+    container = _cgroup()
+    if container is not None and container.left < RESIDENT:
+        return _too_small(container, container.limit - container.left + RESIDENT)
     return None
+
+
+def _too_small(limit: Room, needed: int) -> str:
+    return (
+        f"This session may take {_gigabytes(limit.limit)} of memory ({limit.name}), and the program needs at "
+        f"least {_gigabytes(needed, up=True)}: raise the limit."
+    )
 
 
 def too_little_for(what: str, needed: int, spare: int = 0) -> str | None:
@@ -172,6 +178,7 @@ def _threads() -> int:
 
 
 def _gigabytes(size: int, up: bool = False) -> str:
-    """In tenths, rounded up or down: a limit is never said to be enough when it is not."""
-    tenths = -(-size // 100_000_000) if up else size // 100_000_000
-    return f"{tenths / 10:g} GB"
+    """Rounded up or down: a limit is never said to be enough when it is not."""
+    unit, name = (100_000_000, "GB") if size >= 100_000_000 else (1_000_000, "MB")
+    count = -(-size // unit) if up else size // unit
+    return f"{count / 10:g} GB" if name == "GB" else f"{count} MB"

@@ -5,17 +5,20 @@ the widest features at full resolution, in the VAE decoder, several times over.
 """
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import torch
 
+from lwr.loading.limits import limited_room
 from lwr.loading.load import PARTS, PICTURE_PARTS, check_components, read_network_config
 from lwr.loading.locate import ModelSource, prior_config_of
 from lwr.loading.priors import COMPONENTS, PriorError
 from lwr.loading.streaming import count, weight_files
 from lwr.models.config import NetworkConfig
+from lwr.models.network import RestorationNetwork
 from lwr.models.tiled import OVERLAP, TILE_SLACK
 
 LIBRARIES = 620_000_000  # bytes of Python, torch and the rest
@@ -77,9 +80,14 @@ def plan_memory(
         raise PriorError(f"The memory is {memory_gb!r}: use a number of gigabytes.")
     needs, prior = measure(source), prior_config_of(source)
     wanted = _precisions(precision, device, needs)
+    limit = limited_room() if device.type == "cpu" else None
+    # what runs already counts as libraries
+    most = math.inf if limit is None else LIBRARIES + limit.left
     if memory_gb is None and needs.weights(wanted[0]) < SMALL:
-        return Plan(wanted[0], prior.tile, False, _peak(needs, wanted[0], prior.tile, False))
-    budget = memory_gb * 1e9 if memory_gb is not None else _free(device)
+        plan = Plan(wanted[0], prior.tile, False, _peak(needs, wanted[0], prior.tile, False))
+        if plan.bytes <= most:
+            return plan
+    budget = min(most, memory_gb * 1e9 if memory_gb is not None else _free(device))
     largest = MAX_TILE if needs.refined and memory_gb is not None else prior.tile
     ways = [
         (kind, offload) for offload in (False, True) for kind in wanted if not offload or device.type != "cpu"
@@ -93,6 +101,8 @@ def plan_memory(
                 return Plan(kind, tile, offload, _peak(needs, kind, tile, offload))
     enough = min(_peak(needs, kind, LEAST_TILE, offload) for kind, offload in ways) / 1e9 + 0.05
     there = f"{memory_gb:g} GB of memory is" if memory_gb is not None else f"{budget / 1e9:.1f} GB free is"
+    if budget == most:
+        there = f"{budget / 1e9:.1f} GB of memory, to which {limit.name} limits this session, is"
     raise PriorError(f"{there} too little: this needs at least {enough:.1f} (model {source.name}).")
 
 
@@ -108,9 +118,18 @@ def measure(source: ModelSource) -> Needs:
     return Needs(
         sampler=counts["text_encoder"] + counts["unet"] + parts["encoder"] + parts["sft"],
         pictures=counts["vae"] + sum(parts[name] for name in PICTURE_PARTS),
-        pixel_bytes=REFINER_BYTES if refined else CHANNEL_BYTES * channels,
+        pixel_bytes=_pixel_bytes(refined, channels),
         refined=refined,
     )
+
+
+def pixel_bytes(network: RestorationNetwork) -> int:
+    """Working bytes a pixel of this network, at 4 bytes a number."""
+    return _pixel_bytes(network.refiner is not None, network.prior.vae.config.block_out_channels[0])
+
+
+def _pixel_bytes(refined: bool, channels: int) -> int:
+    return REFINER_BYTES if refined else CHANNEL_BYTES * channels
 
 
 def _precisions(precision: str, device: torch.device, needs: Needs) -> list[torch.dtype]:
