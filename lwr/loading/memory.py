@@ -87,7 +87,7 @@ def plan_memory(
         plan = Plan(wanted[0], prior.tile, False, _peak(needs, wanted[0], prior.tile, False))
         if plan.bytes <= most:
             return plan
-    budget = min(most, memory_gb * 1e9 if memory_gb is not None else _free(device))
+    budget = min(memory_gb * 1e9 if memory_gb is not None else _free(device), most)
     largest = MAX_TILE if needs.refined and memory_gb is not None else prior.tile
     ways = [
         (kind, offload) for offload in (False, True) for kind in wanted if not offload or device.type != "cpu"
