@@ -21,6 +21,7 @@ from lwr.images import disk, files
 from lwr.images.files import DiskFullError, ImageError, Loaded
 from lwr.images.formats import pixel_count
 from lwr.loading.adapter import AdapterError
+from lwr.loading.limits import is_too_little
 from lwr.request import MAX_OUTPUT_PIXELS, MAX_SCALE, Request, RestoreError
 from lwr.restore import Restored, Restorer
 
@@ -148,7 +149,7 @@ class Pipeline:
             self.room.give_back(held)
             if isinstance(error, ImageError):
                 return job.failed(str(error))
-            if _is_of_memory(error):
+            if is_too_little(error):
                 return job.failed("There is too little memory to read it: close other programs.")
             raise
 
@@ -189,7 +190,7 @@ class Pipeline:
             done = self.output.skip_existing and job.is_done
             return (job.skipped() if done else job.failed(str(error))), []
         except (MemoryError, RuntimeError) as error:
-            if not _is_of_memory(error):
+            if not is_too_little(error):
                 raise
             return job.failed("There is too little memory to write the result: close other programs."), []
         remarks += [f"{newer} is published; it is used when you ask for it." for newer in restored.newer]
@@ -220,8 +221,3 @@ def make_folder(folder: Path) -> None:
             raise DiskFullError(disk.why_full(error, folder), folder, 0) from error
         text = f"The folder {folder} cannot be made ({error.strerror}): choose another --out."
         raise ImageError(text) from error
-
-
-def _is_of_memory(error: BaseException) -> bool:
-    """Is it of too little memory? torch raises a plain RuntimeError."""
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error))
