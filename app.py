@@ -9,6 +9,7 @@ import os
 import sys
 import uuid
 from functools import cache
+from inspect import signature
 from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -36,6 +37,7 @@ from page.uploads import disk_full
 MAX_FILE_SIZE = "50 MB"  # of an upload
 HOUR = 3600  # seconds that a visitor's files stay on the server
 QUEUE = 20  # visitors who may wait
+FIRST_PARAMETERS = 7  # of /restore, which every plain request has to name; those after them may be left out
 
 
 def load(device: str = "auto") -> Restorer:
@@ -123,9 +125,24 @@ def list_tasks() -> list[dict[str, Any]]:
     return [dict(name=t.name, title=t.title, examples=t.examples, scale=t.default_scale) for t in tasks]
 
 
+class Page(gr.Blocks):
+    """Also answers programs that were written before /restore got its newest parameters.
+
+    Gradio's own clients fill in the defaults of what a call leaves out; a plain request, as curl sends it, is
+    refused by Gradio unless it names all.
+    """
+
+    def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
+        """Append in place the defaults of what a plain request left out at its end."""
+        if block_fn.api_name == "restore" and len(inputs) >= FIRST_PARAMETERS:
+            defaults = [one.default for one in signature(restore).parameters.values()]
+            inputs += defaults[len(inputs) :]
+        super().validate_inputs(block_fn, inputs)
+
+
 def build() -> gr.Blocks:
     """The page and its endpoints."""
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(HOUR // 2, HOUR)) as page:
+    with Page(title=TITLE, analytics_enabled=False, delete_cache=(HOUR // 2, HOUR)) as page:
         gr.Markdown(f"# {TITLE}\n{PURPOSE}")
         with gr.Tabs():
             with gr.Tab("Restore"):

@@ -64,6 +64,13 @@ def test_every_setting_reaches_the_pixels_and_repeats_them(client: Client, photo
     assert settings["tasks"] == {"deblur": 1.0}
 
 
+def test_a_size_instead_of_a_scale_and_what_is_not_done(client: Client, photo: Path) -> None:
+    words = "dehaze and remove the noise"
+    file, settings = client.predict(handle_file(str(photo)), words, size="150x150", api_name="/restore")
+    assert Image.open(file).size == (150, 100) and settings["size"] == "150x150"
+    assert settings["ignored"] == ["noise"] and "Not done" in settings["notes"][0]
+
+
 def test_route_and_tasks_list_what_can_be_asked(client: Client) -> None:
     found = client.predict("slightly dehaze it", api_name="/route")
     assert found == {"tasks": {"dehaze": 0.5}, "understood": True}
@@ -76,6 +83,8 @@ def test_route_and_tasks_list_what_can_be_asked(client: Client) -> None:
     [
         ("what a lovely day", {}, "you can ask me to"),
         ("remove the haze", {"scale": 9}, "The scale is 9"),
+        ("remove the haze", {"size": "huge"}, "The size is 'huge'"),
+        ("remove the haze", {"size": "4k", "scale": 2}, "give one of the two"),
         ("remove the haze", {"steps": "many"}, "must be numbers"),
         ("", {"task": "dehase"}, "did you mean dehaze"),
     ],

@@ -6,6 +6,7 @@ import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
@@ -18,13 +19,16 @@ from served import picture
 
 import app
 from lwr.images import disk
+from lwr.prompt import route
 from lwr.request import Request, RestoreError
-from page import batch_tab, examples, options, uploads
+from lwr.tasks import TASKS
+from page import batch_tab, examples, links, options, restore_tab, uploads
 from page.errors import errors_for_visitors
 from page.inputs import read_request
 from page.options import OPTIONS
 from page.service import LEAST_SECONDS, Pace, Service
 from page.stops import Stops, no_progress, stopping
+from page.style import NOTHING_ASKED
 
 LARGE = (1200, 900)  # passes in tiles
 
@@ -155,6 +159,41 @@ def test_an_error_names_no_folder_and_is_no_markup() -> None:
     with pytest.raises(gr.Error) as caught, errors_for_visitors("/secret/a<b>.png"):
         raise RestoreError("/secret/a<b>.png is bad.")
     assert caught.value.message == "a&lt;b&gt;.png is bad."
+
+
+def test_the_plan_names_size_general_requests_and_what_is_not_done(service: Service, photo: str) -> None:
+    upload = Path(get_upload_folder()) / "plan.png"  # nothing elsewhere is opened
+    upload.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(photo, upload)
+
+    def plan(prompt: str, size: str = "", image: str | None = str(upload)) -> str:
+        values = (list(route(prompt).tasks), "auto", 1, "auto", 0, size, *[1] * len(TASKS))
+        return restore_tab.preview(service, image and {"path": image}, prompt, prompt, *values)
+
+    assert plan("upscale to 3840x2160, denoise", image=None) == (
+        "I understood: **enlarge to 3840x2160**; not done: noise"
+    )
+    assert plan("upscale to 128x128").startswith("I understood: **enlarge to 128x128**, in about ")
+    limited = plan("make it 4k")
+    assert "**enlarge 4x, towards 4k**, in about" in limited
+    assert limited.endswith("4 is the limit: the photo is enlarged 4x.")
+    assert "**nothing**" in plan("resize to 64x64") and plan("resize to 64x64").endswith(
+        "it is not enlarged."
+    )
+    assert "**what the photo needs**, in about" in plan("enhance")
+    assert "**what the photo needs, enlarge to 128 pixels wide**" in plan("enhance", "128")
+    assert "**enlarge to 128 pixels wide**" in plan("", "128")
+    assert plan("", "huge").startswith("The size is 'huge'") and plan("") == NOTHING_ASKED
+    upload.unlink()
+
+
+def test_a_link_brings_a_size_back() -> None:
+    def size(query: str) -> object:
+        values = links.from_link(SimpleNamespace(query_params=query))
+        return values[links.NAMES.index("size")]
+
+    assert size("prompt=enlarge&size=A4+at+300+dpi") == "A4 at 300 dpi"
+    assert size("prompt=enlarge&size=huge") == size("prompt=enlarge") != ""
 
 
 def test_examples_are_what_the_shipped_weights_make() -> None:
