@@ -134,5 +134,9 @@ def test_good_files_of_every_mode_depth_profile_and_size_are_read_and_written(
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
-def test_files_that_once_failed(path: Path) -> None:
-    read(path)
+def test_files_that_once_failed(tmp_path: Path, path: Path) -> None:
+    photo = read(path)
+    assert photo is not None  # of each the pixels are whole
+    for suffix in SUFFIXES:
+        again = read(save(photo, tmp_path / f"again{suffix}"))
+        assert again is not None and again.rgb.shape == photo.rgb.shape

@@ -148,6 +148,7 @@ def test_a_bad_entry_loses_only_itself(tmp_path: Path, subtests: pytest.Subtests
         "GPSAltitude": block(">", [maker], [date], [(6, 2, 6, b"123 m\0")]),
         "ExposureTime": block("<", [maker], [date, (0x829A, 2, 6, b"1/250\0")]),
         "XResolution": block("<", [maker, (282, 2, 4, b"300\0")], [date]),
+        "YResolution": block("<", [maker, (283, 2, 2, b"3\0")], [date]),
         "Software": block("<", [maker, (305, 3, 1, b"\1\0")], [date]),
         "50001": block("<", [maker, (50001, 99, 1, b"\1\0")], [date]),
         "ImageDescription": block("<", [maker, (270, 2, 1 << 31, beyond)], [date]),

@@ -49,7 +49,7 @@ _KINDS = {  # of the tags that others rely on; a number that is stored as text, 
     },
     _INTEROP: {1: _TEXT},
 }
-_MOST_PARTS = 6
+_MOST_PASSES = 4
 
 
 class Exif(NamedTuple):
@@ -65,17 +65,30 @@ def cleaned(data: bytes) -> Exif:
     """An EXIF block without what is false in another file. Raises ValueError if it is none at all."""
     while data.startswith(PREFIX):
         data = data[len(PREFIX) :]
+    first = once = _cleaned_once(data)
+    damaged = list(first.damaged)
+    for _ in range(
+        _MOST_PASSES
+    ):  # of a block whose parts lie over each other, a pass may damage another part
+        if once.block is None or once.block == PREFIX + data:
+            return first._replace(block=once.block, damaged=tuple(dict.fromkeys(damaged)))
+        data = once.block.removeprefix(PREFIX)
+        once = _cleaned_once(data)
+        damaged += once.damaged
+    raise ValueError("directories lie over each other")
+
+
+def _cleaned_once(data: bytes) -> Exif:
     tiff = Tiff(io.BytesIO(data))
-    if tiff.big:
-        raise ValueError("EXIF is no BigTIFF")
-    main, block, damaged = tiff.directory(tiff.first), bytearray(data), []
-    if not main.entries:
+    main = tiff.directory(tiff.first)
+    if tiff.big or not main.entries or main.offset < 8:
         raise ValueError("no entries")
-    kept = _clean_directory(tiff, main, 0, block, damaged, {tiff.first})
+    work = _Cleaning(tiff, bytearray(data))
+    kept = work.clean(main, 0)
     if main.following:
-        _remove_thumbnail(tiff, tiff.directory(main.following), block)
-    whole = PREFIX + bytes(block) if kept else None
-    return Exif(whole, _orientation(tiff, main), _density(tiff, main), tuple(damaged))
+        work.remove_thumbnail(tiff.directory(main.following))
+    whole = PREFIX + bytes(work.block) if kept else None
+    return Exif(whole, _orientation(tiff, main), _density(tiff, main), tuple(work.damaged))
 
 
 def of_tiff(tiff: Tiff) -> Exif:
@@ -155,34 +168,64 @@ def density_entries(order: str, density: tuple[float, float]) -> list[tuple[int,
     return [(X_DENSITY, 5, 1, rational[0]), (Y_DENSITY, 5, 1, rational[1]), (DENSITY_UNIT, 3, 1, inch)]
 
 
-def _clean_directory(
-    tiff: Tiff, directory: Directory, name: int, block: bytearray, damaged: list[str], seen: set[int]
-) -> bool:
-    """Rewrite a directory where it lies, shorter by what goes; is anything left?"""
-    kept = []
-    for entry in directory.entries.values():
-        if entry.tag in _DROPPED[name]:
-            continue
-        good = _is_whole(tiff, entry, name)
-        if good and entry.tag in ((_EXIF, _GPS) if name == 0 else (_INTEROP,) if name == _EXIF else ()):
-            offset = tiff.number(directory, entry.tag)
-            below = tiff.directory(offset)
-            good = bool(below.entries) and offset not in seen and len(seen) < _MOST_PARTS
-            seen.add(offset)
-            if good and not _clean_directory(tiff, below, entry.tag, block, damaged, seen):
+class _Cleaning:
+    """One pass over a block: `block` is rewritten while `tiff` shows what it was."""
+
+    def __init__(self, tiff: Tiff, block: bytearray) -> None:
+        self.tiff, self.block = tiff, block
+        self.damaged: list[str] = []
+        self.seen = {tiff.first}  # directories
+        self.needed = [(0, 8)]  # from where to where something lies that is kept
+
+    def clean(self, directory: Directory, name: int) -> bool:
+        """Rewrite a directory where it lies, shorter by what goes; is anything left?"""
+        kept, below = [], {0: (_EXIF, _GPS), _EXIF: (_INTEROP,)}.get(name, ())
+        for entry in directory.entries.values():
+            if entry.tag in _DROPPED[name]:
                 continue
-        if good:
-            kept.append(bytes(block[entry.record : entry.record + 12]))
-        else:
-            damaged.append(_name(entry.tag, name))
-    count = int.from_bytes(tiff.bytes(directory.offset, 2), "little" if tiff.order == "<" else "big")
-    if (
-        len(kept) < count or name == 0
-    ):  # else nothing changes; some writers leave out the link to a next directory
-        table = struct.pack(tiff.order + "H", len(kept)) + b"".join(kept) + bytes(4)
-        size = min(max(2 + 12 * count, len(table)), max(len(block) - directory.offset, len(table)))
-        block[directory.offset : directory.offset + size] = table.ljust(size, b"\0")
-    return bool(kept)
+            good = _is_whole(self.tiff, entry, name)
+            if good and entry.tag in below:
+                inner = self._below(directory, entry.tag)
+                good = inner is not None
+                if inner is not None and not self.clean(inner, entry.tag):
+                    continue
+            if good:
+                kept.append(bytes(self.block[entry.record : entry.record + 12]))
+                self.needed.append((entry.place, entry.place + entry.size))
+            else:
+                self.damaged.append(_name(entry.tag, name))
+        self._rewrite(directory, kept, name)
+        return bool(kept)
+
+    def _below(self, directory: Directory, tag: int) -> Directory | None:
+        offset = self.tiff.number(directory, tag)
+        if offset < 8 or offset in self.seen:
+            return None
+        self.seen.add(offset)
+        return inner if (inner := self.tiff.directory(offset)).entries else None
+
+    def _rewrite(self, directory: Directory, kept: list[bytes], name: int) -> None:
+        start, order = directory.offset, self.tiff.order
+        count = int.from_bytes(self.tiff.bytes(start, 2), "little" if order == "<" else "big")
+        self.needed.append((start, start + 2 + 12 * len(kept) + 4))
+        if len(kept) == count and name:
+            return  # nothing changes; some writers leave out the link to a next directory
+        table = struct.pack(order + "H", len(kept)) + b"".join(kept) + bytes(4)
+        size = max(min(2 + 12 * count, len(self.block) - start), len(table))
+        self.block[start : start + size] = table.ljust(size, b"\0")
+
+    def remove_thumbnail(self, directory: Directory) -> None:
+        """Wipe the small picture of the second directory; to be called last."""
+        for where, long in ((513, 514), (273, 279)):
+            start, size = self.tiff.number(directory, where), self.tiff.number(directory, long)
+            there = (
+                8 <= start < start + size <= len(self.block) and self.block[start : start + 2] == b"\xff\xd8"
+            )
+            if not there or any(first < start + size and start < end for first, end in self.needed):
+                continue
+            self.block[start : start + size] = bytes(size)
+            if start >= max(end for _, end in self.needed):
+                del self.block[start:]
 
 
 def _is_whole(tiff: Tiff, entry: Entry, directory: int) -> bool:
@@ -190,18 +233,6 @@ def _is_whole(tiff: Tiff, entry: Entry, directory: int) -> bool:
     if entry.size < 0 or not entry.count or entry.place + entry.size > tiff.length:
         return False
     return entry.kind in _KINDS[directory].get(entry.tag, SIZES)
-
-
-def _remove_thumbnail(tiff: Tiff, directory: Directory, block: bytearray) -> None:
-    """Wipe the small picture of the second directory, unless something else lies there."""
-    for where, long in ((513, 514), (273, 279)):
-        start, size = tiff.number(directory, where), tiff.number(directory, long)
-        if not 8 <= start < start + size <= tiff.length or block[start : start + 2] != b"\xff\xd8":
-            continue
-        if start + size == len(block):
-            del block[start:]
-        else:
-            block[start : start + size] = bytes(size)
 
 
 def _orientation(tiff: Tiff, main: Directory) -> int:

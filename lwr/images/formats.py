@@ -1,6 +1,7 @@
 """Kinds of files by name; imports no torch, so that a batch is planned at once."""
 
 import ctypes
+import logging
 import warnings
 from contextlib import suppress
 from functools import lru_cache
@@ -19,7 +20,9 @@ def readable_formats() -> tuple[str, ...]:
 
     register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
     Image.init()
-    # libtiff writes to standard error what `ImageError` says in a sentence; found where Pillow links it so
+    # Pillow and libtiff write to standard error what `ImageError` says in a sentence; the latter's switch is
+    # found where Pillow links it so
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     with suppress(OSError, AttributeError):
         ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
     return tuple(name for name in FORMATS if name in Image.OPEN)

@@ -2,7 +2,8 @@
 
 import struct
 
-_SIGNATURE, _IPTC = b"8BIM", 0x0404
+_SIGNATURE = b"8BIM"
+NUMBER = 0x0404  # of the resource that holds IPTC data
 HEADER = b"Photoshop 3.0\0"
 _FIRST = b"\x1c"  # of each IPTC dataset
 
@@ -18,7 +19,7 @@ def of_resources(data: bytes) -> bytes | None:
         place += 7 + name + (name + 1) % 2
         size = int.from_bytes(data[place : place + 4], "big")
         place += 4
-        if number == _IPTC:
+        if number == NUMBER:
             return checked(data[place : place + size])
         place += size + size % 2
     return None
@@ -31,4 +32,4 @@ def checked(data: object) -> bytes | None:
 
 def resources(data: bytes) -> bytes:
     """IPTC data as a block of Photoshop resources."""
-    return _SIGNATURE + struct.pack(">HHI", _IPTC, 0, len(data)) + data + bytes(len(data) % 2)
+    return _SIGNATURE + struct.pack(">HHI", NUMBER, 0, len(data)) + data + bytes(len(data) % 2)

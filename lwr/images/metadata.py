@@ -116,7 +116,7 @@ def _iptc(image: Image.Image, tiff: Tiff | None) -> bytes | None:
         return own or iptc.of_resources(_tiff_bytes(tiff, _TIFF_RESOURCES))
     photoshop = image.info.get("photoshop")
     if isinstance(photoshop, Mapping):
-        return iptc.checked(photoshop.get(0x0404))
+        return iptc.checked(photoshop.get(iptc.NUMBER))
     raw = image.info.get(_RAW_PROFILES[2])
     return iptc.of_resources(_unhexed(raw)) if isinstance(raw, str) else None
 

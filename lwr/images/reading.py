@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from lwr.images import avif, kinds, png
+from lwr.images import kinds, png
 from lwr.images.alpha import fill_hidden, scale_key, split_alpha
 from lwr.images.deep_tiff import DeepTiff, described, open_deep
 from lwr.images.depth import DEEP_MODES, deep_values, lost_depth
 from lwr.images.errors import ImageError, printable
 from lwr.images.formats import readable_formats
-from lwr.images.metadata import DAMAGED_EXIF, gather
+from lwr.images.hidden import reopened
+from lwr.images.metadata import gather
 from lwr.images.photo import Loaded
 from lwr.images.profiles import Conversion, deep_to_srgb, to_srgb
 
@@ -73,10 +74,8 @@ def _opened(path: Path, notes: list[str], max_pixels: int) -> Image.Image:
             png.readable(path, notes), formats=readable_formats()
         )
     except (ValueError, UnidentifiedImageError):
-        if (file := avif.without_exif(path)) is None:
+        if (image := reopened(path, notes)) is None:
             raise
-        image = Image.open(file, formats=("AVIF",))
-        notes.append(DAMAGED_EXIF)
         return image
 
 
