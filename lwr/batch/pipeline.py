@@ -25,9 +25,7 @@ from lwr.loading.limits import is_too_little
 from lwr.request import MAX_OUTPUT_PIXELS, MAX_SCALE, Request, RestoreError
 from lwr.restore import Restored, Restorer
 
-PIXEL_BYTES = (
-    40  # of memory, of a photo in the pipeline, measured: pixels as numbers, as a picture, as a file
-)
+PIXEL_BYTES = 45  # of memory: a result as numbers, as a picture and as a file; WebP takes most
 MOST_ROOM = 1e9  # bytes
 SHARE = 0.1  # of --memory that photos beside the first may take
 
