@@ -70,7 +70,8 @@ def _break(
         seed = service.restorer.resolve(read_request(task=task, seed=seed)).seed
         clean = _small(images.load(path).rgb)
     damaged, params = TASKS[task].degrade(clean, torch.Generator().manual_seed(seed))
-    file = images.save(damaged, new_folder() / "damaged.png")
+    with errors_for_visitors():
+        file = images.save(damaged, new_folder() / "damaged.png")
     done = service.restore(str(file), read_request(task=task, scale=1), visitor, progress)
     pictures = (images.to_pil(damaged), images.to_pil(done.restored.loaded.rgb))
     return pictures, _scores(clean, damaged, done), gr.JSON(value=params[0], visible=True)

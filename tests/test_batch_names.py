@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lwr.batch.inputs import Named, find
 from lwr.batch.output_names import Output, UsageError, numbered
-from lwr.images.formats import photo_suffixes
+from lwr.images.formats import photo_suffixes, pixel_count
 
 SUFFIXES = frozenset({".jpg", ".png"})
 
@@ -170,6 +170,18 @@ def test_out_and_format_agree_or_are_refused(tmp_path: Path) -> None:
 def test_numbers_go_around_what_is_taken() -> None:
     taken = [Path("a.png"), Path("a-2.png"), Path("a.png"), Path("A.PNG")]
     assert [str(path) for path in numbered(taken)] == ["a.png", "a-2.png", "a-3.png", "A-4.PNG"]
+
+
+def test_no_photo_of_the_batch_is_replaced() -> None:
+    photos = ["in/a.jpg", "out/a.restored.png", "out/A.restored-2.png"]
+    named = [Named(photo) for photo in photos]
+    made = [str(path) for path in Output(out="out", overwrite=True).targets(named, 3)[0]]
+    assert made == ["out/a.restored-3.png", "out/a.restored.restored.png", "out/A.restored-2.restored.png"]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    assert pixel_count(tmp_path / "pipe.png") == 0 and pixel_count(tmp_path) == 0
 
 
 def test_what_is_read_is_searched_for() -> None:

@@ -38,12 +38,13 @@ def find(arguments: Sequence[str], suffixes: frozenset[str], recursive: bool = F
     found = Inputs()
     meant = all(RESULT.search(argument) for argument in arguments)
     left_out: list[str] = []
+    stems: dict[str, set[str]] = {}
     for argument in arguments:
         if argument and os.path.isdir(argument):
             _search(argument, suffixes, recursive, found, len(arguments) == 1)
         elif not argument:
             found.photos.append(Named(argument, error="An empty text is no name of a photo; name a file."))
-        elif not meant and is_result(argument, suffixes):
+        elif not meant and is_result(argument, suffixes, stems):
             left_out.append(argument)
         else:
             found.photos.append(Named(argument))
@@ -56,18 +57,19 @@ def find(arguments: Sequence[str], suffixes: frozenset[str], recursive: bool = F
     return found
 
 
-def is_result(path: str, suffixes: frozenset[str]) -> bool:
-    """Is this NAME.restored.png, or alike, beside a photo NAME.*?"""
+def is_result(path: str, suffixes: frozenset[str], stems: dict[str, set[str]]) -> bool:
+    """Is this NAME.restored.png, or alike, beside a photo NAME.*? `stems` keeps the NAMEs of each folder."""
     end = RESULT.search(path)
     if end is None:
         return False
-    stem = Path(path[: end.start()]).name
-    try:
-        beside = os.listdir(os.path.dirname(path) or ".")
-    except OSError:
-        return False
-    photos = (Path(name) for name in beside)
-    return any(one.stem == stem and one.suffix.lower() in suffixes for one in photos)
+    folder, name = os.path.split(path[: end.start()])
+    if folder not in stems:
+        try:
+            photos = [Path(one) for one in os.listdir(folder or ".")]
+        except OSError:
+            photos = []
+        stems[folder] = {one.stem for one in photos if one.suffix.lower() in suffixes}
+    return name in stems[folder]
 
 
 def _search(folder: str, suffixes: frozenset[str], recursive: bool, found: Inputs, alone: bool) -> None:

@@ -57,8 +57,9 @@ class Output:
 
         beside = [_beside(photo.path, self.suffix) for photo in photos]
         order = sorted(range(len(photos)), key=lambda index: photos[index].path)
+        taken = [photo.path for photo in photos]  # with --overwrite, too, no photo of the batch is replaced
         if self.out is None:
-            return numbered(beside, order), None
+            return numbered(beside, order, taken), None
         out, is_folder = Path(self.out), os.path.isdir(self.out)
         is_file = os.path.isfile(self.out) or (out.suffix.lower() in SUFFIXES and not is_folder)
         several = count > 1 or has_folders
@@ -67,7 +68,8 @@ class Output:
             raise UsageError(f"--out {self.out} is a file: give a folder for {which}.")
         if several or is_folder or self.out.endswith(("/", "\\")):
             pairs = zip(photos, beside, strict=True)
-            return numbered([out / photo.below / target.name for photo, target in pairs], order), out
+            within = [out / photo.below / target.name for photo, target in pairs]
+            return numbered(within, order, taken), out
         if self.format and not out.suffix:
             out = out.with_name(out.name + self.suffix)
         if self.format and FORMATS.get(out.suffix.lower().lstrip(".")) != self.suffix:
@@ -75,19 +77,21 @@ class Output:
         return [out], None
 
 
-def numbered(targets: Sequence[Path], order: Iterable[int] | None = None) -> list[Path]:
+def numbered(
+    targets: Sequence[Path], order: Iterable[int] | None = None, taken: Iterable[str] = ()
+) -> list[Path]:
     """The same files, with a number in the name of each but the first of those that would be one file.
 
     Names that differ in case, or in how accents are composed, are one file on many disks. `order`: in which
-    they are numbered, the given one otherwise.
+    they are numbered, the given one otherwise. `taken`: files that are no place for a result.
     """
-    found, taken = list(targets), set()
+    found, known = list(targets), {_key(Path(one)) for one in taken}
     for index in range(len(found)) if order is None else order:
         target, number = found[index], 1
-        while (key := _key(found[index])) in taken:
+        while (key := _key(found[index])) in known:
             number += 1
             found[index] = target.with_name(f"{target.stem}-{number}{target.suffix}")
-        taken.add(key)
+        known.add(key)
     return found
 
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+import os
 import warnings
 from contextlib import suppress
 from functools import lru_cache
@@ -38,6 +39,8 @@ def photo_suffixes() -> frozenset[str]:
 def pixel_count(path: str | Path) -> int:
     """Width x height as a file's header says; 0 where it is no photo, which `load` then explains."""
     try:
+        if not os.path.isfile(path):  # a pipe would be waited for
+            return 0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a large photo is no news here
             with Image.open(path, formats=readable_formats()) as image:
