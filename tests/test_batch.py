@@ -22,7 +22,9 @@ from lwr.batch.pipeline import Room
 from lwr.batch.stopping import SIGNALS, StoppedError, stoppable
 from lwr.cli import Loading, app
 from lwr.images import files
+from lwr.request import Request
 from lwr.restore import Restorer
+from training.benchmarks import batches
 
 ENV = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
 
@@ -174,6 +176,17 @@ def test_one_photo_waits_on_each_side_and_lines_keep_their_order(
     for index in range(len(events)):
         counts = {name: events[: index + 1].count(name) for name in ("read", "restore", "write")}
         assert counts["read"] - counts["write"] <= 4 and counts["restore"] - counts["write"] <= 2
+
+
+def test_the_pipeline_changes_no_pixel(restorer: Restorer, tmp_path: Path) -> None:
+    photos = batches.make_photos(tmp_path, 3, 64)
+    for name, way in batches.WAYS.items():
+        (tmp_path / name).mkdir()
+        way(restorer, Request(task="deblur"), photos, tmp_path / name, "png")
+    one, other = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in batches.WAYS
+    )
+    assert one == other and len(one) == 3
 
 
 def test_large_photos_have_the_memory_to_themselves() -> None:

@@ -65,6 +65,11 @@ def test_a_folder_without_photos_is_a_sentence(tree: Path) -> None:
     ):
         (only,) = find([folder], SUFFIXES, recursive).photos
         assert only.error == f"{folder} {end}"
+    (tree / "in" / "empty" / "raw.dng").touch()
+    found = find(["in/empty"], SUFFIXES)
+    assert found.photos[0].error and found.remarks == [
+        "in/empty: left out 1 file (raw.dng) of a kind that is not read."
+    ]
     assert paths("in/bare", recursive=True) == ["in/bare/deep/f.jpg"]
     assert "no name" in find([""], SUFFIXES).photos[0].error, "an unset variable is not the current folder"
     named = find(["in/b.jpg", "in/results"], SUFFIXES)  # as a shell's * does

@@ -94,7 +94,7 @@ def _search(folder: str, suffixes: frozenset[str], recursive: bool, found: Input
     if results:
         listed = _listed([one.path for one in results], "result")
         found.remarks.append(f"{folder}: left out {listed} of earlier runs.")
-    if others and photos:
+    if others:
         listed = _listed([one.path for one in others], "file")
         found.remarks.append(f"{folder}: left out {listed} of a kind that is not read.")
     if not photos and not unreadable and (alone or not results):
