@@ -31,7 +31,7 @@ def build(service: Service) -> None:
             files = gr.File(
                 label=f"Photos, up to {MAX_PHOTOS}",
                 file_count="multiple",
-                file_types=["image"],
+                file_types=["image", ".heic", ".heif"],  # browsers do not know these as pictures
                 elem_id="batch-files",
             )
             prompt = gr.Textbox(

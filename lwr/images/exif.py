@@ -253,7 +253,7 @@ def _density(tiff: Tiff, main: Directory) -> tuple[float, float] | None:
 
 def plausible(across: float, down: float) -> tuple[float, float] | None:
     """A density in dots per inch, None if it is none of a photo or scan."""
-    good = 1 <= across <= 60_000 and 1 <= down <= 60_000
+    good = 2 <= across <= 60_000 and 2 <= down <= 60_000  # 1 is what writers put who know none
     return (float(across), float(down)) if good else None
 
 
