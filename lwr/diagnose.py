@@ -4,6 +4,7 @@ A severity is how bad a defect is, in [0,1]: 0 = not there, 1 = as bad as the st
 small network that finds it (`lwr.models.diagnosis`) ships with the package and serves every prior.
 """
 
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -11,10 +12,18 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from lwr.images.canvas import Canvas
+from lwr.images.pixels import to_unit
 from lwr.loading.priors import EMBEDDED
-from lwr.models.diagnosis import Diagnosis
+from lwr.models.bands import reduced
+from lwr.models.diagnosis import Diagnosis, coarse_size, tiles_of
+from lwr.tasks import TASKS
 
 FILE = "diagnosis.safetensors"
+# Severities up to which nothing is done to a photo, and from which on all that was asked for is.
+NOTHING, ALL = 0.05, 0.15
+NEEDED = 0.25  # from which on a photo needs a task that nobody named
+SMALL = 0.5  # megapixels under which a photo without other defects is enlarged when it may be
 
 
 @cache
@@ -22,19 +31,63 @@ def load_diagnosis(folder: Path = EMBEDDED) -> Diagnosis:
     """The network that `save_diagnosis` wrote, in evaluation mode on the CPU."""
     with safe_open(folder / FILE, "pt") as file:
         weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        tasks = file.metadata()["tasks"].split(",")
-    model = Diagnosis(tasks, len(weights["mean"]), len(weights["layers.0.bias"]))
+        tasks, alike = (file.metadata()[name].split(",") for name in ("tasks", "alike"))
+    model = Diagnosis(tasks, alike, len(weights["mean"]), len(weights["layers.0.bias"]))
     model.load_state_dict(weights)
     return model.eval().requires_grad_(False)
 
 
 def save_diagnosis(model: Diagnosis, folder: Path) -> None:
-    """Write FILE: weights and the names of the tasks."""
+    """Write FILE: weights, the names of the tasks, and those whose defects look alike."""
     weights = {name: value.contiguous() for name, value in model.state_dict().items()}
-    save_file(weights, folder / FILE, metadata={"tasks": ",".join(model.tasks)})
+    names = {"tasks": ",".join(model.tasks), "alike": ",".join(model.alike)}
+    save_file(weights, folder / FILE, metadata=names)
 
 
 @torch.inference_mode()
 def diagnose(photo: torch.Tensor) -> dict[str, float]:
-    """{task: severity} of a photo (1,3,H,W) in [0,1]."""
-    return load_diagnosis().of_photo(photo)
+    """{task: severity} of a photo (1,3,H,W), levels (uint8) or floats in [0,1]; no float copy is whole."""
+    size = (photo.shape[-2], photo.shape[-1])
+    small = reduced(Canvas(photo, size), coarse_size(size))
+    tiles = [to_unit(photo[..., rows, columns]) for rows, columns in tiles_of(size)]
+    found = load_diagnosis().severities(small, tiles)
+    return {name: round(severity, 3) for name, severity in found.items()}
+
+
+def needed(severities: Mapping[str, float]) -> dict[str, float]:
+    """{task: strength} of what a photo needs, when nobody has named anything; of defects alike the worst."""
+    alike = load_diagnosis().alike
+    worst = max(alike, key=lambda name: severities[name])
+    return {
+        name: round(_strength(severity), 2)
+        for name, severity in severities.items()
+        if severity >= NEEDED and (name == worst or name not in alike)
+    }
+
+
+def harmless(
+    tasks: Mapping[str, float], named: Collection[str], severities: Mapping[str, float]
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """(tasks, remarks): those that were only `named` are done as far as the photo shows their defect.
+
+    Defects that look alike count for each other: an enlarged photo is blurred too.
+    """
+    alike, kept, remarks = load_diagnosis().alike, dict(tasks), []
+    for name in (name for name in named if name in severities):
+        kin = alike if name in alike else (name,)
+        share = _strength(max(severities[one] for one in kin))
+        kept[name] = round(tasks[name] * share, 2)
+        if kept[name] < tasks[name]:
+            remarks.append(_remark(TASKS[name].title, share))
+    return kept, tuple(remarks)
+
+
+def _strength(severity: float) -> float:
+    return min(1.0, max(0.0, (severity - NOTHING) / (ALL - NOTHING)))
+
+
+def _remark(title: str, share: float) -> str:
+    if share == 0:
+        return f"{title}: not done, as the photo shows no need of it; say “strongly” to have it done anyway."
+    little = "as the photo shows little need of it; say “strongly” to have all of it done."
+    return f"{title}: done in part ({share:.0%}), {little}"

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-COARSE = 40_000  # pixels of the reduced photo
+COARSE, LEAST = 40_000, 16  # pixels of the reduced photo, and of its shorter side at least
 STEPS = (1, 2, 4, 8)  # pixels
 QUANTILES = (0.001, 0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99, 0.999)
 COLOUR_QUANTILES = (0.01, 0.1, 0.9, 0.99)
@@ -23,9 +23,10 @@ SHARPEST = 0.15  # quantile of the tiles: a photo is as sharp as its sharpest pa
 class Diagnosis(nn.Module):
     """Statistics (N,D) -> severity of each of `tasks`, (N,T) in [0,1]."""
 
-    def __init__(self, tasks: Sequence[str], features: int, hidden: int = 96) -> None:
+    def __init__(self, tasks: Sequence[str], alike: Sequence[str], features: int, hidden: int = 96) -> None:
+        """`alike`: tasks whose defects are hard to tell apart."""
         super().__init__()
-        self.tasks = tuple(tasks)
+        self.tasks, self.alike = tuple(tasks), tuple(alike)
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("spread", torch.ones(features))
         self.layers = nn.Sequential(nn.Linear(features, hidden), nn.GELU(), nn.Linear(hidden, len(tasks)))
@@ -38,16 +39,28 @@ class Diagnosis(nn.Module):
         """What `forward` takes the sigmoid of."""
         return self.layers(((statistics - self.mean) / self.spread).clamp(-5, 5))
 
-    def of_photo(self, photo: torch.Tensor) -> dict[str, float]:
-        """{task: severity in [0,1]} of a photo (1,3,H,W) in [0,1]."""
-        severities = self(photo_statistics(photo))
-        return dict(zip(self.tasks, severities.quantile(SHARPEST, 0).tolist(), strict=True))
+    def severities(self, reduced: torch.Tensor, tiles: Sequence[torch.Tensor]) -> dict[str, float]:
+        """{task: severity in [0,1]} of a photo reduced to `coarse_size` and its parts at `tiles_of`."""
+        coarse = coarse_statistics(reduced)
+        rows = torch.stack([torch.cat([fine_statistics(tile), coarse]) for tile in tiles])
+        return dict(zip(self.tasks, self(rows).quantile(SHARPEST, 0).tolist(), strict=True))
 
 
-def photo_statistics(photo: torch.Tensor) -> torch.Tensor:
-    """A photo (1,3,H,W) in [0,1] -> (N,D), a row for each tile that the fine statistics come from."""
-    whole = coarse_statistics(photo)
-    return torch.stack([torch.cat([fine_statistics(tile), whole]) for tile in _tiles(photo)])
+def coarse_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(H, W) of a photo -> (h, w) that coarse statistics are made at."""
+    factor = (COARSE / (size[0] * size[1])) ** 0.5
+    return max(LEAST, round(size[0] * factor)), max(LEAST, round(size[1] * factor))
+
+
+def tiles_of(size: tuple[int, int]) -> list[tuple[slice, slice]]:
+    """Rows and columns of parts spread evenly over (H, W); a photo little larger than one is its only one."""
+    sides = []
+    for side in size:
+        count = 1 if side <= 1.5 * TILE else min(TILES, side // TILE)
+        length = side if count == 1 else TILE
+        starts = [round(i * (side - length) / max(count - 1, 1)) for i in range(count)]
+        sides.append([slice(start, start + length) for start in starts])
+    return [(rows, columns) for rows in sides[0] for columns in sides[1]]
 
 
 def fine_statistics(photo: torch.Tensor) -> torch.Tensor:
@@ -68,11 +81,8 @@ def fine_statistics(photo: torch.Tensor) -> torch.Tensor:
     return torch.stack(rows).add(1e-4).log()
 
 
-def coarse_statistics(photo: torch.Tensor) -> torch.Tensor:
-    """(1,3,H,W) in [0,1] -> (132,): how dark, saturated and contrasty the reduced photo is, and where."""
-    factor = (COARSE / (photo.shape[-2] * photo.shape[-1])) ** 0.5
-    size = [max(16, round(side * factor)) for side in photo.shape[-2:]]
-    small = F.interpolate(photo, size, mode="area")
+def coarse_statistics(small: torch.Tensor) -> torch.Tensor:
+    """(1,3,h,w) in [0,1], the reduced photo -> (132,): how dark, saturated and contrasty it is, and where."""
     low, high = small.amin(1, keepdim=True), small.amax(1, keepdim=True)
     gray, dark = small.mean(1, keepdim=True), -F.max_pool2d(-low, 9, 1, 4)
     saturation = (high - low) / high.clamp_min(0.02)
@@ -82,8 +92,8 @@ def coarse_statistics(photo: torch.Tensor) -> torch.Tensor:
         *(low, dark, high, saturation, gray, contrast.add(1e-3).log(), high - low),
         (contrast / (1.02 - mean)).add(1e-3).log(),
     )
-    rows = [each.flatten().quantile(photo.new_tensor(QUANTILES)) for each in maps]
-    rows += list(small[0].flatten(1).quantile(photo.new_tensor(COLOUR_QUANTILES), 1))
+    rows = [each.flatten().quantile(small.new_tensor(QUANTILES)) for each in maps]
+    rows += list(small[0].flatten(1).quantile(small.new_tensor(COLOUR_QUANTILES), 1))
     rows.append(_correlations(torch.stack([each.flatten() for each in (dark, contrast, gray, saturation)])))
     for each in (dark, gray, saturation, contrast):
         rows.append(F.adaptive_avg_pool2d(each, (STRIPS, 1)).flatten())
@@ -95,14 +105,3 @@ def _correlations(maps: torch.Tensor) -> torch.Tensor:
     away = maps - maps.mean(1, keepdim=True)
     norms = away.norm(dim=1)
     return ((away @ away.T) / (norms[:, None] * norms).clamp_min(1e-6)).flatten()
-
-
-def _tiles(photo: torch.Tensor) -> list[torch.Tensor]:
-    """Parts of a photo (1,3,H,W), spread evenly; a photo little larger than one tile is its only one."""
-    sides = []
-    for side in photo.shape[-2:]:
-        count = 1 if side <= 1.5 * TILE else min(TILES, side // TILE)
-        length = side if count == 1 else TILE
-        starts = [round(i * (side - length) / max(count - 1, 1)) for i in range(count)]
-        sides.append([slice(start, start + length) for start in starts])
-    return [photo[..., rows, columns] for rows in sides[0] for columns in sides[1]]

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from lwr.images.files import to_pil, to_tensor
-from lwr.models.diagnosis import coarse_statistics, fine_statistics
+from lwr.models.diagnosis import coarse_size, coarse_statistics, fine_statistics
 from lwr.tasks import TASKS
 from training.data.photos import Photo
 from training.diagnosis.made_pictures import KINDS
@@ -80,7 +80,8 @@ def _example(photos: Sequence[Photo], seed: int, place: int) -> Row:
     picture = _edited(picture, stream)
     picture, severities = _damaged(picture, kind, clear, stream, generator)
     picture = _taken(picture, stream, generator)
-    statistics = torch.cat([fine_statistics(picture), coarse_statistics(picture)])
+    small = F.interpolate(picture, coarse_size(tuple(picture.shape[-2:])), mode="area")
+    statistics = torch.cat([fine_statistics(picture), coarse_statistics(small)])
     return statistics, severities, [clear or severities[0] > 0, True, True], kind
 
 

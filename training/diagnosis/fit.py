@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lwr.models.diagnosis import Diagnosis
-from training.diagnosis.examples import DIAGNOSED, Examples
+from training.diagnosis.examples import DIAGNOSED, FINE, Examples
 
 BATCH, EPOCHS, RATE, DECAY = 128, 40, 3e-3, 0.02
 DROPPED, NOISE = (0.15, 0.2), 0.05  # of the inputs and hidden units; standard deviations of the inputs
@@ -30,7 +30,7 @@ def fit(examples: Examples, seed: int = 0) -> Diagnosis:
     """Train a new diagnosis with AdamW and one cycle of the learning rate."""
     torch.manual_seed(seed)
     statistics, severities, known = examples.statistics, examples.severities, examples.known.float()
-    model = Diagnosis(DIAGNOSED, statistics.shape[1])
+    model = Diagnosis(DIAGNOSED, FINE, statistics.shape[1])
     model.mean.copy_(statistics.mean(0))
     model.spread.copy_(statistics.std(0).clamp_min(1e-3))
     steps = EPOCHS * max(1, len(statistics) // BATCH)
