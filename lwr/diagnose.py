@@ -16,14 +16,14 @@ from lwr.images.canvas import Canvas
 from lwr.images.pixels import to_unit
 from lwr.loading.priors import EMBEDDED
 from lwr.models.bands import reduced
-from lwr.models.diagnosis import Diagnosis, coarse_size, tiles_of
+from lwr.models.diagnosis import Diagnosis, overview_size, tiles_of
 from lwr.tasks import TASKS
 
 FILE = "diagnosis.safetensors"
 # Severities up to which nothing is done to a photo, and from which on all that was asked for is.
 NOTHING, ALL = 0.05, 0.15
 NEEDED = 0.25  # from which on a photo needs a task that nobody named
-SMALL = 0.5  # megapixels under which a photo without other defects is enlarged when it may be
+SMALL, SMALL_SCALE = 500_000, 2.0  # pixels of a photo under which it is enlarged, and how much
 
 
 @cache
@@ -48,9 +48,10 @@ def save_diagnosis(model: Diagnosis, folder: Path) -> None:
 def diagnose(photo: torch.Tensor) -> dict[str, float]:
     """{task: severity} of a photo (1,3,H,W), levels (uint8) or floats in [0,1]; no float copy is whole."""
     size = (photo.shape[-2], photo.shape[-1])
-    small = reduced(Canvas(photo, size), coarse_size(size))
+    small = overview_size(size)
+    overview = to_unit(photo) if small == size else reduced(Canvas(photo, size), small)
     tiles = [to_unit(photo[..., rows, columns]) for rows, columns in tiles_of(size)]
-    found = load_diagnosis().severities(small, tiles)
+    found = load_diagnosis().severities(overview, tiles)
     return {name: round(severity, 3) for name, severity in found.items()}
 
 
@@ -63,6 +64,12 @@ def needed(severities: Mapping[str, float]) -> dict[str, float]:
         for name, severity in severities.items()
         if severity >= NEEDED and (name == worst or name not in alike)
     }
+
+
+def needed_scale(tasks: Mapping[str, float], size: tuple[int, int]) -> float:
+    """Output side / input side of a photo (H, W) when nobody has named one: only a small one is enlarged."""
+    enlarges = any(TASKS[name].default_scale > 1 for name in tasks)
+    return SMALL_SCALE if enlarges and size[0] * size[1] < SMALL else 1.0
 
 
 def harmless(

@@ -112,7 +112,8 @@ class Request:
             tasks = {self.task: 1.0} if isinstance(self.task, str) else dict(self.task)
             tasks = {name: _strength(name, strength) for name, strength in tasks.items()}
             if tasks:
-                return replace(found, tasks=tasks, understood=True, general=False, message="")
+                found = replace(found, tasks=tasks, understood=True, general=False, message="")
+                return replace(found, insisted=tuple(tasks))  # who names a task means it
         if not found.understood and not self.prompt.strip() and _enlarges(found):
             return replace(found, tasks={ENLARGING: 1.0}, understood=True, message="")
         if not found.understood:

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 
+from lwr.diagnose import diagnose, harmless, needed, needed_scale
 from lwr.images import files as images
 from lwr.images.canvas import Canvas
 from lwr.images.color import wavelet_color_fix
@@ -41,6 +42,7 @@ from lwr.models.network import RestorationNetwork
 from lwr.models.tiled import OVERLAP, TiledNetwork
 from lwr.models.tones import keep_flat, keep_plain_tones
 from lwr.request import (
+    ENLARGING,
     MAX_OUTPUT_PIXELS,
     MAX_SCALE,
     Request,
@@ -167,12 +169,10 @@ class Restorer:
         # 1. What to do, with which weights
         request = Request.of(prompt, **options, **({} if task is None else {"task": task}))
         asked, settings = request.asked(), self._settings(request)
-        # 2. The photo, what it needs when the request leaves that to it, and its final size
+        # 2. The photo, what that means for the request, and its final size
         given = isinstance(image, images.Loaded)
         loaded = image if given else images.load(image, refuse=partial(self.refuse, settings))
-        if settings.general:
-            settings = self._settings(request, self._choose(loaded, settings))
-        settings, said = fitted(settings, loaded.size)
+        settings, said = self._for_photo(request, loaded)
         size = output_size(loaded.size, settings.scale)
         strengths = {name: strength for name, strength in settings.tasks.items() if strength > 0}
         # 3. The tasks' adapters; a download delays nobody else
@@ -191,7 +191,7 @@ class Restorer:
             tasks=settings.tasks,
             settings=settings,
             seconds=time.perf_counter() - started,
-            notes=(*remarks(asked, settings), *said, *loaded.notes, *self.notes, *_notes(adapters)),
+            notes=(*said, *loaded.notes, *self.notes, *_notes(adapters)),
             loaded=loaded.with_rgb(pixels),
             ignored=asked.ignored,
             newer=tuple(filter(None, (self.newer, *(one.newer for one in adapters.values())))),
@@ -214,9 +214,24 @@ class Restorer:
         needed = (name for name in settings.tasks if self.adapters.needed(name))
         return replace(settings, adapters={name: self.adapters.planned(name) for name in needed})
 
-    def _choose(self, loaded: images.Loaded, settings: Settings) -> dict[str, float]:
-        """{task: strength} of what a photo needs, for a general request such as "enhance"."""
-        return _needs(loaded.rgb)
+    def diagnose(self, image: Image.Image | str | Path | images.Loaded) -> dict[str, float]:
+        """{task: severity in [0,1]} of a photo: 0 = its defect is not there, 1 = as bad as in training."""
+        return diagnose((image if isinstance(image, images.Loaded) else images.load(image)).pixels)
+
+    def _for_photo(self, request: Request, loaded: images.Loaded) -> tuple[Settings, tuple[str, ...]]:
+        """(settings, remarks) once the photo is known: what it needs, its scale, and no harm done to it."""
+        asked, settings = request.asked(), self._settings(request)
+        named = [name for name in asked.tasks if name not in asked.insisted]
+        severities = diagnose(loaded.pixels) if settings.general or named else {}
+        if settings.general:
+            settings = self._settings(request, needed(severities))
+            if asked.scale is None:
+                settings = replace(settings, scale=needed_scale(settings.tasks, loaded.size))
+        settings, said = fitted(settings, loaded.size)
+        named = [name for name in named if settings.scale == 1 or name != ENLARGING]
+        tasks, remarks_ = harmless(settings.tasks, named, severities)
+        settings = replace(settings, tasks=tasks)
+        return settings, (*remarks(asked, settings), *said, *remarks_)
 
     def refuse(self, settings: Settings, size: tuple[int, int], decoding: int = 0) -> str | None:
         """A sentence when a photo of `size` (H,W), which takes `decoding` bytes to read, needs more memory
@@ -333,18 +348,6 @@ def _restore(
     if toning is not None:
         output = toning.apply(output)
     return images.resize(output, final)
-
-
-def _needs(rgb: torch.Tensor) -> dict[str, float]:
-    """{task: strength} from two simple measures of a photo (1,3,H,W) in [0,1]: grey shade, soft edges."""
-    height, width = rgb.shape[-2:]
-    shrink = min(1.0, 256 / max(height, width))
-    small = images.resize(rgb, (max(1, round(height * shrink)), max(1, round(width * shrink))))
-    shade = -torch.nn.functional.max_pool2d(-small.amin(1, keepdim=True), 15, 1, 7)
-    slopes = rgb[..., :1024, :1024].mean(1).diff(dim=-1).abs().flatten()
-    steepest = slopes.sort().values[-max(1, len(slopes) // 100) :].mean().item() if len(slopes) else 1.0
-    needs = {"dehaze": (shade.mean().item() - 0.3) / 0.3, "deblur": (0.12 - steepest) / 0.06}
-    return {name: round(min(1.0, need), 2) for name, need in needs.items() if need > 0.2}
 
 
 def _silent(*_: object) -> None:

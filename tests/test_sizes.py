@@ -130,9 +130,9 @@ def test_a_photo_that_is_that_large_stays_as_it_is(restorer: Restorer) -> None:
     restored = restorer(FACE, "resize to 80x60")
     assert np.array_equal(restored.image, FACE) and restored.tasks == {"super-resolution": 0.0}
     assert any("larger than that already: it is not enlarged" in note for note in restored.notes)
-    both = restorer(FACE, "fix the blur, 96 pixels wide")
+    both = restorer(FACE, "strongly fix the blur, 96 pixels wide")
     assert both.image.size == FACE.size and not np.array_equal(both.image, FACE)
-    assert np.array_equal(both.image, restorer(FACE, "fix the blur").image)
+    assert np.array_equal(both.image, restorer(FACE, "strongly fix the blur").image)
 
 
 def test_a_size_wins_over_the_prompt_and_excludes_a_scale(restorer: Restorer) -> None:
@@ -173,7 +173,7 @@ def test_a_general_request_spares_what_it_forbids(restorer: Restorer) -> None:
 
 
 def test_what_was_understood_and_not_done_is_named(restorer: Restorer) -> None:
-    restored = restorer(FACE, "sharpen and remove the noise and scratches")
+    restored = restorer(FACE, "strongly sharpen and remove the noise and scratches")
     assert restored.tasks == {"deblur": 1.0} and restored.ignored == ("noise", "scratches")
     assert "Not done, as there is no task for it yet: noise, scratches." in restored.notes
     assert restorer(FACE, "sharpen, remove the grain", task="deblur").ignored == ("grain",)

@@ -7,10 +7,12 @@ are between pixels 1, 2, 4 and 8 apart, in four directions. It looks at pixels a
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+OVERVIEW = 160_000  # pixels of the photo that all but its sharpness is read from, at most
 COARSE, LEAST = 40_000, 16  # pixels of the reduced photo, and of its shorter side at least
 STEPS = (1, 2, 4, 8)  # pixels
 QUANTILES = (0.001, 0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99, 0.999)
@@ -39,17 +41,25 @@ class Diagnosis(nn.Module):
         """What `forward` takes the sigmoid of."""
         return self.layers(((statistics - self.mean) / self.spread).clamp(-5, 5))
 
-    def severities(self, reduced: torch.Tensor, tiles: Sequence[torch.Tensor]) -> dict[str, float]:
-        """{task: severity in [0,1]} of a photo reduced to `coarse_size` and its parts at `tiles_of`."""
-        coarse = coarse_statistics(reduced)
-        rows = torch.stack([torch.cat([fine_statistics(tile), coarse]) for tile in tiles])
-        return dict(zip(self.tasks, self(rows).quantile(SHARPEST, 0).tolist(), strict=True))
+    def severities(self, overview: torch.Tensor, tiles: Sequence[torch.Tensor]) -> dict[str, float]:
+        """{task: severity in [0,1]} of a photo reduced to `overview_size` and its parts at `tiles_of`.
+
+        The parts, at the photo's own resolution, tell whether it is sharp; the overview tells all else.
+        """
+        coarse = coarse_statistics(overview)
+        rows = torch.stack([torch.cat([fine_statistics(part), coarse]) for part in (overview, *tiles)])
+        found = self(rows)
+        sharpest, whole = found[1:].quantile(SHARPEST, 0).tolist(), found[0].tolist()
+        return {
+            name: sharpest[place] if name in self.alike else whole[place]
+            for place, name in enumerate(self.tasks)
+        }
 
 
-def coarse_size(size: tuple[int, int]) -> tuple[int, int]:
-    """(H, W) of a photo -> (h, w) that coarse statistics are made at."""
-    factor = (COARSE / (size[0] * size[1])) ** 0.5
-    return max(LEAST, round(size[0] * factor)), max(LEAST, round(size[1] * factor))
+def overview_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(H, W) of a photo -> (h, w) that all but its sharpness is read from."""
+    factor = min(1.0, (OVERVIEW / (size[0] * size[1])) ** 0.5)
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
 def tiles_of(size: tuple[int, int]) -> list[tuple[slice, slice]]:
@@ -75,14 +85,26 @@ def fine_statistics(photo: torch.Tensor) -> torch.Tensor:
             height, width = level.shape[-2:]
             inside = slice(0, max(height - down, 1)), slice(max(-across, 0), max(width - max(across, 0), 1))
             change = (moved - level).abs()[..., inside[0], inside[1]].flatten()
-            change = change if len(change) else change.new_zeros(1)  # a photo of one row or column
-            top = change.topk(max(1, len(change) // 20))[0]
-            rows += [change.mean(), top.mean(), top[: max(1, len(change) // 200)].mean(), change.median()]
-    return torch.stack(rows).add(1e-4).log()
+            rows += _spread(change.cpu().numpy())
+    return torch.tensor(rows, device=photo.device).add(1e-4).log()
 
 
-def coarse_statistics(small: torch.Tensor) -> torch.Tensor:
-    """(1,3,h,w) in [0,1], the reduced photo -> (132,): how dark, saturated and contrasty it is, and where."""
+def _spread(values: np.ndarray) -> tuple[float, float, float, float]:
+    """Mean, mean of the highest twentieth and of the highest two-hundredth, and median of (N,)."""
+    count = len(values)
+    if not count:  # a photo of one row or column
+        return 0.0, 0.0, 0.0, 0.0
+    most, few = max(1, count // 20), max(1, count // 200)
+    parted = np.partition(values, ((count - 1) // 2, count - most))
+    top = np.partition(parted[count - most :], most - few)
+    return tuple(map(float, (values.mean(), top.mean(), top[most - few :].mean(), parted[(count - 1) // 2])))
+
+
+def coarse_statistics(photo: torch.Tensor) -> torch.Tensor:
+    """(1,3,H,W) in [0,1] -> (132,): how dark, saturated and contrasty the reduced photo is, and where."""
+    factor = (COARSE / (photo.shape[-2] * photo.shape[-1])) ** 0.5
+    size = [max(LEAST, round(side * factor)) for side in photo.shape[-2:]]
+    small = F.interpolate(photo, size, mode="area")
     low, high = small.amin(1, keepdim=True), small.amax(1, keepdim=True)
     gray, dark = small.mean(1, keepdim=True), -F.max_pool2d(-low, 9, 1, 4)
     saturation = (high - low) / high.clamp_min(0.02)

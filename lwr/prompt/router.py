@@ -34,6 +34,7 @@ class Route:
     general: bool = False  # a request that leaves it to the photo what is done: "enhance"
     ignored: tuple[str, ...] = ()  # what was understood and no task does: "noise", "brightness"
     spared: tuple[str, ...] = ()  # tasks that were forbidden; they matter to a general request
+    insisted: tuple[str, ...] = ()  # tasks that are to be done in full whatever the photo shows: "strongly"
     notes: tuple[str, ...] = ()  # remarks on the text for its writer
 
     def json(self) -> dict[str, object]:
@@ -82,6 +83,7 @@ def route(text: str, tasks: Mapping[str, Task] | None = None) -> Route:
         size=size,
         general=general,
         ignored=ignored,
+        insisted=tuple(name for name, strength in strengths.items() if strength == 1),
         spared=tuple(name for name, rank in ranks.items() if rank == Rank.FORBIDDEN and name in known),
         notes=notes,
     )

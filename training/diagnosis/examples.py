@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from lwr.images.files import to_pil, to_tensor
-from lwr.models.diagnosis import coarse_size, coarse_statistics, fine_statistics
+from lwr.models.diagnosis import coarse_statistics, fine_statistics
 from lwr.tasks import TASKS
 from training.data.photos import Photo
 from training.diagnosis.made_pictures import KINDS
@@ -80,8 +80,7 @@ def _example(photos: Sequence[Photo], seed: int, place: int) -> Row:
     picture = _edited(picture, stream)
     picture, severities = _damaged(picture, kind, clear, stream, generator)
     picture = _taken(picture, stream, generator)
-    small = F.interpolate(picture, coarse_size(tuple(picture.shape[-2:])), mode="area")
-    statistics = torch.cat([fine_statistics(picture), coarse_statistics(small)])
+    statistics = torch.cat([fine_statistics(picture), coarse_statistics(picture)])
     return statistics, severities, [clear or severities[0] > 0, True, True], kind
 
 
@@ -116,7 +115,7 @@ def _damaged(
 ) -> tuple[torch.Tensor, list[float]]:
     """The picture with none, one or two defects, and the severities."""
     severity = dict.fromkeys(DIAGNOSED, 0.0)
-    if clear and stream.random() < {"photo": 0.3, "scene": 0.12}.get(kind, 0.0):
+    if clear and stream.random() < {"photo": 0.3, "scene": 0.35}.get(kind, 0.0):
         picture, params = TASKS[HAZE].degrade(picture, generator)
         severity[HAZE] = min(1.0, (1 - params[0]["mean_transmission"]) / WORST_HAZE)
     roll = stream.random()

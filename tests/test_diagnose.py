@@ -1,0 +1,158 @@
+"""What is wrong with a photo is found, what is good stays, and "enhance" does what the photo needs."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw, ImageFont
+
+from lwr.diagnose import ALL, NOTHING, diagnose, harmless, load_diagnosis, needed, needed_scale
+from lwr.images import files
+from lwr.loading.priors import EMBEDDED
+from lwr.restore import Restorer
+from lwr.tasks import TASKS
+from training.data.photos import Photo
+from training.diagnosis.examples import make_examples
+from training.diagnosis.fit import fit, scores
+from training.diagnosis.made_pictures import KINDS
+
+SAMPLES = EMBEDDED.parent / "samples"
+NAMED = ("dehaze", "deblur")
+
+
+def to_image(picture: torch.Tensor) -> Image.Image:
+    return files.to_pil(picture)
+
+
+def screenshot() -> Image.Image:
+    image = Image.new("RGB", (480, 320), "white")
+    draw, top = ImageDraw.Draw(image), 6
+    for size in range(9, 21):
+        font = ImageFont.load_default(size)
+        draw.text((10, top), f"{size} px: The quick brown fox, 0123456789 Il1|", "black", font)
+        top += size + 2
+    return image
+
+
+def landscape(size: tuple[int, int], haze: float) -> Image.Image:
+    """A made landscape with a house; `haze` is the optical thickness at the top."""
+    y, x = np.mgrid[0 : size[1], 0 : size[0]] / np.array(size)[::-1, None, None]
+    rng = np.random.default_rng(1)
+    sky = np.stack([110 + 60 * y, 150 + 60 * y, 215 + 20 * y], -1)
+    ground = np.stack([60 + 60 * y, 100 + 30 * y, 40 + 20 * y], -1) + rng.normal(0, 14, (*y.shape, 1))
+    levels = np.where((y > 0.55 + 0.08 * np.sin(6 * x))[..., None], ground, sky)
+    house = (x > 0.12) & (x < 0.38) & (y > 0.48) & (y < 0.82)
+    levels[house] = (178, 92, 66)
+    levels[(x > 0.2) & (x < 0.25) & (y > 0.56) & (y < 0.68)] = (240, 230, 170)
+    passes = np.exp(-haze * (1 - y))[..., None]
+    return Image.fromarray((levels * passes + 210 * (1 - passes)).clip(0, 255).astype(np.uint8))
+
+
+GOOD = {
+    "text": screenshot(),
+    "white": Image.new("RGB", (256, 200), "white"),
+    "flat gray": Image.new("RGB", (256, 256), (119, 119, 119)),
+    "black": Image.new("RGB", (64, 64)),
+    "landscape": landscape((480, 360), 0),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("prompt", ["remove the haze", "fix the blur"])
+def test_what_is_good_stays_as_it_is(restorer: Restorer, name: str, prompt: str) -> None:
+    restored = restorer(GOOD[name], prompt)
+    assert np.array_equal(restored.image, GOOD[name]) and set(restored.tasks.values()) == {0.0}
+    assert any("the photo shows no need of it" in note for note in restored.notes)
+
+
+@pytest.mark.parametrize(
+    ("photo", "task"),
+    [("hazy-rocket.jpg", "dehaze"), ("moving-clock.jpg", "deblur"), ("shaken-coffee.jpg", "deblur")],
+)
+def test_what_is_wrong_is_found(photo: str, task: str) -> None:
+    severities = diagnose(files.load(SAMPLES / photo).pixels)
+    assert harmless({task: 1.0}, [task], severities) == ({task: 1.0}, ())
+    assert task in needed(severities) or severities["super-resolution"] > severities[task]
+
+
+def test_haze_is_found_at_any_size() -> None:
+    for size in ((480, 360), (1400, 1000)):
+        severities = diagnose(files.load(landscape(size, 1.6)).pixels)
+        assert harmless({"dehaze": 1.0}, ["dehaze"], severities)[0] == {"dehaze": 1.0}, size
+
+
+def test_who_insists_gets_it(restorer: Restorer) -> None:
+    text = GOOD["text"].crop((0, 0, 128, 96))
+    for asked in ({"prompt": "strongly fix the blur"}, {"task": "deblur"}, {"task": {"deblur": 1.0}}):
+        assert restorer(text, **asked).tasks == {"deblur": 1.0}, asked
+
+
+def test_the_settings_of_a_photo_left_alone_reproduce_it(restorer: Restorer) -> None:
+    first = restorer(GOOD["text"], "fix the blur and enlarge it 2x")
+    assert first.tasks == {"deblur": 0.0, "super-resolution": 1.0}, "who enlarges has a reason"
+    again = restorer(GOOD["text"], task=first.tasks, scale=first.settings.scale)
+    assert np.array_equal(first.image, again.image)
+
+
+def test_enhance_does_what_the_photo_needs(restorer: Restorer) -> None:
+    hazy = Image.open(SAMPLES / "hazy-rocket.jpg").reduce(2)
+    restored = restorer(hazy, "enhance")
+    assert restored.tasks.get("dehaze", 0) > 0
+    assert any(note.startswith("Chosen from the photo: remove haze") for note in restored.notes)
+    good = restorer(GOOD["text"], "enhance")
+    assert np.array_equal(good.image, GOOD["text"]) and good.tasks == {}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 900), st.integers(1, 900), st.booleans())
+def test_any_photo_has_a_diagnosis(height: int, width: int, levels: bool) -> None:
+    photo = torch.randint(0, 256, (1, 3, height, width), dtype=torch.uint8)
+    severities = diagnose(photo if levels else photo / 255)
+    assert set(severities) <= set(TASKS) and all(0 <= value <= 1 for value in severities.values())
+
+
+def test_levels_and_floats_have_one_diagnosis() -> None:
+    photo = files.load(SAMPLES / "shaken-coffee.jpg")
+    assert diagnose(photo.pixels) == pytest.approx(diagnose(photo.rgb), abs=1e-3)
+
+
+@given(st.dictionaries(st.sampled_from(list(TASKS)), st.floats(0, 1)), st.data())
+def test_harmless_touches_only_what_was_named(tasks: dict[str, float], data: st.DataObject) -> None:
+    severities = {name: data.draw(st.floats(0, 1)) for name in load_diagnosis().tasks}
+    named = data.draw(st.lists(st.sampled_from(list(tasks)), unique=True)) if tasks else []
+    kept, remarks = harmless(tasks, named, severities)
+    assert set(kept) == set(tasks) and len(remarks) <= len(named)
+    for name, strength in tasks.items():
+        assert kept[name] <= strength + 0.005
+        if name not in named or severities[name] >= ALL:
+            assert kept[name] == pytest.approx(strength, abs=0.006)
+        elif max(severities.values()) <= NOTHING:
+            assert kept[name] == 0
+
+
+def test_only_small_photos_are_enlarged_unasked() -> None:
+    assert needed_scale({"super-resolution": 1.0}, (300, 400)) == 2
+    assert needed_scale({"super-resolution": 1.0}, (3000, 4000)) == needed_scale({"deblur": 1.0}, (9, 9)) == 1
+
+
+def test_made_pictures_are_what_they_are_called() -> None:
+    for name, make in KINDS.items():
+        picture = make(random.Random(3), (128, 160))
+        assert picture.shape == (1, 3, 128, 160) and picture.min() >= 0 and picture.max() <= 1, name
+        assert torch.equal(picture, make(random.Random(3), (128, 160)))
+
+
+def test_the_diagnosis_can_be_trained_by_anybody(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pixels = [np.asarray(landscape((320, 320), 0)), rng.integers(0, 255, (300, 280, 3), dtype=np.uint8)]
+    photos = [Photo(str(i), str(i), torch.tensor(each), clear=True) for i, each in enumerate(pixels)]
+    one, two = (make_examples(photos, 40, 5, workers) for workers in (1, 2))
+    assert torch.equal(one.statistics, two.statistics) and torch.equal(one.severities, two.severities)
+    assert one.severities.min() >= 0 and one.severities.max() <= 1 and one.severities.amax(0).min() > 0.1
+    model = fit(one)
+    found = scores(model, one)
+    assert all(score.auc > 0.8 for score in found.values()), "40 examples are learned by heart"
