@@ -152,6 +152,12 @@ def test_raw_files_are_refused_by_name_and_by_content(tmp_path: Path, subtests: 
                 load(raw_tiff(tmp_path / "renamed.tif", tag, order=order))
 
 
+def test_a_raw_file_that_is_open_already_is_refused(tmp_path: Path) -> None:
+    path = raw_tiff(tmp_path / "renamed.tif", (50706, 1, 4, b"\1\4\0\0"))
+    with Image.open(path) as image, pytest.raises(ImageError, match="the image is a camera's raw file"):
+        load(image)
+
+
 def test_raw_data_in_a_directory_below_is_found(tmp_path: Path) -> None:
     path = raw_tiff(tmp_path / "a.tif", (330, 4, 1, struct.pack("<I", 0)), (254, 4, 1, struct.pack("<I", 1)))
     data = bytearray(path.read_bytes())

@@ -12,7 +12,7 @@ from PIL import Image
 
 _SHOWN = 8 / 255  # from this alpha on a pixel has its own colour; below, the less the more transparent it is
 _CELL = 8  # pixels a side of the coarse picture's cells
-_STRIP, _HALO = 512, 2 * _CELL  # rows that are filled at a time, and rows around them that are looked at
+_STRIP, _HALO = 128, 2 * _CELL  # rows that are filled at a time, and rows around them that are looked at
 _BITS = {"1": 1, "L;2": 2, "L;4": 4, "I;16B": 16}  # by Pillow's names of how a PNG's numbers are packed
 
 

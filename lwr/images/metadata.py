@@ -57,7 +57,11 @@ def _tiff(image: Image.Image, path: Path | None) -> Iterator[Tiff | None]:
         yield None
         return
     with path.open("rb") as file:
-        yield Tiff(file)
+        try:
+            tiff = Tiff(file)
+        except ValueError:  # one of the swapped headers that Pillow puts up with
+            tiff = None
+        yield tiff
 
 
 def _exif(image: Image.Image, tiff: Tiff | None, notes: list[str]) -> exif.Exif:

@@ -57,6 +57,9 @@ def load(
     Raises ImageError for every unusable input, with the reason and the remedy.
     """
     if isinstance(source, Image.Image):
+        opened = Path(getattr(source, "filename", None) or "")
+        if source.format == "TIFF" and opened.is_file():
+            kinds.refuse_raw(opened, "the image")
         return _read(source, "the image", max_pixels, refuse)
     label, path = str(source), _readable_file(source)
     notes = [note] if (note := kinds.refuse_raw(path, label)) else []
