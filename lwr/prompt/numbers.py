@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 from lwr.prompt.english import NUMBERS as NUMBER_WORDS
-from lwr.prompt.sizes import pixels_wide
+from lwr.prompt.sizes import pixels_wide, size_of
 from lwr.prompt.tokens import MENTIONS, REACH, Token, bounds
 from lwr.prompt.topics import GENERAL
 
@@ -21,7 +20,7 @@ def decided(tokens: list[Token], scaled: str, measures: Collection[str]) -> list
 
     `scaled` is the task that scales, "" = none; `measures` are the words for what it multiplies.
     """
-    tokens = _printed(tokens)
+    tokens = _printed(tokens, scaled)
     numbers = ("SCALE", "FACTOR", "PERCENT")
     known = [
         _decided(tokens, i, scaled, measures) if one.kind in numbers else one for i, one in enumerate(tokens)
@@ -75,18 +74,20 @@ def number_in(text: str) -> float:
     return next(value for word, value in NUMBER_WORDS.items() if re.search(rf"\b{word}", text))
 
 
-def _printed(tokens: list[Token]) -> list[Token]:
+def _printed(tokens: list[Token], scaled: str) -> list[Token]:
     """The tokens with each print at the density that is said beside it: "A4, 300 dpi"."""
     found = list(tokens)
     for i, token in enumerate(tokens):
-        if token.size is None or not token.size.is_print:
+        unread = token.role == "UNREAD"  # "8x10 at 300 dpi" are inches
+        size = size_of(f"{token.text} inches") if unread else token.size
+        if size is None or not size.is_print:
             continue
         around = range(max(0, i - REACH), min(len(tokens), i + REACH))
         near = [j for j in around if found[j].task == "dpi"]
         if near:
             nearest = min(near, key=lambda j, i=i: abs(j - i))
-            found[i] = replace(token, size=token.size.at(tokens[nearest].value))
-            for j in (nearest - 1, nearest):  # "at 300 dpi" is used up
+            found[i] = Token("SIZE", token.text, scaled, size=size.at(tokens[nearest].value))
+            for j in (max(0, nearest - 1), nearest):  # "at 300 dpi" is used up
                 if j == nearest or tokens[j].text in ("at", "in", "with"):
                     found[j] = Token("FUNCTION", tokens[j].text)
     return found

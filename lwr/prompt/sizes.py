@@ -10,11 +10,13 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 EXAMPLES = (
     '"3840x2160", a width such as "4000", "x2000" for a height, "4k", "1080p", "12 megapixels" or "A4@300dpi"'
 )
+MAX_CHARACTERS = 80  # of a size in words
 PRINT_DPI = 300  # what is assumed of a print when nobody says more
 VIDEO_HEIGHTS = (480, 576, 720, 900, 1080, 1440, 2160, 4320)
 
@@ -59,6 +61,11 @@ class Size:
 
 def size_of(text: str) -> Size | None:
     """The size in a text that says nothing else, or None: "4k", "4000" (a width), "A4 at 300 dpi"."""
+    return _size_of(text) if len(text) <= MAX_CHARACTERS else None
+
+
+@lru_cache(1000)  # bounded: a server must not grow with its requests
+def _size_of(text: str) -> Size | None:
     text = re.sub(*INCHES, unicodedata.normalize("NFKC", text).casefold()).strip()
     dots = re.search(DPI, text)
     words = text.replace(dots[0], " ") if dots else text
@@ -123,7 +130,7 @@ _SHEETS = {  # inches
     )},
     "letter": (8.5, 11.0), "legal": (8.5, 14.0), "tabloid": (11.0, 17.0), "ledger": (11.0, 17.0),
 }  # fmt: skip
-_PAPER = r"(?:[\s-](?:sized?|paper|page|sheet|format|print(?:out)?)\b)"
+_PAPER = r"(?:[\s-](?:sized?|paper|page|sheet|format|print(?:out)?|landscape|portrait)\b)"
 _AMERICAN = r"(?:us\s)?(?:letter|legal|tabloid|ledger)"  # a sentence may say "letter" of something else
 _SHEET = (
     rf"(?:a[0-6]{_PAPER}*|{_AMERICAN}{_PAPER}+|us\sletter|{_AMERICAN}(?=[\s,(@]*(?:at\s)?\d+\s?(?:dpi|ppi)))"
@@ -137,6 +144,7 @@ _MEGA = r"(?:mps?|mpx|mpix|mega[\s-]?pix(?:el)?s?|million\spixels)"
 DPI = r"(?<![\w.,])\d{2,4}[\s-]?(?:dpi|ppi|(?:dots|pixels)\sper\sinch)\b"
 
 _PRINT = rf"{_DECIMAL}\s?{_UNIT}?{_BY}{_DECIMAL}[\s-]?{_UNIT}"
+_FRACTIONS = rf"\d{{1,3}}\.\d{{1,2}}{_BY}\d{{1,3}}(?:\.\d{{1,2}})?"  # no pixels, so inches: "8.5x11"
 _PRINT_SIDE = rf"{_DECIMAL}[\s-]?{_UNIT}{_TO_SIDE}(?:{_SIDE})"
 _BOX = rf"{_WHOLE}\s?{_PX}?{_BY}{_WHOLE}(?:[\s-]?(?:{_PX}|p)\b)?"
 _ONE_SIDE = rf"{_WHOLE}[\s-]?{_PX}?{_TO_SIDE}(?:{_SIDE})"
@@ -145,15 +153,15 @@ _PIXELS = rf"{_WHOLE}[\s-]?{_PX}"
 _AREA = rf"\d{{1,4}}(?:[.,]\d{{1,3}})?[\s-]?{_MEGA}"
 
 PATTERN = (  # all that a sentence may call a size
-    rf"(?<![\w.,])(?:(?:{_PRINT}|{_PRINT_SIDE}|{_ONE_SIDE}|{_AREA}|{_P}|{_K}|{_PIXELS}(?!\s?(?:per|by|x)\b))\b"
+    rf"(?<![\w.,])(?:(?:{_PRINT}|{_FRACTIONS}(?![\d.]|\s?{_UNIT})|{_PRINT_SIDE}|{_ONE_SIDE}|{_AREA}|{_P}|{_K}|{_PIXELS}(?!\s?(?:per|by|x)\b))\b"
     rf"|{_BOX}(?![\w×*]))|\b(?:{_SHEET}|{_HD}|{_SIDE_FIRST})(?![\w+])"
 )
 
 
 def _print_box(match: re.Match[str]) -> Size:
     texts, unit = (match[1], match[3]), match[4]
-    inch = {"c": 1 / 2.54, "m": 1 / 25.4}.get(unit[0], 1.0)
-    name = {"c": "cm", "m": "mm"}.get(unit[0], "inches")
+    inch = {"c": 1 / 2.54, "m": 1 / 25.4}.get(unit[:1], 1.0)
+    name = {"c": "cm", "m": "mm"}.get(unit[:1], "inches")
     width, height = (float(text.replace(",", ".")) for text in texts)
     text = f"{width:g}x{height:g} {name}"
     return _printed("sheet", text, width * inch, height * inch)
@@ -234,6 +242,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Size]], ...] = tu
     (re.compile(pattern), make)
     for pattern, make in (
         (rf"({_DECIMAL})\s?({_UNIT})?{_BY}({_DECIMAL})[\s-]?({_UNIT})", _print_box),
+        (rf"(?={_FRACTIONS}$)({_DECIMAL})(){_BY}({_DECIMAL})()", _print_box),
         (rf"({_DECIMAL})[\s-]?({_UNIT}){_TO_SIDE}({_SIDE})", _print_side),
         (rf"(a[0-6]){_PAPER}*|(?:us\s)?(letter|legal|tabloid|ledger){_PAPER}*", _sheet),
         (rf"({_WHOLE})\s?{_PX}?{_BY}({_WHOLE})(?:[\s-]?(?:{_PX}|p))?", _box),

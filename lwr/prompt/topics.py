@@ -226,7 +226,8 @@ _GENERAL_WORDS = Vocabulary(
         for looks in ("is", "looks")
         for very in ("", "so ", "really ", "very ", "pretty ")
         for bad in _BAD
-    ),
+    )
+    + tuple(f"{it} is not good" for it in ("it", "this", *_PICTURES)),
     actions=phrases(
         """enhancement, restoration, high quality, best quality, top quality,
         hq, auto fix, autofix, auto enhance, auto restore, autoenhance, do your best,
