@@ -14,21 +14,14 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 
-from lwr.diagnose import diagnose, harmless, needed, needed_scale
+from lwr.diagnose import diagnose
+from lwr.fit import fit
 from lwr.images import files as images
 from lwr.images.canvas import Canvas
-from lwr.images.color import wavelet_color_fix
-from lwr.images.pixels import to_unit
-from lwr.images.toning import find_toning
 from lwr.large import (
     Progress,
-    counter,
-    instructions_of,
-    keeps_tones_of,
     needed_memory,
     pass_memory,
-    resize_in_bands,
-    restore_in_bands,
 )
 from lwr.loading.adapter import Adapter, AdapterError, Attachment
 from lwr.loading.adapter_choice import AdapterChoice
@@ -39,10 +32,9 @@ from lwr.loading.memory import plan_memory
 from lwr.loading.offload import Offload
 from lwr.loading.priors import EMBEDDED, PriorError
 from lwr.models.network import RestorationNetwork
-from lwr.models.tiled import OVERLAP, TiledNetwork
-from lwr.models.tones import keep_flat, keep_plain_tones
+from lwr.models.tiled import OVERLAP
+from lwr.passes import restored_pixels
 from lwr.request import (
-    ENLARGING,
     MAX_OUTPUT_PIXELS,
     MAX_SCALE,
     Request,
@@ -50,8 +42,6 @@ from lwr.request import (
     Settings,
     fitted,
     output_size,
-    pass_size,
-    remarks,
 )
 from lwr.tasks import TASKS
 
@@ -66,6 +56,11 @@ __all__ = [
     "output_size",
 ]
 PINS = "adapters.json"  # beside a published network: {task: "NAMESPACE/NAME@REVISION"}
+
+ALONE = (
+    "{} has no restoring parts: it works alone, image to image (SDEdit). Parts trained for it, or a "
+    "converted StableSR, go around it with --parts FOLDER."
+)
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -110,12 +105,8 @@ class Restorer:
         self.network = network.eval() if offload else network.to(device).eval()
         self.folder, self.device = source.folder, device
         self.notes, self.newer = source.notes, source.newer  # on where the network is from
+        self.notes += () if source.parts else (ALONE.format(config.id),)
         self._prior = source.name if "@" in source.name else config.name
-        if source.parts is None:
-            self.notes += (
-                f"{config.id} has no restoring parts: it works alone, image to image (SDEdit). Parts "
-                "trained for it, or a converted StableSR, go around it with --parts FOLDER.",
-            )
         pins = _pins(source.parts) if source.parts else {}
         self.adapters = AdapterChoice(source.parts, config, pins, network.config.tasks)
         self._attachment = Attachment(
@@ -136,9 +127,8 @@ class Restorer:
     ) -> "Restorer":
         """Load the embedded network, a prior of PRIORS, a folder or a Hub repository (tag, branch, commit).
 
-        `parts` (a folder or repository) go around the prior instead of its own. `memory_gb` bounds the memory
-        by the precision of the weights, by where they wait, and by the size of the tiles; None = what is
-        free. Raises PriorError or RestoreError with one sentence.
+        `parts` (a folder or repository) go around the prior instead of its own. `memory_gb`, None = what is
+        free, decides precision, offloading and tiles. Raises PriorError or RestoreError with one sentence.
         """
         chosen = _device(device)
         source = locate(model, revision, parts)
@@ -160,19 +150,18 @@ class Restorer:
         """Restore one photo.
 
         `prompt` says what is wrong; an explicit `task` (a name, or {name: strength}) wins. Further `options`
-        are the fields of `lwr.request.Request`: scale or size, steps, fidelity, seed, guidance, positive,
-        negative; or give a whole Request as `prompt`. Same settings, same pixels. `in_place`: a Loaded may be
-        used up, so that a large one and its result do not lie in memory both. Raises RestoreError, ImageError
-        or AdapterError, each with one sentence.
+        are the fields of `lwr.request.Request`, which may itself be the `prompt`. Same settings, same pixels.
+        `in_place`: a Loaded may be used up, so that a large one and its result do not lie in memory both.
+        Raises RestoreError, ImageError or AdapterError, each with one sentence.
         """
         started = time.perf_counter()
         # 1. What to do, with which weights
-        request = Request.of(prompt, **options, **({} if task is None else {"task": task}))
+        request = _request(prompt, task, options)
         asked, settings = request.asked(), self._settings(request)
         # 2. The photo, what that means for the request, and its final size
         given = isinstance(image, images.Loaded)
         loaded = image if given else images.load(image, refuse=partial(self.refuse, settings))
-        settings, said = self._for_photo(request, loaded)
+        settings, said = fit(request, self._settings, loaded.pixels)
         size = output_size(loaded.size, settings.scale)
         strengths = {name: strength for name, strength in settings.tasks.items() if strength > 0}
         # 3. The tasks' adapters; a download delays nobody else
@@ -183,7 +172,8 @@ class Restorer:
             if strengths:  # 4. Folded into the network
                 self._attachment.attach(list(adapters.values()), [strengths[name] for name in adapters])
             photo = Canvas(loaded.pixels, size, self.network.multiple, spend=in_place or not given)
-            pixels = _passed(self.network, photo, self.device, strengths, settings, progress or _silent)
+            how = (self.device, strengths, settings, progress or _silent)
+            pixels = restored_pixels(self.network, photo, *how)
             # what the C library keeps for the next pass
             self._kept = max(self._kept, pass_memory(self.network, size, self.tile) // 2)
         # 8. The result
@@ -205,8 +195,7 @@ class Restorer:
         Takes what a call takes. A `size` gets its scale from `lwr.request.fitted`, and a general request its
         tasks, only with the photo.
         """
-        options |= {} if task is None else {"task": task}
-        return self._settings(Request.of(prompt, **options))
+        return self._settings(_request(prompt, task, options))
 
     def _settings(self, request: Request, chosen: Mapping[str, float] | None = None) -> Settings:
         """The settings of a request; `chosen` is what the photo needs, when the request leaves that to it."""
@@ -218,38 +207,17 @@ class Restorer:
         """{task: severity in [0,1]} of a photo: 0 = its defect is not there, 1 = as bad as in training."""
         return diagnose((image if isinstance(image, images.Loaded) else images.load(image)).pixels)
 
-    def _for_photo(self, request: Request, loaded: images.Loaded) -> tuple[Settings, tuple[str, ...]]:
-        """(settings, remarks) once the photo is known: what it needs, its scale, and no harm done to it."""
-        asked, settings = request.asked(), self._settings(request)
-        named = [name for name in asked.tasks if name not in asked.insisted]
-        severities = diagnose(loaded.pixels) if settings.general or named else {}
-        if settings.general:
-            settings = self._settings(request, needed(severities))
-            if asked.scale is None:
-                settings = replace(settings, scale=needed_scale(settings.tasks, loaded.size))
-        settings, said = fitted(settings, loaded.size)
-        named = [name for name in named if settings.scale == 1 or name != ENLARGING]
-        tasks, remarks_ = harmless(settings.tasks, named, severities)
-        settings = replace(settings, tasks=tasks)
-        return settings, (*remarks(asked, settings), *said, *remarks_)
-
     def refuse(self, settings: Settings, size: tuple[int, int], decoding: int = 0) -> str | None:
         """A sentence when a photo of `size` (H,W), which takes `decoding` bytes to read, needs more memory
         than there is; for `lwr.images.files.load`."""
-        scale = fitted(settings, size)[0].scale
-        final = tuple(round(side * scale) for side in size)
-        if self.device.type != "cpu" or final[0] * final[1] > MAX_OUTPUT_PIXELS:  # `output_size` says why
-            return too_little_for(f"{size[1]}x{size[0]} pixels", decoding)
-        needed = needed_memory(self.network, size, final, self.tile, settings.steps)
+        needed = needed_for(self.network, size, settings, self.tile) if self.device.type == "cpu" else 0
         return too_little_for(f"{size[1]}x{size[0]} pixels", max(needed, decoding), self._kept)
 
     @torch.inference_mode()
     def warm_up(self, side: int = 256) -> float:
         """Seconds of a pass over a gray square of `side` pixels, without adapters; the first is slower."""
-        started = time.perf_counter()
         with self._lock:
-            _run_once(self.network, torch.full((1, 3, side, side), 0.5, device=self.device))
-        return time.perf_counter() - started
+            return _seconds_of(self.network, torch.full((1, 3, side, side), 0.5, device=self.device))
 
     def use(self, adapter: Adapter) -> None:
         """Use this adapter for its task from now on, instead of the one that comes with the network.
@@ -266,12 +234,28 @@ class Restorer:
             self.adapters.give(adapter)
 
 
-def _run_once(network: RestorationNetwork, photo: torch.Tensor) -> None:
+def _seconds_of(network: RestorationNetwork, photo: torch.Tensor) -> float:
+    started = time.perf_counter()
     if network.refiner is None:  # its UNet would take many seconds
         encoded = network.encode(photo)
         network.decode(encoded.latent, encoded, 0.0)
     else:
         network.restore(photo, {}, torch.randn, steps=1, fidelity=1.0)
+    return time.perf_counter() - started
+
+
+def _request(
+    prompt: str | Request, task: str | Mapping[str, float] | None, options: dict[str, Any]
+) -> Request:
+    return Request.of(prompt, **options, **({} if task is None else {"task": task}))
+
+
+def needed_for(network: RestorationNetwork, size: tuple[int, int], settings: Settings, tile: int) -> float:
+    """Bytes for a photo of `size` (H,W); 0 if it would be too large, which `output_size` says."""
+    scale = fitted(settings, size)[0].scale
+    final = round(size[0] * scale), round(size[1] * scale)
+    too_large = final[0] * final[1] > MAX_OUTPUT_PIXELS
+    return 0 if too_large else needed_memory(network, size, final, tile, settings.steps)
 
 
 def _notes(adapters: Mapping[str, Adapter]) -> Iterator[str]:
@@ -286,68 +270,6 @@ def _check_fit(adapter: Adapter, prior: str) -> None:
             f"The adapter is for task {metadata.task!r} on prior {metadata.prior!r}: give one for "
             f"{', '.join(TASKS)} on {prior!r}."
         )
-
-
-def _passed(
-    network: RestorationNetwork,
-    photo: Canvas,
-    device: torch.device,
-    strengths: Mapping[str, float],
-    settings: Settings,
-    progress: Progress,
-) -> torch.Tensor:
-    """The photo at its size restored, (1,3,H,W): levels where it goes in bands, else floats in [0,1]."""
-    if strengths:
-        large = restore_in_bands(network, photo, device, strengths, settings, progress)
-    else:
-        large = resize_in_bands(photo)
-    if large is not None:
-        return large
-    whole = images.resize(to_unit(photo.pixels).contiguous(), photo.size)
-    if strengths:
-        whole = _restore(network, whole, device, strengths, settings, progress).clamp(0, 1).cpu()
-    return whole
-
-
-def _restore(
-    network: RestorationNetwork,
-    photo: torch.Tensor,
-    device: torch.device,
-    strengths: Mapping[str, float],
-    settings: Settings,
-    progress: Progress,
-) -> torch.Tensor:
-    """(1,3,H,W) in [0,1] at its final size -> the same, restored, by the adapters that are attached."""
-    prior, toning = network.prior, find_toning(photo)
-    # 5. The size of the pass
-    final, multiple = tuple(photo.shape[-2:]), network.multiple
-    photo = images.resize(photo, pass_size(final, prior.config.least_side)).to(device)
-    # a prior of the Stable Diffusion kind gets two positions a side where its UNet is coarsest
-    small = prior.config.least_side and min(photo.shape[-2:]) <= multiple
-    padded, size = images.pad_to_multiple(photo, multiple * (2 if small else 1))
-    # 6. The pass, whole or in tiles, with reproducible noise
-    keeps_tones = keeps_tones_of(strengths)
-    tiles = TiledNetwork(network, padded.shape[-2:], settings.tile, changes_tones=not keeps_tones)
-    passes = settings.steps + 2 if network.needs_sampler(settings.fidelity) else 1
-    tiles.after_tile = counter(progress, tiles.count * passes + (tiles.overview is not None))
-    generator = torch.Generator().manual_seed(settings.seed)
-    output, _ = tiles.restore(
-        padded,
-        instructions_of(strengths),
-        lambda shape: torch.randn(shape, generator=generator).to(device),
-        steps=settings.steps,
-        fidelity=settings.fidelity,
-        text=settings.text,
-    )
-    # 7. Colours and size of the input
-    output = images.crop(output, size)
-    if keeps_tones:
-        gently = network.keeps_colors(settings.fidelity)
-        output = keep_plain_tones(output, photo) if gently else wavelet_color_fix(output, photo)
-        output = keep_flat(output, photo)
-    if toning is not None:
-        output = toning.apply(output)
-    return images.resize(output, final)
 
 
 def _silent(*_: object) -> None:

@@ -12,7 +12,7 @@ MOST = {"file": 400, "class": 150, "function": 49}  # lines
 REPLACED = re.compile(
     r"\b(anew|begun|blindfold|rungs?|ladder|opponent|mended|wishes|redraws|for who has|the look)\b", re.I
 )
-DATA = {"lwr/prompt/english.py"}
+DATA = {"lwr/prompt/english.py", "lwr/prompt/general.py"}
 
 
 def sources() -> list[Path]:

@@ -10,7 +10,7 @@ SHARPNESS = -0.75  # of the bicubic kernel, torch's; see `resize`
 class Canvas:
     """A photo enlarged to `size` (H,W) and continued to multiples, as `resize` and `pad_to_multiple` do it.
 
-    `padded` is the size with what is continued. Made anew for each part, so that neither a float copy nor an
+    `padded` is the size with what is continued. Made again for each part, so that neither a float copy nor an
     enlarged one of a large photo is ever whole.
     """
 

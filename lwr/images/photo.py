@@ -26,7 +26,7 @@ class Loaded:
 
     @property
     def rgb(self) -> torch.Tensor:
-        """(1,3,H,W) float32 in [0,1]; of levels made anew each time, 12 bytes a pixel."""
+        """(1,3,H,W) float32 in [0,1]; of levels made again each time, 12 bytes a pixel."""
         return to_unit(self.pixels).contiguous()
 
     @property

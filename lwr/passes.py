@@ -1,0 +1,84 @@
+"""From a photo at its final size to the restored pixels, whole or in bands: steps 5 to 7 of lwr.restore."""
+
+from collections.abc import Mapping
+
+import torch
+
+from lwr.images.canvas import Canvas
+from lwr.images.color import wavelet_color_fix
+from lwr.images.pixels import crop, pad_to_multiple, resize, to_unit
+from lwr.images.toning import find_toning
+from lwr.large import (
+    Progress,
+    counter,
+    instructions_of,
+    keeps_tones_of,
+    resize_in_bands,
+    restore_in_bands,
+)
+from lwr.models.network import RestorationNetwork
+from lwr.models.tiled import TiledNetwork
+from lwr.models.tones import keep_flat, keep_plain_tones
+from lwr.request import Settings, pass_size
+
+
+def restored_pixels(
+    network: RestorationNetwork,
+    photo: Canvas,
+    device: torch.device,
+    strengths: Mapping[str, float],
+    settings: Settings,
+    progress: Progress,
+) -> torch.Tensor:
+    """The photo at its size restored, (1,3,H,W): levels where it goes in bands, else floats in [0,1]."""
+    if strengths:
+        large = restore_in_bands(network, photo, device, strengths, settings, progress)
+    else:
+        large = resize_in_bands(photo)
+    if large is not None:
+        return large
+    whole = resize(to_unit(photo.pixels).contiguous(), photo.size)
+    if strengths:
+        whole = _whole(network, whole, device, strengths, settings, progress).clamp(0, 1).cpu()
+    return whole
+
+
+def _whole(
+    network: RestorationNetwork,
+    photo: torch.Tensor,
+    device: torch.device,
+    strengths: Mapping[str, float],
+    settings: Settings,
+    progress: Progress,
+) -> torch.Tensor:
+    """(1,3,H,W) in [0,1] at its final size -> the same, restored, by the adapters that are attached."""
+    prior, toning = network.prior, find_toning(photo)
+    # 5. The size of the pass
+    final, multiple = tuple(photo.shape[-2:]), network.multiple
+    photo = resize(photo, pass_size(final, prior.config.least_side)).to(device)
+    # a prior of the Stable Diffusion kind gets two positions a side where its UNet is coarsest
+    small = prior.config.least_side and min(photo.shape[-2:]) <= multiple
+    padded, size = pad_to_multiple(photo, multiple * (2 if small else 1))
+    # 6. The pass, whole or in tiles, with reproducible noise
+    keeps_tones = keeps_tones_of(strengths)
+    tiles = TiledNetwork(network, padded.shape[-2:], settings.tile, changes_tones=not keeps_tones)
+    passes = settings.steps + 2 if network.needs_sampler(settings.fidelity) else 1
+    tiles.after_tile = counter(progress, tiles.count * passes + (tiles.overview is not None))
+    generator = torch.Generator().manual_seed(settings.seed)
+    output, _ = tiles.restore(
+        padded,
+        instructions_of(strengths),
+        lambda shape: torch.randn(shape, generator=generator).to(device),
+        steps=settings.steps,
+        fidelity=settings.fidelity,
+        text=settings.text,
+    )
+    # 7. Colours and size of the input
+    output = crop(output, size)
+    if keeps_tones:
+        gently = network.keeps_colors(settings.fidelity)
+        output = keep_plain_tones(output, photo) if gently else wavelet_color_fix(output, photo)
+        output = keep_flat(output, photo)
+    if toning is not None:
+        output = toning.apply(output)
+    return resize(output, final)
