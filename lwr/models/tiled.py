@@ -155,8 +155,7 @@ class TiledNetwork(OnePass):
     def _reduced(self, size: tuple[int, int], pixels: int) -> tuple[int, int]:
         """(h, w) of `size` (H, W) reduced to `pixels` or a little fewer, sides multiples of the network's."""
         factor, multiple = (pixels / (size[0] * size[1])) ** 0.5, self.network.multiple
-        height, width = (max(1, int(side * factor / multiple)) * multiple for side in size)
-        return height, width
+        return tuple(max(1, int(side * factor / multiple)) * multiple for side in size)
 
     def _blend_latent(
         self, x: torch.Tensor, function: Callable[..., torch.Tensor], *beside: torch.Tensor, scale: int = 1
