@@ -22,7 +22,7 @@ def plan(settings: Settings, photo_is_known: bool = True) -> str:
     """Settings in words: "remove haze (strength 0.5), enlarge to 4k"; no photo, no scale for a size yet."""
     parts = ["what the photo needs"] if settings.general else []
     for name, strength in settings.tasks.items():
-        if strength == 0 and settings.size:  # the photo has that size already
+        if strength == 0:  # the photo has that size already, or shows no need of it
             continue
         degree = "" if strength == 1 else f" (strength {strength:g})"
         parts.append(TASKS[name].title.lower() + degree)
