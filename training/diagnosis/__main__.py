@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-import tyro
 
 from lwr.diagnose import save_diagnosis
+from training.command_line import parse
 from training.data.photos import load_photos
 from training.diagnosis.examples import Examples, make_examples
 from training.diagnosis.fit import fit, scores
@@ -52,4 +52,4 @@ def _examples(options: Options, split: str, count: int) -> Examples:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    main(parse(Options, None, "python -m training.diagnosis", __doc__))

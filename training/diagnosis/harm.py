@@ -1,0 +1,98 @@
+"""What a sentence does to photos that need it and to photos that do not.
+
+`python -m training.diagnosis.harm --photos PHOTOS` asks for each task on validation photos, damaged as in
+training and good, once as a sentence does, which heeds the diagnosis, and once as who insists.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+import torch
+
+from lwr.images.files import to_pil
+from lwr.images.metrics import psnr
+from lwr.restore import Restored, Restorer
+from lwr.tasks import TASKS
+from training.benchmarks.record import RESULTS, made_with, write
+from training.command_line import parse
+from training.data.photos import Photo, load_photos
+
+COMMAND = "python -m training.diagnosis.harm"
+SAME = 60.0  # dB, of a photo that did not change
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure on, and where to."""
+
+    photos: Path  # a folder with photos or shards
+    limit: int = 24
+    out: Path = RESULTS / "harm.json"
+
+
+def main() -> None:
+    """Entry point."""
+    options = parse(Options, None, COMMAND, __doc__)
+    photos = load_photos(options.photos, "validation", 2 * options.limit)
+    photos = [photo for photo in photos if photo.clear][: options.limit]
+    restorer, tasks = Restorer.load(), {}
+    for task in (name for name, each in TASKS.items() if each.default_scale == 1):
+        tasks[task] = _damaged(restorer, task, photos) | _good(restorer, task, photos)
+        print(task, json.dumps(tasks[task]))
+    write(made_with(COMMAND) | {"photos": len(photos), "tasks": tasks}, options.out)
+
+
+def _damaged(restorer: Restorer, task: str, photos: list[Photo]) -> dict[str, float]:
+    """Gains in dB on damaged photos, and the share of them that is left alone."""
+    generator = torch.Generator().manual_seed(0)
+    asked, insisted, alone = [], [], 0
+    for photo in photos:
+        clean = _pixels(photo)
+        damaged, _ = TASKS[task].degrade(clean, generator)
+        before = _likeness(damaged, clean)
+        heeding, forced = _both(restorer, task, damaged)
+        asked.append(_likeness(heeding.loaded.rgb, clean) - before)
+        insisted.append(_likeness(forced.loaded.rgb, clean) - before)
+        alone += heeding.tasks[task] == 0
+    return {
+        "gain_db": round(mean(asked), 3),
+        "gain_db_insisted": round(mean(insisted), 3),
+        "damaged_left_alone": round(alone / len(photos), 3),
+    }
+
+
+def _good(restorer: Restorer, task: str, photos: list[Photo]) -> dict[str, float]:
+    """Likeness in dB of good photos to themselves, and the shares left alone and harmed."""
+    asked, insisted, alone = [], [], 0
+    for photo in photos:
+        clean = _pixels(photo)
+        heeding, forced = _both(restorer, task, clean)
+        asked.append(_likeness(heeding.loaded.rgb, clean))
+        insisted.append(_likeness(forced.loaded.rgb, clean))
+        alone += heeding.tasks[task] == 0
+    return {
+        "good_db": round(mean(asked), 2),
+        "good_db_insisted": round(mean(insisted), 2),
+        "good_left_alone": round(alone / len(photos), 3),
+        "good_under_38_db": round(sum(value < 38 for value in asked) / len(photos), 3),
+    }
+
+
+def _both(restorer: Restorer, task: str, picture: torch.Tensor) -> tuple[Restored, Restored]:
+    """What a sentence makes of it, and who insists."""
+    heeding = restorer(to_pil(picture), TASKS[task].instruction)
+    return heeding, heeding if heeding.tasks[task] == 1 else restorer(to_pil(picture), task=task)
+
+
+def _pixels(photo: Photo) -> torch.Tensor:
+    return photo.pixels.permute(2, 0, 1)[None].float() / 255
+
+
+def _likeness(a: torch.Tensor, b: torch.Tensor) -> float:
+    return min(SAME, psnr(a, b).item())
+
+
+if __name__ == "__main__":
+    main()
