@@ -62,7 +62,7 @@ def restore_in_bands(
     if toning is not None:
         bands = map(toning.apply, bands)
     give_back()
-    _write(bands, levels.mT if turned else levels)
+    _write(bands, levels.mT if turned else levels, settings.tile)
     give_back()
     return levels
 
@@ -103,11 +103,13 @@ def _place(photo: Canvas) -> torch.Tensor:
     return torch.empty(*photo.size, own.shape[1], dtype=torch.uint8).permute(2, 0, 1)[None]
 
 
-def _write(bands: Bands, levels: torch.Tensor) -> None:
-    """The bands, from above, as levels (1,C,H,W)."""
+def _write(bands: Bands, levels: torch.Tensor, rows: int = LARGE) -> None:
+    """The bands, from above, as levels (1,C,H,W); every `rows` freed memory goes back to the system."""
     top = 0
     for band in bands:
         levels[..., top : top + band.shape[-2], :] = to_levels(band)
+        if (top + band.shape[-2]) // rows > top // rows:
+            give_back()
         top += band.shape[-2]
 
 

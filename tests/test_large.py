@@ -1,0 +1,162 @@
+"""Large photos: restored in bands within little memory, with the pixels that the whole would have."""
+
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from lwr.images.canvas import Canvas
+from lwr.images.color import WAVELET_REACH, wavelet_color_fix
+from lwr.images.pixels import pad_to_multiple, resize, to_unit
+from lwr.images.reading import load
+from lwr.loading import limits
+from lwr.models import bands as in_bands
+from lwr.models import tones
+from lwr.models.tiling import blend
+from training.benchmarks.memory import large_photo
+
+ROOT = Path(__file__).resolve().parents[1]
+CLOSE = 1e-4  # a fortieth of an 8-bit level
+
+
+def levels(*size: int) -> torch.Tensor:
+    """(1,3,H,W) of a plain sky over noise."""
+    made = torch.randint(0, 256, (1, 3, *size), generator=torch.Generator().manual_seed(0))
+    made[..., : size[0] // 3, :] = 180
+    return made.to(torch.uint8)
+
+
+def rows(image: torch.Tensor, count: int = 37) -> Iterator[torch.Tensor]:
+    yield from (part.clone() for part in image.split(count, -2))
+
+
+def joined(parts: Iterator[torch.Tensor]) -> torch.Tensor:
+    return torch.cat(list(parts), -2)
+
+
+def close(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return a.shape == b.shape and float((a - b).abs().max()) < CLOSE
+
+
+SIZES = [((100, 70), (100, 70)), ((333, 217), (500, 217)), ((150, 90), (391, 333)), ((57, 31), (228, 124))]
+
+
+@pytest.mark.parametrize(("old", "new"), SIZES)
+def test_any_part_is_what_the_whole_enlarged_and_padded_photo_shows(
+    old: tuple[int, int], new: tuple[int, int]
+) -> None:
+    photo = levels(*old)
+    whole, _ = pad_to_multiple(resize(to_unit(photo), new), 64)
+    canvas = Canvas(photo, new, 64)
+    assert close(canvas.cut(0, 0, *canvas.padded), whole)
+    assert close(canvas.turned().cut(5, 7, 50, 41).mT, whole[..., 7:48, 5:55])
+    assert close(in_bands.reduced(canvas, (13, 11)), F.interpolate(whole, (13, 11), mode="area"))
+
+
+def test_tones_and_tiles_in_bands_are_those_of_the_whole() -> None:
+    size, photo = (400, 333), levels(400, 333)
+    canvas, whole = Canvas(photo, size), to_unit(photo)
+    image = (0.6 * whole + 0.1 * torch.rand(whole.shape, generator=torch.Generator().manual_seed(1))).float()
+    overview = F.interpolate(whole, (37, 23), mode="area")
+    pairs = {
+        "match": (
+            tones.match_tones(image.clone(), overview),
+            in_bands.match_tones_in_bands(rows(image), size, overview),
+        ),
+        "plain": (
+            tones.keep_plain_tones(image.clone(), whole),
+            in_bands.keep_plain_tones_in_bands(rows(image), rows(whole, 64), size),
+        ),
+        "wavelet": (
+            wavelet_color_fix(image, whole),
+            in_bands.fixed(rows(image), canvas, wavelet_color_fix, WAVELET_REACH),
+        ),
+        "tiles": (
+            blend(whole, lambda tile: tile * tile.mean(), 160, 32),
+            in_bands.blended_bands(canvas, lambda tile: tile * tile.mean(), 160, 32),
+        ),
+    }
+    for name, (expected, found) in pairs.items():
+        assert close(expected, joined(found)), name
+    assert not close(pairs["plain"][0], image), "the sky was given its tones"
+
+
+def test_photos_of_8_bits_stay_8_bits(tmp_path: Path) -> None:
+    large_photo(900, 600).save(tmp_path / "photo.jpg")
+    loaded = load(tmp_path / "photo.jpg")
+    assert loaded.pixels.dtype == torch.uint8 and loaded.rgb.dtype == torch.float32
+    upright = loaded.pixels[0].permute(1, 2, 0)
+    assert upright.is_contiguous() and np.array_equal(upright, Image.open(tmp_path / "photo.jpg"))
+
+
+PEAK = """
+import resource, sys
+import lwr.models.network as network
+network.RestorationNetwork.restore = lambda self, photo, *_, **__: (photo, None)  # what takes the time
+from lwr.cli import app
+try:
+    app(sys.argv[1:], standalone_mode=False)
+finally:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def peak(photo: Path, *words: str) -> int:
+    """Bytes of memory of a process that restores it, without what the network itself takes."""
+    command = [sys.executable, "-c", PEAK, "restore", str(photo), "--memory", "1", "--overwrite", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return int(done.stdout.splitlines()[-1]) * 1024
+
+
+def test_a_large_photo_takes_few_bytes_a_pixel(tmp_path: Path) -> None:
+    """Pillow's 4 and levels 3, and strips, which grow with the shorter side alone."""
+    small, large = tmp_path / "small.jpg", tmp_path / "large.jpg"
+    large_photo(700, 700).save(small)
+    large_photo(3000, 2000).save(large)
+    more = peak(large, "--task", "deblur") - peak(small, "--task", "deblur")
+    assert more < 8 * 6e6 + 120e6, f"{more / 1e6:.0f} MB"
+
+
+def limited(megabytes: int, *photos: Path) -> subprocess.CompletedProcess[str]:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (megabytes * 1_000_000,) * 2)
+
+    command = [sys.executable, "-m", "lwr", "restore", *map(str, photos), "--task", "deblur", "--overwrite"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, preexec_fn=limit)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit address space")
+def test_a_small_ulimit_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    small, large = tmp_path / "small.png", tmp_path / "large.png"
+    Image.new("RGB", (64, 48), "white").save(small)
+    Image.new("RGB", (8000, 8000), "white").save(large)
+    none = limited(500, small, large)
+    assert none.returncode == 2 and none.stderr.count("\n") == 1
+    assert "ulimit -v), and the program needs at least" in none.stderr
+    one = limited(1900, small, large)
+    assert one.returncode == 1 and "small.restored.png" in one.stdout, one.stderr
+    assert "8000x8000 pixels take" in one.stderr and "ulimit -v" in one.stderr
+    assert "Traceback" not in one.stderr
+
+
+def test_the_container_limit_is_the_narrowest_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder, most, used, cached in (("", 900, 500, 100), ("a", 2000, 300, 0), ("a/b", "max", 100, 0)):
+        place = tmp_path / "groups" / folder
+        place.mkdir(parents=True)
+        (place / "memory.max").write_text(f"{most}\n")
+        (place / "memory.current").write_text(f"{used}\n")
+        (place / "memory.stat").write_text(f"anon 5\ninactive_file {cached}\n")
+    (tmp_path / "cgroup").write_text("0::/a/b\n")
+    monkeypatch.setattr(limits, "PROC", tmp_path)
+    monkeypatch.setattr(limits, "CGROUPS", tmp_path / "groups")
+    assert limits.limited_room() == limits.Room(500, 900, "the container's limit")
+    assert "the container's limit" in limits.too_little_to_start()
+    assert "8x8 pixels take 1 MB of memory, and 0 MB are left" in limits.too_little_for("8x8 pixels", 1000)
+    assert limits.too_little_for("8x8 pixels", 400) is None
