@@ -9,8 +9,8 @@ from torch import nn
 from lwr.models.diagnosis import Diagnosis
 from training.diagnosis.examples import DIAGNOSED, FINE, Examples
 
-BATCH, EPOCHS, RATE, DECAY = 128, 40, 3e-3, 0.02
-DROPPED, NOISE = (0.15, 0.2), 0.05  # of the inputs and hidden units; standard deviations of the inputs
+BATCH, EPOCHS, RATE, DECAY = 128, 60, 3e-3, 0.02
+DROPPED, NOISE = (0.08, 0.12), 0.05  # of the inputs and hidden units; standard deviations of the inputs
 PRESENT = 0.05  # severity from which on a defect counts as present where only that is asked
 BINS = 10
 
