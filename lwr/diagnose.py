@@ -20,8 +20,6 @@ from lwr.models.diagnosis import Diagnosis, overview_size, tiles_of
 from lwr.tasks import TASKS
 
 FILE = "diagnosis.safetensors"
-# Severities up to which nothing is done to a photo, and from which on all that was asked for is.
-NOTHING, ALL = 0.05, 0.15
 NEEDED = 0.25  # from which on a photo needs a task that nobody named
 SMALL, SMALL_SCALE = 500_000, 2.0  # pixels of a photo under which it is enlarged, and how much
 
@@ -57,12 +55,12 @@ def diagnose(photo: torch.Tensor) -> dict[str, float]:
 
 def needed(severities: Mapping[str, float]) -> dict[str, float]:
     """{task: strength} of what a photo needs, when nobody has named anything; of defects alike the worst."""
-    alike = load_diagnosis().alike
-    worst = max(alike, key=lambda name: severities[name])
+    model = load_diagnosis()
+    worst = max(model.alike, key=lambda name: severities[name])
     return {
-        name: round(_strength(severity), 2)
+        name: round(model.strength(name, severity), 2)
         for name, severity in severities.items()
-        if severity >= NEEDED and (name == worst or name not in alike)
+        if severity >= NEEDED and (name == worst or name not in model.alike)
     }
 
 
@@ -79,18 +77,14 @@ def harmless(
 
     Defects that look alike count for each other: an enlarged photo is blurred too.
     """
-    alike, kept, remarks = load_diagnosis().alike, dict(tasks), []
+    model, kept, remarks = load_diagnosis(), dict(tasks), []
     for name in (name for name in named if name in severities):
-        kin = alike if name in alike else (name,)
-        share = _strength(max(severities[one] for one in kin))
+        kin = model.alike if name in model.alike else (name,)
+        share = model.strength(name, max(severities[one] for one in kin))
         kept[name] = round(tasks[name] * share, 2)
         if kept[name] < tasks[name]:
             remarks.append(_remark(TASKS[name].title, share))
     return kept, tuple(remarks)
-
-
-def _strength(severity: float) -> float:
-    return min(1.0, max(0.0, (severity - NOTHING) / (ALL - NOTHING)))
 
 
 def _remark(title: str, share: float) -> str:

@@ -74,7 +74,7 @@ def test_a_real_process_restores_beside_the_input_and_speaks_json(photo: Path) -
     names = ["photo.jpg", *UNSHOWN]
     for name in UNSHOWN:
         FACE.save(photo.with_name(name), "PNG")
-    words = ("--prompt", "slightly dehaze and fix the blur", "--seed", 7, "--json")
+    words = ("--prompt", "strongly dehaze and strongly fix the blur", "--seed", 7, "--json")
     done = run_apart("restore", *names, *words, cwd=photo.parent, PYTHONIOENCODING="ascii")
     assert (done.status, len(done.lines), done.err) == (0, len(names), "")
     assert [line["input"] for line in done.lines] == names

@@ -29,6 +29,8 @@ class Diagnosis(nn.Module):
         """`alike`: tasks whose defects are hard to tell apart."""
         super().__init__()
         self.tasks, self.alike = tuple(tasks), tuple(alike)
+        # severities up to which nothing is done to a photo, and from which on all that was asked for is
+        self.register_buffer("ramp", torch.tensor([[0.0, 1.0]]).repeat(len(tasks), 1))
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("spread", torch.ones(features))
         self.layers = nn.Sequential(nn.Linear(features, hidden), nn.GELU(), nn.Linear(hidden, len(tasks)))
@@ -40,6 +42,11 @@ class Diagnosis(nn.Module):
     def logits(self, statistics: torch.Tensor) -> torch.Tensor:
         """What `forward` takes the sigmoid of."""
         return self.layers(((statistics - self.mean) / self.spread).clamp(-5, 5))
+
+    def strength(self, task: str, severity: float) -> float:
+        """How much of a task is done to a photo of this severity, in [0,1]."""
+        nothing, all_ = self.ramp[self.tasks.index(task)].tolist()
+        return min(1.0, max(0.0, (severity - nothing) / (all_ - nothing)))
 
     def severities(self, overview: torch.Tensor, tiles: Sequence[torch.Tensor]) -> dict[str, float]:
         """{task: severity in [0,1]} of a photo reduced to `overview_size` and its parts at `tiles_of`.
