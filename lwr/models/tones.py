@@ -50,13 +50,27 @@ def keep_flat(image: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
 
     There is nothing to restore in the middle of pure white, black or any other even colour.
     """
-    side = 2 * FLAT + 1
-    highest, lowest = (sign * F.max_pool2d(sign * reference, (side, 1), 1, (FLAT, 0)) for sign in (1, -1))
-    highest, lowest = (
-        sign * F.max_pool2d(sign * x, (1, side), 1, (0, FLAT)) for sign, x in ((1, highest), (-1, lowest))
-    )
-    flat = (highest == lowest).all(1, keepdim=True)
-    return image.copy_(torch.where(flat, reference, image))
+    across, down = ((reference.diff(dim=dim) != 0).any(1, keepdim=True) for dim in (-1, -2))
+    across = _any_near(_any_near(across, -1, FLAT, FLAT - 1), -2, FLAT, FLAT)  # between columns
+    down = _any_near(_any_near(down, -2, FLAT, FLAT - 1), -1, FLAT, FLAT)  # between rows
+    return image.copy_(torch.where(across | down, image, reference))
+
+
+def _any_near(seen: torch.Tensor, dim: int, before: int, after: int) -> torch.Tensor:
+    """Booleans: whether any from `before` places before to `after` places after is true.
+
+    Between neighbours, where after = before - 1, there is one value less than there are neighbours.
+    """
+    shape = list(seen.shape)
+    shape[dim] = before
+    outside = seen.new_zeros(shape)
+    near, width = torch.cat([outside, seen, outside], dim), 1
+    wanted = before + after + 1
+    while width < wanted:  # in steps of 1, 2, 4, ...
+        step, left = min(width, wanted - width), near.shape[dim]
+        near = near.narrow(dim, 0, left - step) | near.narrow(dim, step, left - step)
+        width += step
+    return near
 
 
 def _reduced(image: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
