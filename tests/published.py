@@ -4,7 +4,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from huggingface_hub import HfApi, constants
 from PIL import Image
@@ -39,11 +38,8 @@ def forget(patch: pytest.MonkeyPatch, cache: Path) -> None:
 
 
 def photo(path: Path, side: int = 96) -> Path:
-    """A small photo with something to see in it."""
-    across = np.linspace(0, 255, side)
-    red, green = np.meshgrid(across, across)
-    blue = 127 + 120 * np.sin(red / 9) * np.cos(green / 7)
-    Image.fromarray(np.stack([red, green, blue], -1).astype(np.uint8)).save(path)
+    """A small photo with haze."""
+    Image.open(EMBEDDED.parent / "samples" / "hazy-rocket.jpg").resize((side, side)).save(path)
     return path
 
 

@@ -12,9 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 ROOT = Path(__file__).parent.parent
 MAKE, ORIENTATION = 271, 274  # EXIF tags
@@ -73,9 +72,9 @@ def answers(address: str) -> bool:
 
 
 def picture(width: int, height: int) -> Image.Image:
-    """Something to see."""
-    y, x = np.mgrid[0:height, 0:width]
-    return Image.fromarray(np.stack([2 * x % 256, 3 * y % 256, (x + y) % 256], -1).astype(np.uint8))
+    """A photo with haze, and blurred."""
+    photo = Image.open(ROOT / "lwr" / "samples" / "hazy-rocket.jpg").resize((width, height))
+    return photo.filter(ImageFilter.GaussianBlur(1.2))
 
 
 def exif(orientation: int = 1) -> Image.Exif:

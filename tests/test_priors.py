@@ -60,12 +60,12 @@ def test_a_folder_has_its_own_config(priors: Path) -> None:
 
 
 def test_settings_reproduce_the_pixels_and_seeds_differ(sd: Restorer) -> None:
-    first = sd(PHOTO, "make it sharper", steps=3, seed=5, guidance=3, positive="a cat", negative="a dog")
+    first = sd(PHOTO, task="deblur", steps=3, seed=5, guidance=3, positive="a cat", negative="a dog")
     s = first.settings
     words = {"guidance": s.guidance, "positive": s.positive, "negative": s.negative}
     again = sd(PHOTO, task=s.tasks, scale=s.scale, steps=s.steps, fidelity=s.fidelity, seed=s.seed, **words)
     assert same(first, again) and again.settings == s
-    assert not same(first, sd(PHOTO, "make it sharper", steps=3, seed=6, **words))
+    assert not same(first, sd(PHOTO, task="deblur", steps=3, seed=6, **words))
 
 
 def test_words_and_guidance_steer(sd: Restorer) -> None:
@@ -104,7 +104,7 @@ def test_prompts_where_none_are_read_are_an_error(priors: Path, subtests: pytest
 
 
 def test_a_prior_alone_says_that_it_has_no_parts(sd: Restorer) -> None:
-    restored = sd(PHOTO, "remove the haze", steps=1)
+    restored = sd(PHOTO, task="dehaze", steps=1)
     assert any("has no restoring parts" in note for note in restored.notes) and not restored.settings.adapters
 
 
@@ -137,7 +137,7 @@ def test_parts_go_around_another_prior_of_their_shape(priors: Path, tmp_path: Pa
     assert not same(a, b)
     assert b.settings.prior.startswith("sibling+stablesr@local-")
     with pytest.raises(AdapterError, match="sibling.stablesr has no adapter for 'dehaze': it does super-res"):
-        together(PHOTO, "remove the haze")
+        together(PHOTO, task="dehaze")
 
 
 def _sibling(converted: Path, out: Path) -> Path:

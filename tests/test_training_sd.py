@@ -57,7 +57,7 @@ def test_every_stage_restores_a_photo_of_any_shape(root: Path, name: str) -> Non
     restorer = Restorer.load(str(root / PRESETS[name].out / "network"), device="cpu")
     photo = Image.open(next((root / "photos").iterdir())).crop((0, 0, 150, 70))
     with pytest.raises(ValueError, match="has no adapter for 'dehaze': it does super-resolution"):
-        restorer(photo, "remove the haze", steps=1)
+        restorer(photo, task="dehaze", steps=1)
     restored = restorer(photo, task="super-resolution", scale=1, steps=1)
     assert restored.image.size == (150, 70)
     assert restorer(photo.crop((0, 0, 9, 30)), task="super-resolution", scale=1, steps=1).image.size == (
