@@ -14,7 +14,6 @@ from safetensors.torch import save_file
 
 from lwr.images.canvas import Canvas
 from lwr.images.pixels import to_unit
-from lwr.loading.priors import EMBEDDED
 from lwr.models.bands import reduced
 from lwr.models.diagnosis import Diagnosis, overview_size, tiles_of
 from lwr.tasks import TASKS
@@ -25,7 +24,7 @@ SMALL, SMALL_SCALE = 500_000, 2.0  # pixels of a photo under which it is enlarge
 
 
 @cache
-def load_diagnosis(folder: Path = EMBEDDED) -> Diagnosis:
+def load_diagnosis(folder: Path = Path(__file__).parent) -> Diagnosis:
     """The network that `save_diagnosis` wrote, in evaluation mode on the CPU."""
     with safe_open(folder / FILE, "pt") as file:
         weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118

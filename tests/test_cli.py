@@ -273,7 +273,7 @@ def test_route_speaks_exactly_as_promised() -> None:
 
 
 def test_sizes_general_requests_and_what_is_not_done(photo: Path) -> None:
-    words = ("--prompt", "dehaze and make it brighter", "--size", "150x150", "--json")
+    words = ("--prompt", "strongly dehaze and make it brighter", "--size", "150x150", "--json")
     done = run("restore", photo, *words)
     line, note = done.lines[0], "Not done, as there is no task for it yet: brightness."
     assert (line["width"], line["height"], line["size"]) == (150, 125, "150x150")

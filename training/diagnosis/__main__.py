@@ -1,6 +1,6 @@
 """Train the diagnosis: `python -m training.diagnosis --photos PHOTOS --out runs/diagnosis`.
 
-Writes diagnosis.safetensors, which belongs into lwr/embedded, and scores.json on photos of the validation
+Writes diagnosis.safetensors, which belongs into lwr/, and scores.json on photos of the validation
 split. The examples are kept beside them: the same command again only fits.
 """
 
