@@ -350,4 +350,4 @@ def test_a_network_without_published_adapters_uses_the_shipped_ones(
     assert "names bob/lwr-dehaze@v1.0.0, which is not published yet" in capsys.readouterr().err
     restored = Restorer.load("bob/lwr", revision="v1.0.0", device="cpu")(photo(tmp_path / "p.png"), "dehaze")
     assert "was used instead" in restored.notes[0]
-    assert restored.settings.adapters["dehaze"].startswith("embedded/deblur@")
+    assert restored.settings.adapters["dehaze"].startswith("embedded/dehaze@")
