@@ -263,6 +263,43 @@ def test_xmp_that_is_too_long_or_broken_is_noted(tmp_path: Path) -> None:
         assert photo.xmp is None and "XMP" in photo.notes[0]
 
 
+def test_exif_that_is_too_long_for_jpeg_loses_its_largest_entries(
+    tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    maker, date = (271, 2, 6, b"Maker\0"), (0x9003, 2, 20, b"2001:02:03 04:05:06\0")
+    long, note = b"x" * 70_000, (0x927C, 7, len(MAKER_NOTE), MAKER_NOTE)
+    gps = [(1, 2, 2, b"N\0")]
+    cases = {
+        "MakerNote": ([maker], [date, (0x927C, 7, len(long), long)]),
+        "MakerNote, UserComment": ([maker], [date, note, (0x9286, 7, len(long), long)]),
+        "MakerNote, Artist": ([maker, (315, 2, len(long), long)], [date, (0x927C, 7, 60_000, long[:60_000])]),
+    }
+    for (names, (main, below)), order, suffix in itertools.product(cases.items(), "<>", SUFFIXES[1:]):
+        with subtests.test(names=names, order=order, suffix=suffix):
+            photo = Image.new("RGB", (8, 8))
+            photo.info["exif"] = block(order, main, below, gps)
+            source = save(load(photo), tmp_path / f"in{suffix}", overwrite=True)
+            notes: list[str] = []
+            path = save(load(source), tmp_path / "out.jpg", overwrite=True, notes=notes)
+            assert notes == [f"the EXIF data is too long for JPEG: {names} dropped"]
+            found = read(path)
+            assert found["Make"] == "Maker" and found["GPSLatitudeRef"] == "N"
+            assert found["DateTimeOriginal"] == "2001:02:03 04:05:06"
+            assert not found.keys() & set(names.split(", "))
+            again = save(load(path), tmp_path / "again.jpg", overwrite=True, notes=notes)
+            assert read(again)["Make"] == "Maker" and len(notes) == 1
+
+
+def test_exif_just_as_long_as_a_jpeg_holds_is_kept(tmp_path: Path) -> None:
+    for size, lost in ((65_400, False), (65_533, True)):
+        note = bytes(size)
+        photo = Image.new("RGB", (8, 8))
+        photo.info["exif"] = block("<", [(271, 2, 6, b"Maker\0")], [(0x927C, 7, size, note)])
+        notes: list[str] = []
+        path = save(load(photo), tmp_path / f"{size}.jpg", notes=notes)
+        assert read(path)["Make"] == "Maker" and bool(notes) == lost
+
+
 def test_what_referred_to_the_old_file_is_noted(tmp_path: Path) -> None:
     packet = XMP.replace(b"xmp:Rating", b'hdrgm:Version="1.0" GCamera:MicroVideoOffset="9" xmp:Rating')
     photo = load(jpeg(tmp_path / "in.jpg", xmp=packet))

@@ -205,6 +205,25 @@ def test_big_tiff_and_what_no_reader_takes(tmp_path: Path) -> None:
         load(tmp_path / "signed.tif")
 
 
+def test_nan_and_infinity_are_seen_and_noted(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for samples in (1, 3, 4):
+        for kind in ("f2", "f4", "f8"):
+            with subtests.test(samples=samples, kind=kind):
+                values = np.full((6, 9, samples), 0.5, kind)
+                values[..., 3:] = 1
+                values[0, :4, :3], values[1, :2, :3], values[2, 0, :3] = np.nan, np.inf, -np.inf
+                (tmp_path / "wild.tif").write_bytes(number_tiff(values, 3))
+                loaded = load(tmp_path / "wild.tif")
+                expected = np.full((6, 9), 0.5)
+                expected[0, :4], expected[1, :2], expected[2, 0] = 0, 1, 0
+                assert abs(loaded.rgb[0].numpy() - expected).max() < 1e-3
+                assert "NaN or minus infinity became black in 5 pixels" in loaded.notes
+                assert "infinity became white in 2 pixels" in loaded.notes
+    loaded = load(Image.fromarray(np.array([[np.inf, 0.5, 4.0]], np.float32)))
+    assert loaded.rgb[0, 0, 0].tolist() == [1, 0.125, 1]
+    assert loaded.notes[0] == "infinity became white in 1 pixel"
+
+
 def test_depth_that_is_lost_is_noted(tmp_path: Path, subtests: pytest.Subtests) -> None:
     rng = np.random.default_rng(0)
     deep_png(tmp_path / "gray.png", rng.integers(0, 65536, (6, 9, 1)), 0)
@@ -283,6 +302,8 @@ def test_comments_never_cost_the_photo(tmp_path: Path, subtests: pytest.Subtests
         "iCCP bomb": chunk(b"iCCP", b"name\0\0" + bomb),
         "tEXt": chunk(b"tEXt", b"Comment\0" + long * 4),
         "many": b"".join(chunk(b"tEXt", b"Comment\0" + long) for _ in range(24)),
+        "many packed": chunk(b"zTXt", b"Comment\0\0" + zlib.compress(long[:30_000])) * 3000,
+        "many iTXt": chunk(b"iTXt", b"Comment\0\1\0\0\0" + zlib.compress(long[:30_000])) * 3000,
         "not packed": chunk(b"zTXt", b"Comment\0\0 no zlib"),
         "wrong check": chunk(b"tEXt", b"Comment\0abc")[:-1] + b"?",
         "damaged EXIF": chunk(b"eXIf", b"MM\0*")[:-1] + b"?",

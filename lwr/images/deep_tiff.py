@@ -57,11 +57,11 @@ class DeepTiff(TiffImagePlugin.TiffImageFile):
     others: tuple[TiffImagePlugin.TiffImageFile, ...] = ()  # further samples, when they lie apart
 
     def numbers(self) -> np.ndarray:
-        """(H,W,C) float64, as in the file but without NaN and infinity."""
+        """(H,W,C) float64, as in the file, with its NaN and infinity."""
         values = np.concatenate(
             [_unpacked(np.asarray(part), self.layout) for part in (self, *self.others)], -1
         )
-        return np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+        return values.astype(np.float64)
 
 
 def _unpacked(raw: np.ndarray, one: Layout) -> np.ndarray:

@@ -12,16 +12,18 @@ _FLOATING = "floating point numbers were rounded to 8 bits"
 _HEAD = 1 << 16  # bytes of a file in which its depth stands
 
 
-def deep_values(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+def deep_values(image: Image.Image, notes: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
     """Gray or colour of more than 8 bits -> (H,W,1 or 3) float32 in [0,1], alpha (H,W) float32 or None.
 
-    White is what the type or the values imply.
+    White is what the type or the values imply. NaN becomes black, infinity white.
     """
     if not isinstance(image, DeepTiff):
-        values = np.nan_to_num(np.array(image).astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-        return _in_range(values, image.mode)[..., None], None
+        values = np.array(image).astype(np.float64)[..., None]
+        _replace_nan(values, 1, notes)
+        return _in_range(values, image.mode), None
     one, values = image.layout, image.numbers()
     colours, alpha = values[..., : one.colours], None
+    _replace_nan(values, one.colours, notes)
     floating = one.dtype.kind == "f"
     if one.extra in (1, 2):
         alpha = np.clip(
@@ -35,8 +37,20 @@ def deep_values(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     return _in_range(colours, "F" if floating else "I" if one.dtype.itemsize == 4 else "I;16"), alpha
 
 
+def _replace_nan(values: np.ndarray, colours: int, notes: list[str]) -> None:
+    """NaN to 0 in (H,W,C); a note says how many pixels have colours that are no finite number."""
+    if np.isfinite(values).all():
+        return
+    first = values[..., :colours]
+    dark, light = np.isnan(first) | np.isneginf(first), np.isposinf(first)
+    for found, what in ((dark, "NaN or minus infinity became black"), (light, "infinity became white")):
+        if count := int(found.any(-1).sum()):
+            notes.append(f"{what} in {count} pixel{'s' if count > 1 else ''}")
+    values[np.isnan(values)] = 0
+
+
 def _in_range(values: np.ndarray, mode: str) -> np.ndarray:
-    highest = values.max()
+    highest = values.max(where=np.isfinite(values), initial=0)
     if mode == "F":
         top = max(1.0, highest)
     elif mode == "I":  # 32 bits hold 8-bit, 16-bit or larger numbers alike

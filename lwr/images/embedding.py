@@ -56,8 +56,12 @@ def _in_jpeg(photo: Loaded, notes: list[str]) -> dict[str, object]:
     others = [(key, value) for key, value in photo.texts if key.lower() != "comment"]
     if others:
         notes.append(f"JPEG has no place for the photo's texts: {_names(others)} dropped")
+    block, lost = exif.shortened(photo.exif, _LONGEST_SEGMENT) if photo.exif else (None, [])
+    if lost:
+        names = ", ".join(lost[:5]) + (", ..." if len(lost) > 5 else "")
+        notes.append(f"the EXIF data is too long for JPEG: {names} dropped")
     segments = {
-        "exif": (photo.exif, "EXIF data", 0),
+        "exif": (block, "EXIF data", 0),
         "xmp": (photo.xmp, "XMP data", _XMP_HEAD),
         "extra": (photo.iptc and iptc.HEADER + iptc.resources(photo.iptc), "IPTC data", 0),
         "comment": (comments[0].encode("utf-8", "replace") if comments else None, "comment", 0),

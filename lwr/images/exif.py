@@ -16,6 +16,8 @@ from lwr.images.tiff import SIZES, Directory, Entry, Tiff, packed
 PREFIX = b"Exif\0\0"
 ORIENTATION, X_DENSITY, Y_DENSITY, DENSITY_UNIT = 274, 282, 283, 296
 _EXIF, _GPS, _INTEROP = 0x8769, 0x8825, 0xA005
+_MAKER_NOTE = 0x927C
+_FRAME = len(PREFIX) + 8 + 3 * 6 + 2 * 12  # bytes of a block at most that are no entry of `parts_of`
 # Tags that describe where and how the old file keeps its pixels. 531, where chroma is taken, harms nobody.
 _LAYOUT = frozenset((
     254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 280, 281, 284, 288,
@@ -131,17 +133,28 @@ def block(order: str, parts: dict[int, list[tuple[int, int, int, bytes]]], offse
 def parts_of(data: bytes, order: str) -> dict[int, list[tuple[int, int, int, bytes]]]:
     """The entries of a cleaned block by directory, their values in the given byte order, for `block`."""
     tiff = Tiff(io.BytesIO(data.removeprefix(PREFIX)))
-    main = tiff.directory(tiff.first)
-    parts: dict[int, list[tuple[int, int, int, bytes]]] = {}
-    for name in (0, _EXIF, _GPS):
-        directory = tiff.directory(tiff.number(main, name)) if name else main
-        there = directory.entries.values() if not name or name in main.entries else ()
-        parts[name] = [
-            (one.tag, one.kind, one.count, _ordered(tiff, one, order))
-            for one in there
-            if one.tag not in (_EXIF, _GPS, _INTEROP)
-        ]
-    return parts
+    return _with_values(tiff, _by_directory(tiff), order)
+
+
+def shortened(data: bytes, most: int) -> tuple[bytes | None, list[str]]:
+    """A cleaned block in at most `most` bytes, and names of what it loses for that.
+
+    Maker notes go first, which seldom survive a move, then the largest entries.
+    """
+    if len(data) <= most:
+        return data, []
+    tiff = Tiff(io.BytesIO(data.removeprefix(PREFIX)))
+    parts, lost = _by_directory(tiff), []
+    listed = [(name, one) for name, entries in parts.items() for one in entries]
+    listed.sort(key=lambda pair: (pair[1].tag == _MAKER_NOTE, pair[1].size))
+    size = _FRAME + sum(_bytes_in_block(one) for _, one in listed)
+    while size > most and listed:
+        name, one = listed.pop()
+        parts[name].remove(one)
+        lost.append(_name(one.tag, name))
+        size -= _bytes_in_block(one)
+    whole = PREFIX + block(tiff.order, _with_values(tiff, parts, tiff.order)) if listed else None
+    return whole, lost
 
 
 def with_density(data: bytes | None, density: tuple[float, float]) -> bytes:
@@ -255,6 +268,28 @@ def plausible(across: float, down: float) -> tuple[float, float] | None:
     """A density in dots per inch, None if it is none of a photo or scan."""
     good = 2 <= across <= 60_000 and 2 <= down <= 60_000  # 1 is what writers put who know none
     return (float(across), float(down)) if good else None
+
+
+def _by_directory(tiff: Tiff) -> dict[int, list[Entry]]:
+    main, parts = tiff.directory(tiff.first), {}
+    for name in (0, _EXIF, _GPS):
+        directory = tiff.directory(tiff.number(main, name)) if name else main
+        there = directory.entries.values() if not name or name in main.entries else ()
+        parts[name] = [one for one in there if one.tag not in (_EXIF, _GPS, _INTEROP)]
+    return parts
+
+
+def _with_values(
+    tiff: Tiff, parts: dict[int, list[Entry]], order: str
+) -> dict[int, list[tuple[int, int, int, bytes]]]:
+    return {
+        name: [(one.tag, one.kind, one.count, _ordered(tiff, one, order)) for one in entries]
+        for name, entries in parts.items()
+    }
+
+
+def _bytes_in_block(entry: Entry) -> int:
+    return 12 + (entry.size + entry.size % 2 if entry.size > 4 else 0)
 
 
 def _ordered(tiff: Tiff, entry: Entry, order: str) -> bytes:

@@ -11,7 +11,7 @@ _LONGEST = (
     1_000_000  # bytes of an unpacked text or profile; Pillow refuses the photo above its own limit of 2**20
 )
 _LONGEST_PLAIN = 8_000_000  # of a text that is not packed, such as XMP with its history
-_MOST_TEXT = 24_000_000  # of all texts
+_MOST_TEXT = 24_000_000  # of all texts when unpacked; Pillow refuses the photo above its own limit of 2**26
 _PACKED = {b"zTXt": 1, b"iCCP": 1, b"iTXt": 1}
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 
@@ -47,11 +47,12 @@ def _bad_chunks(file: BinaryIO, notes: list[str]) -> list[tuple[int, int]]:
         if not name[0] & 0x20 or name in (b"fcTL", b"fdAT"):  # the picture itself
             place = end
             continue
-        reason = "too long" if name in _TEXTS and length > _LONGEST_PLAIN else None
-        if reason is None:
-            data = file.read(length)
-            texts += length if name in _TEXTS else 0
-            reason = _reason(name, data, file.read(4), texts)
+        reason, unpacked = "too long", 0
+        if name not in _TEXTS or (length <= _LONGEST_PLAIN and texts < _MOST_TEXT):
+            reason, unpacked = _judged(name, file.read(length), file.read(4))
+        if name in _TEXTS and texts + unpacked > _MOST_TEXT:
+            reason = reason or "too long"
+        texts += unpacked if name in _TEXTS else 0
         if reason:
             bad.append((place, end))
             notes.append(_note(name, reason))
@@ -60,27 +61,20 @@ def _bad_chunks(file: BinaryIO, notes: list[str]) -> list[tuple[int, int]]:
     return bad
 
 
-def _reason(name: bytes, data: bytes, check: bytes, texts: int) -> str | None:
-    """Why a chunk beside the picture is left out; None: it is good."""
+def _judged(name: bytes, data: bytes, check: bytes) -> tuple[str | None, int]:
+    """Why a chunk beside the picture is left out (None: it is good), and its bytes when unpacked."""
     if zlib.crc32(name + data) != int.from_bytes(check, "big"):
-        return "damaged"
-    if texts > _MOST_TEXT:
-        return "too long"
-    if name not in _PACKED:
-        return None
+        return "damaged", 0
     keyword, _, rest = data.partition(b"\0")
-    if name == b"iTXt":
-        if rest[:1] != b"\1":
-            return None
-        rest = rest[2:].partition(b"\0")[2].partition(b"\0")[2]
-    else:
-        rest = rest[1:]
+    if name not in _PACKED or (name == b"iTXt" and rest[:1] != b"\1"):
+        return None, len(data)
+    rest = rest[2:].partition(b"\0")[2].partition(b"\0")[2] if name == b"iTXt" else rest[1:]
     try:
         unpacker = zlib.decompressobj()
-        unpacker.decompress(rest, _LONGEST)
+        unpacked = len(unpacker.decompress(rest, _LONGEST))
     except zlib.error:
-        return "damaged"
-    return None if unpacker.eof else "too long" if unpacker.unconsumed_tail else "damaged"
+        return "damaged", 0
+    return None if unpacker.eof else "too long" if unpacker.unconsumed_tail else "damaged", unpacked
 
 
 def _note(name: bytes, reason: str) -> str:

@@ -204,7 +204,7 @@ def _deep(
     image: Image.Image, icc: bytes | None, notes: list[str]
 ) -> tuple[torch.Tensor, torch.Tensor | None, bytes | None]:
     """-> (3,H,W) float32 sRGB in [0,1], alpha (1,H,W) in [0,1] or None, the profile."""
-    values, alpha = deep_values(image)
+    values, alpha = deep_values(image, notes)
     if alpha is None and (key := split_alpha(image)[1]) is not None:
         alpha = key.astype(np.float32) / 255
     values, icc = deep_to_srgb(values, icc, notes)
