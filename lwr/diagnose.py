@@ -14,12 +14,13 @@ from safetensors.torch import save_file
 
 from lwr.images.canvas import Canvas
 from lwr.images.pixels import to_unit
+from lwr.images.toning import find_toning
 from lwr.models.bands import reduced
 from lwr.models.diagnosis import Diagnosis, overview_size, tiles_of
 from lwr.tasks import TASKS
 
 FILE = "diagnosis.safetensors"
-NEEDED = 0.25  # from which on a photo needs a task that nobody named
+NEEDED = 0.4  # from which on a photo needs a task that nobody named
 SMALL, SMALL_SCALE = 500_000, 2.0  # pixels of a photo under which it is enlarged, and how much
 
 
@@ -47,6 +48,8 @@ def diagnose(photo: torch.Tensor) -> dict[str, float]:
     size = (photo.shape[-2], photo.shape[-1])
     small = overview_size(size)
     overview = to_unit(photo) if small == size else reduced(Canvas(photo, size), small)
+    if find_toning(overview) is not None:  # sepia is no haze, and hides none
+        overview = overview.mean(1, keepdim=True).expand_as(overview)
     tiles = [to_unit(photo[..., rows, columns]) for rows, columns in tiles_of(size)]
     found = load_diagnosis().severities(overview, tiles)
     return {name: round(severity, 3) for name, severity in found.items()}

@@ -157,3 +157,10 @@ def test_the_diagnosis_can_be_trained_by_anybody(tmp_path: Path) -> None:
     model = fit(one)
     found = scores(model, one)
     assert all(score.auc > 0.8 for score in found.values()), "40 examples are learned by heart"
+
+
+@pytest.mark.parametrize("tint", [(1.0, 1.0, 1.0), (1.07, 0.86, 0.67)])
+def test_haze_is_found_in_a_photo_without_colour(tint: tuple[float, float, float]) -> None:
+    gray = Image.open(SAMPLES / "hazy-rocket.jpg").convert("L")
+    toned = Image.merge("RGB", [gray.point([min(255, int(v * share)) for v in range(256)]) for share in tint])
+    assert harmless({"dehaze": 1.0}, ["dehaze"], diagnose(files.load(toned).pixels))[0] == {"dehaze": 1.0}

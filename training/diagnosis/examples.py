@@ -26,6 +26,7 @@ from training.diagnosis.made_pictures import KINDS
 HAZE, FINE = "dehaze", ("deblur", "super-resolution")  # what is lost: contrast at large, or detail
 DIAGNOSED = (HAZE, *FINE)
 MADE = 0.28  # share of pictures that are no photographs
+GRAY = 0.15  # share of pictures without colour; `lwr.diagnose` sees those of one hue so, too
 SIDES = (256, 256, 320, 384, 512)  # pixels
 WORST_HAZE = 0.75  # 1 - mean transmission of training's densest haze, about
 LEAST_DETAIL = 2e-6  # mean square of neighbours' differences under which a picture has nothing to blur
@@ -80,6 +81,8 @@ def _example(photos: Sequence[Photo], seed: int, place: int) -> Row:
     picture = _edited(picture, stream)
     picture, severities = _damaged(picture, kind, clear, stream, generator)
     picture = _taken(picture, stream, generator)
+    if stream.random() < GRAY:  # last, for haze has a colour
+        picture = picture.mean(1, keepdim=True).expand_as(picture)
     statistics = torch.cat([fine_statistics(picture), coarse_statistics(picture)])
     return statistics, severities, [clear or severities[0] > 0, True, True], kind
 
@@ -98,11 +101,7 @@ def _crop(photo: Photo, stream: random.Random) -> torch.Tensor:
 
 
 def _edited(picture: torch.Tensor, stream: random.Random) -> torch.Tensor:
-    """At times without colour, sepia, or with other tones."""
-    roll = stream.random()
-    if roll < 0.16:
-        tint = torch.ones(3) if roll < 0.12 else torch.tensor([1.07, 0.86, 0.67])
-        picture = picture.mean(1, keepdim=True) * tint[:, None, None]
+    """At times with other tones."""
     if stream.random() < 0.25:
         picture = picture.clamp(0, 1) ** stream.uniform(0.6, 1.8)
     if stream.random() < 0.15:
