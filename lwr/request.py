@@ -125,7 +125,7 @@ class Request:
     def _with_size(self, found: Route) -> Route:
         """`found` with the size and scale that are given beside the prompt, which win over it."""
         if self.size is None or self.size in ("", "auto"):
-            return found if self.scale is None else replace(found, size=None, scale=self.scale)
+            return _clamped(found) if self.scale is None else replace(found, size=None, scale=self.scale)
         if self.scale is not None:
             raise RestoreError(
                 f"There are a scale ({self.scale}) and a size ({self.size}): give one of the two."
@@ -273,6 +273,14 @@ def pass_size(size: tuple[int, int], least: int) -> tuple[int, int]:
     """
     factor = max(1.0, min(least / min(size), 2 * least / max(size)))
     return tuple(max(1, round(side * factor)) for side in size)
+
+
+def _clamped(asked: Route) -> Route:
+    """What a sentence asks, with its scale at the limit when it is over it, and a note that says so."""
+    if asked.scale is None or asked.scale <= MAX_SCALE:
+        return asked
+    note = f"Scale {asked.scale:g} was asked for, and {MAX_SCALE:g} is the limit."
+    return replace(asked, scale=MAX_SCALE, notes=(*asked.notes, note))
 
 
 def _enlarges(asked: Route) -> bool:

@@ -95,6 +95,23 @@ def test_a_size_without_a_unit_is_not_read_silently() -> None:
     assert route("enlarge it to 8x10 inches").notes == route("a 16x9 photo").notes == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("upscale -2", "-2"),
+        ("upscale to 0x0", "0x0"),
+        ("upscale 1e9x", "1e9x"),
+        ("upscale x2160", "x2160"),
+        ("enlarge 17", "17"),
+        ("upscale to 99999999999999999999 pixels wide", "9" * 20 + " pixels"),
+    ],
+)
+def test_a_number_that_says_nothing_is_named(text: str, number: str) -> None:
+    found = route(text)
+    assert found.scale is None and found.size is None
+    assert found.notes[0].startswith(f"{number} was not read as a scale or a size: use a scale of 1 to 4")
+
+
 def test_json_holds_optional_keys_only_when_they_say_something() -> None:
     assert route("remove the haze").json() == {"tasks": {"dehaze": 1.0}, "understood": True}
     assert route("enlarge 9x").json() == {

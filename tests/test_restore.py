@@ -130,7 +130,7 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
     "scale NaN": ({"task": "deblur", "scale": float("nan")}, "scale is nan"),
     "scale infinite": ({"task": "deblur", "scale": float("inf")}, "scale is inf"),
     "scale in words": ({"task": "deblur", "scale": "twice"}, "scale is 'twice'"),
-    "scale 8 in the prompt": ({"prompt": "enlarge 8x"}, "scale is 8"),
+    "scale 0 in the prompt": ({"prompt": "enlarge 0x"}, "scale is 0"),
     "steps 0": ({"task": "deblur", "steps": 0}, "number of steps is 0"),
     "steps 1.5": ({"task": "deblur", "steps": 1.5}, "whole number"),
     "steps too many": ({"task": "deblur", "steps": 100_000}, "number of steps is 100000"),

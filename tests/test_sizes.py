@@ -16,14 +16,16 @@ LANDSCAPE, PORTRAIT = (1500, 1000), (1000, 1500)  # width, height
 
 # What is asked: (kind, pixels of a landscape photo, pixels of a portrait one).
 SIZES = {
-    ("3840x2160", "3840 × 2160", "3,840x2,160 px", "3840*2160", "3840 by 2160"): ((3240, 2160), (1440, 2160)),
+    ("3840x2160", "3840 × 2160", "3,840x2,160 px", "3840*2160", "3840 by 2160",
+        "3840 px wide by 2160 px high"): ((3240, 2160), (1440, 2160)),
     ("4k", "4 K", "UHD", "4k uhd", "ultra HD", "3840 px on the long side"):
         ((3840, 2560), (2560, 3840)),
     ("1080p", "HD", "full hd", "FHD", "1080 P", "high definition", "short side 1080"):
         ((1620, 1080), (1080, 1620)),
     ("QHD", "1440p", "quad hd"): ((2160, 1440), (1440, 2160)),
     ("2k",): ((2048, 1365), (1365, 2048)),
-    ("4000", "4000px wide", "width 4000", "width=4000 px", "4.000 pixels wide", "4000x"):
+    ("4000", "4000px wide", "width 4000", "width=4000 px", "4.000 pixels wide", "4 000 pixels wide",
+        "4000x"):
         ((4000, 2667), (4000, 6000)),
     ("x2000", "2000 pixels high", "2000 tall", "height: 2000"): ((3000, 2000), (1333, 2000)),
     ("long side 3000", "3000 px longest edge"): ((3000, 2000), (2000, 3000)),
@@ -48,6 +50,8 @@ NO_SIZES = (
     "1e3",
     "nan",
     "50%",
+    "²",
+    "160,100",
     "x" * 2000,
 )
 
@@ -124,6 +128,14 @@ def test_beyond_4_the_limit_is_named(restorer: Restorer) -> None:
     restored = restorer(FACE.crop((0, 0, 24, 20)), "make it 4k")
     assert restored.image.size == (96, 80) and restored.settings.scale == 4
     assert any("scale 160, and 4 is the limit" in note for note in restored.notes)
+
+
+def test_a_scale_beyond_4_in_a_sentence_is_held_at_4(restorer: Restorer) -> None:
+    restored = restorer(FACE.crop((0, 0, 24, 20)), "enlarge 8x")
+    assert restored.image.size == (96, 80) and restored.settings.scale == 4
+    assert "Scale 8 was asked for, and 4 is the limit." in restored.notes
+    with pytest.raises(RestoreError, match="scale is 0.* to 4"):
+        restorer.resolve("upscale 0")
 
 
 def test_a_photo_that_is_that_large_stays_as_it_is(restorer: Restorer) -> None:

@@ -13,22 +13,31 @@ from rapidfuzz.process import extract
 
 from lwr.prompt.english import COMMON, CORRECTED, CUES, INFLECTED, STRENGTHS
 from lwr.prompt.numbers import COUNT, NUMBER, decided, number_in
-from lwr.prompt.sizes import DPI, INCHES, PATTERN, dots_of, is_plain, size_of
+from lwr.prompt.sizes import DPI, INCHES, ODD, PATTERN, SPACED, dots_of, is_plain, size_of
 from lwr.prompt.tokens import Token
 from lwr.prompt.topics import GENERAL, topics
 from lwr.tasks.base import Vocabulary
 
 _TOKEN = re.compile(
     rf"(?P<size>{PATTERN})|(?P<dpi>{DPI})"
+    rf"|(?P<odd>{ODD})"
     rf"|(?P<bare>(?<![\w.])(?:{NUMBER})\s?[x×](?![\w×]|\s\d)|(?<![\w.])(?<!\d\s)[x×]\s?{NUMBER}(?![\w.]*\w))"
-    rf"|(?P<percent>\b{NUMBER}\s?(?:%|percent\b)|(?<![\w.,])0[.,]\d+(?![\w.,]*\w))"
+    rf"|(?P<percent>\b{NUMBER}\s?(?:%|percent\b)|\bby\s(?:a\s)?half\b|(?<![\w.,])0[.,]\d+(?![\w.,]*\w))"
     rf"|(?P<factor>\b{COUNT}[\s-]?(?:times|fold)\b|\b(?:twice|thrice|(?:doubl|tripl|quadrupl)(?:e|ed|ing))\b"
     rf"|\b(?:by|factor|scale)(?:\s(?:a|factor|of|to))*[\s:=]+{COUNT}\b(?!\s?(?:[%x×]|percent|times)))"
     rf"|(?P<number>(?<![\w.,]){NUMBER}(?![\w%×]|[.,]\d))"
     r"|(?P<word>\d+[a-z]*|[^\W\d_]+)|(?P<stop>[.!?;:()\n]+)|(?P<comma>,)|(?P<join>[&+])"
 )
+_UNIT = r"(?:[x×kp]|times|fold|px|pixels?|mega\w+|mp)"
 _SPELLING = (  # (pattern, replacement), in this order, on lower-case text
     INCHES,
+    SPACED,
+    (r"(?<=[a-z]{4})(?=\d{1,3}(?:[.,]\d{1,3})?[xk]\b)", " "),  # "enlarge2x"
+    (  # "but not more than 2x"
+        rf"\b(?:but\s)?(?:not|no|never)\s(?:more|larger|bigger|greater|higher|wider)"
+        rf"\sthan(?=\s(?:twice\b|{COUNT}\s?{_UNIT}\b))",
+        "max",
+    ),
     (r"[’‘`´]", "'"),
     (r"\b(can|do|does|did|is|are|was|were|should|could|would|must|need|has|have|had|wo)\s?n'?t\b", r"\1 not"),
     (r"\bcannot\b|\bcan'?t\b", "can not"),
@@ -116,6 +125,8 @@ class Lexicon:
         kind, text = str(match.lastgroup), match.group()
         if kind == "word":
             return Token("WORD", self.corrected(text))
+        if kind == "odd":
+            return Token("WORD", text, role="UNREAD" if self.scaled else "")
         if kind in ("stop", "comma", "join"):
             return Token({"stop": "BREAK", "comma": "COMMA", "join": "JOIN"}[kind], text)
         if kind in ("size", "dpi"):
@@ -133,9 +144,9 @@ class Lexicon:
         if kind == "dpi":
             return Token("SIZE", text, "dpi", dots_of(text), "TOPIC")
         size = size_of(text)
-        if size is None or not self.scaled:
+        if not self.scaled:
             return Token("WORD", text)
-        if not (is_plain(size) or "p" in text):  # "8x10", but not "8x10 px"
+        if size is None or not (is_plain(size) or "p" in text):  # "8x10" and "0x0", but not "8x10 px"
             return Token("WORD", text, role="UNREAD")
         return Token("SIZE", text, self.scaled, size=size)
 

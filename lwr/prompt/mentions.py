@@ -180,8 +180,19 @@ def _of_size(tokens: Sequence[Token], i: int, clause: Clause) -> Rank:
     if made:
         named = _PAPER.fullmatch(token.text) and i > 0 and tokens[i - 1].kind == "WORD"  # "my Audi A4"
         return Rank.NOTHING if strange or named else asked
+    if _follows_task(tokens, i, clause) and not strange:
+        return asked
     described = "BE" in clause.seen or strange or _is_told(tokens, start)
     return Rank.NOTHING if described or not _is_bare(beside) else asked
+
+
+def _follows_task(tokens: Sequence[Token], i: int, clause: Clause) -> bool:
+    """Whether the size at `i` ends a command: "deblur 4k", "remove haze 1080p"; not "deblur 4k photos"."""
+    before = tokens[i - 1] if i and not tokens[i - 1].role else None
+    removed = before is not None and before.kind == "DEFECT" and clause.verb == "REMOVE"
+    rest = tokens[i + 1 : bounds(tokens, i)[1]]
+    ends = _is_bare(rest) and all(one.kind != "PICTURE" for one in rest)
+    return ends and (removed or (before is not None and before.kind == "ACTION"))
 
 
 def _is_bare(beside: Sequence[Token]) -> bool:

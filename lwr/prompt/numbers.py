@@ -12,6 +12,7 @@ from lwr.prompt.topics import GENERAL
 
 NUMBER = r"\d+(?:[.,]\d+)?"
 COUNT = rf"(?:{NUMBER}|{'|'.join(NUMBER_WORDS)})"
+MAX_BARE = 16  # a number without "x" or "times" above this is no scale
 _MULTIPLY = re.compile("doubl|tripl|quadrupl")
 
 
@@ -37,12 +38,12 @@ def _counted(tokens: Sequence[Token], i: int, scaled: str) -> Token:
     j = i - 1
     while j > max(0, i - REACH) and _leads_to_number(tokens, j):
         j -= 1
-    if j < 0 or tokens[j].kind != "ACTION" or tokens[j].task != scaled or not token.value:
+    if j < 0 or tokens[j].kind != "ACTION" or tokens[j].task != scaled:
         return word
-    if token.value < 100:
+    if token.value <= MAX_BARE:
         return Token("SCALE", token.text, scaled, token.value)
-    if token.value != int(token.value):
-        return word
+    if token.value < 100 or token.value != int(token.value):
+        return Token("WORD", token.text, role="UNREAD")
     return Token("SIZE", token.text, scaled, size=pixels_wide(int(token.value)))
 
 
@@ -58,7 +59,9 @@ def _decided(tokens: Sequence[Token], i: int, scaled: str, measures: Collection[
     else:
         is_scale = measured and about <= {scaled}
     if is_scale and scaled:
-        more = token.kind == "PERCENT" and (i == 0 or tokens[i - 1].text != "to")
+        if token.text[-1].isdigit() and token.kind != "PERCENT" and token.value > MAX_BARE:
+            return Token("WORD", token.text, role="UNREAD")  # "x 2160"
+        more = token.kind == "PERCENT" and token.text[-1] in "%tf" and (i == 0 or tokens[i - 1].text != "to")
         value = 1 + token.value if more else token.value  # "enlarge by 50%"
         return Token("SCALE", token.text, scaled, value)
     if token.kind == "PERCENT" and token.value > 0:
@@ -67,7 +70,9 @@ def _decided(tokens: Sequence[Token], i: int, scaled: str, measures: Collection[
 
 
 def number_in(text: str) -> float:
-    """The number in "2,5x", "three times" or "twice"."""
+    """The number in "2,5x", "three times", "twice" or "by half"."""
+    if text.endswith("half"):
+        return 0.5
     digits = re.search(NUMBER, text)
     if digits:
         return float(digits.group().replace(",", "."))

@@ -6,6 +6,7 @@ what is asked about each task. It never guesses: what is only described ("a phot
 understood and no task does is named in `ignored`. A task's words stand in its `Vocabulary`.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -71,7 +72,7 @@ def route(text: str, tasks: Mapping[str, Task] | None = None) -> Route:
     notes = (TOO_LONG,) if len(text.rstrip()) > MAX_CHARACTERS else ()
     if words.scaled in asked:
         unread = dict.fromkeys(token.text for token in tokens if token.role == "UNREAD")
-        notes += tuple(f"{one} was not read as a size: add px, cm or inches to it." for one in unread)
+        notes += tuple(_unread(one) for one in unread)
     if not asked and not general:
         return Route({}, False, message=_offer(text, known.values(), ignored), ignored=ignored, notes=notes)
     strengths = _strengths(tokens, [intent for intent in found if intent.rank.asks])
@@ -87,6 +88,13 @@ def route(text: str, tasks: Mapping[str, Task] | None = None) -> Route:
         spared=tuple(name for name, rank in ranks.items() if rank == Rank.FORBIDDEN and name in known),
         notes=notes,
     )
+
+
+def _unread(text: str) -> str:
+    """The note on a number that may have been meant as a size or a scale."""
+    if re.fullmatch(r"[1-9][\d.]*\D{1,4}[1-9][\d.]*", text):
+        return f"{text} was not read as a size: add px, cm or inches to it."
+    return f"{text} was not read as a scale or a size: use a scale of 1 to 4, or a size such as 3840x2160."
 
 
 def _offer(text: str, tasks: Iterable[Task], ignored: Sequence[str]) -> str:

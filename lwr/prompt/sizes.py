@@ -66,7 +66,10 @@ def size_of(text: str) -> Size | None:
 
 @lru_cache(1000)  # bounded: a server must not grow with its requests
 def _size_of(text: str) -> Size | None:
-    text = re.sub(*INCHES, unicodedata.normalize("NFKC", text).casefold()).strip()
+    if any(letter.isdigit() and not letter.isdecimal() for letter in text):  # "²"
+        return None
+    text = unicodedata.normalize("NFKC", text).casefold()
+    text = re.sub(*SPACED, re.sub(*INCHES, text)).strip()
     dots = re.search(DPI, text)
     words = text.replace(dots[0], " ") if dots else text
     words = re.sub(r"^[\s,@(]*(?:(?:an?|to|at|in|for|on|fit|as)\s+)?", "", words)
@@ -104,6 +107,10 @@ def pixels_wide(number: float) -> Size:
 # ---- the forms, on lower-case text
 
 INCHES = (r"(?<=\d)\s?(?:\"|''|′′|”|“)", " in ")  # 8"x10"
+SPACED = (  # "4 000 pixels"
+    r"(?<![\w.,×])([1-9]\d{0,2})\s(\d{3})(?=[\s-]?(?:px|pixels?|wide|high|tall)\b)",
+    r"\1\2",
+)
 _WHOLE = r"(?:\d{1,3}(?:[,.']\d{3})+(?![\d,.'])|\d{1,6})"  # pixels are whole: "4.000" is four thousand
 _DECIMAL = r"\d{1,3}(?:[.,]\d{1,3})?"
 _PX = r"(?:px|pixels?|pix)"
@@ -147,14 +154,21 @@ _PRINT = rf"{_DECIMAL}\s?{_UNIT}?{_BY}{_DECIMAL}[\s-]?{_UNIT}"
 _FRACTIONS = rf"\d{{1,3}}\.\d{{1,2}}{_BY}\d{{1,3}}(?:\.\d{{1,2}})?"  # no pixels, so inches: "8.5x11"
 _PRINT_SIDE = rf"{_DECIMAL}[\s-]?{_UNIT}{_TO_SIDE}(?:{_SIDE})"
 _BOX = rf"{_WHOLE}\s?{_PX}?{_BY}{_WHOLE}(?:[\s-]?(?:{_PX}|p)\b)?"
+_ACROSS, _UP = (rf"[\s-]?{_PX}?\s?(?:{words})" for words in ("wide|width|across", "high|height|tall"))
+_BOTH_SIDES = rf"{_WHOLE}{_ACROSS}{_BY}{_WHOLE}{_UP}"
 _ONE_SIDE = rf"{_WHOLE}[\s-]?{_PX}?{_TO_SIDE}(?:{_SIDE})"
 _SIDE_FIRST = rf"(?:{_SIDE}){_OF_SIDE}{_WHOLE}(?:\s?{_PX}\b|{_NO_MORE})"
 _PIXELS = rf"{_WHOLE}[\s-]?{_PX}"
 _AREA = rf"\d{{1,4}}(?:[.,]\d{{1,3}})?[\s-]?{_MEGA}"
 
 PATTERN = (  # all that a sentence may call a size
-    rf"(?<![\w.,])(?:(?:{_PRINT}|{_FRACTIONS}(?![\d.]|\s?{_UNIT})|{_PRINT_SIDE}|{_ONE_SIDE}|{_AREA}|{_P}|{_K}|{_PIXELS}(?!\s?(?:per|by|x)\b))\b"
+    rf"(?<![\w.,])(?:(?:{_PRINT}|{_FRACTIONS}(?![\d.]|\s?{_UNIT})|{_PRINT_SIDE}|{_BOTH_SIDES}|{_ONE_SIDE}|{_AREA}|{_P}|{_K}|{_PIXELS}(?!\s?(?:per|by|x)\b))\b"
     rf"|{_BOX}(?![\w×*]))|\b(?:{_SHEET}|{_HD}|{_SIDE_FIRST})(?![\w+])"
+)
+
+ODD = (  # numbers that nothing is: "-2", "1e9x", "99999999999999999999 pixels"
+    r"(?<![^\s:=])[-−]\d[\d.,]*(?:\s?x)?(?![\w×])|(?<![\w.,])\d+(?:[.,]\d+)?e[+-]?\d+x?\b"
+    r"|(?<![\w.,])\d{7,}(?:\s?(?:x|px|pixels?))?\b"
 )
 
 
@@ -225,7 +239,9 @@ def _hd(match: re.Match[str]) -> Size:
 def _bare(text: str) -> Size | None:
     """What only an option says so shortly: "4000", "4000x" and "x2000"."""
     match = re.fullmatch(rf"({_WHOLE})\s?(?:{_PX})?x?|x\s?({_WHOLE})(?:\s?{_PX})?", text)
-    if match is None or (text.endswith("x") and _pixels(text) < 100):  # "4x" is a scale
+    if match is None or re.match(r"x?\s?\d{3}[,.']\d{3}", text):  # "160,100" is no number of pixels
+        return None
+    if text.endswith("x") and _pixels(text) < 100:  # "4x" is a scale
         return None
     return _one_side(match[1] or match[2], "width" if match[1] else "height")
 
@@ -246,6 +262,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Size]], ...] = tu
         (rf"({_DECIMAL})[\s-]?({_UNIT}){_TO_SIDE}({_SIDE})", _print_side),
         (rf"(a[0-6]){_PAPER}*|(?:us\s)?(letter|legal|tabloid|ledger){_PAPER}*", _sheet),
         (rf"({_WHOLE})\s?{_PX}?{_BY}({_WHOLE})(?:[\s-]?(?:{_PX}|p))?", _box),
+        (rf"({_WHOLE}){_ACROSS}{_BY}({_WHOLE}){_UP}", _box),
         (rf"({_WHOLE})[\s-]?{_PX}?{_TO_SIDE}({_SIDE})", lambda m: _one_side(m[1], m[2])),
         (rf"({_SIDE}){_OF_SIDE}({_WHOLE})(?:\s?{_PX})?", lambda m: _one_side(m[2], m[1])),
         (rf"(\d{{1,4}}(?:[.,]\d{{1,3}})?)[\s-]?{_MEGA}", _area),
