@@ -187,7 +187,7 @@ def request_from(routed: str, prompt: str, chosen: list[str], *values: Any) -> R
     found = route(prompt or "")
     if not tasks and found.tasks:  # all were unchecked
         raise RestoreError(NOTHING_ASKED)
-    as_said = found.general and tasks == found.tasks  # a task by name would end what is general
+    as_said = tasks == found.tasks  # only chips and strengths changed by hand insist on a task
     request = read_request(prompt=prompt, task=None if as_said else tasks or None, **given)
     if not tasks and not (prompt or "").strip() and request.scale is None and request.size is None:
         raise RestoreError(NOTHING_ASKED)

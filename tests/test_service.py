@@ -5,6 +5,7 @@ import pickle
 import shutil
 import zipfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -262,3 +263,11 @@ def test_an_upload_without_room_is_a_sentence(service: Service, monkeypatch: pyt
         answer = web.post("/gradio_api/upload", files=files)
     assert (answer.status_code, answer.text) == (507, uploads.SENTENCE)
     assert not (folder / "tmpstale").exists()
+
+
+def test_chips_that_only_follow_the_sentence_do_not_insist() -> None:
+    left_open = [None] * len(OPTIONS)
+    asked = partial(restore_tab.request_from, "fix the blur", "fix the blur")
+    assert asked(["deblur"], *left_open, *(1 for _ in TASKS)).task is None
+    assert asked(["deblur"], *left_open, *(0.5 for _ in TASKS)).task == {"deblur": 0.5}
+    assert asked(["dehaze"], *left_open, *(1 for _ in TASKS)).task == {"dehaze": 1}
