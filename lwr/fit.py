@@ -24,7 +24,7 @@ def fit(request: Request, resolve: Resolve, photo: torch.Tensor) -> tuple[Settin
     severities = diagnose(photo) if settings.general or named else {}
     if settings.general:
         settings = resolve(request, needed(severities))
-        if asked.scale is None:
+        if asked.scale is None and ENLARGING not in asked.tasks:
             settings = replace(settings, scale=needed_scale(settings.tasks, size))
     settings, on_size = fitted(settings, size)
     named = [name for name in named if settings.scale == 1 or name != ENLARGING]

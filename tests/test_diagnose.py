@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
+from lwr import fit as fitting
 from lwr.diagnose import diagnose, harmless, load_diagnosis, needed, needed_scale
 from lwr.images import files
 from lwr.loading.priors import EMBEDDED
+from lwr.request import Request
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
 from training.data.photos import Photo
@@ -133,6 +135,15 @@ def test_harmless_touches_only_what_was_named(tasks: dict[str, float], data: st.
             assert kept[name] == pytest.approx(strength, abs=0.006)
         elif max(severities.values()) <= nothing:
             assert kept[name] == 0
+
+
+def test_who_wants_it_better_and_larger_gets_both() -> None:
+    photo = torch.zeros(1, 3, 800, 900, dtype=torch.uint8)
+    prior = Restorer.load().network.prior
+    settings, _ = fitting.fit(
+        Request("enhance it and make it larger"), lambda r, chosen: r.resolve(prior, "p", 512, chosen), photo
+    )
+    assert settings.scale == 4 and settings.tasks == {"super-resolution": 1.0}
 
 
 def test_only_small_photos_are_enlarged_unasked() -> None:
