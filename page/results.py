@@ -21,7 +21,8 @@ FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP": ".webp"}
 def plan(settings: Settings, photo_is_known: bool = True) -> str:
     """Settings in words: "remove haze (strength 0.5), enlarge to 4k"; no photo, no scale for a size yet."""
     parts = ["what the photo needs"] if settings.general else []
-    for name, strength in settings.tasks.items():
+    for name in (name for name in TASKS if name in settings.tasks):  # in the order of the chips
+        strength = settings.tasks[name]
         if strength == 0:  # the photo has that size already, or shows no need of it
             continue
         degree = "" if strength == 1 else f" (strength {strength:g})"
