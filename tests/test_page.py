@@ -92,7 +92,13 @@ def shows(page: Page, selector: str, text: str) -> None:
 
 
 def plans(page: Page, text: str) -> None:
+    """Wait until the plan says this and nothing moves any more: chips and sliders follow the sentence later."""
     shows(page, "#plan", text)
+    place = "JSON.stringify(document.querySelector('#restore').getBoundingClientRect())"
+    page.wait_for_function(
+        f"() => {{ const now = {place}; if (now != window.last) {{ window.last = now; window.since = Date.now(); }}"
+        " return Date.now() - window.since > 700; }"
+    )
 
 
 def sizes(page: Page, slider: str = "#result") -> list[list[int]]:
