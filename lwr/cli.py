@@ -154,7 +154,7 @@ def _restore_planned(
         restorer = loading.restorer()
         settings = restorer.resolve(request)
         for task in restorer.adapters.given:
-            if task not in settings.tasks and not settings.general:
+            if task not in settings.tasks and not (settings.general or settings.wish):
                 print(f"The adapter for {task} has no part in this: it was not asked for.", file=sys.stderr)
         if planned.folder is not None:
             make_folder(planned.folder)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 
 from lwr.diagnose import diagnose, harmless, needed, needed_scale
-from lwr.request import ENLARGING, Request, Settings, fitted, remarks
+from lwr.request import ENLARGING, Request, Settings, fitted, remark_on_choice, remarks
 
 # (request, what the photo needs when the request leaves that to it) -> settings
 Resolve = Callable[[Request, Mapping[str, float] | None], Settings]
@@ -15,14 +15,16 @@ Resolve = Callable[[Request, Mapping[str, float] | None], Settings]
 def fit(request: Request, resolve: Resolve, photo: torch.Tensor) -> tuple[Settings, tuple[str, ...]]:
     """(settings, remarks) for a photo (1,3,H,W), levels (uint8) or floats in [0,1].
 
-    A general request gets what the photo needs. Tasks that a sentence names are done as far as the photo
-    shows their defect, unless it insists; enlarging has other reasons.
+    A general request gets what the photo needs, and so does "make it HD" for a photo that is. Tasks that a
+    sentence names are done as far as the photo shows their defect, unless it insists; enlarging has other
+    reasons.
     """
     asked, settings = request.asked(), resolve(request, None)
     size = (photo.shape[-2], photo.shape[-1])
     named = [name for name in asked.tasks if name not in asked.insisted]
-    severities = diagnose(photo) if settings.general or named else {}
-    if settings.general:
+    chosen = fitted(settings, size)[0].general
+    severities = diagnose(photo) if chosen or named else {}
+    if chosen:
         settings = resolve(request, needed(severities))
         if asked.scale is None and ENLARGING not in asked.tasks:
             settings = replace(settings, scale=needed_scale(settings.tasks, size))
@@ -30,4 +32,5 @@ def fit(request: Request, resolve: Resolve, photo: torch.Tensor) -> tuple[Settin
     named = [name for name in named if settings.scale == 1 or name != ENLARGING]
     tasks, on_tasks = harmless(settings.tasks, named, severities)
     settings = replace(settings, tasks=tasks)
-    return settings, (*remarks(asked, settings), *on_size, *on_tasks)
+    on_choice = (remark_on_choice(asked, settings),) if chosen else ()
+    return settings, (*remarks(asked), *on_size, *on_choice, *on_tasks)

@@ -99,6 +99,7 @@ class Request:
             guidance=text.guidance,
             size=asked.size and asked.size.text,
             general=asked.general and chosen is None,
+            wish=asked.wish and chosen is None,
         )
 
     def asked(self) -> Route:
@@ -112,7 +113,7 @@ class Request:
             tasks = {self.task: 1.0} if isinstance(self.task, str) else dict(self.task)
             tasks = {name: _strength(name, strength) for name, strength in tasks.items()}
             if tasks:
-                found = replace(found, tasks=tasks, understood=True, general=False, message="")
+                found = replace(found, tasks=tasks, understood=True, general=False, wish=False, message="")
                 return replace(found, insisted=tuple(tasks))  # who names a task means it
         if not found.understood and not self.prompt.strip() and _enlarges(found):
             return replace(found, tasks={ENLARGING: 1.0}, understood=True, message="")
@@ -202,6 +203,7 @@ class Settings:
     guidance: float = 1.0
     size: str | None = None  # of the restored photo as it was asked for; None: a scale was, or nothing
     general: bool = False  # the photo decides what is done, beside `tasks`, and has not been seen
+    wish: bool = False  # it does so if it has that size already: who wants it "in HD" wants it better
 
     @property
     def text(self) -> TextConditioning:
@@ -210,25 +212,28 @@ class Settings:
 
     def json(self) -> dict[str, Any]:
         """The settings of a finished photo."""
-        return {name: value for name, value in asdict(self).items() if name != "general"}
+        return {name: value for name, value in asdict(self).items() if name not in ("general", "wish")}
 
 
-def remarks(asked: Route, settings: Settings) -> Iterator[str]:
-    """What there is to say about the words of a request: what was not read or not done, what was chosen."""
+def remarks(asked: Route) -> Iterator[str]:
+    """What there is to say about the words of a request: what was not read or not done."""
     yield from asked.notes
     if asked.ignored:
         yield f"Not done, as there is no task for it yet: {', '.join(asked.ignored)}."
-    if asked.general:
-        chosen = {name: strength for name, strength in settings.tasks.items() if name not in asked.tasks}
-        titles = [f"{TASKS[name].title.lower()} ({strength:g})" for name, strength in chosen.items()]
-        nothing = "nothing, as it needs nothing that can be done"
-        yield f"Chosen from the photo: {', '.join(titles) or nothing}."
+
+
+def remark_on_choice(asked: Route, settings: Settings) -> str:
+    """What was chosen from the photo beside what was asked for by name."""
+    chosen = {name: strength for name, strength in settings.tasks.items() if name not in asked.tasks}
+    titles = [f"{TASKS[name].title.lower()} ({strength:g})" for name, strength in chosen.items()]
+    return f"Chosen from the photo: {', '.join(titles) or 'nothing, as it needs nothing that can be done'}."
 
 
 def fitted(settings: Settings, photo: tuple[int, int]) -> tuple[Settings, tuple[str, ...]]:
     """(settings, remarks) for a photo (H, W): the scale at which it gets the size asked for, or the nearest.
 
-    A photo that is that large already is not enlarged: "super-resolution" then does nothing to it.
+    A photo that is that large already is not enlarged: "super-resolution" then does nothing to it, and who
+    asked for the size alone gets what the photo needs.
     """
     size = size_of(settings.size) if settings.size else None
     if size is None:
@@ -244,7 +249,8 @@ def fitted(settings: Settings, photo: tuple[int, int]) -> tuple[Settings, tuple[
             "already: it is not enlarged."
         )
         tasks = {name: 0.0 if name == ENLARGING else strength for name, strength in settings.tasks.items()}
-        return replace(settings, scale=1.0, tasks=tasks), tuple(notes)
+        general = settings.general or settings.wish
+        return replace(settings, scale=1.0, tasks=tasks, general=general), tuple(notes)
     if scale < wanted:
         limit = f"{MAX_SCALE:g} is the limit"
         if scale < MAX_SCALE:

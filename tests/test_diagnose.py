@@ -109,6 +109,17 @@ def test_enhance_does_what_the_photo_needs(restorer: Restorer) -> None:
     assert np.array_equal(good.image, GOOD["text"]) and good.tasks == {}
 
 
+def test_who_wants_a_large_photo_in_hd_gets_what_it_needs(restorer: Restorer) -> None:
+    hazy = Image.open(SAMPLES / "hazy-rocket.jpg").reduce(2)
+    restored = restorer(hazy, "make it 144p")
+    assert restored.tasks == {"super-resolution": 0.0} | restorer(hazy, "enhance").tasks
+    assert restored.image.size == hazy.size
+    first, then = restored.notes[:2]
+    assert "it is not enlarged" in first and then.startswith("Chosen from the photo: remove haze")
+    assert "wish" not in restored.settings.json()
+    assert restorer(hazy, "upscale to 144p").tasks == {"super-resolution": 0.0}, "who enlarges wants no more"
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 900), st.integers(1, 900), st.booleans())
 def test_any_photo_has_a_diagnosis(height: int, width: int, levels: bool) -> None:

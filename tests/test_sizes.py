@@ -147,6 +147,19 @@ def test_a_photo_that_is_that_large_stays_as_it_is(restorer: Restorer) -> None:
     assert np.array_equal(both.image, restorer(FACE, "strongly fix the blur").image)
 
 
+def test_who_only_wants_it_in_hd_wants_what_the_photo_needs(restorer: Restorer) -> None:
+    for prompt, wish in {
+        "HD": True,
+        "make it 4k": True,
+        "upscale to HD": False,
+        "make it 640x480": False,
+    }.items():
+        settings = restorer.resolve(prompt)
+        assert settings.wish == fitted(settings, (4000, 6000))[0].general == wish, prompt
+        assert not fitted(settings, (40, 60))[0].general
+    assert not restorer.resolve("make it HD", task="deblur").wish
+
+
 def test_a_size_wins_over_the_prompt_and_excludes_a_scale(restorer: Restorer) -> None:
     assert restorer.resolve("enlarge 2x", size="4k").size == "4k"
     assert (

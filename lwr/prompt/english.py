@@ -19,13 +19,13 @@ CUES: dict[str, tuple[str, ...]] = {
             better, bring back, bring out, bring, sort out, tackle, counter, counteract, compensate,
             work on, touch, touch up, change, alter, modify, mess with, tamper with, process, adjust,
             worry about, care about, mend, heal, polish, optimise, optimize, regain, apply,
-            renovate, retouch, refurbish, refresh, clearer, cleaner""",
+            renovate, retouch, refurbish, refresh, clearer, cleaner, way better""",
         "KEEP": """keep, kept, leave, left alone, preserve, retain, maintain, like, love, keen on,
             fond of, a fan of, a big fan of, enjoy, adore, ignore, stay, never mind, appreciate, remain,
             would keep, would leave, cherish, spare, nothing wrong with""",
         "CREATE": """make, add, create, give, generate, simulate, more, increase, boost, raise, higher,
-            imitate, introduce, put, produce, insert, convert, export, output, render,
-            set the, set its, set it, set this""",
+            bump, bump up, crank up, pump up, imitate, introduce, put, produce, insert, convert, export,
+            output, render, set the, set its, set it, set this""",
         "WANT": """want, need, can i have, could i have, may i have, i would have, would like, would love,
             would rather, prefer, wish, desire, require, hope for""",
         "BECOME": "get, got, turn, turn out, become, became, let, come out, came out, end up, bring to, made",
@@ -127,8 +127,8 @@ NUMBERS: dict[str, float] = {"twice": 2.0, "thrice": 3.0, "doubl": 2.0, "tripl":
 # Common words that lie within a typo of a word above or of a task's and must not be corrected into it.
 _COMMON = """
     abort apple apples arise arising bands beach below bench bikes black blues bluish blunt blurb blurbs
-    blurt blush boots bride bright brighter brightest brown cards care caret cased cases casing chair chance
-    chances charge charged cheating child children chill chilled cited class cleaner cleat cloud clouds
+    blurt blush boots bride bright brighter brightest brown bumpy cards care caret cased cases casing chair
+    chance chances charge charged cheating child children chill chilled cited class cleaner cleat cloud clouds
     cloudy color colorise colorize colors colour colours contrast cooler cores couch could counted couple
     crazy crisps crop cropped crowd crowded curses dark darker deals dealt definitions delaying denoise
     denoising derail derain detached detains digger distance distant distinct dress drone drops dusty dying

@@ -29,8 +29,8 @@ _PARTICIPLES = frozenset(
         mended, retouched, cleaned up"""
     )
 )
-_ADJECTIVES = frozenset(("clear", "clearer", "clean", "cleaner", "better"))
-_AFTER_HEAD = ("PREPOSITION", "CAPTION", *ENDS, "JOIN")
+_ADJECTIVES = frozenset(("clear", "clearer", "clean", "cleaner", "better", "way better"))
+_AFTER_HEAD = ("PREPOSITION", "CAPTION", "NOT", "KEEP", *ENDS, "JOIN")
 _OF = frozenset(("for", "with", "by", "to", "up", "of", "half of the photo"))
 
 
@@ -52,8 +52,9 @@ def general_rank(tokens: Sequence[Token], i: int, clause: Clause) -> Rank:
 
 
 def _of_adjective(tokens: Sequence[Token], i: int, clause: Clause, made: bool, asked: Rank) -> Rank:
+    own = made and tokens[i - 1].kind == "PICTURE" and "PREPOSITION" not in clause.seen  # "grandma's picture"
     strange = "MENTION" in clause.seen or (
-        "WORD" in clause.seen and tokens[i].text not in ("clear", "clearer")
+        "WORD" in clause.seen and not own and tokens[i].text not in ("clear", "clearer")
     )
     if strange or not _is_whole(tokens, i):
         return Rank.NOTHING

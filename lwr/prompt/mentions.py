@@ -89,9 +89,8 @@ def rank(tokens: Sequence[Token], i: int, clause: Clause) -> Rank:
     if token.kind == "QUALITY":
         of_size = token.task == GENERAL.name and i > 0 and tokens[i - 1].kind == "SIZE"  # "4k quality"
         asked = Rank.NOTHING if of_size else _of_quality(clause, _sequel(tokens, i))
-        return (
-            Rank.COMPLAINT if not asked and token.role and _is_lone(tokens, i) else asked
-        )  # just "contrast"
+        lone = not asked and not of_size and token.role and _is_lone(tokens, i)  # just "contrast"
+        return Rank.COMPLAINT if lone else asked
     return _of_action(tokens, i, clause)
 
 
@@ -182,6 +181,9 @@ def _of_size(tokens: Sequence[Token], i: int, clause: Clause) -> Rank:
         return Rank.NOTHING if strange or named else asked
     if _follows_task(tokens, i, clause) and not strange:
         return asked
+    lacking = [one for one in beside if one.kind not in ("BE", "NOT")]  # "it is not HD"
+    if clause.odd and "BE" in clause.seen and not strange and not is_print and _is_bare(lacking):
+        return Rank.ASK
     described = "BE" in clause.seen or strange or _is_told(tokens, start)
     return Rank.NOTHING if described or not _is_bare(beside) else asked
 
@@ -204,7 +206,8 @@ def _is_bare(beside: Sequence[Token]) -> bool:
 def _is_lone(tokens: Sequence[Token], i: int) -> bool:
     """Whether the segment says nothing but the mention at `i`."""
     start, end = bounds(tokens, i)
-    return all(one is tokens[i] or one.kind == "FUNCTION" for one in tokens[start:end])
+    aside = ("FUNCTION", "PICTURE", "SIZE")  # "photo quality"
+    return all(one is tokens[i] or one.kind in aside for one in tokens[start:end])
 
 
 def _is_other(token: Token) -> bool:

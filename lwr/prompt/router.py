@@ -32,6 +32,7 @@ class Route:
     scale: float | None = None  # output side / input side as said, be it possible or not; None: unsaid
     message: str = ""  # when nothing was understood: what can be asked
     size: Size | None = None  # of the restored photo; None: unsaid
+    wish: bool = False  # "make it HD" and no more: it is to look better; not "enlarge it to HD"
     general: bool = False  # a request that leaves it to the photo what is done: "enhance"
     ignored: tuple[str, ...] = ()  # what was understood and no task does: "noise", "brightness"
     spared: tuple[str, ...] = ()  # tasks that were forbidden; they matter to a general request
@@ -82,6 +83,7 @@ def route(text: str, tasks: Mapping[str, Task] | None = None) -> Route:
         understood=True,
         scale=scale,
         size=size,
+        wish=size is not None and size.is_grade and _is_wish(found),
         general=general,
         ignored=ignored,
         insisted=tuple(name for name, strength in strengths.items() if strength == 1),
@@ -124,6 +126,11 @@ def _enlargement(asked: Sequence[Token]) -> tuple[float | None, Size | None]:
     if {"width", "height"} == set(sides):
         return None, box_of(sides["width"], sides["height"])
     return None, said[-1].size
+
+
+def _is_wish(found: Sequence[Intent]) -> bool:
+    """Whether nothing but sizes asks for anything."""
+    return all(one.token.kind == "SIZE" for one in found if one.rank.asks)
 
 
 def _strengths(tokens: Sequence[Token], asking: Sequence[Intent]) -> dict[str, float]:

@@ -36,6 +36,11 @@ class Size:
     dpi: float | None = None  # of a print; None: unsaid
     reading: str = ""  # how an open word is read: "HD is read as 1080p"
 
+    @property
+    def is_grade(self) -> bool:
+        """Whether it is also a word for a good picture, as "HD" and "4k" are."""
+        return re.fullmatch(r"\d+[kp]|(?:[UQ]|full )?HD", self.text) is not None
+
     def at(self, dpi: float) -> Size:
         """The same print at this many dots per inch."""
         return replace(self, dpi=dpi, text=f"{self.text} at {dpi:g} dpi", reading="")

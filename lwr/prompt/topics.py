@@ -78,7 +78,7 @@ TOPICS = (
         artefact,
         compression artifacts, compression artefacts, compression, overcompressed, over compressed, banding,
         jpeg compression, jpg compression, jpeg noise, jpeg blocks, mosquito noise, compression noise,
-        heavily compressed, too compressed, blocking artifacts""",
+        heavily compressed, too compressed, compressed, blocking artifacts""",
         "dejpeg, deblock, deartifact",
         task="dejpeg",
     ),
@@ -101,8 +101,8 @@ TOPICS = (
         """more vivid, more vibrant, warmer, cooler, recolor, recolour, saturate, desaturate,
         more saturated, less saturated, color correct, colour correct, color grade, colour grade,
         color correction, colour correction, color grading, colour grading, more colorful, more colourful""",
-        """vivid, vibrant, color, colour, colors, colours, colouring, coloring, saturation, white balance,
-        tint, hue, hues,
+        """vivid, vibrant, colorful, colourful, color, colour, colors, colours, colouring, coloring,
+        saturation, white balance, tint, hue, hues,
         color balance, colour balance, skin tone, skin tones""",
     ),
     _topic(
@@ -185,10 +185,13 @@ TOPICS = (
         "faces",
         "",
         """swap faces, swap the faces, face swap, fix the face, fix the faces, fix faces, fix my face,
-        fix her face,
+        fix her face, fix face, enhance her face, enhance his face, enhance my face, improve her face,
+        improve his face, improve my face, fix eyes, fix the eyes, fix her eyes, fix his eyes, fix my eyes,
         fix his face, restore the face, restore the faces, restore faces, face restoration, enhance the face,
-        enhance the faces, enhance faces, improve the face, improve the faces, improve faces""",
+        enhance the faces, enhance faces, enhance face, restore face, improve face, improve the face,
+        improve the faces, improve faces""",
     ),
+    _topic("smoothing", "", "smooth it, smooth this, smooth it out, smooth out"),
     _topic(
         "lens faults",
         """distortion, distorted, lens distortion, barrel distortion, fisheye, fish eye, vignette, vignetting,
@@ -203,6 +206,8 @@ TOPICS = (
         like a cartoon, into an anime, anime style, cartoon style, into a sketch, like a sketch,
         like a watercolor,
         like a watercolour, like an oil painting, into an oil painting""",
+        """realistic, photorealistic, photo realistic, hyperrealistic, hyper realistic, ultra realistic,
+        cinematic, artistic style""",
     ),
 )
 
@@ -212,7 +217,15 @@ _PICTURES = phrases(
     "photo, photos, picture, pictures, pic, pics, image, images, shot, scan, photograph, snapshot"
 )
 _BAD = phrases("bad, poor, awful, terrible, horrible, crappy, lousy, shitty, ugly")
-_LOOKS = phrases("better, good, great, nice, nicer, new, perfect, professional, its best, as good as new")
+_GRADES = phrases(
+    """good, max, maximum, highest, super, premium, studio, professional, pro, ultra, perfect, excellent,
+    amazing, dslr, cinema"""
+)
+_FLAWS = phrases("problems, issues, defects, flaws, imperfections, errors, faults, mistakes")
+_LOOKS = phrases(
+    """better, good, great, nice, nicer, new, perfect, professional, its best, as good as new, amazing,
+    awesome, fantastic, excellent, stunning, gorgeous"""
+)
 
 _GENERAL_WORDS = Vocabulary(
     defects=phrases(
@@ -227,20 +240,61 @@ _GENERAL_WORDS = Vocabulary(
         for very in ("", "so ", "really ", "very ", "pretty ")
         for bad in _BAD
     )
-    + tuple(f"{it} is not good" for it in ("it", "this", *_PICTURES)),
+    + tuple(f"{it} is not good" for it in ("it", "this", *_PICTURES))
+    + tuple(
+        f"{it} {looks} off" for it in ("it", "this", "something", *_PICTURES) for looks in ("is", "looks")
+    )
+    + tuple(f"{bad} quality" for bad in _BAD)
+    + tuple(f"{it} sucks" for it in ("it", "this", "quality", *_PICTURES))
+    + tuple(
+        f"{it} {looks} {mess}"
+        for it in ("it", "this", *_PICTURES)
+        for looks in ("is", "looks", "looks like")
+        for mess in ("trash", "garbage", "crap", "rubbish", "a mess")
+    )
+    + tuple(f"whatsapp {picture}" for picture in (*_PICTURES, "quality", "compression"))
+    + phrases(
+        """something is wrong, something wrong with it, wrong with it, wrong with this, wrong with the photo,
+        wrong with the picture, can not see anything, can not see a thing, can barely see anything,
+        can hardly see anything, can not see much, can not see the face, can not see the faces"""
+    ),
     actions=phrases(
         """enhancement, restoration, high quality, best quality, top quality,
         hq, auto fix, autofix, auto enhance, auto restore, autoenhance, do your best,
         do your magic, work your magic, do what you can, whatever it needs, what it needs, whatever is needed,
         what the photo needs, whatever the photo needs, back to life, quality up, crystal clear,
         in good shape,
-        photo repair, image repair, picture repair, upgrade, upgrade it, remaster, revive, beautify it"""
-    ),
-    qualities=phrases(
-        """quality, clarity, readable, legible, usable, presentable, look like new, like new, see it clearly,
-        see clearly, read the text, read it, read the writing, read this"""
+        photo repair, image repair, picture repair, upgrade, upgrade it, remaster, revive, beautify it,
+        enhancer, restorer, improvement, improvements, needs work, needs some work, needs help, needs love,
+        touch it up, touch this up, cleanup, new life, former glory, a boost, its best,
+        do your thing, do something, do whatever you can, do all you can, do everything you can,
+        do the best you can, do what is needed, do whatever is needed, do whatever it takes,
+        do what you think is best, do what is best, as good as possible, as good as you can,
+        you decide, you choose, surprise me, whatever you think, make magic, some magic, work magic,
+        do magic"""
     )
+    + tuple(
+        f"{verb} {all_}{flaws}"
+        for verb in ("fix", "remove", "repair", "correct", "get rid of")
+        for all_ in ("", "all ", "the ", "all the ", "any ", "its ", "all its ", "every ")
+        for flaws in (*_FLAWS, *(flaw.removesuffix("s") for flaw in _FLAWS))
+    )
+    + tuple(
+        f"{verb} {the} {picture}"
+        for verb in ("help", "save", "help me with", "perfect")
+        for the in ("this", "my", "our")
+        for picture in _PICTURES
+    )
+    + phrases("perfect it, perfect this"),
+    qualities=phrases(
+        """quality, clarity, auto, automatic, automatically, magic, best, the best, the best quality,
+        readable, legible, usable, presentable, look like new, like new, see it clearly, see clearly,
+        read the text, read it, read the writing, read this"""
+    )
+    + tuple(f"{grade} quality" for grade in _GRADES)
+    + tuple(f"looks {bad}" for bad in _BAD)
     + tuple(f"look {good}" for good in _LOOKS)
+    + tuple(f"{good} {picture}" for good in _LOOKS for picture in _PICTURES)
     + tuple(f"{it} {good}" for it in ("it", "this") for good in _LOOKS if good not in ("better", "its best")),
     idioms=phrases(
         "loss of quality, quality loss, loss in quality, losing quality, lose quality, quality time"

@@ -33,7 +33,7 @@ TASK = Task(
         defects=phrases(
             """pixelated, pixelation, pixellated, pixelly, see the pixels, see pixels, see every pixel,
             count the pixels, count pixels, single pixel, single pixels, individual pixels, big pixels,
-            visible pixels, low resolution, low res, lowres, low definition, poor resolution,
+            visible pixels, low resolution, low res, lowres, low definition, low def, poor resolution,
             bad resolution, too small, so small, very small, quite small, really small, is small,
             looks small, is tiny, too tiny, so tiny, very tiny, thumbnail, the pixels, few pixels,
             not enough pixels, pixels everywhere, jagged, jaggies, too few pixels, undersized, low pixel,
@@ -50,14 +50,14 @@ TASK = Task(
             more pixels, more detail, more details, more detailed,
             add detail, add details, restore detail, restore details, restore the detail,
             restore the details, its detail, bring out the detail, bring out the details, bring out detail,
-            more big, more large, readable at poster size, poster print, zoom in, expand,
+            more big, more large, readable at poster size, poster print, print quality, zoom in, expand,
             increase the size, increase its size, increase size, grow"""
         ),
         qualities=phrases(
             """resolution, detail, details, detailed, big enough, large enough, enough pixels, enough detail,
-            print it, print this, to print, for print, for printing, large print, big print, poster size,
-            poster sized, a poster, billboard, wall size, a big one, a large one, it big, it large,
-            this big, this large"""
+            print it, print this, printable, print ready, to print, for print, for printing, large print, big
+            print, poster size, poster sized, a poster, billboard, wall size, a big one, a large one, it big,
+            it large, this big, this large"""
         )
         + tuple(f"{picture} {big}" for picture in _PICTURES for big in ("big", "large")),
         measures=phrases(
