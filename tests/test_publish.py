@@ -264,12 +264,17 @@ def test_cards_have_valid_metadata(complete: RunningHub) -> None:
         card = kind.load(repo)
         card.validate(repo_type=name)
         assert card.data.license
-    prior = ModelCard.load(f"{OWNER}/lwr").data
-    assert (prior.pipeline_tag, prior.library_name) == ("image-to-image", "diffusers")
+    card = ModelCard.load(f"{OWNER}/lwr")
+    prior, folders = card.data, {path.split("/")[0] for path in HfApi().list_repo_files(f"{OWNER}/lwr")}
+    assert (prior.pipeline_tag, prior.library_name) == ("image-to-image", "lwr")
+    assert all(f"`{name}`" in card.text for name in ("unet", "vae", "scheduler") if name in folders)
     adapter = ModelCard.load(f"{OWNER}/lwr-super-resolution").data
     assert (adapter.base_model, adapter.base_model_relation) == (f"{OWNER}/lwr", "adapter")
     results = json.loads((Path("training") / "results" / "evaluate.json").read_text())
     measured = {r.metric_type: r.metric_value for r in adapter.eval_results}
+    (index,) = prior.to_dict()["model-index"]
+    rows = [(row["dataset"]["type"], [one["type"] for one in row["metrics"]]) for row in index["results"]]
+    assert rows == [(f"validation-photographs-{task}", ["psnr", "ssim", "lpips"]) for task in TASKS]
     row = results["scores"][f"super-resolution|super-resolution|fidelity {results['default_fidelity']:g}"]
     assert measured == {name: row[f"{name}_output"] for name in ("psnr", "ssim", "lpips")}
     space = SpaceCard.load(f"{OWNER}/lwr").data
@@ -341,6 +346,28 @@ def test_two_publishers_of_the_same(bob: RunningHub, network: Path) -> None:
         ended = list(threads.map(lambda _: publish_bobs(network), range(2)))
     assert 0 in ended and tags(REPO) == {"v1.0.0"}
     assert publish_bobs(network) == 0 and commits(REPO) == ["v1.0.0", "initial commit"]
+
+
+def test_cards_name_only_what_is_published(
+    running_hub: RunningHub, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_bob")
+    monkeypatch.setattr("training.publish.DATASET", tmp_path / "none")
+    words = ("--prior", str(network), "--dry-run", "--out", str(tmp_path / "dry"))
+    assert publish("all", *words, namespace="bob") == 0
+    folder = tmp_path / "dry" / "v1.0.0"
+    assert (folder / "models/bob/lwr/README.md").read_text().count("bob/lwr-deblur") > 1
+    for card in folder.rglob("README.md"):
+        assert "bob/lwr-multitask" not in card.read_text(), card
+    shutil.rmtree(folder)
+    assert publish("prior", *words, namespace="bob") == 0
+    assert not re.search("bob/lwr-|spaces/bob", (folder / "models/bob/lwr/README.md").read_text())
+    HfApi().create_repo("bob/lwr-multitask", repo_type="dataset", exist_ok=True)
+    HfApi().delete_repo(REPO, missing_ok=True)
+    assert publish_bobs(network) == 0
+    card = ModelCard.load(REPO)
+    assert card.data.datasets == ["bob/lwr-multitask"] and "spaces/bob" not in card.text
+    HfApi().delete_repo("bob/lwr-multitask", repo_type="dataset")
 
 
 def test_a_network_without_published_adapters_uses_the_shipped_ones(

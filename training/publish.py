@@ -3,7 +3,8 @@
     python -m training.publish all --namespace NAME --version v1.0.0 --dry-run    # the exact folders, here
     hf auth login && python -m training.publish all --namespace NAME --version v1.0.0
 
-Each repository gets one commit and then the tag. The same command again does nothing, or resumes where it was
+Cards name only repositories that this run makes or, unless it is a dry run, that are on the Hub already. Each
+repository gets one commit and then the tag. The same command again does nothing, or resumes where it was
 interrupted; a version never changes. The token is huggingface_hub's own: `hf auth login`, or HF_TOKEN.
 """
 
@@ -11,7 +12,7 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +26,7 @@ from training.command_line import parse
 from training.publishing import content
 from training.publishing.content import Publication
 from training.publishing.errors import PublishError
-from training.publishing.names import Names
+from training.publishing.names import Names, Repository
 from training.publishing.results import FOLDER, Results
 
 COMMAND = "python -m training.publish"
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(Options, arguments, COMMAND, __doc__)
     try:
         names = _names(options)
+        names = replace(names, there=_there(options, names))
         publications = _publications(options, names)
     except PublishError as error:
         print(error, file=sys.stderr)
@@ -88,10 +90,40 @@ def _names(options: Options) -> Names:
     return names
 
 
+def _wanted(options: Options) -> tuple[str, ...]:
+    """The kinds of content that are to be published."""
+    if options.what != "all":
+        return (options.what,)
+    has_dataset = options.dataset is not None or DATASET.exists()
+    return ("adapter", "prior", *(["dataset"] if has_dataset else []), "space")
+
+
+def _there(options: Options, names: Names) -> frozenset[Repository]:
+    """What this run publishes, and what is on the Hub; a dry run does not ask the Hub."""
+    wanted, every = (
+        _wanted(options),
+        {
+            "prior": [("model", names.prior)],
+            "dataset": [("dataset", names.dataset)],
+            "space": [("space", names.space)],
+            "adapter": [("model", names.adapter(task)) for task in TASKS],
+        },
+    )
+    made = {repo for kind in wanted for repo in every[kind]}
+    if "adapter" in wanted:
+        tasks = options.task or content.adapters(options.prior)
+        made -= {("model", names.adapter(task)) for task in TASKS if task not in tasks}
+    others = {repo for repos in every.values() for repo in repos} - made
+    if options.dry_run or not others:
+        return frozenset(made)
+    from training.publishing.upload import existing
+
+    return frozenset(made | existing(others))
+
+
 def _publications(options: Options, names: Names) -> list[Publication]:
     """What was asked for, in the order in which it may be published."""
-    wanted = ("adapter", "prior", "dataset", "space") if options.what == "all" else (options.what,)
-    network, results = options.prior, Results(options.results)
+    wanted, network, results = _wanted(options), options.prior, Results(options.results)
     found: list[Publication] = []
     if "adapter" in wanted:
         there = content.adapters(network)
@@ -105,11 +137,9 @@ def _publications(options: Options, names: Names) -> list[Publication]:
     if "prior" in wanted:
         found.append(content.prior(names, network, results))
     if "dataset" in wanted:
-        folder = options.dataset or DATASET
-        if options.what == "all" and options.dataset is None and not folder.exists():
-            print(f"No dataset is in {folder}, so none is published with the rest.", file=sys.stderr)
-        else:
-            found.append(content.dataset(names, folder))
+        found.append(content.dataset(names, options.dataset or DATASET))
+    elif options.what == "all":
+        print(f"No dataset is in {DATASET}, so none is published with the rest.", file=sys.stderr)
     if "space" in wanted:
         found.append(content.space(names, network, results))
     return found

@@ -22,6 +22,7 @@ from training.publishing.results import Results
 TEMPLATES = Path(__file__).parents[2] / "cards"
 SHEET = "assets/examples.jpg"  # in the repository
 LICENSE = "apache-2.0"
+LIBRARY = "lwr"  # which loads them; diffusers and PEFT read single folders, as the cards say
 TAGS = ("image-restoration", "lwr")
 METRICS = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS (AlexNet)"}
 
@@ -56,12 +57,12 @@ class Without(Results):
 
 def prior_card(names: Names, pins: Mapping[str, str], measured: Measured) -> str:
     """README.md of the network's repository."""
-    tasks = [{"name": name, "repo": names.adapter(name)} for name in pins]
+    tasks = [{"name": name, "repo": names.named("model", names.adapter(name))} for name in pins]
     data = ModelCardData(
         license=LICENSE,
-        library_name="diffusers",
+        library_name=LIBRARY,
         pipeline_tag="image-to-image",
-        datasets=[names.dataset],
+        datasets=_datasets(names),
         metrics=list(METRICS),
         tags=[*TAGS, *pins],
         **_index(names.prior, list(measured.adapters), measured.results),
@@ -76,14 +77,14 @@ def prior_card(names: Names, pins: Mapping[str, str], measured: Measured) -> str
 def adapter_card(names: Names, task: Task, metadata: AdapterMetadata, size: int, measured: Measured) -> str:
     """README.md of one adapter's repository; `size` of its weights in bytes."""
     results, scored = measured.results, task.name in measured.adapters
-    repo = names.adapter(task.name)
+    repo, base = names.adapter(task.name), names.named("model", names.prior)
     data = ModelCardData(
         license=LICENSE,
-        library_name="peft",
+        library_name=LIBRARY,
         pipeline_tag="image-to-image",
-        base_model=names.prior,
-        base_model_relation="adapter",
-        datasets=[names.dataset],
+        base_model=base,
+        base_model_relation=base and "adapter",
+        datasets=_datasets(names),
         metrics=list(METRICS),
         tags=[*TAGS, "lora", task.name],
         **_index(repo, [task.name] if scored else [], results),
@@ -92,7 +93,7 @@ def adapter_card(names: Names, task: Task, metadata: AdapterMetadata, size: int,
     sheet = results.folder / f"evaluate-{task.name}.jpg"
     return _filled(
         ModelCard, "adapter.md", data, names, results,
-        task=task, metadata=metadata, scored=scored, base=names.prior,
+        task=task, metadata=metadata, scored=scored, base=base,
         megabytes=results.say(size / 1e6, ".1f"), fidelity=f"{default:g}", repo=repo,
         sheet=SHEET if scored and sheet.exists() else None, credits=_credits(results, sheet.name),
         minutes=_minutes(results),
@@ -101,6 +102,7 @@ def adapter_card(names: Names, task: Task, metadata: AdapterMetadata, size: int,
 
 def space_card(names: Names, pins: Mapping[str, str], measured: Measured, requirements: str) -> str:
     """README.md of the Space, its front matter included."""
+    prior = names.named("model", names.prior)
     gradio = re.search(r"^gradio(?:\[\w+\])?==(\S+)$", requirements, re.MULTILINE)
     data = SpaceCardData(
         title="LWR - Light-Weight Restoration",
@@ -114,14 +116,14 @@ def space_card(names: Names, pins: Mapping[str, str], measured: Measured, requir
         pinned=False,
         license=LICENSE,
         short_description="Say what is wrong with a photo and get it restored",
-        models=[names.prior, *(pin.split("@")[0] for pin in pins.values())],
-        datasets=[names.dataset],
+        models=[*([prior] if prior else []), *(pin.split("@")[0] for pin in pins.values())],
+        datasets=_datasets(names),
         tags=[*TAGS, *pins],
         suggested_hardware="zero-a10g",
     )
     return _filled(
         SpaceCard, "space.md", data, names, measured.results,
-        pins=pins, tasks_there=list(pins), repo=names.space,
+        pins=pins, tasks_there=list(pins), repo=names.space, prior=prior,
     )  # fmt: skip
 
 
@@ -132,14 +134,20 @@ def _filled(kind: type, template: str, data: Any, names: Names, results: Results
         data,
         template_path=str(TEMPLATES / template),
         version=names.version,
-        space=names.space,
-        dataset=names.dataset,
+        space=names.named("space", names.space),
+        dataset=names.named("dataset", names.dataset),
         measured=results,
         photos=results.say(photos, "d"),
         limits=(TEMPLATES / "limits.md").read_text(encoding="utf-8"),
         **values,
     )
     return re.sub(r"[ \t]+\n", "\n", str(text)).rstrip() + "\n"
+
+
+def _datasets(names: Names) -> list[str] | None:
+    """The dataset, where there is one."""
+    dataset = names.named("dataset", names.dataset)
+    return [dataset] if dataset else None
 
 
 def _minutes(results: Results) -> tuple[str, str] | None:
@@ -157,8 +165,10 @@ def _index(model: str, tasks: Sequence[str], results: Results) -> dict[str, Any]
             EvalResult(
                 task_type="image-to-image",
                 task_name=TASKS[name].title,
-                dataset_type="lwr-validation-photographs",  # no Hub dataset: crops made when measuring
+                # no Hub dataset: crops made when measuring; metrics of one type would be merged into one row
+                dataset_type=f"validation-photographs-{name}",
                 dataset_name=f"{row['photos']} validation photographs, {name}",
+                dataset_split="validation",
                 metric_type=metric,
                 metric_name=title,
                 metric_value=row[f"{metric}_output"],

@@ -1,6 +1,8 @@
-"""What the published repositories are called."""
+"""What the published repositories are called, and which of them a card may name."""
 
 from dataclasses import dataclass
+
+Repository = tuple[str, str]  # kind ("model", "dataset" or "space") and NAMESPACE/NAME
 
 
 @dataclass(frozen=True)
@@ -9,6 +11,12 @@ class Names:
 
     namespace: str
     version: str  # vX.Y.Z
+    # Those that are on the Hub when this run is over: cards name no others. None: all of them.
+    there: frozenset[Repository] | None = None
+
+    def named(self, kind: str, repo: str) -> str | None:
+        """`repo`, or None where a card would lead nowhere."""
+        return repo if self.there is None or (kind, repo) in self.there else None
 
     @property
     def prior(self) -> str:

@@ -5,8 +5,8 @@ the repository, and only when that holds exactly what was meant does the tag app
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx2
@@ -17,6 +17,7 @@ from huggingface_hub.utils.sha import git_hash
 
 from training.publishing.content import Publication
 from training.publishing.errors import PublishError
+from training.publishing.names import Repository
 
 PART = 32  # files whose upload is one part
 MADE_BY_HUB = ".gitattributes"  # it comes with a new repository and belongs to the Hub
@@ -36,6 +37,14 @@ def check_login(api: HfApi, namespace: str) -> None:
         )
     if user.get("auth", {}).get("accessToken", {}).get("role") == "read":
         raise PublishError("Your token may only read: log in with one that may write, `hf auth login`.")
+
+
+def existing(repositories: Iterable[Repository]) -> set[Repository]:
+    """Those of the repositories that are on the Hub; none when it does not answer, as publishing will say."""
+    api, found = HfApi(), set()
+    with suppress(httpx2.TransportError, OSError, ValueError):
+        found |= {one for one in repositories if api.repo_exists(one[1], repo_type=one[0])}
+    return found
 
 
 def publish(api: HfApi, publication: Publication, version: str, private: bool, say: Say) -> str:
