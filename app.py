@@ -143,7 +143,7 @@ class Page(gr.Blocks):
 def build() -> gr.Blocks:
     """The page and its endpoints."""
     with Page(title=TITLE, analytics_enabled=False, delete_cache=(HOUR // 2, HOUR)) as page:
-        gr.Markdown(f"# {TITLE}\n{PURPOSE}")
+        gr.Markdown(f"# {TITLE}\n{PURPOSE}", elem_id="title")
         with gr.Tabs():
             with gr.Tab("Restore"):
                 linked = restore_tab.build(SERVICE)
@@ -158,7 +158,7 @@ def build() -> gr.Blocks:
             "deleted after about an hour. Restored detail is partly imagined: do not use it as evidence."
         )
         page.unload(SERVICE.leave)
-        page.load(links.from_link, None, linked, queue=False, api_visibility="private")
+        page.load(links.from_link, None, linked, **restore_tab.LIVE)
         # one photo at a time
         gr.api(restore, api_name="restore", concurrency_id="restore", concurrency_limit=1)
         gr.api(route_prompt, api_name="route")

@@ -9,6 +9,7 @@ from lwr.images import files as images
 from lwr.images.metrics import psnr, ssim
 from lwr.request import RestoreError
 from lwr.tasks import TASKS
+from page.compare import Comparison
 from page.errors import errors_for_visitors
 from page.inputs import read_request, uploaded
 from page.service import Done, Service, new_folder
@@ -45,9 +46,7 @@ def build(service: Service) -> None:
             )
             button = gr.Button("Damage it, then restore it", variant="primary", elem_id="break")
         with gr.Column(min_width=320):
-            slider = gr.ImageSlider(
-                label="Damaged and restored", format="png", max_height=640, elem_id="broken"
-            )
+            pictures = Comparison(elem_id="broken")
             score = gr.Markdown(elem_id="score")
             settings = gr.JSON(label="Parameters of the damage", visible=False)
 
@@ -57,7 +56,7 @@ def build(service: Service) -> None:
         return _break(service, uploaded(image), task, seed, request.session_hash, progress)
 
     button.click(
-        break_it, [photo, task, seed], [slider, score, settings], preprocess=False, show_progress_on=slider,
+        break_it, [photo, task, seed], [pictures, score, settings], preprocess=False, show_progress_on=score,
         api_visibility="private", concurrency_id="restore", concurrency_limit=1,
     )  # fmt: skip
 
@@ -73,8 +72,7 @@ def _break(
     with errors_for_visitors():
         file = images.save(damaged, new_folder() / "damaged.png")
     done = service.restore(str(file), read_request(task=task, scale=1), visitor, progress)
-    pictures = (images.to_pil(damaged), images.to_pil(done.restored.loaded.rgb))
-    return pictures, _scores(clean, damaged, done), gr.JSON(value=params[0], visible=True)
+    return (str(file), done.file), _scores(clean, damaged, done), gr.JSON(value=params[0], visible=True)
 
 
 def _scores(clean: torch.Tensor, damaged: torch.Tensor, done: Done) -> str:

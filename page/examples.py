@@ -3,44 +3,106 @@
 `python -m training.publishing.page_examples` makes them with the shipped weights.
 """
 
+import html
 import json
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.data_classes import FileData, GradioModel
 
 FOLDER = Path(__file__).parent / "examples"
 SAMPLES = Path(__file__).parents[1] / "lwr" / "samples"
 INDEX = FOLDER / "examples.json"
+THUMBNAILS = """
+{{#each value.examples}}
+<button type="button" data-index="{{@index}}" title="{{this.sentence}}">
+  <img src="{{this.thumbnail.url}}" alt="" width="96" height="72"><span>{{this.name}}</span>
+</button>
+{{/each}}"""
+JS = """
+element.addEventListener("click", (event) => {
+  const pressed = event.target.closest("[data-index]");
+  if (pressed) trigger("select", {index: Number(pressed.dataset.index), value: pressed.title});
+});"""
+
+
+class Example(GradioModel):
+    """What the strip shows of one example."""
+
+    name: str
+    sentence: str
+    thumbnail: FileData
+
+
+class Examples(GradioModel):
+    """What the browser is sent."""
+
+    examples: list[Example]
+
+
+class Strip(gr.HTML):
+    """A row of small pictures to press, with the credits behind an "i"; its event is `select`."""
+
+    data_model = Examples
+
+    def __init__(self, value: list[dict[str, Any]], **given: Any) -> None:
+        credits = "".join(
+            f"<li>{html.escape(one['name'])}: {html.escape(one['credit'])}</li>" for one in value
+        )
+        template = f"""
+<div class="strip" role="group" aria-label="Examples">
+  <div class="strip-row">{THUMBNAILS}</div>
+  <details class="credits">
+    <summary aria-label="Whose photos these are" title="Whose photos these are">i</summary>
+    <ul>{credits}</ul>
+  </details>
+</div>"""
+        super().__init__(
+            value, html_template=template, js_on_load=JS, apply_default_css=False, container=False, **given
+        )
+
+    def postprocess(self, value: list[dict[str, Any]]) -> Examples:
+        """The records as the browser is sent them."""
+        shown = [
+            Example(
+                name=one["name"],
+                sentence=one["sentence"],
+                thumbnail=FileData(path=str(FOLDER / one["thumbnail"])),
+            )
+            for one in value
+        ]
+        return Examples(examples=shown)
+
+    def api_info(self) -> dict[str, Any]:
+        """The value's JSON schema."""
+        return Examples.model_json_schema()
 
 
 def found() -> list[dict[str, Any]]:
-    """A record of each example: before, after, sentence, done, credit."""
+    """A record of each example: photo, before, after, thumbnail, sentence, done, credit."""
     return json.loads(INDEX.read_text(encoding="utf-8"))
 
 
-def build() -> gr.Gallery:
-    """The gallery; a click shows the comparison and fills in photo and sentence."""
-    pictures = [(str(FOLDER / one["before"]), f"“{one['sentence']}”") for one in found()]
-    gallery = gr.Gallery(
-        pictures,
-        label="Examples: click one to see its result",
-        columns=4,
-        rows=1,
-        height="auto",
-        object_fit="cover",
-        allow_preview=False,
-        interactive=False,
-        buttons=[],
-        elem_id="examples",
-    )
-    credits = dict.fromkeys(one["credit"] for one in found())
-    gr.Markdown(f"Photos: {'; '.join(credits)}.", elem_classes="credit")
-    return gallery
+def pictures(index: int = 0) -> tuple[str, str]:
+    """(before, after) of an example; the first is what a visitor meets."""
+    one = found()[index]
+    return str(FOLDER / one["before"]), str(FOLDER / one["after"])
+
+
+def caption(index: int = 0) -> str:
+    """One line under an example's pictures."""
+    one = found()[index]
+    return f"**“{one['sentence']}”** {one['done']}".replace("@", "&#64;")  # else Markdown makes it an address
+
+
+def build() -> Strip:
+    """The strip; a click shows the comparison and fills in photo and sentence."""
+    return Strip(found(), elem_id="examples")
 
 
 def show(event: gr.SelectData) -> tuple[Any, ...]:
-    """(photo, sentence, comparison, what was done, the part of the page for results) of the chosen one."""
-    one = found()[event.index]
-    photo, before, after = SAMPLES / one["photo"], FOLDER / one["before"], FOLDER / one["after"]
-    return str(photo), one["sentence"], (str(before), str(after)), one["done"], gr.Column(visible=False)
+    """(photo, sentence, comparison, no status, caption, no file to download) of the chosen one."""
+    chosen, one = event.index, found()[event.index]
+    photo, shown = str(SAMPLES / one["photo"]), pictures(chosen)
+    return photo, one["sentence"], shown, "", caption(chosen), gr.Column(visible=False)

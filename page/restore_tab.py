@@ -11,6 +11,7 @@ from lwr.prompt import MAX_CHARACTERS, route
 from lwr.request import Request, RestoreError
 from lwr.tasks import TASKS
 from page import chips, examples, links, options
+from page.compare import Comparison
 from page.errors import VISITOR_ERRORS, errors_for_visitors, sentence
 from page.inputs import read_request, upload_path, uploaded
 from page.results import FORMATS, comparison, download_button, in_format, left_out, plan, summary
@@ -35,6 +36,8 @@ class _Inputs:
     restore: gr.Button
     cancel: gr.Button
     options: list[gr.components.Component]  # in the order of OPTIONS
+    link: gr.Textbox
+    share: gr.Button
     routed: gr.State  # the sentence that the chips stand for
 
     @property
@@ -52,35 +55,35 @@ class _Inputs:
 class _Outputs:
     """The right half: what a visitor gets."""
 
-    slider: gr.ImageSlider
+    pictures: Comparison
+    status: gr.Markdown  # what goes on, and why there is no new result
     details: gr.Column  # hidden until there is a result
     done: gr.Markdown
     kind: gr.Radio
     file: gr.DownloadButton
     again: gr.Button
     settings: gr.JSON
-    link: gr.Textbox
-    share: gr.Button
     png: gr.State  # path of the result's PNG, from which other formats are made
 
     @property
     def result(self) -> list[Any]:
         """Everything that a finished photo fills."""
-        return [self.slider, self.done, self.file, self.png, self.settings, self.details, self.kind]
+        return [
+            self.pictures, self.status, self.done, self.file, self.png, self.settings, self.details, self.kind
+        ]  # fmt: skip
 
 
 def build(service: Service) -> list[gr.components.Component]:
     """Lay out the tab and connect it; returns the widgets that a link sets."""
-    with gr.Row():
-        with gr.Column(min_width=320):
+    with gr.Row(elem_id="desk"):
+        with gr.Column(scale=5, min_width=300, elem_id="asked"):
             inputs = _inputs(service)
-        with gr.Column(min_width=320):
-            outputs = _outputs()
-    shown = examples.build()
+        with gr.Column(scale=11, min_width=300, elem_id="shown"):
+            outputs, shown = _outputs()
     _connect_inputs(service, inputs)
     _connect_restore(service, inputs, outputs)
     _connect_result(inputs, outputs)
-    filled = [inputs.photo, inputs.prompt, outputs.slider, outputs.done, outputs.details]
+    filled = [inputs.photo, inputs.prompt, outputs.pictures, outputs.status, outputs.done, outputs.details]
     shown.select(examples.show, None, filled, **LIVE)
     return [*inputs.request, inputs.routed]
 
@@ -88,7 +91,7 @@ def build(service: Service) -> list[gr.components.Component]:
 def _inputs(service: Service) -> _Inputs:
     photo = gr.Image(
         label="Photo: drop, paste, choose or take one",
-        height=320,
+        height=210,
         sources=["upload", "clipboard", "webcam"],
         buttons=["fullscreen"],
         elem_id="photo",
@@ -103,14 +106,19 @@ def _inputs(service: Service) -> _Inputs:
         cancel = gr.Button("Cancel", elem_id="cancel", interactive=False, scale=1, min_width=90)
     with gr.Accordion("Advanced", open=False):
         advanced = options.build(service.restorer.network)
-    return _Inputs(photo, prompt, tasks, strengths, line, restore, cancel, advanced, gr.State(""))
-
-
-def _outputs() -> _Outputs:
-    slider = gr.ImageSlider(
-        label="Before and after", format="png", max_height=640, elem_id="result", buttons=["fullscreen"]
+    with gr.Accordion("Link to these settings", open=False):
+        link = gr.Textbox(show_label=False, buttons=["copy"], interactive=False, elem_id="link")
+        share = gr.Button("Create and copy the link", size="sm", elem_id="share")
+    return _Inputs(
+        photo, prompt, tasks, strengths, line, restore, cancel, advanced, link, share, gr.State("")
     )
-    done = gr.Markdown(elem_id="done")
+
+
+def _outputs() -> tuple[_Outputs, examples.Strip]:
+    """The comparison with its file and settings, and the examples under it."""
+    pictures = Comparison(examples.pictures(), elem_id="result")
+    status = gr.Markdown(elem_id="status")
+    done = gr.Markdown(examples.caption(), elem_id="done")
     with gr.Column(visible=False) as details:
         with gr.Row():
             kind = gr.Radio(list(FORMATS), value="PNG", label="File format", scale=2, min_width=240)
@@ -120,10 +128,9 @@ def _outputs() -> _Outputs:
         again = gr.Button("Restore the result again", elem_id="again")
         with gr.Accordion("Settings of this result", open=False):
             settings = gr.JSON(show_label=False)
-    with gr.Accordion("Link to these settings", open=False):
-        link = gr.Textbox(show_label=False, buttons=["copy"], interactive=False, elem_id="link")
-        share = gr.Button("Create and copy the link", size="sm", elem_id="share")
-    return _Outputs(slider, details, done, kind, file, again, settings, link, share, gr.State(""))
+    shown = examples.build()
+    outputs = _Outputs(pictures, status, details, done, kind, file, again, settings, gr.State(""))
+    return outputs, shown
 
 
 def _connect_inputs(service: Service, inputs: _Inputs) -> None:
@@ -145,19 +152,23 @@ def _connect_restore(service: Service, inputs: _Inputs, outputs: _Outputs) -> No
         routed: str = "",
         *values: Any,
     ) -> tuple[Any, ...]:
-        path = uploaded(image)
-        with errors_for_visitors(path):
-            wanted = request_from(routed, *values)
-        done = service.restore(path, wanted, request.session_hash, progress)
+        try:
+            path = uploaded(image)
+            with errors_for_visitors(path):
+                wanted = request_from(routed, *values)
+            done = service.restore(path, wanted, request.session_hash, progress)
+            pictures = comparison(done)
+        except gr.Error as error:  # raised on, it would cover the picture
+            return _not_done(error, len(outputs.result))
         for note in done.restored.notes:
             gr.Info(sentence(RestoreError(note)), title="Note")
         file, shown, kind = download_button(done.file), gr.Column(visible=True), gr.Radio(value="PNG")
-        return comparison(done), summary(done), file, done.file, done.settings, shown, kind
+        return pictures, "", summary(done), file, done.file, done.settings, shown, kind
 
     clicks = [inputs.restore.click, inputs.prompt.submit]
     start = gr.on(clicks, _cancel_button(True), None, inputs.cancel, **LIVE)
     working = start.then(
-        restore_on_page, inputs.all, outputs.result, preprocess=False, show_progress_on=outputs.slider,
+        restore_on_page, inputs.all, outputs.result, preprocess=False, show_progress_on=outputs.status,
         scroll_to_output=True, api_visibility="private", concurrency_id="restore", concurrency_limit=1,
     )  # fmt: skip
     working.then(_cancel_button(False), None, inputs.cancel, **LIVE)
@@ -166,11 +177,18 @@ def _connect_restore(service: Service, inputs: _Inputs, outputs: _Outputs) -> No
 
 
 def _connect_result(inputs: _Inputs, outputs: _Outputs) -> None:
-    """File format, "Restore the result again" and the link."""
+    """File format, "Restore the result again" and the link to these settings."""
     changing = outputs.kind.input(lambda: gr.DownloadButton(interactive=False), None, outputs.file, **LIVE)
     changing.then(in_format, [outputs.png, outputs.kind], outputs.file, **LIVE)
     outputs.again.click(lambda path: (path, ""), outputs.png, [inputs.photo, inputs.prompt], **LIVE)
-    outputs.share.click(None, inputs.request, outputs.link, js=links.JS, **LIVE)
+    inputs.share.click(None, inputs.request, inputs.link, js=links.JS, **LIVE)
+
+
+def _not_done(error: gr.Error, outputs: int) -> tuple[Any, ...]:
+    """Values for the outputs of a run that failed: the last picture stays, and a sentence says why."""
+    title = "Not restored" if error.title == "Error" else error.title
+    gr.Warning(error.message, title=title)
+    return (gr.skip(), f"**{title}.** {error.message}", *[gr.skip()] * (outputs - 2))
 
 
 def _cancel_button(on: bool) -> Callable[[], gr.Button]:

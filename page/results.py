@@ -14,7 +14,7 @@ from page.errors import errors_for_visitors
 from page.inputs import uploaded
 from page.service import Done, new_folder
 
-SHOWN_PIXELS = 16_000_000  # a larger result is shown smaller; the download never is
+SHOWN_PIXELS = 16_000_000  # a larger result is shown as JPEG, since its PNG takes long to arrive
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP": ".webp"}
 
 
@@ -55,14 +55,23 @@ def summary(done: Done) -> str:
     return done + left_out(restored.ignored)
 
 
-def comparison(done: Done) -> tuple[Image.Image, Image.Image]:
-    """(before, after) at one size: the result's own, up to what a browser shows well."""
+def comparison(done: Done) -> tuple[str, str]:
+    """(before, after) as files that browsers show, both with every pixel of the result."""
     after = done.restored.image
-    shrink = min(1.0, (SHOWN_PIXELS / (after.width * after.height)) ** 0.5)
-    if shrink < 1:
-        after = after.resize((round(after.width * shrink), round(after.height * shrink)))
     before = images.to_pil(done.source.pixels, done.source.alpha)
-    return before.resize(after.size, Image.Resampling.BICUBIC), after
+    folder = new_folder()
+    return _shown(before.resize(after.size, Image.Resampling.BICUBIC), folder / "before"), (
+        done.file if after.width * after.height <= SHOWN_PIXELS else _shown(after, folder / "after")
+    )
+
+
+def _shown(picture: Image.Image, path: Path) -> str:
+    """Write a picture for the page alone: JPEG, which is quick and small, unless it is transparent."""
+    clear = picture.mode != "RGB"
+    path = path.with_suffix(".png" if clear else ".jpg")
+    with errors_for_visitors():
+        picture.save(path, **({"compress_level": 1} if clear else {"quality": 95, "subsampling": 0}))
+    return str(path)
 
 
 def in_format(png: str, kind: str) -> Any:

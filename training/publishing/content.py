@@ -25,7 +25,7 @@ from training.publishing.names import Names
 from training.publishing.results import Results
 
 ROOT = Path(__file__).parents[2]
-SPACE_SUFFIXES = (".py", ".md", ".json", ".jpg", ".webp", ".safetensors")  # of what lies under lwr and page
+SPACE_SUFFIXES = (".py", ".js", ".css", ".md", ".json", ".jpg", ".webp", ".safetensors")  # in lwr and page
 SPACE_FILES = ("app.py", "requirements.txt", "LICENSE", "cards/limits.md")
 SHORT = "evaluate-short.md"  # the table of the page's About tab, with the command that measured it
 UNPINNED = re.compile(r'^    adapter="[^"]*",', re.MULTILINE)  # of a task file

@@ -28,6 +28,7 @@ STRIP = {
     "small-cat.jpg": (0.15, 0.16, 0.85, 0.86),
 }
 CELL, GAP, CORNER = (420, 280), 8, 10  # pixels
+THUMBNAIL = (192, 144)  # pixels
 
 
 def main() -> None:
@@ -41,7 +42,7 @@ def main() -> None:
         before = images.to_pil(images.load(SAMPLES / photo).rgb).resize(after.size, Image.Resampling.BICUBIC)
         pairs[photo] = before, after
         rows.append(record(photo, restored))
-        for side, picture in (("before", before), ("after", after)):
+        for side, picture in (("before", before), ("after", after), ("thumbnail", thumbnail(before, after))):
             picture.save(OUT / rows[-1][side], quality=90, method=6)
     index = json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
     (OUT / "examples.json").write_text(index, encoding="utf-8")
@@ -53,10 +54,11 @@ def record(photo: str, restored: Restored) -> dict[str, Any]:
     """What `page.examples` needs to know of one example."""
     stem, settings = Path(photo).stem, restored.settings
     return {
-        "name": stem.replace("-", " "),
+        "name": stem.replace("-", " ").capitalize(),
         "photo": photo,
         "before": f"{stem}.before.webp",
         "after": f"{stem}.after.webp",
+        "thumbnail": f"{stem}.thumbnail.webp",
         "sentence": SENTENCES[photo],
         "done": f"Made in advance with {settings.prior}, fidelity {settings.fidelity:g}.",
         "tasks": settings.tasks,
@@ -72,6 +74,15 @@ def credit(photo: str) -> str:
         if cells[0] == photo:
             return f"{cells[1].partition(': ')[2]} ({cells[2]})"
     raise SystemExit(f"{SAMPLES / 'CREDITS.md'} does not say whose {photo} is: add it.")
+
+
+def thumbnail(before: Image.Image, after: Image.Image) -> Image.Image:
+    """A small picture, its left half before and its right half after."""
+    small = [ImageOps.fit(picture, THUMBNAIL, Image.Resampling.LANCZOS) for picture in (before, after)]
+    width, height = THUMBNAIL
+    small[1].paste(small[0].crop((0, 0, width // 2, height)))
+    ImageDraw.Draw(small[1]).line((width // 2, 0, width // 2, height), "white", 2)
+    return small[1]
 
 
 def strip(pairs: dict[str, tuple[Image.Image, Image.Image]]) -> Image.Image:

@@ -1,0 +1,101 @@
+"""The comparison of two pictures: a slider, 100 % pixels and any zoom, panning, a lens, keys, full screen.
+
+`static/compare.js` and `static/compare.css` do the work in the browser; nothing comes from another server.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import FileData, GradioModel
+
+STATIC = Path(__file__).parent / "static"
+CSS = (STATIC / "compare.css").read_text(encoding="utf-8")
+JS = (STATIC / "compare.js").read_text(encoding="utf-8")
+# Lines of 24x24 icons.
+ICONS = {
+    "slide": "M9 6l-6 6 6 6M15 6l6 6-6 6",
+    "farther": "M5 12h14",
+    "closer": "M5 12h14M12 5v14",
+    "fit": "M4 6h16v12H4zM8 10l-2 2 2 2M16 10l2 2-2 2",
+    "lens": "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM16 16l5 5",
+    "full": "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
+}
+
+
+class Pictures(GradioModel):
+    """What the browser is sent; the pixels of `after` are the ones that 100 % refers to."""
+
+    before: FileData | None = None
+    after: FileData | None = None
+
+
+class Comparison(gr.HTML):
+    """A widget with the value (before, after): paths of two pictures, the first shown at the second's size.
+
+    A single picture may be shown too, as (path, None).
+    """
+
+    data_model = Pictures
+
+    def __init__(self, value: tuple[str | None, str | None] | None = None, **given: Any) -> None:
+        super().__init__(
+            value, html_template=_template(), js_on_load=JS, apply_default_css=False, container=False, **given
+        )
+
+    def postprocess(self, value: tuple[str | None, str | None] | None) -> Pictures:
+        """The two files as the browser is sent them."""
+        before, after = value or (None, None)
+        return Pictures(before=_file(before), after=_file(after))
+
+    def api_info(self) -> dict[str, Any]:
+        """The value's JSON schema."""
+        return Pictures.model_json_schema()
+
+
+def _file(path: str | None) -> FileData | None:
+    return None if path is None else FileData(path=str(path))
+
+
+def _template() -> str:
+    sides = [_button("before", "Before"), _button("both", "Split"), _button("after", "After")]
+    scales = [
+        _button("farther", hint="Zoom out (-)", wide=True),
+        '<span class="cmp-zoom" aria-live="off"></span>',
+        _button("closer", hint="Zoom in (+)", wide=True),
+        _button("fit", hint="Fit (0)"),
+        _button("whole", "100 %", hint="100 %: a pixel of the result is a pixel of the screen (1)"),
+        _button("lens", hint="Lens (L)"),
+        _button("full", hint="Full screen (F)"),
+    ]
+    return f"""
+<div class="cmp empty" role="group" aria-label="Before and after">
+  <div class="cmp-stage">
+    <div class="cmp-layer cmp-before"><img alt="Before"><span class="cmp-tag">before</span></div>
+    <div class="cmp-layer cmp-after"><img alt="After"><span class="cmp-tag">after</span></div>
+    <div class="cmp-handle" role="slider" tabindex="0" aria-label="Boundary between before and after"
+      aria-valuemin="0" aria-valuemax="100" aria-valuenow="50">{_icon("slide")}</div>
+    <div class="cmp-lens" hidden>
+      <div class="cmp-pane"><span class="cmp-tag">before</span></div>
+      <div class="cmp-pane"><span class="cmp-tag">after</span></div>
+    </div>
+  </div>
+  <div class="cmp-bar">
+    <div class="cmp-group">{"".join(sides)}</div>
+    <div class="cmp-group">{"".join(scales)}</div>
+  </div>
+</div>"""
+
+
+def _button(action: str, text: str = "", hint: str = "", wide: bool = False) -> str:
+    """A button for one of the actions in compare.js; `wide`: only where the screen is."""
+    name = f'title="{hint}" aria-label="{hint}"' if hint else f'title="{text}"'
+    kind = ' class="cmp-wide"' if wide else ""
+    return f'<button type="button" data-do="{action}" {name}{kind}>{text or _icon(action)}</button>'
+
+
+def _icon(name: str) -> str:
+    return (
+        '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" '
+        f'stroke-linejoin="round" aria-hidden="true"><path d="{ICONS[name]}"/></svg>'
+    )
