@@ -22,6 +22,11 @@ SIZES = {"desk": {"width": 1280, "height": 1000}, "phone": {"width": 390, "heigh
 PATIENCE = 120_000  # ms that a page may take for anything on a busy machine
 SENTENCE = "#sentence textarea, #sentence input"
 STILL = "document.getAnimations().every(a => a.playState != 'running')"  # else colours are between two
+UNMOVED = """() => {
+  const place = JSON.stringify(document.querySelector('#restore').getBoundingClientRect());
+  if (place != window.place) { window.place = place; window.moved = Date.now(); }
+  return Date.now() - window.moved > 700;
+}"""
 expect.set_options(timeout=PATIENCE)
 
 
@@ -94,12 +99,7 @@ def shows(page: Page, selector: str, text: str) -> None:
 def plans(page: Page, text: str) -> None:
     """Wait until the plan says this and nothing moves: chips and sliders follow the sentence later."""
     shows(page, "#plan", text)
-    place = "JSON.stringify(document.querySelector('#restore').getBoundingClientRect())"
-    page.wait_for_function(
-        f"() => {{ const now = {place};"
-        " if (now != window.last) { window.last = now; window.since = Date.now(); }"
-        " return Date.now() - window.since > 700; }"
-    )
+    page.wait_for_function(UNMOVED)
 
 
 def compares(page: Page, width: int, height: int, comparison: str = "#result") -> None:

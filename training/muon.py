@@ -37,26 +37,33 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:
         """One step of every parameter that has a gradient."""
         for group in self.param_groups:
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if not parameters:
+                continue
+            ahead = self._ahead(parameters, group["momentum"])
             # Those of one shape move together: fewer, larger products.
-            alike: dict[torch.Size, list[nn.Parameter]] = {}
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    alike.setdefault(parameter.shape, []).append(parameter)
-            for shape, parameters in alike.items():
-                ahead = torch.stack([self._ahead(parameter, group["momentum"]) for parameter in parameters])
-                matrices = ahead.flatten(2)
-                size = 0.2 * max(matrices.shape[1:]) ** 0.5
-                changes = size * orthogonalised(matrices).view(-1, *shape)
-                for parameter, change in zip(parameters, changes, strict=True):
-                    parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(change, alpha=-group["lr"])
+            alike: dict[torch.Size, list[int]] = {}
+            for place, parameter in enumerate(parameters):
+                alike.setdefault(parameter.flatten(1).shape, []).append(place)
+            changes = list(parameters)
+            for shape, places in alike.items():
+                matrices = torch.stack([ahead[place].flatten(1) for place in places])
+                steps = 0.2 * max(shape) ** 0.5 * orthogonalised(matrices)
+                for place, step in zip(places, steps.unbind(), strict=True):
+                    changes[place] = step.view(parameters[place].shape)
+            if group["weight_decay"]:
+                torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+            torch._foreach_add_(parameters, changes, alpha=-group["lr"])
 
-    def _ahead(self, parameter: nn.Parameter, momentum: float) -> torch.Tensor:
-        """Nesterov's momentum, of the parameter's shape."""
-        state = self.state[parameter]
-        if not state:
-            state["momentum"] = torch.zeros_like(parameter)
-        state["momentum"].lerp_(parameter.grad, 1 - momentum)
-        return parameter.grad.lerp(state["momentum"], momentum)
+    def _ahead(self, parameters: list[nn.Parameter], momentum: float) -> list[torch.Tensor]:
+        """Nesterov's momentum of each, of its shape; one call for all of them, as a GPU waits for each."""
+        for parameter in parameters:
+            if not self.state[parameter]:
+                self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in parameters]
+        averages = [self.state[parameter]["momentum"] for parameter in parameters]
+        torch._foreach_lerp_(averages, gradients, 1 - momentum)
+        return list(torch._foreach_lerp(gradients, averages, momentum))
 
 
 def orthogonalised(matrices: torch.Tensor) -> torch.Tensor:

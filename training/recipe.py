@@ -17,16 +17,17 @@ from training.run import resolve, run
 
 PROG = "python -m training.recipe"
 PHOTOS = "--scene 1 --group 1"  # of stages on single photos, of which few are degraded
-# In their order: folder, preset, share of the minutes, options of training.run.
+# In their order: folder, preset, share of the minutes, options of training.run. Batches are large enough to
+# keep a GPU busy: below about 400 crops of 128 pixels, a step waits for the calls of its many kernels.
 STAGES = (
     ("vae", "autoencoder", 0.11, f"{PHOTOS} --batch 128 --lr 1.5e-3"),
     ("vae-perceptual", "autoencoder", 0.10, f"{PHOTOS} --batch 64 --perceptual 0.15 --gan 0.05"),
     ("prior", "prior", 0.07, f"{PHOTOS} --batch 64 --crop 256"),
     ("encoder", "encoder", 0.06, "--batch 256"),
-    ("end-to-end", "end-to-end", 0.28, "--batch 256"),
-    ("large", "end-to-end", 0.16, "--batch 64 --crop 256 --lr 5e-4"),
-    ("perceptual", "perceptual", 0.12, "--batch 128 --new-perceptual true"),
-    ("adapter", "adapter", 0.10, "--batch 64 --crop 192"),
+    ("end-to-end", "end-to-end", 0.28, "--batch 512"),
+    ("large", "end-to-end", 0.12, "--batch 128 --crop 256 --lr 5e-4"),
+    ("perceptual", "perceptual", 0.12, "--batch 256"),
+    ("adapter", "adapter", 0.14, "--batch 128 --crop 192"),
 )
 
 
@@ -37,7 +38,7 @@ class Options:
     photos: str  # as training.run takes them
     out: str = "runs/recipe"  # a folder for every stage
     start: str = "lwr/embedded"  # network to start from
-    minutes: float = 25.0  # of training; reading and writing come on top, about a minute
+    minutes: float = 25.0  # of training, all stages together; reading and writing come on top, about a minute
     stages: tuple[str, ...] = tuple(name for name, *_ in STAGES)  # to run, each from the one before it here
 
 
@@ -53,10 +54,11 @@ def plan(arguments: Sequence[str]) -> list[Config]:
     every = ["--photos", options.photos, "--crop", "128", "--scene", "2", "--warmup", "50", *on_gpu]
     every += ["--save-minutes", "2", "--validate-minutes", "0", "--tracker", "none"]
     configs, start = [], options.start
+    whole = sum(share for name, _, share, _ in STAGES if name in options.stages)
     for number, (name, preset, share, own) in enumerate(STAGES):
         out = str(Path(options.out) / name)
         if name in options.stages:
-            place = ["--init", start, "--out", out, "--minutes", str(options.minutes * share)]
+            place = ["--init", start, "--out", out, "--minutes", str(options.minutes * share / whole)]
             place += ["--seed", str(number)]  # other crops than the stage before saw
             configs.append(resolve([preset, *every, *own.split(), *place, *more])[0])
         start = out

@@ -31,14 +31,26 @@ def folded(
     """
     found: dict[str, torch.Tensor] = {}
     for pairs, factor in adapters:
-        for module, (a, b) in pairs.items():
+        for module, change in _products(pairs, factor).items():
             name = f"{module}.weight"
             weight = found.get(name, weights.get(name))
-            if weight is None or weight.shape != (b.shape[0], *a.shape[1:]):
+            if weight is None or weight.shape != change.shape:
                 raise KeyError(module)
-            a, b = (side.to(weight.device) for side in (a, b))
-            found[name] = add_low_rank(weight.float(), a, b, factor)
+            found[name] = weight.float() + change.to(weight.device)
     return found
+
+
+def _products(pairs: Mapping[str, Pair], factor: float) -> dict[str, torch.Tensor]:
+    """{module: factor * B A}. Pairs of one shape are multiplied together: a GPU waits for each call."""
+    alike: dict[tuple[torch.Size, torch.Size], list[str]] = {}
+    for module, (a, b) in pairs.items():
+        alike.setdefault((a.shape, b.shape), []).append(module)
+    found: dict[str, torch.Tensor] = {}
+    for (shape, _), modules in alike.items():
+        a, b = (torch.stack([pairs[module][side] for module in modules]).flatten(2) for side in (0, 1))
+        changes = (factor * (b @ a)).unflatten(2, shape[1:])
+        found |= zip(modules, changes.unbind(), strict=True)
+    return {module: found[module] for module in pairs}
 
 
 def new_pair(module: nn.Conv2d | nn.Linear, rank: int) -> Pair:

@@ -272,22 +272,42 @@ class AdaptiveFilters(nn.Module):
 
         `unet` (B,F,h/n,w/n): the UNet's features; the shares are the sum of what it and `found` say.
         """
-        photo = F.pixel_shuffle(image, self.patch)  # (B,3,H,W)
+        size = image.shape[-2:]
         reach = self.basis.shape[-1] // 2
-        padded = F.pad(photo, (reach,) * 4, mode="replicate")
         shares: torch.Tensor | float = 0.0 if found is None else self.shares(found)
         if self.from_unet is not None and unet is not None:
-            shares = shares + F.interpolate(self.from_unet(unet), image.shape[-2:], mode="bilinear")
-        shares = F.interpolate(shares, scale_factor=self.patch)  # (B,K,H,W)
-        mixed = [_mixed(F.conv2d(padded[:, c : c + 1], self.basis), shares) for c in range(3)]
-        return F.pixel_unshuffle(torch.cat(mixed, 1), self.patch)
+            shares = shares + F.interpolate(self.from_unet(unet), size, mode="bilinear")
+        photo = F.pad(F.pixel_shuffle(image, self.patch), (reach,) * 4, mode="replicate")
+        filters = _on_patches(self.basis, self.patch)  # (K*p*p, p*p, n, n)
+        spare = (filters.shape[-1] - 1) * self.patch - 2 * reach  # where the photo's sides do not fit
+        photo = F.pixel_unshuffle(F.pad(photo, (0, spare, 0, spare)), self.patch)
+        return torch.cat([_mixed(F.conv2d(color, filters), shares) for color in photo.chunk(3, 1)], 1)
+
+
+def _on_patches(basis: torch.Tensor, patch: int) -> torch.Tensor:
+    """Filters (K,1,s,s) of a photo as filters (K*p*p, p*p, n, n) of its patches of p x p pixels.
+
+    Same sums of the same products, at p times fewer places with p*p times the channels: on a GPU, whose
+    convolutions hardly use a single channel, many times as fast, and on a CPU 1.7 times.
+    """
+    size = basis.shape[-1]
+    whole = -(-(size + patch - 1) // patch) * patch  # what a filter covers from any pixel of a patch
+    moved = [
+        F.pixel_unshuffle(F.pad(basis, (x, whole - size - x, y, whole - size - y)), patch)
+        for y in range(patch)
+        for x in range(patch)
+    ]
+    return torch.stack(moved, 1).flatten(0, 1)
 
 
 def _mixed(filtered: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-    """sum_k of (B,K,H,W) times (B,K,H,W) -> (B,1,H,W), without a product of that size: a quarter faster."""
-    total = torch.zeros_like(filtered[:, :1])
-    for one, share in zip(filtered.split(1, 1), shares.split(1, 1), strict=True):
-        total.addcmul_(one, share)
+    """sum_k of (B,K*p,h,w) times (B,K,h,w) -> (B,p,h,w)."""
+    filtered, shares = filtered.unflatten(1, (shares.shape[1], -1)), shares[:, :, None]
+    if torch.is_grad_enabled():  # few calls, as a GPU waits for each
+        return (filtered * shares).sum(1)
+    total = torch.zeros_like(filtered[:, 0])
+    for one, share in zip(filtered.unbind(1), shares.unbind(1), strict=True):
+        total.addcmul_(one, share)  # without a product of the whole size: a quarter faster
     return total
 
 
