@@ -17,8 +17,9 @@ from typer.testing import CliRunner
 
 from lwr.cli import app
 from lwr.loading.adapter import load_adapter
+from lwr.loading.priors import EMBEDDED
 from training import run
-from training.recipe import STAGES
+from training.recipe import STAGES, plan
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "lwr" / "samples"
@@ -64,6 +65,13 @@ def test_cpu_smoke_recipe_ends_in_an_adapter_that_restores_a_photo(
         do(stage, monkeypatch)
     assert restore[:3] == ["-m", "lwr", "restore"] and str(tmp_path / "out/adapter/network") in restore
     restored(tmp_path / "out/adapter/network", tmp_path / "restored.png")
+
+
+def test_chosen_stages_start_from_the_start_and_share_all_the_minutes(tmp_path: Path) -> None:
+    words = ["--photos", str(SAMPLES), "--out", str(tmp_path), "--minutes", "8", "--start", str(EMBEDDED)]
+    large, adapter = plan([*words, "--stages", "large,adapter"])
+    assert (large.init, adapter.init) == (str(EMBEDDED), large.out)
+    assert large.minutes + adapter.minutes == pytest.approx(8)
 
 
 def test_one_gpu_recipe_runs_on_a_cpu_from_any_network(tmp_path: Path) -> None:

@@ -39,7 +39,8 @@ class Options:
     out: str = "runs/recipe"  # a folder for every stage
     start: str = "lwr/embedded"  # network to start from
     minutes: float = 25.0  # of training, all stages together; reading and writing come on top, about a minute
-    stages: tuple[str, ...] = tuple(name for name, *_ in STAGES)  # to run, each from the one before it here
+    # to run, each from the newest before it in `out`, the first from `start` where there is none
+    stages: tuple[str, ...] = tuple(name for name, *_ in STAGES)
 
 
 def plan(arguments: Sequence[str]) -> list[Config]:
@@ -61,7 +62,8 @@ def plan(arguments: Sequence[str]) -> list[Config]:
             place = ["--init", start, "--out", out, "--minutes", str(options.minutes * share / whole)]
             place += ["--seed", str(number)]  # other crops than the stage before saw
             configs.append(resolve([preset, *every, *own.split(), *place, *more])[0])
-        start = out
+        if name in options.stages or Path(out).exists():
+            start = out
     return configs
 
 
