@@ -30,7 +30,7 @@ from page import about_tab, batch_tab, break_tab, examples, links, restore_tab
 from page.errors import errors_for_visitors
 from page.inputs import read_request, uploaded
 from page.service import Service
-from page.stops import Progress, stopping
+from page.stops import Signals
 from page.style import CSS, JS, PURPOSE, THEME, TITLE
 from page.uploads import disk_full
 
@@ -56,10 +56,10 @@ def load(device: str = "auto") -> Restorer:
 RESTORER = load()
 
 
-def run(photo: str, request: Request, stop: str, progress: Progress) -> Restored:
+def run(photo: str, request: Request, signals: Signals) -> Restored:
     """All that needs the GPU. ZeroGPU runs it in another process, which can only hand back a `gr.Error`."""
     with errors_for_visitors(photo):
-        return RESTORER(photo, request, progress=stopping(stop, progress))
+        return RESTORER(photo, request, progress=signals.report)
 
 
 @cache
@@ -68,10 +68,10 @@ def restorer_on_cpu() -> Restorer:
     return RESTORER if RESTORER.device.type == "cpu" else load("cpu")
 
 
-def run_on_cpu(photo: str, request: Request, stop: str, progress: Progress) -> Restored:
+def run_on_cpu(photo: str, request: Request, signals: Signals) -> Restored:
     """The same on the CPU."""
     with errors_for_visitors(photo):
-        return restorer_on_cpu()(photo, request, progress=stopping(stop, progress))
+        return restorer_on_cpu()(photo, request, progress=signals.report)
 
 
 SERVICE = Service(RESTORER, run, run_on_cpu)
@@ -159,8 +159,7 @@ def build() -> gr.Blocks:
         )
         page.unload(SERVICE.leave)
         page.load(links.from_link, None, linked, **restore_tab.LIVE)
-        # one photo at a time
-        gr.api(restore, api_name="restore", concurrency_id="restore", concurrency_limit=1)
+        gr.api(restore, api_name="restore", concurrency_limit=None)  # `page.line` lets one photo in at a time
         gr.api(route_prompt, api_name="route")
         gr.api(list_tasks, api_name="tasks")
     return page.queue(max_size=QUEUE, api_open=False)

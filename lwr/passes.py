@@ -43,6 +43,31 @@ def restored_pixels(
     return whole
 
 
+def megapixels(
+    network: RestorationNetwork, size: tuple[int, int], settings: Settings, sampled: bool
+) -> float:
+    """How much passes the network for a photo of its final `size` (H,W): what takes the time.
+
+    Tiles count with what they share, a reduced photo that shows the tones counts too, and all of it once for
+    encoding and decoding and once for each sampling step, if it is `sampled` (see OnePass.needs_sampler). A
+    general request, whose photo is not known yet, counts as one task.
+    """
+    strengths = {name: strength for name, strength in settings.tasks.items() if strength > 0}
+    if not strengths and not settings.general:
+        return 0.0
+    size, multiple = pass_size(size, network.prior.config.least_side), network.multiple
+    height, width = (-(-side // multiple) * multiple for side in size)
+    tiles = TiledNetwork(network, (height, width), settings.tile, not keeps_tones_of(strengths))
+    pixels = (
+        height * width
+        if tiles.count == 1
+        else tiles.count * min(settings.tile, height) * min(settings.tile, width)
+    )
+    if tiles.overview is not None:
+        pixels += tiles.overview[0] * tiles.overview[1]
+    return pixels * (1 + settings.steps if sampled else 1) / 1e6
+
+
 def _whole(
     network: RestorationNetwork,
     photo: torch.Tensor,

@@ -71,7 +71,7 @@ class Restored:
 
     tasks: dict[str, float]
     settings: Settings
-    seconds: float
+    seconds: float  # of its own work: without waiting for another photo or for a download
     notes: tuple[str, ...]  # remarks for the user, such as "only the first frame was used"
     loaded: images.Loaded  # tensor, transparency and metadata, for `lwr.images.files.save`
     ignored: tuple[str, ...] = ()  # what was asked for and no task does: "noise"
@@ -164,23 +164,23 @@ class Restorer:
         settings, said = fit(request, self._settings, loaded.pixels)
         size = output_size(loaded.size, settings.scale)
         strengths = {name: strength for name, strength in settings.tasks.items() if strength > 0}
+        prepared = time.perf_counter() - started
         # 3. The tasks' adapters; a download delays nobody else
         adapters = {name: self.adapters.of(name) for name in strengths if self.adapters.needed(name)}
-        named = {name: adapter.name for name, adapter in adapters.items()}
-        settings = replace(settings, adapters=settings.adapters | named)
+        settings = replace(settings, adapters=settings.adapters | {n: a.name for n, a in adapters.items()})
         with self._lock, _memory_errors(size):
+            entered = time.perf_counter()
             if strengths:  # 4. Folded into the network
                 self._attachment.attach(list(adapters.values()), [strengths[name] for name in adapters])
             photo = Canvas(loaded.pixels, size, self.network.multiple, spend=in_place or not given)
             how = (self.device, strengths, settings, progress or _silent)
             pixels = restored_pixels(self.network, photo, *how)
-            # what the C library keeps for the next pass
             self._kept = max(self._kept, pass_memory(self.network, size, self.tile) // 2)
         # 8. The result
         return Restored(
             tasks=settings.tasks,
             settings=settings,
-            seconds=time.perf_counter() - started,
+            seconds=prepared + time.perf_counter() - entered,
             notes=(*said, *loaded.notes, *self.notes, *_notes(adapters)),
             loaded=loaded.with_rgb(pixels),
             ignored=asked.ignored,

@@ -3,6 +3,8 @@
 import html
 import shutil
 import zipfile
+from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,16 @@ from lwr.images import disk
 from lwr.images import files as images
 from lwr.prompt import MAX_CHARACTERS
 from lwr.request import Request, RestoreError
-from page.errors import DISK_FULL, VISITOR_ERRORS, errors_for_visitors, sentence
+from page.errors import DISK_FULL, VISITOR_ERRORS, CancelledError, errors_for_visitors, sentence
 from page.inputs import read_request, uploaded
+from page.line import State
 from page.results import FORMATS, left_out, plan
 from page.service import Service, new_folder
-from page.stops import no_progress
+from page.status import told, with_bar
+from page.stops import Signals
 
 MAX_PHOTOS = 50
-PROGRESS = gr.Progress()
+BATCHES = 8  # at once; they take turns
 LAST = 100_000  # bytes of the zip file after the last photo: its table and the report
 
 
@@ -43,23 +47,24 @@ def build(service: Service) -> None:
                     "Restore all", variant="primary", elem_id="batch-start", scale=3, min_width=120
                 )
                 cancel = gr.Button("Cancel", elem_id="batch-cancel", scale=1, min_width=90)
+            status = gr.Markdown(elem_id="batch-status")
         with gr.Column(min_width=320):
             result = gr.File(label="All results in one zip file", interactive=False, elem_id="batch-zip")
             report = gr.Markdown("One line for each photo appears here.", elem_id="batch-report")
 
-    def restore_all(
-        records: Any, prompt: str, kind: str, request: gr.Request, progress: gr.Progress = PROGRESS
-    ) -> tuple[str | None, str]:
+    def restore_all(records: Any, prompt: str, kind: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         paths = [uploaded(record) for record in records or ()]
         with errors_for_visitors():
             wanted = _checked(service, paths, prompt)
         names = _names(paths, FORMATS.get(kind, ".png"))
-        with service.stops.run(request.session_hash, "batch") as stop, errors_for_visitors():
-            return _restore_all(service, paths, names, wanted, stop, progress)
+        with service.stops.run(request.session_hash, "batch") as signals, errors_for_visitors():
+            archive, lines = yield from _restore_all(service, paths, names, wanted, signals)
+        yield archive, lines, ""
 
     gr.on(
-        [button.click, prompt.submit], restore_all, [files, prompt, kind], [result, report], preprocess=False,
-        show_progress_on=report, api_visibility="private", concurrency_id="restore", concurrency_limit=1,
+        [button.click, prompt.submit], restore_all, [files, prompt, kind], [result, report, status],
+        preprocess=False, show_progress="hidden", api_visibility="private", concurrency_id="batch",
+        concurrency_limit=BATCHES,
     )  # fmt: skip
     cancel.click(service.stop_batch, None, None, queue=False, api_visibility="private")
 
@@ -78,19 +83,23 @@ def _checked(service: Service, paths: list[str], prompt: str) -> Request:
 
 
 def _restore_all(
-    service: Service, paths: list[str], names: list[str], request: Request, stop: str, progress: gr.Progress
-) -> tuple[str | None, str]:
-    """(zip file, report) of the photos; one that fails stops no other. OSError when even these do not fit."""
+    service: Service, paths: list[str], names: list[str], request: Request, signals: Signals
+) -> Generator[tuple[Any, ...], None, tuple[str | None, str]]:
+    """(zip file, report) of the photos; one that fails stops no other. OSError when even these do not fit.
+
+    Yields (no zip file yet, the report so far, how the photo stands that is being restored).
+    """
     folder, lines, good = new_folder(), [], 0
     archive = folder / "restored.zip"
     try:
         with zipfile.ZipFile(archive, "w") as zipped:  # pictures do not shrink further
             for number, (path, name) in enumerate(zip(paths, names, strict=True)):
-                progress((number, len(paths)), desc=f"Photo {number + 1} of {len(paths)}", unit="photos")
                 try:
-                    line, done = _restore_into(zipped, folder / name, service, path, request, stop)
-                except gr.Error as error:
-                    if Path(stop).exists():
+                    work = _restore_into(zipped, folder / name, service, path, request, signals)
+                    head = f"Photo {number + 1} of {len(paths)}."
+                    line, done = yield from told(work, partial(_values, head, lines))
+                except (gr.Error, CancelledError) as error:
+                    if signals.stopped:
                         lines.append(f"- You pressed Cancel: {len(paths) - number} photos were not restored.")
                         break
                     line, done = _line(path, f"**not restored.** {error.message}"), False
@@ -107,15 +116,20 @@ def _restore_all(
     return (str(archive) if good else None), "\n".join([head, "", *lines])
 
 
+def _values(head: str, lines: list[str], state: State) -> tuple[Any, ...]:
+    """For the zip file, the report and the line that says how it stands."""
+    return None, "\n".join(lines) or gr.skip(), f"{with_bar(state)} {head}"
+
+
 def _restore_into(
-    zipped: zipfile.ZipFile, file: Path, service: Service, path: str, request: Request, stop: str
-) -> tuple[str, bool]:
+    zipped: zipfile.ZipFile, file: Path, service: Service, path: str, request: Request, signals: Signals
+) -> Generator[State, None, tuple[str, bool]]:
     """Add one restored photo to the zip file -> (its line in the report, whether it is there).
 
-    `file`: where it lies meanwhile. Raises gr.Error, also when the visitor cancels.
+    `file`: where it lies meanwhile. Raises gr.Error, or CancelledError when the visitor cancels.
     """
     try:
-        restored = service.run(path, request, stop, no_progress)
+        restored = yield from service.steps(path, request, signals, always=True)
         remarks: list[str] = []
         images.save(restored.loaded, file, notes=remarks)
         try:

@@ -57,7 +57,7 @@ def build(service: Service) -> None:
 
     button.click(
         break_it, [photo, task, seed], [pictures, score, settings], preprocess=False, show_progress_on=score,
-        api_visibility="private", concurrency_id="restore", concurrency_limit=1,
+        api_visibility="private", concurrency_limit=None,
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """The first tab: a photo and a sentence in, a comparison and a file out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,12 +16,12 @@ from page.errors import VISITOR_ERRORS, errors_for_visitors, sentence
 from page.inputs import read_request, upload_path, uploaded
 from page.results import FORMATS, comparison, download_button, in_format, left_out, plan, summary
 from page.service import Service
+from page.status import duration, told, with_bar
 from page.style import NOTHING_ASKED
 
 HINT = "It is a bit hazy, and please enlarge it 2x"
 LIVE = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 LAST = {"trigger_mode": "always_last"} | LIVE
-PROGRESS = gr.Progress()  # as a parameter's default it makes Gradio show that event's progress
 
 
 @dataclass(frozen=True)
@@ -146,33 +146,33 @@ def _connect_restore(service: Service, inputs: _Inputs, outputs: _Outputs) -> No
     """Restore, Enter and Cancel."""
 
     def restore_on_page(
-        request: gr.Request,
-        progress: gr.Progress = PROGRESS,
-        image: Any = None,
-        routed: str = "",
-        *values: Any,
-    ) -> tuple[Any, ...]:
+        request: gr.Request, image: Any = None, routed: str = "", *values: Any
+    ) -> Iterator[tuple[Any, ...]]:
         try:
             path = uploaded(image)
             with errors_for_visitors(path):
                 wanted = request_from(routed, *values)
-            done = service.restore(path, wanted, request.session_hash, progress)
+            steps = service.restoring(path, wanted, request.session_hash)
+            done = yield from told(steps, lambda state: (gr.skip(), with_bar(state), *rest))
             pictures = comparison(done)
         except gr.Error as error:  # raised on, it would cover the picture
-            return _not_done(error, len(outputs.result))
+            yield _not_done(error, count)
+            return
         for note in done.restored.notes:
             gr.Info(sentence(RestoreError(note)), title="Note")
         file, shown, kind = download_button(done.file), gr.Column(visible=True), gr.Radio(value="PNG")
-        return pictures, "", summary(done), file, done.file, done.settings, shown, kind
+        yield pictures, "", summary(done), file, done.file, done.settings, shown, kind
 
+    count = len(outputs.result)
+    rest = [gr.skip()] * (count - 2)  # the last picture and all about it stay
     clicks = [inputs.restore.click, inputs.prompt.submit]
     start = gr.on(clicks, _cancel_button(True), None, inputs.cancel, **LIVE)
     working = start.then(
-        restore_on_page, inputs.all, outputs.result, preprocess=False, show_progress_on=outputs.status,
-        scroll_to_output=True, api_visibility="private", concurrency_id="restore", concurrency_limit=1,
+        restore_on_page, inputs.all, outputs.result, preprocess=False, show_progress="hidden",
+        scroll_to_output=True, api_visibility="private", concurrency_limit=None,
     )  # fmt: skip
     working.then(_cancel_button(False), None, inputs.cancel, **LIVE)
-    inputs.cancel.click(service.stop_photo, None, None, cancels=[working], **LIVE)
+    inputs.cancel.click(service.stop_photo, None, None, **LIVE)
     inputs.cancel.click(_cancel_button(False), None, inputs.cancel, **LIVE)
 
 
@@ -217,13 +217,9 @@ def preview(service: Service, image: Any, routed: str, prompt: str, chosen: list
     try:
         request = request_from(routed, prompt, chosen, *values)
         settings, remarks, seconds = service.planned(upload_path(image), request)
-        about = "" if seconds is None else f", in about {_duration(seconds)}"
+        about = "" if seconds is None else f", in about {duration(seconds)}"
         not_done = left_out(request.asked().ignored)
         what = plan(settings, photo_is_known=seconds is not None)
         return " ".join([f"I understood: **{what}**{about}{not_done}{'.' if remarks else ''}", *remarks])
     except VISITOR_ERRORS as error:
         return sentence(error)
-
-
-def _duration(seconds: float) -> str:
-    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"

@@ -1,8 +1,10 @@
 """One restorer for all visitors: an upload and a request in, a restored file out; tensors stay in `lwr`."""
 
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +14,23 @@ from PIL import ExifTags, Image
 
 from lwr.images import disk
 from lwr.images import files as images
+from lwr.models.refiner import REFINER_ALONE
+from lwr.passes import megapixels
 from lwr.request import Request, RestoreError, Settings, fitted, output_size
 from lwr.restore import Restored, Restorer
-from page.errors import DISK_FULL, VISITOR_ERRORS, errors_for_visitors
-from page.stops import Progress, Stops
+from page.client import still_there
+from page.errors import DISK_FULL, VISITOR_ERRORS, CancelledError, errors_for_visitors
+from page.gpu import LEAST_SECONDS, TOO_LONG, NoGpuError, is_too_long, no_gpu, seconds_to_ask
+from page.line import Job, Line, State
+from page.status import text
+from page.stops import Signals, Stops
 
-LEAST_SECONDS = 5  # of GPU time to ask for
+CPU_PACE, GPU_PACE = 2.0, 0.5  # seconds per megapixel until it is measured, by warming up or the first photos
 WARM_UP_SIDE = 256  # pixels
 LEAST_ROOM = 1_000_000  # bytes free on the disk
 
-Run = Callable[[str, Request, str, Progress], Restored]  # (photo, request, stop file, progress)
+Run = Callable[[str, Request, Signals], Restored]
+Progress = Callable[..., Any]  # gr.Progress, or what is called like it
 
 
 @dataclass(frozen=True)
@@ -31,76 +40,134 @@ class Done:
     source: images.Loaded
     restored: Restored
     file: str  # the PNG, in Gradio's upload folder, where its cache deletes it in time
+    waited: float = 0.0  # seconds, for its turn and for a GPU
 
     @property
     def settings(self) -> dict[str, Any]:
         """All settings that reproduce these pixels, then size, seconds and remarks."""
         restored = self.restored
         size = dict(zip(("width", "height"), restored.image.size, strict=True))
-        remarks = {"seconds": restored.seconds, "notes": restored.notes, "newer": restored.newer}
+        remarks = {
+            "seconds": restored.seconds,
+            "waited": self.waited,
+            "notes": restored.notes,
+            "newer": restored.newer,
+        }
         return restored.settings.json() | size | remarks | {"ignored": restored.ignored}
 
 
 class Pace:
-    """Seconds per megapixel and pass over the network, learned from finished photos."""
+    """Seconds per megapixel that passes the network, learned from finished photos."""
 
-    def __init__(self, rate: float) -> None:
-        self.rate = rate
+    def __init__(self, rate: float, measured: bool = False) -> None:
+        """`rate` is a guess until it is `measured`."""
+        self.rate, self.measured = rate, measured
 
-    def learn(self, megapixels: float, passes: int, seconds: float) -> None:
+    def learn(self, megapixels: float, seconds: float) -> None:
         """Take a finished photo into account; a small one counts little."""
+        if megapixels <= 0:
+            return
         share = min(0.5, megapixels)
-        self.rate += share * (seconds / megapixels / passes - self.rate)
+        if not self.measured and share == 0.5:
+            share, self.measured = 1.0, True
+        self.rate += share * (seconds / megapixels - self.rate)
 
-    def seconds(self, megapixels: float, passes: int) -> float:
-        """The estimate for a result of that size."""
-        return self.rate * megapixels * passes
+    def seconds(self, megapixels: float) -> float:
+        """The estimate for that many."""
+        return self.rate * megapixels
 
 
 class Service:
     """One restorer for all visitors.
 
-    `run_on_gpu` does the work that needs the GPU; `run_on_cpu` the same for visitors whose GPU time is used
-    up. ZeroGPU runs the first in another process, so its arguments and its result are picklable.
+    `run_on_gpu` does the work, on a GPU where there is one; `run_on_cpu` does what ZeroGPU refuses. ZeroGPU
+    runs the first in another process, so it, its arguments and its result are picklable.
     """
 
     def __init__(self, restorer: Restorer, run_on_gpu: Run, run_on_cpu: Run | None = None) -> None:
         self.restorer, self.run_on_gpu, self.run_on_cpu = restorer, run_on_gpu, run_on_cpu
         self.stops = Stops()
-        self.pace = Pace(2.0)
+        self.line, self.cpu_line = Line(), Line()  # who waits for the CPU delays nobody who has a GPU
+        self.pace = Pace(CPU_PACE if restorer.device.type == "cpu" else GPU_PACE)
+        self.cpu_pace = Pace(CPU_PACE)
+        # Asked now: once ZeroGPU serves, the weights are in its process alone.
+        self._always_samples = restorer.network.needs_sampler(1.0)
 
     def warm_up(self) -> None:
         """Run the network twice: the first visitor waits less, and the pace is known."""
         seconds = [self.restorer.warm_up(WARM_UP_SIDE) for _ in range(2)][-1]
-        self.pace = Pace(seconds / (WARM_UP_SIDE**2 / 1e6))
+        passes = 2 if self._always_samples and self.restorer.network.refiner is not None else 1
+        self.pace = Pace(seconds / passes / (WARM_UP_SIDE**2 / 1e6))
 
-    def run(self, photo: str, request: Request, stop: str, progress: Progress) -> Restored:
-        """Restore on the GPU or, when this visitor's GPU time is used up, on the CPU, and say so.
+    def restore(self, photo: str, request: Request, visitor: str, progress: Progress) -> Done:
+        """Restore an uploaded file for the client whose call is being served, unless it goes away.
 
-        Raises gr.Error, at once where the disk has no room for results.
+        Raises gr.Error with a sentence.
+        """
+        steps, wanted = self.restoring(photo, request, visitor), still_there()
+        try:
+            while wanted():
+                state = next(steps)
+                progress((state.done, state.total) if state.total else None, desc=text(state), unit="parts")
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            steps.close()
+        raise gr.Error("Nobody waits for this photo any more.", title="Stopped", print_exception=False)
+
+    def restoring(self, photo: str, request: Request, visitor: str) -> Generator[State, None, Done]:
+        """Restore an uploaded file, saying how it stands meanwhile; who closes this stops it.
+
+        Raises gr.Error with a sentence.
+        """
+        with self.stops.run(visitor) as signals, errors_for_visitors(photo):
+            yield State(left=self.planned(photo, request)[2] or 0)
+            source = images.load(photo)  # before a GPU is asked for
+            joined = time.monotonic()
+            restored = yield from self.steps(photo, request, signals)
+            waited = max(0.0, time.monotonic() - joined - restored.seconds)
+            file = images.save(restored.loaded, new_folder() / f"{Path(photo).stem[:80]}.restored.png")
+        return Done(source, restored, str(file), waited)
+
+    def steps(
+        self, photo: str, request: Request, signals: Signals, always: bool = False
+    ) -> Generator[State, None, Restored]:
+        """The work alone, once it is this photo's turn; where ZeroGPU does not do it on the CPU, with a note.
+
+        Raises gr.Error, RestoreError or CancelledError, at once where the disk has no room for results or too
+        many wait; with `always` these may be more.
         """
         if disk.free_bytes(Path(get_upload_folder())) < LEAST_ROOM:
             raise gr.Error(DISK_FULL, print_exception=False)
+        work = self._planned(photo, request)[2]
         try:
-            return self.run_on_gpu(photo, request, stop, progress)
-        except gr.Error as error:
-            if self.run_on_cpu is None or "quota" not in error.title.lower():
-                raise
-        gr.Info("Your GPU time is used up for now, so this photo is restored on the CPU, which takes longer.")
-        return self.run_on_cpu(photo, request, stop, progress)
+            return (yield from self._on_gpu(photo, request, signals, work, always))
+        except NoGpuError as error:
+            remark = str(error)
+        run = partial(self.run_on_cpu, photo, request, signals)
+        job = Job(self.cpu_pace.seconds(work), signals, run, remark)
+        restored = yield from _followed(self.cpu_line, job, always)
+        self.cpu_pace.learn(self._worked(restored), restored.seconds)
+        return replace(restored, notes=(remark, *restored.notes))
 
-    def restore(self, photo: str, request: Request, visitor: str, progress: Progress) -> Done:
-        """Restore an uploaded file. Raises gr.Error with a sentence."""
-        with errors_for_visitors(photo):  # before a GPU is asked for
-            self.restorer.resolve(request)
-            source = images.load(photo)
-        with self.stops.run(visitor) as stop:
-            restored = self.run(photo, request, stop, progress)
-        megapixels = restored.image.width * restored.image.height / 1e6
-        self.pace.learn(megapixels, self.passes(restored.settings), restored.seconds)
-        with errors_for_visitors(photo):
-            file = images.save(restored.loaded, new_folder() / f"{Path(photo).stem[:80]}.restored.png")
-        return Done(source, restored, str(file))
+    def _on_gpu(
+        self, photo: str, request: Request, signals: Signals, work: float, always: bool
+    ) -> Generator[State, None, Restored]:
+        """NoGpuError where ZeroGPU does not do it and the CPU can."""
+        zero = self.run_on_cpu is not None and hasattr(self.run_on_gpu, "zerogpu")
+        seconds = self.pace.seconds(work)
+        if zero and is_too_long(seconds):
+            raise NoGpuError(TOO_LONG)
+        job = Job(seconds, signals, partial(self.run_on_gpu, photo, request, signals))
+        try:
+            restored = yield from _followed(self.line, job, always)
+        except (CancelledError, RestoreError):
+            raise
+        except Exception as error:
+            refusal = no_gpu(error, zero) if self.run_on_cpu is not None else None
+            raise refusal or error from None
+        self.pace.learn(self._worked(restored), restored.seconds)
+        return restored
 
     def stop_photo(self, request: gr.Request) -> None:
         """Stop this visitor's running photo at its next step or tile."""
@@ -117,27 +184,47 @@ class Service:
 
     def passes(self, settings: Settings) -> int:
         """How often a photo passes the network; sampling steps count only where the sampler takes part."""
-        return 1 + settings.steps if self.restorer.network.needs_sampler(settings.fidelity) else 1
+        return 1 + settings.steps if self._samples(settings) else 1
+
+    def _samples(self, settings: Settings) -> bool:
+        """As `network.needs_sampler`, which would look at the weights."""
+        return self._always_samples or settings.fidelity < REFINER_ALONE
 
     def planned(self, photo: str | None, request: Request) -> tuple[Settings, tuple[str, ...], float | None]:
         """(settings, remarks, seconds) for a photo; without one nobody knows the seconds.
 
         RestoreError when it cannot be done.
         """
-        settings = self.restorer.resolve(request)
         if photo is None:
-            return settings, (), None
+            return self.restorer.resolve(request), (), None
+        settings, remarks, work = self._planned(photo, request)
+        return settings, remarks, self.pace.seconds(work)
+
+    def _planned(self, photo: str, request: Request) -> tuple[Settings, tuple[str, ...], float]:
+        """(settings, remarks, megapixels that pass the network); RestoreError when it cannot be done."""
         size = _pixels(photo)
-        settings, remarks = fitted(settings, size)
-        height, width = output_size(size, settings.scale)
-        return settings, remarks, self.pace.seconds(height * width / 1e6, self.passes(settings))
+        settings, remarks = fitted(self.restorer.resolve(request), size)
+        return settings, remarks, self._work(output_size(size, settings.scale), settings)
+
+    def _work(self, size: tuple[int, int], settings: Settings) -> float:
+        return megapixels(self.restorer.network, size, settings, self._samples(settings))
+
+    def _worked(self, restored: Restored) -> float:
+        return self._work(restored.loaded.size, restored.settings)
 
     def gpu_seconds(self, photo: str, request: Request, *_: Any) -> int:
-        """GPU time to ask for: twice the estimate, as a request that overruns is lost."""
+        """GPU time to ask ZeroGPU for."""
         try:
-            return max(LEAST_SECONDS, round(2 * (self.planned(photo, request)[2] or 0)))
+            return seconds_to_ask(self.planned(photo, request)[2] or 0)
         except VISITOR_ERRORS:  # the work itself raises it again, for the visitor
             return LEAST_SECONDS
+
+
+def _followed(line: Line, job: Job, always: bool) -> Generator[State, None, Any]:
+    """The job's result."""
+    line.join(job, always)
+    yield from line.follow(job)
+    return job.future.result()
 
 
 def _pixels(photo: str) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -29,6 +30,7 @@ from lwr.models.config import TextConditioning
 from lwr.models.lora import new_pair, target_modules
 from lwr.restore import RestoreError, Restorer
 from lwr.stablesr.convert import convert
+from page.service import Service
 
 MIRROR = f"{OWNER}/stable-diffusion-2-1-base"
 
@@ -313,6 +315,17 @@ def test_only_what_is_used_of_a_repository_is_fetched(fresh: RunningHub, sd: Res
     text = TextConditioning()
     ours, theirs = (one.network.context({"hello photograph": 1.0}, text) for one in (restorer, sd))
     torch.testing.assert_close(ours, theirs)
+
+
+def test_the_pages_estimates_count_steps_where_the_sampler_takes_part(
+    sd: Restorer, restorer: Restorer
+) -> None:
+    for served in (sd, restorer):
+        service = Service(served, Mock())
+        for fidelity in (0, 0.25, 0.5, 0.75, 1):
+            settings = served.resolve(task="deblur", steps=20, fidelity=fidelity)
+            assert service.passes(settings) == (21 if served.network.needs_sampler(fidelity) else 1)
+    assert Service(sd, Mock()).passes(sd.resolve(task="deblur", steps=20, fidelity=0.5)) == 21
 
 
 @pytest.mark.parametrize("name", [f"{MIRROR}@fp32", f"sd-turbo={MIRROR}", "sd-2.1-base"])

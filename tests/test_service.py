@@ -1,13 +1,17 @@
 """What stands behind the page, without a server: requests, estimates, Cancel, errors, examples."""
 
 import os
-import pickle
 import shutil
+import threading
+import time
 import zipfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TypeVar
+from unittest.mock import Mock
 
 import gradio as gr
 import pytest
@@ -25,13 +29,17 @@ from lwr.request import Request, RestoreError
 from lwr.tasks import TASKS
 from page import batch_tab, examples, links, options, restore_tab, uploads
 from page.errors import errors_for_visitors
+from page.gpu import LEAST_SECONDS, MOST_SECONDS
 from page.inputs import read_request
+from page.line import State
 from page.options import OPTIONS
-from page.service import LEAST_SECONDS, Pace, Service
-from page.stops import Stops, no_progress, stopping
+from page.service import GPU_PACE, Pace, Service
+from page.status import text
+from page.stops import Signals, Stops
 from page.style import NOTHING_ASKED
 
 LARGE = (1200, 900)  # passes in tiles
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -45,6 +53,17 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Service:
 def photo(tmp_path: Path) -> str:
     picture(64, 64).save(tmp_path / "photo.png")
     return str(tmp_path / "photo.png")
+
+
+def nothing(*_: object, **__: object) -> None:
+    """Progress that nobody looks at."""
+
+
+def until(steps: Iterator[T], holds: Callable[[T], bool]) -> T:
+    """The first step for which something holds; StopIteration at the end of the work."""
+    while not holds(step := next(steps)):
+        pass
+    return step
 
 
 def test_what_was_sent_becomes_one_request() -> None:
@@ -69,31 +88,99 @@ def test_numbers_out_of_range_are_refused(service: Service, option: str, value: 
         service.restorer.resolve(read_request(task="deblur", **{option: value}))
 
 
-def test_all_that_crosses_to_the_gpus_process_pickles(photo: str) -> None:
-    request = read_request(prompt="fix the blur")
-    for progress in (gr.Progress(), no_progress):
-        sent = pickle.dumps((app.run, photo, request, "stop", progress))
-        assert pickle.loads(sent)[:3] == (app.run, photo, request)
-    made = app.run(photo, request, "stop", no_progress)
-    back = pickle.loads(pickle.dumps(made))
-    assert back.settings == made.settings and back.loaded.rgb.equal(made.loaded.rgb)
+def test_work_ends_at_the_next_tile_when_the_visitor_cancels(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(*LARGE).save(tmp_path / "large.png")
+    calls, report = [], Signals.report
 
+    def cancelled_in_the_first_tile(signals: Signals, *part: object) -> None:
+        calls.append(part)
+        service.stops.stop("visitor")
+        report(signals, *part)
 
-def test_work_ends_at_the_next_tile_when_the_visitor_cancels(tmp_path: Path) -> None:
-    seen = []
-    stop = tmp_path / "stop"
-
-    def progress(done: tuple[int, int], **_: object) -> None:
-        seen.append(done)
-        stop.touch()  # the visitor presses Cancel during the first tile
-
-    large = tmp_path / "large.png"
-    picture(*LARGE).save(large)
+    monkeypatch.setattr(Signals, "report", cancelled_in_the_first_tile)
     with pytest.raises(gr.Error, match="not changed"):
-        app.run(str(large), read_request(prompt="fix the blur"), str(stop), progress)
-    assert len(seen) == 1 and seen[0][1] > 3
-    stop.unlink()
-    stopping(str(stop), progress)(1, 2, "restoring")  # without the file it goes on
+        service.restore(str(tmp_path / "large.png"), read_request(task="deblur"), "visitor", nothing)
+    assert len(calls) == 1 and calls[0][1] > 3
+    service.stops.stop("visitor")  # nothing of the earlier run is left that this could stop
+    assert list(service.line._jobs) == []
+
+
+def test_the_next_photo_starts_when_its_neighbour_is_given_up(service: Service, photo: str) -> None:
+    """One waits, one works and is closed as Gradio closes it; only then has the last its turn."""
+    seen: list[str] = []
+
+    def work(photo: str, request: Request, signals: Signals) -> object:
+        seen.append(request.prompt)
+        while request.prompt == "first":
+            signals.report(1, 40)
+            time.sleep(0.01)
+        return app.run(photo, read_request(task="deblur"), signals)
+
+    service.run_on_gpu, service.run_on_cpu = work, None
+    service.pace = Pace(1000.0, measured=True)
+    asked = {name: Request(name, task="deblur") for name in ("first", "second", "third")}
+    first, second, third = (service.restoring(photo, one, name) for name, one in asked.items())
+    until(first, lambda state: state.done == 1 and state.total == 40)
+    state = until(second, lambda state: state.ahead == 1)
+    assert state.wait > state.left / 2, "the place in the queue and its own time, apart"
+    assert "1 photo is before yours" in text(state)
+    until(third, lambda state: state.ahead == 2)
+    second.close()
+    until(third, lambda state: state.ahead == 1)
+    first.close()
+    with pytest.raises(StopIteration) as done:
+        until(third, lambda _: False)
+    assert seen == ["first", "third"]
+    assert done.value.value.settings["seconds"] < 60
+
+
+def test_what_waits_for_a_neighbour_is_not_counted(
+    service: Service, photo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Busy:
+        def __enter__(self) -> None:
+            time.sleep(1)
+
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr(service.restorer, "_lock", Busy())
+    start = time.perf_counter()
+    seconds = service.restorer(photo, task="deblur").seconds
+    assert seconds <= time.perf_counter() - start - 1
+
+
+def test_a_full_line_says_so(service: Service, photo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("page.line.WAITING", 0)
+    busy = threading.Event()
+    service.run_on_gpu, service.run_on_cpu = (lambda *_: busy.wait()), None
+    first = service.restoring(photo, read_request(task="deblur"), "a")
+    until(first, lambda _: len(service.line._jobs) == 1)
+    with pytest.raises(gr.Error, match="waiting already"):
+        until(service.restoring(photo, read_request(task="deblur"), "b"), lambda _: False)
+    busy.set()
+    first.close()
+
+
+def test_a_client_that_has_gone_stops_the_work(
+    service: Service, photo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr("page.service.still_there", lambda: lambda: len(calls) < 3)
+
+    def work(photo: str, request: Request, signals: Signals) -> None:
+        while True:
+            signals.report(len(calls), 9)
+            calls.append(1)
+            time.sleep(0.05)
+
+    service.run_on_gpu, service.run_on_cpu = work, None
+    with pytest.raises(gr.Error, match="Nobody waits"):
+        service.restore(photo, read_request(task="deblur"), "visitor", nothing)
+    service.run_on_gpu = app.run
+    monkeypatch.setattr("page.service.still_there", lambda: lambda: True)
+    assert service.restore(photo, read_request(task="deblur"), "visitor", nothing).file
 
 
 def test_cancel_stops_what_has_started_and_nothing_later() -> None:
@@ -105,45 +192,94 @@ def test_cancel_stops_what_has_started_and_nothing_later() -> None:
     ):
         stops.stop("visitor")
         with stops.run("visitor") as second:
-            assert [Path(file).exists() for file in (first, other, batch, second)] == [
-                True,
-                False,
-                False,
-                False,
-            ]
-    assert not Path(first).exists()
+            assert [one.stopped for one in (first, other, batch, second)] == [True, False, False, False]
 
 
-def test_without_gpu_time_the_cpu_serves_and_says_so(
-    tmp_path: Path, photo: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("title", "sentence"),
+    [
+        ("ZeroGPU quota exceeded", "Your GPU time is used up for now"),
+        ("ZeroGPU pending credits exceeded", "Your GPU time is used up for now"),
+        ("ZeroGPU illegal duration", "more GPU time than you may ask for"),
+        ("ZeroGPU queue timeout", "No GPU is free right now"),
+        ("ZeroGPU worker error", "No GPU is free right now"),
+    ],
+)
+def test_what_zerogpu_refuses_the_cpu_does_and_a_sentence_says_so(
+    service: Service, photo: str, title: str, sentence: str
 ) -> None:
-    def used_up(*_: object) -> None:
-        raise gr.Error("You have exceeded your GPU quota", title="ZeroGPU quota exceeded")
+    def refused(*_: object) -> None:
+        raise gr.Error("of ZeroGPU", title=title)
 
-    shown = []
-    monkeypatch.setattr(gr, "Info", shown.append)
-    service, request = Service(app.RESTORER, used_up, app.run_on_cpu), read_request(prompt="fix the blur")
-    made = service.run(photo, request, str(tmp_path / "stop"), no_progress)
-    assert made.image.size == (64, 64) and "on the CPU" in shown[0]
+    service.run_on_gpu, service.run_on_cpu = refused, app.run_on_cpu
+    service.pace.rate = 7.0
+    steps = service.restoring(photo, read_request(prompt="fix the blur"), "visitor")
+    with pytest.raises(StopIteration) as done:
+        until(steps, lambda state: bool(state.remark) and sentence not in text(state))
+    notes = done.value.value.settings["notes"]
+    assert sentence in notes[0] and "restored on the CPU" in notes[0]
+    assert service.pace.rate == 7.0, "the CPU's pace is not the GPU's"
 
 
-def test_gpu_time_grows_with_the_photo(tmp_path: Path, photo: str, service: Service) -> None:
-    request = read_request(prompt="fix the blur")
+def test_an_error_of_the_work_is_no_refusal(service: Service, photo: str) -> None:
+    service.run_on_cpu = lambda *_: pytest.fail("does it again in vain")
+    for error in (gr.Error("it is no photo"), RuntimeError("a fault of our own")):
+        service.run_on_gpu = Mock(spec=(), side_effect=error)
+        with pytest.raises(type(error)):
+            service.restore(photo, read_request(task="deblur"), "visitor", nothing)
+
+
+def test_gpu_time_grows_with_the_photo_up_to_what_a_visitor_may_ask(
+    tmp_path: Path, photo: str, service: Service
+) -> None:
+    request = read_request(task="deblur")
+    service.pace = Pace(GPU_PACE)
     assert service.gpu_seconds(photo, request) == LEAST_SECONDS
-    Image.new("L", (4000, 3000)).save(tmp_path / "large.png")
-    assert service.gpu_seconds(str(tmp_path / "large.png"), request) > LEAST_SECONDS
+    seconds = []
+    for side in (2000, 3000, 8000):
+        Image.new("1", (side, side)).save(tmp_path / "large.png")
+        seconds.append(service.gpu_seconds(str(tmp_path / "large.png"), request))
+    assert LEAST_SECONDS < seconds[0] < seconds[1] <= seconds[2] == MOST_SECONDS
+    assert MOST_SECONDS * 1.5 <= 120, "all that visitors without an account have, on the GPU that costs most"
     assert service.gpu_seconds(photo, read_request(task="no such task")) == LEAST_SECONDS
+    service.run_on_gpu, service.run_on_cpu = Mock(zerogpu=None), Mock(side_effect=RestoreError("on the CPU"))
+    with pytest.raises(gr.Error, match="on the CPU"):  # not asked for what cannot be had
+        service.restore(str(tmp_path / "large.png"), request, "visitor", nothing)
+    service.run_on_gpu.assert_not_called()
 
 
-def test_the_pace_is_not_misled_by_sampling_steps(service: Service) -> None:
-    fast = service.passes(service.restorer.resolve(task="deblur"))
-    slow = service.passes(service.restorer.resolve(task="deblur", steps=12))
-    assert (fast, slow) == (2, 13)
+def test_the_pace_is_not_misled_by_sampling_steps_tiles_or_the_overview(service: Service) -> None:
+    def work(side: int, **options: object) -> float:
+        return service._work((side, side), service.restorer.resolve(**options))
+
+    assert work(512, task="deblur", steps=12) == pytest.approx(6.5 * work(512, task="deblur"))
+    assert work(2048, task="deblur") == pytest.approx(25 * work(512, task="deblur"))  # tiles overlap
+    assert work(2048, task="deblur") < work(2048, task="dehaze") < 1.2 * work(2048, task="deblur")
+    assert work(512, task={"deblur": 0}) == 0 and work(512, prompt="enhance") > 0
     pace = Pace(2.0)
     for _ in range(5):
-        pace.learn(1.0, slow, 26.0)
-        pace.learn(1.0, fast, 4.0)
-    assert pace.seconds(1.0, fast) == pytest.approx(4.0) and pace.seconds(1.0, slow) == pytest.approx(26.0)
+        pace.learn(13.0, 26.0)
+        pace.learn(0.1, 0.2)
+        pace.learn(0.0, 5.0)
+    assert pace.seconds(3.0) == pytest.approx(6.0)
+    pace = Pace(2.0)
+    pace.learn(1.0, 0.1)
+    assert pace.rate == pytest.approx(0.1), "what was only guessed gives way to the first photo"
+
+
+def test_one_clock_counts_down() -> None:
+    states = [
+        (
+            State(ahead=2, wait=100, left=5),
+            "2 photos are before yours, for about 2 minutes; then yours takes",
+        ),
+        (State(left=80), "Restoring, about 80 s left."),
+        (State(left=75, done=3, total=266), "Restoring: 3 of 266 parts, about 75 s left."),
+        (State(left=0), "Restoring, almost done."),
+        (State(left=75, done=3, total=266, stopping=True), "Stopping after this part."),
+    ]
+    for state, said in states:
+        assert text(state).startswith(said)
 
 
 @pytest.mark.parametrize("offered", [True, False])
@@ -208,7 +344,11 @@ def test_examples_are_what_the_shipped_weights_make() -> None:
 
 def batch(service: Service, paths: list[str], tmp_path: Path) -> tuple[str | None, str]:
     request, names = read_request(prompt="fix the blur"), batch_tab._names(paths, ".jpg")
-    return batch_tab._restore_all(service, paths, names, request, str(tmp_path / "stop"), no_progress)
+    with service.stops.run("visitor", "batch") as signals:
+        steps = batch_tab._restore_all(service, paths, names, request, signals)
+        with pytest.raises(StopIteration) as done:
+            until(steps, lambda _: False)
+    return done.value.value
 
 
 def test_a_batch_numbers_twins_and_takes_a_format(service: Service, photo: str, tmp_path: Path) -> None:
@@ -242,12 +382,12 @@ def test_a_result_without_room_is_a_sentence(
 ) -> None:
     request = read_request(prompt="fix the blur")
     with full_disk(0), pytest.raises(gr.Error, match="The server's disk is full") as caught:
-        service.restore(photo, request, "visitor", no_progress)
+        service.restore(photo, request, "visitor", nothing)
     assert get_upload_folder() not in caught.value.message
     monkeypatch.setattr(disk, "free_bytes", lambda _: 0)
     monkeypatch.setattr(service, "run_on_gpu", lambda *_: pytest.fail("works in vain"))
     with pytest.raises(gr.Error, match="The server's disk is full"):
-        service.restore(photo, request, "visitor", no_progress)
+        service.restore(photo, request, "visitor", nothing)
 
 
 def test_an_upload_without_room_is_a_sentence(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
