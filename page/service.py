@@ -121,7 +121,7 @@ class Service:
         Raises gr.Error with a sentence.
         """
         with self.stops.run(visitor) as signals, errors_for_visitors(photo):
-            yield State(left=self.planned(photo, request)[2] or 0)
+            yield State(left=self.pace.seconds(self._checked(photo, request)))
             source = images.load(photo)  # before a GPU is asked for
             joined = time.monotonic()
             restored = yield from self.steps(photo, request, signals)
@@ -139,7 +139,7 @@ class Service:
         """
         if disk.free_bytes(Path(get_upload_folder())) < LEAST_ROOM:
             raise gr.Error(DISK_FULL, print_exception=False)
-        work = self._planned(photo, request)[2]
+        work = self._checked(photo, request)
         try:
             return (yield from self._on_gpu(photo, request, signals, work, always))
         except NoGpuError as error:
@@ -205,6 +205,15 @@ class Service:
         size = _pixels(photo)
         settings, remarks = fitted(self.restorer.resolve(request), size)
         return settings, remarks, self._work(output_size(size, settings.scale), settings)
+
+    def _checked(self, photo: str, request: Request) -> float:
+        """The megapixels; the error of a bad photo is the one of reading it, which says more."""
+        try:
+            return self._planned(photo, request)[2]
+        except RestoreError:
+            self.restorer.resolve(request)
+            images.load(photo)
+            raise
 
     def _work(self, size: tuple[int, int], settings: Settings) -> float:
         return megapixels(self.restorer.network, size, settings, self._samples(settings))
