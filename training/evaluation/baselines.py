@@ -1,4 +1,4 @@
-"""What to beat: one classical method for each task, each from a library, at settings fixed beforehand."""
+"""What to beat: a classical method for each task, at settings fixed beforehand, and Real-ESRGAN."""
 
 import importlib.util
 from collections.abc import Callable, Iterable
@@ -7,20 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from training.evaluation import real_esrgan
+
 PSF_SIGMA = 1.0  # pixels; one guess for all: the best of 1, 1.5 and 2 on three validation photos
 _BORDER = 16  # pixels mirrored around the photo, so that its borders do not ring
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A method without learning. `run`: (H,W,3) float32 in [0,1] -> the same, not clipped."""
+    """A method that is not ours. `run`: (H,W,3) float32 in [0,1] -> the same, not clipped."""
 
     task: str
     name: str
     what: str  # for the report: method, settings, library
-    package: str  # the module that must be there
+    package: str  # the modules that must be there, with spaces between
     install: str
     run: Callable[[np.ndarray], np.ndarray]
+    learned: bool = False  # such a one may look sharper at a larger error
 
 
 def wiener(photo: np.ndarray) -> np.ndarray:
@@ -55,6 +58,15 @@ def unsharp(photo: np.ndarray) -> np.ndarray:
     return unsharp_mask(photo, radius=1, amount=1, channel_axis=2)  # -1 picks rows in scikit-image 0.26
 
 
+def real_esrgan_x4plus(photo: np.ndarray) -> np.ndarray:
+    """Real-ESRGAN on the small photo, which the middle of each 4x4 pixels of the enlarged one gives back."""
+    enlarged = torch.from_numpy(photo).permute(2, 0, 1)[None]
+    small = torch.nn.functional.interpolate(enlarged, scale_factor=1 / real_esrgan.SCALE, mode="bicubic")
+    output = torch.from_numpy(real_esrgan.load()(small[0].permute(1, 2, 0).numpy())).permute(2, 0, 1)[None]
+    same = torch.nn.functional.interpolate(output, size=photo.shape[:2], mode="bicubic")  # sides not of 4
+    return same[0].permute(1, 2, 0).numpy()
+
+
 _SKIMAGE = ("skimage", "pip install scikit-image==0.26.0")
 _ADRISHYAM = ("adrishyam", "pip install adrishyam==0.1.1")
 BASELINES = (
@@ -73,13 +85,22 @@ BASELINES = (
         *_SKIMAGE,
         unsharp,
     ),
+    Baseline(
+        "super-resolution",
+        "Real-ESRGAN x4plus",
+        "Real-ESRGAN x4plus by ncnn, given the photo at a quarter of the side",
+        " ".join(real_esrgan.PACKAGES),
+        real_esrgan.INSTALL,
+        real_esrgan_x4plus,
+        learned=True,
+    ),
 )
 
 
 def baselines_for(tasks: Iterable[str]) -> tuple[list[Baseline], list[str]]:
     """The methods for these tasks whose package is installed, and a printed sentence for each other one."""
     wanted = [baseline for baseline in BASELINES if baseline.task in set(tasks)]
-    there = [baseline for baseline in wanted if importlib.util.find_spec(baseline.package)]
+    there = [baseline for baseline in wanted if all(map(importlib.util.find_spec, baseline.package.split()))]
     notes = [
         f"The baseline {b.name} is left out: {b.package} is not here. Install it with: {b.install}"
         for b in wanted
