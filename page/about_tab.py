@@ -1,5 +1,9 @@
-"""What makes the output, how well, and where it fails; the limits and numbers come from their files."""
+"""What makes the output, how well, and where it fails; the limits and numbers come from their files.
 
+`python -m training.publishing.about_pictures` makes the picture of the numbers and those of the failures.
+"""
+
+import json
 from pathlib import Path
 
 import gradio as gr
@@ -7,10 +11,23 @@ import gradio as gr
 from lwr.models.network import RestorationNetwork
 from lwr.request import MAX_OUTPUT_PIXELS
 from lwr.restore import Restorer
+from page.figures import Figures
 
 ROOT = Path(__file__).parents[1]
 LIMITS = ROOT / "cards" / "limits.md"
 RESULTS = ROOT / "training" / "results"
+NUMBERS = RESULTS / "numbers.webp"
+FAILURES = Path(__file__).parent / "failures"
+PUBLISHED = Path(__file__).parent / "published.json"  # in a published Space: what else is on the Hub
+NOTHING_PUBLISHED = "Neither cards nor the dataset are on the Hugging Face Hub yet."
+CAPTIONS = {  # of the failures, by name; each is one of the limits
+    "strong-blur": "Strong blur stays: a real photo of a moving clock (left) comes back the same (right).",
+    "fur": "Enlarged 4x (middle) from what is on the left, fur is flat; on the right is the true photo.",
+    "sharp-text": "Clean text (left) gets ringing edges (right) if you insist that its blur be fixed.",
+    "dots": "At fidelity 0.5 fine dots show (right).",
+    "noise": "What has no task stays: “sharpen it and remove the noise” leaves the noise (right).",
+    "small-text": "Small text (left) is made up (middle): on the right is what stood there.",
+}
 STABLESR = "[Wang et al. 2024](https://arxiv.org/abs/2305.07015)"
 ONE_PASS = f"""**Every part works on each result, in one pass.** The VAE encoder turns the photo into
 features at a half, a quarter and an eighth of its resolution, and into a latent. From that latent a UNet,
@@ -40,9 +57,16 @@ CFW = ", with features of the photo added by controllable feature wrapping (CFW)
 
 def build(restorer: Restorer, max_file_size: str) -> None:
     """Lay out the tab."""
+    if NUMBERS.exists():
+        _numbers()
+    gr.Markdown("## Where it fails")
+    if FAILURES.exists():
+        Figures(failures(), elem_id="failures")
+    if LIMITS.exists():
+        gr.Markdown(LIMITS.read_text(encoding="utf-8"))
+    gr.Markdown(f"## Cards and dataset\n\n{links()}")
     config = restorer.network.prior.config
     millions = sum(p.numel() for p in restorer.network.parameters()) / 1e6
-    limits = LIMITS.read_text(encoding="utf-8") if LIMITS.exists() else ""
     gr.Markdown(
         f"""## How it works
 
@@ -52,14 +76,22 @@ The network is {config.id}, version {config.revision}, with {millions:.1f} milli
 up to {max_file_size}, results up to {MAX_OUTPUT_PIXELS // 10**6} megapixels. Uploads and results are deleted
 after about an hour. Programs can use the page too, with `gradio_client`, `curl` or MCP: see "Use via API or
 MCP" at the foot of the page.
-
-## Limits
-
-{limits}
 """
     )
-    if (RESULTS / "evaluate-short.md").exists():
-        _results()
+
+
+def failures() -> list[tuple[str, str]]:
+    """(picture, caption) of each failure."""
+    shown = json.loads((FAILURES / "failures.json").read_text(encoding="utf-8"))
+    return [(str(FAILURES / one["file"]), CAPTIONS[one["name"]]) for one in shown if one["name"] in CAPTIONS]
+
+
+def links() -> str:
+    """Markdown links to what is published: the cards of network and adapters, and the dataset."""
+    if not PUBLISHED.exists():
+        return NOTHING_PUBLISHED
+    published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    return "\n".join(f"- {one['what']}: [{one['repo']}]({one['url']})" for one in published)
 
 
 def _how(network: RestorationNetwork) -> str:
@@ -70,17 +102,22 @@ def _how(network: RestorationNetwork) -> str:
     return WITHOUT_REFINER.format(steps=steps, cfw=CFW if network.cfw is not None else "")
 
 
-def _results() -> None:
-    """The table of the evaluation, and its pictures."""
-    _, _, text = (RESULTS / "evaluate-short.md").read_text(encoding="utf-8").partition("-->")
-    with gr.Accordion("Results", open=True):
-        text = f"On photos never used in training: {text.strip()}"
-        gr.Markdown(text.replace("@", "&#64;"), elem_id="numbers")
+def _numbers() -> None:
+    """The picture of the evaluation; behind buttons its table and its photos."""
+    gr.Markdown("## How well it works\n\nOn photos never used in training, one 512-pixel crop each.")
+    caption = "Each task beside its input and other methods; the lines start at the input."
+    Figures([(str(NUMBERS), caption)], elem_id="numbers-picture")
+    short = RESULTS / "evaluate-short.md"
+    if short.exists():
+        with gr.Accordion("The numbers as a table", open=False):
+            text = short.read_text(encoding="utf-8").partition("-->")[2].strip()
+            gr.Markdown(text.replace("@", "&#64;"), elem_id="numbers")
     sheets = sorted(RESULTS.glob("evaluate-*.jpg"))
     if sheets:
         caption = "{}: input, output, target. The last row is the worst result."
-        gr.Gallery(
-            [(str(path), caption.format(path.stem.removeprefix("evaluate-"))) for path in sheets],
-            label="Validation photos, with the worst of each task", elem_id="sheets",
-            columns=3, interactive=False, object_fit="contain", buttons=["fullscreen"],
-        )  # fmt: skip
+        with gr.Accordion("Validation photos, with the worst of each task", open=False):
+            gr.Gallery(
+                [(str(path), caption.format(path.stem.removeprefix("evaluate-"))) for path in sheets],
+                show_label=False, elem_id="sheets", columns=3, interactive=False, object_fit="contain",
+                buttons=["fullscreen"],
+            )  # fmt: skip

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard
+from PIL import Image
 
 from lwr.loading.adapter import load_adapter
 from lwr.loading.priors import EMBEDDED
 from lwr.models.config import PriorConfig
 from lwr.tasks import TASKS
+from page import about_tab
 from training.evaluation import report
 from training.presets import PRESETS
+from training.publishing import failures, numbers_picture
 from training.publishing.cards import TEMPLATES, Measured, adapter_card, prior_card, space_card
 from training.publishing.names import Names
 from training.publishing.results import FOLDER, Results
@@ -110,6 +113,38 @@ def test_the_tables_are_those_of_the_measurements() -> None:
     results = json.loads((FOLDER / "evaluate.json").read_text())
     assert (FOLDER / "evaluate.md").read_text() == report.markdown(results)
     assert (FOLDER / "evaluate-short.md").read_text() == report.short(results)
+
+
+def test_the_picture_of_numbers_shows_ours_the_input_and_each_peer(tmp_path: Path) -> None:
+    results = json.loads((FOLDER / "evaluate.json").read_text())
+    for task in TASKS:
+        methods = numbers_picture.methods_of(task, results)
+        tried = {
+            case.split("|")[1].removeprefix("baseline ")
+            for case in results["scores"]
+            if case.startswith(task)
+        }
+        names = [method.name for method in methods]
+        assert names[0] in ("input", "bicubic")
+        assert set(names[1:]) >= tried - {*TASKS, *names[:1]} and any("(default)" in name for name in names)
+    peers = {
+        "enlarging": "1 to 4 pixels",
+        "machine": "m",
+        "scenes": {"LWR": {"seconds": 1}, "other": {"seconds": 2}},
+    }
+    numbers_picture.draw(results, peers, tmp_path / "numbers.webp")
+    with Image.open(tmp_path / "numbers.webp") as picture:
+        assert picture.width < picture.height < 3000 and [path.name for path in tmp_path.iterdir()] == [
+            "numbers.webp"
+        ]
+
+
+def test_each_failure_is_of_the_shipped_weights_and_has_a_caption() -> None:
+    shown = json.loads((about_tab.FAILURES / "failures.json").read_text())
+    assert [one["name"] for one in shown] == list(about_tab.CAPTIONS) == list(failures.FAILURES)
+    for one in shown:
+        assert one["prior"] == PRIOR.name, "run python -m training.publishing.about_pictures again"
+        assert (about_tab.FAILURES / one["file"]).exists()
 
 
 def test_measurements_name_stages_as_presets_do() -> None:

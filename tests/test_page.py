@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from served import MAKE, Server, exif, picture
 
 from lwr.tasks import TASKS
-from page import examples
+from page import about_tab, examples
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs chromium (Debian's)")
@@ -281,8 +281,13 @@ def test_damaging_and_restoring_a_good_photo(page: Page, photo: Path) -> None:
 
 def test_about_shows_limits_and_numbers(any_page: Page) -> None:
     any_page.get_by_role("tab", name="About").click()
-    expect(any_page.get_by_text("Strong blur stays")).to_be_visible()
+    expect(any_page.get_by_text("Strong blur stays.")).to_be_visible()
+    pictures = "[...document.querySelectorAll('.figures img')]"
+    seen = f"{pictures}.filter(i => (i.loading = 'eager', i.naturalWidth)).length"
+    any_page.wait_for_function(f"() => {seen} == {1 + len(about_tab.CAPTIONS)}")
+    any_page.get_by_text("The numbers as a table").click()
     expect(any_page.locator("#numbers")).to_contain_text("dark channel")
+    expect(any_page.get_by_text("Cards and dataset")).to_be_visible()
     assert any_page.evaluate("document.documentElement.scrollWidth") <= any_page.viewport_size["width"]
 
 

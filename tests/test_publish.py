@@ -23,6 +23,7 @@ from lwr.loading.priors import EMBEDDED
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
 from training.publish import main
+from training.publishing.names import Names
 
 REPO = "bob/lwr-dehaze"
 Fetched = Callable[[str, str], Path]
@@ -281,6 +282,18 @@ def test_cards_have_valid_metadata(complete: RunningHub) -> None:
     needed = Path("requirements.txt").read_text().splitlines()
     assert space.sdk == "gradio" and f"gradio[mcp]=={space.sdk_version}" in needed
     assert space.models == [f"{OWNER}/{name}" for name in MODELS]
+
+
+def test_the_page_of_a_space_links_to_what_is_there(fetched: Fetched) -> None:
+    links = json.loads((fetched("lwr", "space") / "page" / "published.json").read_text())
+    assert [one["repo"] for one in links] == [f"{OWNER}/{name}" for name in (*MODELS, "lwr-multitask")]
+    kinds = ["dataset" if "/datasets/" in one["url"] else "model" for one in links]
+    assert all(
+        HfApi().repo_exists(one["repo"], repo_type=kind) for one, kind in zip(links, kinds, strict=True)
+    )
+    assert all(one["url"].endswith(f"{one['repo']}/tree/v1.0.0") for one in links)
+    alone = Names(OWNER, "v1.0.0", frozenset({("model", f"{OWNER}/lwr-deblur")})).links(TASKS)
+    assert [one["what"] for one in alone] == ["Adapter: deblur"]
 
 
 @pytest.mark.parametrize("name", ["lwr", "lwr-deblur", "lwr-multitask"])

@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 SPACE_SUFFIXES = (".py", ".js", ".css", ".md", ".json", ".jpg", ".webp", ".safetensors")  # in lwr and page
 SPACE_FILES = ("app.py", "requirements.txt", "LICENSE", "cards/limits.md")
 SHORT = "evaluate-short.md"  # the table of the page's About tab, with the command that measured it
+NUMBERS = "numbers.webp"  # its picture
 UNPINNED = re.compile(r'^    adapter="[^"]*",', re.MULTILINE)  # of a task file
 Kind = Literal["model", "dataset", "space"]
 
@@ -149,8 +150,9 @@ def space(names: Names, network: Path, results: Results) -> Publication:
         files[name] = _pinned(files, name, pin)
     measured = _measured(network, results)
     if measured.adapters:  # what the page's About tab shows
-        shown = [results.folder / SHORT, *sorted(results.folder.glob("evaluate-*.jpg"))]
-        files |= {f"training/results/{path.name}": path for path in shown}
+        shown = [results.folder / SHORT, results.folder / NUMBERS, *results.folder.glob("evaluate-*.jpg")]
+        files |= {f"training/results/{path.name}": path for path in sorted(shown) if path.exists()}
+    files["page/published.json"] = _json(names.links(there))
     requirements = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     files["README.md"] = space_card(names, pins, measured, requirements).encode()
     return Publication("space", names.space, files, tuple(pins.values()))
@@ -243,5 +245,5 @@ def _folder(folder: Path, suffixes: Sequence[str] | None = None) -> dict[str, Pa
     return found
 
 
-def _json(values: Mapping[str, object]) -> bytes:
+def _json(values: object) -> bytes:
     return (json.dumps(values, indent=2) + "\n").encode()

@@ -1,6 +1,9 @@
 """What the published repositories are called, and which of them a card may name."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from huggingface_hub.constants import ENDPOINT
 
 Repository = tuple[str, str]  # kind ("model", "dataset" or "space") and NAMESPACE/NAME
 
@@ -40,3 +43,14 @@ class Names:
     def pin(self, task: str) -> str:
         """A task's adapter at this version, as the Space and the network ask for it."""
         return f"{self.adapter(task)}@{self.version}"
+
+    def links(self, tasks: Iterable[str]) -> list[dict[str, str]]:
+        """What the page's About tab links to, of what is on the Hub: the cards of models, and the dataset."""
+        adapters = [(f"Adapter: {task}", "model", self.adapter(task)) for task in tasks]
+        every = [("Network", "model", self.prior), *adapters, ("Dataset", "dataset", self.dataset)]
+        folders = {"model": "", "dataset": "datasets/"}
+        return [
+            {"what": what, "repo": repo, "url": f"{ENDPOINT}/{folders[kind]}{repo}/tree/{self.version}"}
+            for what, kind, repo in every
+            if self.named(kind, repo)
+        ]
