@@ -50,6 +50,7 @@ TOGETHER = {"test_app.py": "page", "test_page.py": "page"}
 FIRST = (
     "test_app.py",
     "test_page.py",
+    "test_zerogpu.py",
     "test_training_resume.py",
     "test_dataset.py",
     "test_priors.py",

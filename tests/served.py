@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @contextmanager
-def running_app(scratch: Path, folder: Path = ROOT, own: Mapping[str, str] | None = None) -> Iterator[str]:
+def running_app(
+    scratch: Path,
+    folder: Path = ROOT,
+    own: Mapping[str, str] | None = None,
+    command: Sequence[str] = ("app.py",),
+) -> Iterator[str]:
     """The address of `python app.py` in `folder`, on a free port; what it prints goes to scratch/log.txt."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -46,7 +51,7 @@ def running_app(scratch: Path, folder: Path = ROOT, own: Mapping[str, str] | Non
     usual = {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(scratch / "uploads")}
     with log.open("w") as output:
         server = subprocess.Popen(
-            [sys.executable, "app.py"],
+            [sys.executable, *command],
             cwd=folder,
             env=os.environ | usual | dict(own or {}),
             stdout=output,

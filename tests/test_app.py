@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -116,6 +117,49 @@ def test_files_that_were_not_uploaded_are_never_opened(url: str, photo: Path, me
         urllib.request.urlopen(f"{url}/gradio_api/call/restore/{event}", timeout=PATIENCE).read().decode()
     )
     assert "event: error" in answer and "event: complete" not in answer
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A photo of 4 megapixels, which takes many tiles."""
+    picture(2000, 2000).save(tmp_path / "large.jpg")
+    return tmp_path / "large.jpg"
+
+
+def finished(server: Server, name: str) -> list[Path]:
+    """The results of that name which the server has written."""
+    return list((server.log.parent / "uploads").glob(f"*/{name}"))
+
+
+def test_cancelled_jobs_stop_and_the_queue_goes_on(
+    client: Client, server: Server, photo: Path, large: Path
+) -> None:
+    image = handle_file(str(large))
+    jobs = [client.submit(image, "strongly fix the blur", api_name="/restore") for _ in range(3)]
+    while not (shown := jobs[0].status().progress_data) or not shown[0].index:
+        time.sleep(0.1)
+    for job in jobs:
+        job.cancel()
+    file, settings = client.predict(handle_file(str(photo)), "strongly fix the blur", api_name="/restore")
+    assert Image.open(file).size == (96, 64) and settings["waited"] >= 0
+    assert finished(server, "large.restored.png") == []
+
+
+def test_the_work_for_a_client_that_has_gone_stops(
+    url: str, client: Client, server: Server, photo: Path, large: Path
+) -> None:
+    files = {"files": ("gone.jpg", large.read_bytes())}
+    path = httpx2.post(f"{url}/gradio_api/upload", files=files, timeout=PATIENCE).json()[0]
+    upload = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    call, form = (
+        f"{url}/gradio_api/call/restore",
+        [upload, "strongly fix the blur", "auto", "auto", None, None, 0],
+    )
+    event = httpx2.post(call, json={"data": form}, timeout=PATIENCE).json()["event_id"]
+    with httpx2.stream("GET", f"{call}/{event}", timeout=PATIENCE):
+        pass
+    client.predict(handle_file(str(photo)), "strongly fix the blur", api_name="/restore")
+    assert finished(server, "gone.restored.png") == []
 
 
 # What the README says -----------------------------------------------------------------------------
