@@ -136,7 +136,7 @@ def test_cancelled_jobs_stop_and_the_queue_goes_on(
 ) -> None:
     image = handle_file(str(large))
     jobs = [client.submit(image, "strongly fix the blur", api_name="/restore") for _ in range(3)]
-    while not (shown := jobs[0].status().progress_data) or not shown[0].index:
+    while not any(one.index for job in jobs for one in job.status().progress_data or ()):
         time.sleep(0.1)
     for job in jobs:
         job.cancel()
