@@ -26,15 +26,14 @@ from lwr.prompt import route
 from lwr.request import MAX_OUTPUT_PIXELS, Request, RestoreError
 from lwr.restore import Restored, Restorer
 from lwr.tasks import TASKS
-from page import about_tab, batch_tab, break_tab, examples, links, restore_tab
+from page import about_tab, batch_tab, break_tab, examples, links, mcp_tools, restore_tab
 from page.errors import errors_for_visitors
 from page.inputs import read_request, uploaded
 from page.service import Service
 from page.stops import Signals
 from page.style import CSS, JS, PURPOSE, THEME, TITLE
-from page.uploads import disk_full
+from page.uploads import MAX_FILE_SIZE, disk_full
 
-MAX_FILE_SIZE = "50 MB"  # of an upload
 HOUR = 3600  # seconds that a visitor's files stay on the server
 QUEUE = 20  # visitors who may wait
 FIRST_PARAMETERS = 7  # of /restore, which every plain request has to name; those after them may be left out
@@ -170,6 +169,7 @@ demo = build()
 if __name__ == "__main__":
     if not os.environ.get("SPACES_ZERO_GPU"):  # there, nothing runs on the GPU outside `run`
         SERVICE.warm_up()
+    mcp_tools.install()
     demo.launch(
         theme=THEME,
         css=CSS,

@@ -12,6 +12,8 @@ from lwr.images.disk import FULL
 from page.errors import LOG
 
 SENTENCE = "The server's disk is full, so your photo could not be taken: try again later."
+MAX_FILE_SIZE = "50 MB"  # of an upload
+MAX_BYTES = 50 * 1024**2  # the same
 STALE = 600  # seconds without a write after which an unfinished upload is given up
 
 

@@ -26,14 +26,17 @@ class Server:
 
     url: str
     log: Path  # what it writes to its terminal
+    folder: Path  # its LWR_FOLDER
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all tests of the page and its API, started as a user starts it."""
-    folder = tmp_path_factory.mktemp("server")
-    with running_app(folder) as url:
-        yield Server(url, folder / "log.txt")
+    scratch = tmp_path_factory.mktemp("server")
+    folder = scratch / "photos"
+    folder.mkdir()
+    with running_app(scratch, own={"LWR_FOLDER": str(folder)}) as url:
+        yield Server(url, scratch / "log.txt", folder)
 
 
 @contextmanager
