@@ -95,13 +95,17 @@ def restore(
     output: Output,
     loading: Loading,
     recursive: Annotated[bool, typer.Option("--recursive", help="look into subfolders of folders")] = False,
+    like: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="a result of lwr: ask the same of these photos; other options win"),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Restore photos; each is written beside its input as NAME.restored.png unless --out says otherwise."""
     report = Report(as_json)
     try:
         with stoppable():
-            _restore(photos, request, output, loading, recursive, report)
+            _restore(photos, request, output, loading, recursive, report, like)
     except StoppedError as stop:
         instead = " instead of --overwrite" if output.overwrite else ""
         goes_on = f"run the same command with --skip-existing{instead} to go on."
@@ -114,13 +118,21 @@ def restore(
 
 
 def _restore(
-    photos: list[str], request: Request, output: Output, loading: Loading, recursive: bool, report: Report
+    photos: list[str],
+    request: Request,
+    output: Output,
+    loading: Loading,
+    recursive: bool,
+    report: Report,
+    like: str | None,
 ) -> None:
     """Restore what the arguments name; `report` counts. Raises typer.Exit when nothing can be started."""
     from lwr.batch.plan import plan
+    from lwr.record import like as asked_like
 
     try:
         output.check()
+        request = request if like is None else asked_like(like, request)
         request.asked()  # refused before a model loads
         planned = plan(photos, output, recursive)
     except (RestoreError, UsageError) as error:
@@ -130,14 +142,20 @@ def _restore(
         print(remark, file=sys.stderr)
     lines = [job.settled(output) for job in planned.jobs]
     if None in lines:
-        _restore_planned(planned, photos, request, output, loading, report)
+        _restore_planned(planned, photos, request, output, loading, report, like)
         return
     for number, line in enumerate(lines):  # all were done before
         report.line(number, line)
 
 
 def _restore_planned(
-    planned: "Plan", photos: list[str], request: Request, output: Output, loading: Loading, report: Report
+    planned: "Plan",
+    photos: list[str],
+    request: Request,
+    output: Output,
+    loading: Loading,
+    report: Report,
+    like: str | None,
 ) -> None:
     """The same with a network, once it is known what there is to do."""
     if (problem := too_little_to_start()) is not None:  # below it torch would not even say why it fails
@@ -148,11 +166,14 @@ def _restore_planned(
     from lwr.loading.hub import HubError
     from lwr.loading.load import without_bars
     from lwr.loading.priors import PriorError
+    from lwr.record import weights_differ
 
     without_bars()
     try:
         restorer = loading.restorer()
         settings = restorer.resolve(request)
+        for note in weights_differ(like, settings) if like else ():
+            print(note, file=sys.stderr)
         for task in restorer.adapters.given:
             if task not in settings.tasks and not (settings.general or settings.wish):
                 print(f"The adapter for {task} has no part in this: it was not asked for.", file=sys.stderr)

@@ -34,6 +34,7 @@ from lwr.loading.priors import EMBEDDED, PriorError
 from lwr.models.network import RestorationNetwork
 from lwr.models.tiled import OVERLAP
 from lwr.passes import restored_pixels
+from lwr.record import with_record
 from lwr.request import (
     MAX_OUTPUT_PIXELS,
     MAX_SCALE,
@@ -182,7 +183,7 @@ class Restorer:
             settings=settings,
             seconds=prepared + time.perf_counter() - entered,
             notes=(*said, *loaded.notes, *self.notes, *_notes(adapters)),
-            loaded=loaded.with_rgb(pixels),
+            loaded=with_record(loaded.with_rgb(pixels), request, settings),
             ignored=asked.ignored,
             newer=tuple(filter(None, (self.newer, *(one.newer for one in adapters.values())))),
         )

@@ -174,7 +174,7 @@ def test_a_photo_from_the_web_and_redirects_that_lead_inside(monkeypatch: pytest
     monkeypatch.setattr(
         fetching.socket,
         "getaddrinfo",
-        lambda host, port, **more: resolve("127.0.0.2" if host == "localhost" else host, port, **more),
+        lambda host, *more, **named: resolve("127.0.0.2" if host == "localhost" else host, *more, **named),
     )
     with ThreadingHTTPServer(("", 0), Web) as web:
         threading.Thread(target=web.serve_forever, daemon=True).start()

@@ -5,7 +5,7 @@ import struct
 
 from PIL import PngImagePlugin
 
-from lwr.images import exif, iptc
+from lwr.images import exif, iptc, xmp
 from lwr.images.photo import Loaded
 from lwr.images.tiff import Tiff
 
@@ -60,9 +60,13 @@ def _in_jpeg(photo: Loaded, notes: list[str]) -> dict[str, object]:
     if lost:
         names = ", ".join(lost[:5]) + (", ..." if len(lost) > 5 else "")
         notes.append(f"the EXIF data is too long for JPEG: {names} dropped")
+    packet = photo.xmp
+    if packet and len(packet) + _XMP_HEAD > _LONGEST_SEGMENT and xmp.settings_of(packet):
+        packet = xmp.without_settings(packet)  # what the photo came with counts more
+        notes.append("the XMP data leaves no room for the settings in JPEG: they were left out")
     segments = {
         "exif": (block, "EXIF data", 0),
-        "xmp": (photo.xmp, "XMP data", _XMP_HEAD),
+        "xmp": (packet, "XMP data", _XMP_HEAD),
         "extra": (photo.iptc and iptc.HEADER + iptc.resources(photo.iptc), "IPTC data", 0),
         "comment": (comments[0].encode("utf-8", "replace") if comments else None, "comment", 0),
     }

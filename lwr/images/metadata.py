@@ -1,5 +1,6 @@
 """What a photo carries beside its pixels, gathered from wherever its format keeps it."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from PIL import Image
 
 from lwr.images import exif, iptc, xmp
 from lwr.images.deep_tiff import DeepTiff
+from lwr.images.formats import readable_formats
 from lwr.images.tiff import Tiff
 
 DAMAGED_EXIF = "the photo's EXIF data is damaged and was dropped"
@@ -49,6 +51,18 @@ def gather(image: Image.Image, path: Path | None, notes: list[str]) -> tuple[Met
     if image.format == "TIFF" and not isinstance(image, DeepTiff):
         orientation = 1  # Pillow has turned it
     return Metadata(block.block, packet, captions, density, _texts(image)), orientation
+
+
+def settings_in(path: Path) -> str | None:
+    """The settings that a result's XMP holds, without reading its pixels; None: none, or no photo."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a large photo is no news here
+            with Image.open(path, formats=readable_formats()) as image, _tiff(image, path) as tiff:
+                packet = _tiff_bytes(tiff, _TIFF_XMP) if tiff else _xmp_bytes(image)
+    except Exception:  # on damaged bytes decoders raise anything
+        return None
+    return xmp.settings_of(packet) if packet and len(packet) <= _LONGEST else None
 
 
 @contextmanager

@@ -5,6 +5,7 @@ not always well-formed.
 """
 
 import re
+from xml.sax.saxutils import escape, unescape
 
 # Orientation, sizes, thumbnails, and what refers to other parts of the old file: gain map, video, depth
 _FALSE = (
@@ -59,3 +60,43 @@ def _without_element(text: str, name: str) -> str | None:
         parts.append(text[done:start])
         done = end + 1
     return "".join(parts) + text[done:]
+
+
+# ---- a property of our own
+
+_ENTITIES = {"&quot;": '"', "&apos;": "'", "&#34;": '"', "&#39;": "'"}
+_PREFIX, _SPACE = "lwr:Settings", "urn:lwr:settings"
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_NEW = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    f'<rdf:RDF xmlns:rdf="{_RDF}"></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+)
+_OURS = re.compile(
+    rf'<rdf:Description rdf:about="" xmlns:lwr="{_SPACE}" xmlns:rdf="{_RDF}"><{_PREFIX}>[^<]*</{_PREFIX}>'
+    "</rdf:Description>"
+)
+_VALUE = re.compile(rf"<{_PREFIX}[^>]*>([^<]*)</|{_PREFIX}\s*=\s*\"([^\"<]*)\"|{_PREFIX}\s*=\s*'([^'<]*)'")
+
+
+def with_settings(packet: bytes | None, text: str) -> bytes:
+    """A packet with `text` as its settings, instead of those that it had; the rest stays byte by byte."""
+    whole = (without_settings(packet) if packet else b"").decode("utf-8", "replace") or _NEW
+    ours = (
+        f'<rdf:Description rdf:about="" xmlns:lwr="{_SPACE}" xmlns:rdf="{_RDF}"><{_PREFIX}>{escape(text)}'
+        f"</{_PREFIX}></rdf:Description>"
+    )
+    place = [*re.finditer(r"</\w+:RDF\s*>", whole)][-1:]
+    return (whole[: place[0].start()] + ours + whole[place[0].start() :] if place else whole).encode()
+
+
+def without_settings(packet: bytes) -> bytes:
+    """The packet as it was before it got settings; another program may have written them otherwise since."""
+    text = _OURS.sub("", packet.decode("utf-8", "replace"))
+    text = _without_element(text, _PREFIX) or text
+    return re.sub(rf"\s{_PREFIX}\s*=\s*(?:\"[^\"<]*\"|'[^'<]*')", "", text).encode()
+
+
+def settings_of(packet: bytes) -> str | None:
+    """The settings in a packet, else None."""
+    found = _VALUE.search(packet.decode("utf-8", "replace"))
+    return unescape(found[1] or found[2] or found[3] or "", _ENTITIES) if found else None

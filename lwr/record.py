@@ -1,0 +1,94 @@
+"""What was asked for and with what it was done, written into every result, and read back from it.
+
+It lies in the file's XMP, which PNG, JPEG, WebP and TIFF all hold, as JSON: the request as it was made, so
+that the same can be asked of another photo, the settings that came of it, and the versions.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lwr.images import xmp
+from lwr.request import Request, RestoreError, Settings
+
+if TYPE_CHECKING:
+    from lwr.images.photo import Loaded
+
+LONGEST = 100_000  # characters
+_USUAL = asdict(Request())
+_INSTEAD = {"scale": "size", "size": "scale", "prompt": "task"}  # what a given option replaces in a record
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a result says about how it was made."""
+
+    request: Request
+    settings: dict[str, Any]  # as `Settings.json` gave them
+    version: str  # of lwr
+
+
+def with_record(photo: "Loaded", request: Request, settings: Settings) -> "Loaded":
+    """The photo with this record in its XMP, instead of an earlier one."""
+    from lwr import __version__  # its own module brings this one
+
+    record = {"lwr": __version__, "request": _given(request), "settings": settings.json()}
+    return dataclasses.replace(photo, xmp=xmp.with_settings(photo.xmp, json.dumps(record, default=_plain)))
+
+
+def recorded(path: str | Path) -> Record | None:
+    """The record in a file; None when it has none that can be read."""
+    from lwr.images.metadata import settings_in  # numpy
+
+    text = settings_in(Path(path))
+    if text is None or len(text) > LONGEST:
+        return None
+    try:
+        found = json.loads(text)
+        request, settings = found["request"], found["settings"]
+        known = {one.name for one in fields(Request)}
+        given = {str(name): value for name, value in request.items() if name in known}
+        if isinstance(given.get("size"), list):
+            given["size"] = tuple(given["size"])
+        return Record(Request(**given), dict(settings), str(found["lwr"]))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def like(path: str | Path, request: Request) -> Request:
+    """The request that made the result at `path`; what `request` itself names wins.
+
+    RestoreError when the file does not say how it was made.
+    """
+    found = recorded(path)
+    if found is None:
+        raise RestoreError(
+            f"{path} does not say how it was made: give a result of lwr as it was written, or name the "
+            "settings."
+        )
+    given = _given(request)
+    left = {_INSTEAD.get(name) for name in given}
+    kept = {name: value for name, value in vars(found.request).items() if name not in left}
+    return Request(**(kept | given))
+
+
+def weights_differ(path: str | Path, settings: Settings) -> list[str]:
+    """A sentence when the weights here are others than those that made the result at `path`."""
+    found = recorded(path)
+    made = found.settings.get("prior", settings.prior) if found else settings.prior
+    if made == settings.prior:
+        return []
+    return [f"{path} was made with {made}, and this is {settings.prior}: the pixels will differ."]
+
+
+def _given(request: Request) -> dict[str, Any]:
+    """The fields that say anything."""
+    return {name: value for name, value in vars(request).items() if value != _USUAL[name]}
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no kind for: mappings of other types, numbers of other libraries."""
+    return dict(value) if isinstance(value, Mapping) else float(value)
