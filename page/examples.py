@@ -12,7 +12,7 @@ import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
 FOLDER = Path(__file__).parent / "examples"
-SAMPLES = Path(__file__).parents[1] / "lwr" / "samples"
+ROOT = Path(__file__).parents[1]
 INDEX = FOLDER / "examples.json"
 THUMBNAILS = """
 {{#each value.examples}}
@@ -80,20 +80,20 @@ class Strip(gr.HTML):
 
 
 def found() -> list[dict[str, Any]]:
-    """A record of each example: photo, before, after, thumbnail, sentence, done, credit."""
+    """A record of each example: photo, after, thumbnail, sentence, done, credit."""
     return json.loads(INDEX.read_text(encoding="utf-8"))
 
 
 def pictures(index: int = 0) -> tuple[str, str]:
     """(before, after) of an example; the first is what a visitor meets."""
     one = found()[index]
-    return str(FOLDER / one["before"]), str(FOLDER / one["after"])
+    return str(ROOT / one["photo"]), str(FOLDER / one["after"])
 
 
 def caption(index: int = 0) -> str:
     """One line under an example's pictures."""
     one = found()[index]
-    return f"**“{one['sentence']}”** {one['done']}".replace("@", "&#64;")  # else Markdown makes it an address
+    return f"**“{one['sentence']}”** {one['done']}"
 
 
 def build() -> Strip:
@@ -104,5 +104,5 @@ def build() -> Strip:
 def show(event: gr.SelectData) -> tuple[Any, ...]:
     """(photo, sentence, comparison, no status, caption, no file to download) of the chosen one."""
     chosen, one = event.index, found()[event.index]
-    photo, shown = str(SAMPLES / one["photo"]), pictures(chosen)
-    return photo, one["sentence"], shown, "", caption(chosen), gr.Column(visible=False)
+    shown = pictures(chosen)
+    return shown[0], one["sentence"], shown, "", caption(chosen), gr.Column(visible=False)

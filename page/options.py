@@ -1,46 +1,78 @@
-"""Advanced: scale, quality, fidelity, seed and size, each under its name in `lwr.request.Request`."""
+"""Advanced: scale, quality, fidelity, seed and size, each under its name in `lwr.request.Request`.
+
+A widget that could change no pixel of any result is not shown; one that changes none at the present settings
+is disabled and says why.
+"""
+
+from typing import Any
 
 import gradio as gr
 
 from lwr.models.network import RestorationNetwork
+from lwr.request import Settings
 
 OPTIONS = ("scale", "steps", "fidelity", "seed", "size")
 QUALITY = [("Fast, 1 step", 1), ("Balanced, 4 steps", 4), ("Best, 12 steps", 12)]
 FIDELITIES = ["auto", "0", "0.25", "0.5", "0.75", "0.9", "1"]
 MAX_SIZE_TEXT = 60  # characters
 SCALES = ["auto", "1", "2", "3", "4"]
+INFO = {
+    "scale": "Enlarges each side; auto follows your sentence.",
+    "steps": "Sampling steps.",
+    "fidelity": "1 has the least error, 0.5 looks the sharpest, 0 is the diffusion model's picture.",
+    "seed": "The same seed gives the same pixels.",
+    "size": "Of the result; its aspect is kept, and a number alone is the width.",
+}
+CHANGING = ("scale", "steps", "seed")  # those that have an effect at some settings only
+NO_SCALE = "No effect now: the size below decides."
+NO_SAMPLER = "No effect now: at this fidelity the sampler has no part in the result."
+NO_NOISE = "No effect now: a single step of this network draws no noise."
 
 
 def build(network: RestorationNetwork) -> list[gr.components.Component]:
-    """A widget for each of OPTIONS, in that order; a network made for a single step hides the steps."""
+    """A widget for each of OPTIONS, in that order."""
     default = network.prior.config.default_steps
     listed = default in dict(QUALITY).values()
     quality = QUALITY if listed else [(f"This network's default, {default} steps", default), *QUALITY]
-    steps = "Sampling steps"
-    if network.refiner is not None and not network.refiner.reads_sampler():
-        steps += "; with this network they matter only below fidelity 0.5"
+    sampled = _takes_steps(network)
     return [
-        gr.Radio(SCALES, value="auto", label="Scale", info="Enlarges each side; auto follows your sentence."),
-        gr.Radio(
-            quality,
-            value=default,
-            label="Quality",
-            info=f"{steps}.",
-            visible=default > 1 or network.prior.config.one_step_noise,
-        ),
+        gr.Radio(SCALES, value="auto", label="Scale", info=INFO["scale"], elem_id="scale"),
+        gr.Radio(quality, value=default, label="Quality", info=INFO["steps"], visible=sampled),
         gr.Radio(
             FIDELITIES,
             value="auto",
             label="Fidelity",
-            info="1 has the least error, 0.5 looks the sharpest, 0 is the diffusion model's picture.",
+            info=INFO["fidelity"],
+            visible=network.refiner is not None or network.cfw is not None,
+            elem_id="fidelity",
         ),
-        gr.Number(0, label="Seed", precision=0, minimum=0, info="The same seed gives the same pixels."),
+        gr.Number(0, label="Seed", precision=0, minimum=0, info=INFO["seed"], visible=sampled),
         gr.Textbox(
             "",
             label="Size, instead of a scale",
             placeholder="3840x2160, 4k, 4000, A4 at 300 dpi",
-            info="Of the result; its aspect is kept, and a number alone is the width.",
+            info=INFO["size"],
             max_length=MAX_SIZE_TEXT,
             elem_id="size",
         ),
     ]
+
+
+def effects(network: RestorationNetwork, settings: Settings, sized: bool) -> dict[str, dict[str, Any]]:
+    """{option: properties of its widget} for CHANGING: enabled, or disabled with the reason.
+
+    `sized`: a size was given for the result.
+    """
+    idle = {}
+    if sized:
+        idle["scale"] = NO_SCALE
+    if not network.needs_sampler(settings.fidelity):
+        idle["steps"] = idle["seed"] = NO_SAMPLER
+    elif settings.steps == 1 and not network.prior.config.one_step_noise:
+        idle["seed"] = NO_NOISE
+    return {name: {"interactive": name not in idle, "info": idle.get(name, INFO[name])} for name in CHANGING}
+
+
+def _takes_steps(network: RestorationNetwork) -> bool:
+    """Whether steps and seed ever matter: a network made for a single step without noise hides both."""
+    return network.prior.config.default_steps > 1 or network.prior.config.one_step_noise

@@ -85,6 +85,7 @@ def build(service: Service) -> list[gr.components.Component]:
     _connect_result(inputs, outputs)
     filled = [inputs.photo, inputs.prompt, outputs.pictures, outputs.status, outputs.done, outputs.details]
     shown.select(examples.show, None, filled, **LIVE)
+    inputs.photo.input(_show_photo, inputs.photo, filled[2:], preprocess=False, **LIVE)
     return [*inputs.request, inputs.routed]
 
 
@@ -139,7 +140,8 @@ def _connect_inputs(service: Service, inputs: _Inputs) -> None:
     inputs.prompt.change(chips.understood, [inputs.prompt, inputs.routed], follow, **LAST)
     inputs.chips.change(chips.sliders_for, inputs.chips, inputs.strengths, **LIVE)
     changes = [widget.change for widget in (inputs.photo, *inputs.request)]
-    gr.on(changes, partial(preview, service), inputs.all, inputs.plan, preprocess=False, **LAST)
+    shown = [inputs.plan, *(inputs.options[options.OPTIONS.index(name)] for name in options.CHANGING)]
+    gr.on(changes, partial(preview, service), inputs.all, shown, preprocess=False, **LAST)
 
 
 def _connect_restore(service: Service, inputs: _Inputs, outputs: _Outputs) -> None:
@@ -184,6 +186,12 @@ def _connect_result(inputs: _Inputs, outputs: _Outputs) -> None:
     inputs.share.click(None, inputs.request, inputs.link, js=links.JS, **LIVE)
 
 
+def _show_photo(image: Any) -> tuple[Any, ...]:
+    """A new photo stands alone where its result will be compared with it; without one all stays."""
+    path = upload_path(image)
+    return ((path, None), "", "", gr.Column(visible=False)) if path else (gr.skip(),) * 4
+
+
 def _not_done(error: gr.Error, outputs: int) -> tuple[Any, ...]:
     """Values for the outputs of a run that failed: the last picture stays, and a sentence says why."""
     title = "Not restored" if error.title == "Error" else error.title
@@ -199,6 +207,8 @@ def request_from(routed: str, prompt: str, chosen: list[str], *values: Any) -> R
     """The Request in the widgets' values; RestoreError says what is wrong."""
     count = len(options.OPTIONS)
     given, strengths = dict(zip(options.OPTIONS, values[:count], strict=True)), values[count:]
+    if (given["size"] or "").strip():  # wins over a scale, whose widget is disabled then
+        given["scale"] = None
     tasks = {name: s for name, s in zip(TASKS, strengths, strict=True) if name in (chosen or ())}
     if (prompt or "") != (routed or ""):  # sent before the chips could follow
         return read_request(prompt=prompt, **given)
@@ -212,14 +222,19 @@ def request_from(routed: str, prompt: str, chosen: list[str], *values: Any) -> R
     return request
 
 
-def preview(service: Service, image: Any, routed: str, prompt: str, chosen: list[str], *values: Any) -> str:
-    """What would be done and how long it takes, in fixed words: a visitor's own are never shown as HTML."""
+def preview(service: Service, image: Any, routed: str, *values: Any) -> list[Any]:
+    """What would be done and how long it takes, then the widgets of `options.CHANGING`.
+
+    In fixed words: a visitor's own are never shown as HTML.
+    """
     try:
-        request = request_from(routed, prompt, chosen, *values)
+        request = request_from(routed, *values)
         settings, remarks, seconds = service.planned(upload_path(image), request)
-        about = "" if seconds is None else f", in about {duration(seconds)}"
-        not_done = left_out(request.asked().ignored)
-        what = plan(settings, photo_is_known=seconds is not None)
-        return " ".join([f"I understood: **{what}**{about}{not_done}{'.' if remarks else ''}", *remarks])
     except VISITOR_ERRORS as error:
-        return sentence(error)
+        return [sentence(error), *[gr.skip()] * len(options.CHANGING)]
+    about = "" if seconds is None else f", in about {duration(seconds)}"
+    not_done = left_out(request.asked().ignored)
+    what = plan(settings, photo_is_known=seconds is not None)
+    said = " ".join([f"I understood: **{what}**{about}{not_done}{'.' if remarks else ''}", *remarks])
+    effects = options.effects(service.restorer.network, settings, sized=request.size is not None)
+    return [said, *(gr.update(**effects[name]) for name in options.CHANGING)]

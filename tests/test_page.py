@@ -143,7 +143,7 @@ def test_a_visitor_restores_and_downloads_a_photo(any_page: Page, photo: Path, t
 def test_each_task_chip(page: Page, photo: Path) -> None:
     give(page, photo)
     page.get_by_text("Advanced", exact=True).click()
-    page.get_by_label("1", exact=True).first.check()  # scale
+    page.locator("#scale").get_by_label("1", exact=True).check()
     for task in TASKS.values():
         chip = page.locator("#tasks").get_by_label(task.title)
         chip.check()
@@ -228,7 +228,7 @@ def test_a_link_brings_the_settings_back(url: str, page: Page) -> None:
     page.fill(SENTENCE, "slightly dehaze & enlarge it 3x")
     plans(page, "enlarge 3x")
     page.get_by_text("Advanced", exact=True).click()
-    page.get_by_label("Seed").fill("42")
+    page.locator("#fidelity").get_by_label("0.75").check()
     page.fill("#size textarea, #size input", "A4 at 300 dpi")
     plans(page, "enlarge to A4 at 300 dpi")
     page.locator("#tasks").get_by_label("Remove haze").uncheck()  # against the sentence
@@ -236,13 +236,14 @@ def test_a_link_brings_the_settings_back(url: str, page: Page) -> None:
     plans(page, "fix blur, enlarge to A4 at 300 dpi")
     page.get_by_text("Link to these settings").click()
     page.click("#share")
-    expect(page.locator("#link textarea, #link input")).to_have_value(re.compile("seed=42"))
+    expect(page.locator("#link textarea, #link input")).to_have_value(re.compile("fidelity=0.75"))
     link = page.locator("#link textarea, #link input").input_value()
     assert parse_qs(urlparse(link).query)["prompt"] == ["slightly dehaze & enlarge it 3x"]
     other = opened(page.context, link)
     plans(other, "fix blur, enlarge to A4 at 300 dpi")
     other.get_by_text("Advanced", exact=True).click()
-    expect(other.get_by_label("Seed")).to_have_value("42")
+    expect(other.locator("#fidelity").get_by_label("0.75")).to_be_checked()
+    expect(other.locator("#scale input").first).to_be_disabled()  # a size decides
     other.close()
     bad = opened(
         page.context, f"{url}/?scale=99&seed=-1&fidelity=x&tasks=nothing&prompt=<img src=x id=injected>"
@@ -253,12 +254,85 @@ def test_a_link_brings_the_settings_back(url: str, page: Page) -> None:
 
 
 def test_an_example_shows_its_result_at_once(page: Page) -> None:
-    compares(page, *Image.open(examples.pictures(0)[1]).size)  # a visitor meets a result
+    page.wait_for_selector("#result .cmp[data-side=both]")  # a visitor meets a result
     last = len(examples.found()) - 1
     page.locator("#examples button").last.click()
-    compares(page, *Image.open(examples.pictures(last)[1]).size)
+    page.wait_for_function("document.querySelector('#result .cmp-after img').src.includes('coffee')")
     shows(page, "#done", "Made in advance")
     expect(page.locator(SENTENCE)).to_have_value(examples.found()[last]["sentence"])
+
+
+SHOWN = """() => {
+  const box = (part) => document.querySelector(`#result ${part}`).getBoundingClientRect();
+  const picture = box(".cmp-after img"), stage = box(".cmp-stage");
+  const handle = document.querySelector("#result .cmp-handle");
+  return {side: document.querySelector("#result .cmp").dataset.side, width: Math.round(picture.width),
+    left: picture.left - stage.left, top: picture.top - stage.top, split: Number(handle.ariaValueNow),
+    full: Boolean(document.fullscreenElement)};
+}"""
+
+
+def test_the_comparison_zooms_pans_and_obeys_keys(page: Page) -> None:
+    def shown() -> dict[str, float]:
+        return page.evaluate(SHOWN)
+
+    def press(*keys: str) -> dict[str, float]:
+        for key in keys:
+            page.keyboard.press(key)
+        return shown()
+
+    page.wait_for_selector("#result .cmp[data-side=both]")
+    width = Image.open(examples.pictures(0)[1]).width
+    page.click("#result [data-do=whole]")
+    assert shown()["width"] == width, "100 %: a pixel of the result is a pixel of the screen"
+    for _ in range(6):
+        page.click("#result [data-do=closer]")
+    before, stage = shown(), page.locator("#result .cmp-stage").bounding_box()
+    assert before["width"] == round(width * 1.25**6)
+    x, y = stage["x"] + 150, stage["y"] + 150
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 100, y - 60, steps=4)
+    page.mouse.up()
+    after = shown()
+    moved = after["left"] - before["left"], after["top"] - before["top"]
+    assert moved == pytest.approx((-100, -60), abs=1)
+    assert press("ArrowRight", "ArrowRight", "ArrowLeft")["split"] == 52
+    assert [press("b")["side"], press("b")["side"], press("ArrowLeft")["side"]] == ["after", "before", "both"]
+    assert press("Home")["split"] == 0 and press("0")["left"] >= 0
+    press("l")
+    lens = page.locator("#result .cmp-lens")
+    expect(lens).to_be_visible()
+    assert lens.inner_text().split() == ["before", "after"]
+    press("f")
+    page.wait_for_function("document.fullscreenElement?.clientHeight == innerHeight")
+    press("f")
+    page.wait_for_function("!document.fullscreenElement")
+
+
+def test_a_finger_moves_the_boundary_and_two_zoom(contexts: dict[str, BrowserContext], url: str) -> None:
+    page = opened(contexts["phone"], url)
+    page.wait_for_selector("#result .cmp[data-side=both]")
+    assert page.locator("#result .cmp-tag").all_inner_texts()[:2] == ["before", "after"]
+    assert page.locator("#restore").bounding_box()["y"] < SIZES["phone"]["height"], "in the first view"
+    width, stage = page.evaluate(SHOWN)["width"], page.locator("#result .cmp-stage").bounding_box()
+    devtools = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *xs: float) -> None:
+        y = stage["y"] + stage["height"] / 2
+        points = [{"x": x, "y": y, "id": number} for number, x in enumerate(xs)]
+        devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    left, right = stage["x"] + 120, stage["x"] + 240
+    touch("touchStart", left)
+    touch("touchMove", left + 20)
+    touch("touchEnd")
+    page.wait_for_function(f"({SHOWN})().split < 50")
+    touch("touchStart", left, right)
+    touch("touchMove", left - 60, right + 60)
+    touch("touchEnd")
+    page.wait_for_function(f"({SHOWN})().width > {1.5 * width}")
+    page.close()
 
 
 def test_the_plan_says_what_cannot_be_done(page: Page, tmp_path: Path) -> None:
@@ -295,9 +369,13 @@ def test_an_error_shows_as_a_sentence_and_markup_stays_text(page: Page, photo: P
     photo.write_bytes(photo.read_bytes()[:200])
     give(page, photo, "<img src=x id=injected> remove the haze")
     plans(page, "lying.jpg is damaged, too large, or not a photo")
+    shown = page.locator("#result .cmp-after img").get_attribute("src")
     page.click("#restore")
-    expect(page.locator(".toast-body").first).to_contain_text("lying.jpg is")
+    expect(page.locator("#status")).to_contain_text("Not restored. lying.jpg is")
+    expect(page.locator("#cancel")).to_be_disabled()
     assert page.locator("#injected").count() == 0
+    assert page.locator("#result .cmp-after img").get_attribute("src") == shown, "the last picture stays"
+    assert page.locator("#result").is_visible() and page.locator("#result .error").count() == 0
 
 
 def test_no_serious_accessibility_fault(any_page: Page) -> None:

@@ -282,14 +282,32 @@ def test_one_clock_counts_down() -> None:
         assert text(state).startswith(said)
 
 
-@pytest.mark.parametrize("offered", [True, False])
-def test_steps_are_offered_only_where_the_network_takes_several(
-    service: Service, offered: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("several", [True, False])
+def test_a_control_that_never_changes_a_pixel_is_not_shown(
+    service: Service, several: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prior = service.restorer.network.prior
-    monkeypatch.setattr(prior, "config", replace(prior.config, one_step_noise=offered))
+    network = service.restorer.network
+    monkeypatch.setattr(network.prior, "config", replace(network.prior.config, one_step_noise=several))
     with gr.Blocks():
-        assert options.build(service.restorer.network)[OPTIONS.index("steps")].visible == offered
+        shown = {name: one.visible for name, one in zip(OPTIONS, options.build(network), strict=True)}
+    assert shown == {"scale": True, "steps": several, "fidelity": True, "seed": several, "size": True}
+
+
+def test_a_control_without_effect_at_these_settings_says_why(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disabled(steps: int, fidelity: float, sized: bool = False) -> dict[str, str]:
+        settings = replace(service.restorer.resolve(task="deblur"), steps=steps, fidelity=fidelity)
+        effects = options.effects(network, settings, sized)
+        return {name: one["info"] for name, one in effects.items() if not one["interactive"]}
+
+    network = service.restorer.network
+    monkeypatch.setattr(network.refiner, "reads_sampler", lambda: False)
+    assert disabled(12, 0.75) == {"steps": options.NO_SAMPLER, "seed": options.NO_SAMPLER}
+    assert disabled(1, 0.25) == {"seed": options.NO_NOISE} and disabled(12, 0.25) == {}
+    assert disabled(12, 0.25, sized=True) == {"scale": options.NO_SCALE}
+    both = restore_tab.request_from("", "enlarge it", [], "2", None, "auto", 0, "4k", *[1] * len(TASKS))
+    assert (both.scale, both.size) == (None, "4k"), "the size decides, and the page does not complain"
 
 
 def test_an_error_names_no_folder_and_is_no_markup() -> None:
@@ -305,7 +323,7 @@ def test_the_plan_names_size_general_requests_and_what_is_not_done(service: Serv
 
     def plan(prompt: str, size: str = "", image: str | None = str(upload)) -> str:
         values = (list(route(prompt).tasks), "auto", 1, "auto", 0, size, *[1] * len(TASKS))
-        return restore_tab.preview(service, image and {"path": image}, prompt, prompt, *values)
+        return restore_tab.preview(service, image and {"path": image}, prompt, prompt, *values)[0]
 
     assert plan("upscale to 3840x2160, denoise", image=None) == (
         "I understood: **enlarge to 3840x2160**; not done: noise"

@@ -49,7 +49,6 @@ function draw() {
   layers.before.style.clipPath = `inset(0 ${stage.clientWidth - split}px 0 0)`;
   layers.after.style.clipPath = `inset(0 0 0 ${split}px)`;
   handle.style.left = `${split}px`;
-  handle.hidden = side !== "both";
   handle.setAttribute("aria-valuenow", Math.round(100 * view.split));
   root.dataset.side = side;
   root.classList.toggle("alone", alone());
@@ -159,7 +158,7 @@ root.addEventListener("keydown", (event) => {
 root.addEventListener("click", (event) => actions[event.target.closest("[data-do]")?.dataset.do]?.());
 
 const fingers = new Map(); // pointers that are down: {x, y} in the stage
-let drag = null; // "split", "pan", "pinch" or null
+let drag = null; // "split", "pan", "pinch", "lens" or null
 const spot = (event) => {
   const box = stage.getBoundingClientRect();
   return { x: event.clientX - box.left, y: event.clientY - box.top };
@@ -174,8 +173,9 @@ stage.addEventListener("pointerdown", (event) => {
   else if (view.lens && event.pointerType === "touch") drag = "lens";
   else drag = near || !pans ? "split" : "pan";
   if (drag === "split" && !alone() && !(view.lens && event.pointerType === "touch")) splitAt(at.x);
-  handle.focus({ preventScroll: true });
+  handle.focus({ preventScroll: true }); // so that keys work after a click
 });
+stage.addEventListener("mousedown", (event) => event.preventDefault()); // else the focus goes to the page
 stage.addEventListener("pointermove", (event) => {
   const at = spot(event), before = fingers.get(event.pointerId);
   if (view.lens && fingers.size < 2 && (!before || drag === "lens")) { Object.assign(lensAt, at); draw(); }

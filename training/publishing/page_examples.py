@@ -1,6 +1,8 @@
-"""Make the page's examples and README's strip: what the shipped weights make of the sample photos.
+"""Make the page's examples and README's strip: what the shipped weights make of the photos to try.
 
 python -m training.publishing.page_examples      # writes page/examples; run it again after new weights
+
+The photos themselves lie in lwr/samples and page/examples, each with a CREDITS.md.
 """
 
 import json
@@ -15,11 +17,18 @@ from lwr.restore import Restored, Restorer
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "lwr" / "samples"
 OUT = ROOT / "page" / "examples"
+# In the order of the page, whose first view shows the first.
 SENTENCES = {
+    "hazy-street.jpg": "remove the haze",
+    "blurred-bar.jpg": "it is blurry, make the writing sharp",
+    "small-actor.jpg": "make it four times larger",
+    "foggy-railway.jpg": "lift the fog",
+    "moving-motorbike.jpg": "fix the motion blur",
+    "hazy-dancer.jpg": "remove the haze and enlarge it 2x",
+    "misty-canyon.jpg": "the cliffs vanish behind a white veil",
+    "small-cat.jpg": "enlarge it 3x",
     "hazy-rocket.jpg": "remove the haze",
     "shaken-coffee.jpg": "fix the camera shake",
-    "moving-clock.jpg": "the clock moved, make it sharp",
-    "small-cat.jpg": "enlarge it 3x",
 }
 # The strip: a column for each photo, (left, top, right, bottom) of the part shown as shares of its sides.
 STRIP = {
@@ -32,17 +41,21 @@ THUMBNAIL = (192, 144)  # pixels
 
 
 def main() -> None:
-    """Restore each sample; write before, after and a record of it, then the strip."""
-    OUT.mkdir(exist_ok=True)
+    """Restore each photo; write result, thumbnail and a record of it, then the strip."""
+    for old in OUT.glob("*.webp"):
+        old.unlink()
     restorer = Restorer.load(device="cpu")
     rows, pairs = [], {}
     for photo, sentence in SENTENCES.items():
-        restored = restorer(SAMPLES / photo, sentence)
+        path = source(photo)
+        restored = restorer(path, sentence)
+        for note in restored.notes:
+            print(f"{photo}: {note}")
         after = restored.image.convert("RGB")
-        before = images.to_pil(images.load(SAMPLES / photo).rgb).resize(after.size, Image.Resampling.BICUBIC)
+        before = images.to_pil(images.load(path).rgb).resize(after.size, Image.Resampling.BICUBIC)
         pairs[photo] = before, after
         rows.append(record(photo, restored))
-        for side, picture in (("before", before), ("after", after), ("thumbnail", thumbnail(before, after))):
+        for side, picture in (("after", after), ("thumbnail", thumbnail(before, after))):
             picture.save(OUT / rows[-1][side], quality=90, method=6)
     index = json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
     (OUT / "examples.json").write_text(index, encoding="utf-8")
@@ -50,30 +63,36 @@ def main() -> None:
     print(f"{len(rows)} examples and a strip in {OUT}")
 
 
+def source(photo: str) -> Path:
+    """Where a photo lies."""
+    return next(folder / photo for folder in (SAMPLES, OUT) if (folder / photo).exists())
+
+
 def record(photo: str, restored: Restored) -> dict[str, Any]:
     """What `page.examples` needs to know of one example."""
     stem, settings = Path(photo).stem, restored.settings
     return {
-        "name": stem.replace("-", " ").capitalize(),
-        "photo": photo,
-        "before": f"{stem}.before.webp",
+        "name": stem.rpartition("-")[2].capitalize(),
+        "photo": source(photo).relative_to(ROOT).as_posix(),
         "after": f"{stem}.after.webp",
         "thumbnail": f"{stem}.thumbnail.webp",
         "sentence": SENTENCES[photo],
-        "done": f"Made in advance with {settings.prior}, fidelity {settings.fidelity:g}.",
+        "done": f"Made in advance at fidelity {settings.fidelity:g}.",
         "tasks": settings.tasks,
-        "credit": credit(photo),
+        "credit": credit(source(photo)),
         "prior": settings.prior,
     }
 
 
-def credit(photo: str) -> str:
-    """Author and licence, from the samples' credits: "Stefan van der Walt (CC0)"."""
-    for line in (SAMPLES / "CREDITS.md").read_text(encoding="utf-8").splitlines():
+def credit(photo: Path) -> str:
+    """Author, licence and what was done to a photo, from the CREDITS.md beside it."""
+    credits = photo.parent / "CREDITS.md"
+    for line in credits.read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if cells[0] == photo:
-            return f"{cells[1].partition(': ')[2]} ({cells[2]})"
-    raise SystemExit(f"{SAMPLES / 'CREDITS.md'} does not say whose {photo} is: add it.")
+        if cells[0] == photo.name:
+            done = cells[3].removeprefix("nothing: ").partition(": `")[0]
+            return f"{cells[1].partition(': ')[2]} ({cells[2]}); {done}"
+    raise SystemExit(f"{credits} does not say whose {photo.name} is: add it.")
 
 
 def thumbnail(before: Image.Image, after: Image.Image) -> Image.Image:
