@@ -18,13 +18,14 @@ from lwr.request import Request, RestoreError
 from page.errors import DISK_FULL, VISITOR_ERRORS, CancelledError, errors_for_visitors, sentence
 from page.inputs import read_request, uploaded
 from page.line import State
-from page.results import FORMATS, left_out, plan
+from page.results import FORMATS, plan
 from page.service import Service, new_folder
 from page.status import told, with_bar
 from page.stops import Signals
 
 MAX_PHOTOS = 50
 BATCHES = 8  # at once; they take turns
+FILES_HEIGHT = 200  # pixels; more scroll in it, so that buttons and progress stay on the screen
 LAST = 100_000  # bytes of the zip file after the last photo: its table and the report
 
 
@@ -36,6 +37,7 @@ def build(service: Service) -> None:
                 label=f"Photos, up to {MAX_PHOTOS}",
                 file_count="multiple",
                 file_types=["image", ".heic", ".heif"],  # browsers do not know these as pictures
+                height=FILES_HEIGHT,
                 elem_id="batch-files",
             )
             prompt = gr.Textbox(
@@ -140,9 +142,9 @@ def _restore_into(
             file.unlink()
     except VISITOR_ERRORS as error:
         return _line(path, f"**not restored.** {sentence(error, path)}"), False
-    also = "".join(f"; {html.escape(remark, quote=False)}" for remark in remarks)
-    made = f"{plan(restored.settings)}, {restored.seconds:.1f} s{left_out(restored.ignored)}"
-    return _line(path, f"{made}{also}"), True
+    made = f"{plan(restored.settings)}, {restored.seconds:.1f} s"
+    also = (html.escape(remark, quote=False) for remark in (*restored.notes, *remarks))
+    return _line(path, ". ".join([made, " ".join(also)]).removesuffix(". ")), True
 
 
 def _names(paths: list[str], suffix: str) -> list[str]:

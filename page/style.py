@@ -12,6 +12,8 @@ FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": "monospace"}  # none 
 DARKER = {
     "button_primary_background_fill": "*primary_700",
     "button_primary_background_fill_dark": "*primary_700",
+    "button_primary_background_fill_hover": "*primary_800",
+    "button_primary_background_fill_hover_dark": "*primary_800",
     "block_info_text_color": "*neutral_600",
     "block_info_text_color_dark": "*neutral_300",
     "block_label_text_color": "*neutral_700",
