@@ -96,6 +96,13 @@ def test_without_results_there_are_no_numbers(tmp_path: Path) -> None:
         assert "dB" not in prose(card)
 
 
+def test_the_space_runs_on_what_zerogpu_lists() -> None:
+    card = ModelCard(dict(cards(Results()))["space"])
+    assert card.data.to_dict()["python_version"] in ("3.10.13", "3.12.12")
+    torch = re.search(r"^torch==(\d+)\.(\d+)", Path("requirements.txt").read_text(), re.MULTILINE)
+    assert (2, 8) <= (int(torch[1]), int(torch[2])) <= (2, 13)
+
+
 def test_the_worst_photo_is_shown_and_credited() -> None:
     sheets = json.loads((FOLDER / "evaluate.json").read_text())["sheets"]
     photos = json.loads((FOLDER / "evaluate.json").read_text())["photos"]

@@ -22,6 +22,7 @@ from training.publishing.results import Results
 TEMPLATES = Path(__file__).parents[2] / "cards"
 SHEET = "assets/examples.jpg"  # in the repository
 LICENSE = "apache-2.0"
+PYTHON = "3.12.12"  # of the two that ZeroGPU lists (the other is 3.10.13)
 LIBRARY = "lwr"  # which loads them; diffusers and PEFT read single folders, as the cards say
 TAGS = ("image-restoration", "lwr")
 METRICS = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS (AlexNet)"}
@@ -111,7 +112,7 @@ def space_card(names: Names, pins: Mapping[str, str], measured: Measured, requir
         colorTo="green",
         sdk="gradio",
         sdk_version=gradio[1],
-        python_version="3.11",
+        python_version=PYTHON,
         app_file="app.py",
         pinned=False,
         license=LICENSE,
