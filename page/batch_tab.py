@@ -120,7 +120,7 @@ def _restore_all(
 
 def _values(head: str, lines: list[str], state: State) -> tuple[Any, ...]:
     """For the zip file, the report and the line that says how it stands."""
-    return None, "\n".join(lines) or gr.skip(), f"{with_bar(state)} {head}"
+    return None, "\n".join(lines) or gr.skip(), with_bar(state, head)
 
 
 def _restore_into(

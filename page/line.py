@@ -13,7 +13,7 @@ from page.errors import CancelledError
 from page.stops import Signals
 
 INTERVAL = 0.25  # seconds between two looks at a job
-FEW = 8  # parts from which on their own pace tells the time better than the estimate
+FEW = 8  # parts by which the estimate counts beside the pace of those that are done
 WAITING = 20  # photos that may wait
 FULL = f"{WAITING} photos are waiting already: try again in a minute."
 
@@ -62,11 +62,9 @@ class Job:
         parts, since = self._last
         if total < FEW or self._first is None:
             return max(0.0, self.seconds - (now - self.started))
-        if parts == self._first[0]:
-            left = self.seconds * (total - parts) / total
-        else:
-            left = (since - self._first[1]) / (parts - self._first[0]) * (total - parts)
-        return max(0.0, left - (now - since))
+        seen = parts - self._first[0]  # the first part also took what comes before it
+        pace = (since - self._first[1] + FEW * self.seconds / total) / (seen + FEW)
+        return max(0.0, pace * (total - parts) - (now - since))
 
 
 class Line:

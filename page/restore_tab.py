@@ -20,6 +20,8 @@ from page.status import duration, told, with_bar
 from page.style import NOTHING_ASKED
 
 HINT = "It is a bit hazy, and please enlarge it 2x"
+# On a phone picture and status are above the button.
+TO_RESULT = "() => { document.querySelector('#result').scrollIntoView({block: 'nearest'}); return []; }"
 LIVE = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 LAST = {"trigger_mode": "always_last"} | LIVE
 
@@ -168,12 +170,12 @@ def _connect_restore(service: Service, inputs: _Inputs, outputs: _Outputs) -> No
     count = len(outputs.result)
     rest = [gr.skip()] * (count - 2)  # the last picture and all about it stay
     clicks = [inputs.restore.click, inputs.prompt.submit]
-    start = gr.on(clicks, _cancel_button(True), None, inputs.cancel, **LIVE)
+    start = gr.on(clicks, _cancel_button(True), None, inputs.cancel, js=TO_RESULT, **LIVE)
     working = start.then(
         restore_on_page, inputs.all, outputs.result, preprocess=False, show_progress="hidden",
-        scroll_to_output=True, api_visibility="private", concurrency_limit=None,
+        api_visibility="private", concurrency_limit=None,
     )  # fmt: skip
-    working.then(_cancel_button(False), None, inputs.cancel, **LIVE)
+    working.then(_cancel_button(False), None, inputs.cancel, js=TO_RESULT, **LIVE)
     inputs.cancel.click(service.stop_photo, None, None, **LIVE)
     inputs.cancel.click(_cancel_button(False), None, inputs.cancel, **LIVE)
 

@@ -27,10 +27,10 @@ def text(state: State) -> str:
     return " ".join(filter(None, [state.remark, _now(state)]))
 
 
-def with_bar(state: State) -> str:
-    """The same as Markdown, behind a bar that shows the parts."""
+def with_bar(state: State, before: str = "") -> str:
+    """The same as Markdown, behind a bar that shows the parts and what is to stand `before`."""
     known = f' max="{state.total}" value="{state.done}"' if state.done else ""
-    return f'<progress aria-label="Parts that are done"{known}></progress> {text(state)}'
+    return f'<progress aria-label="Parts that are done"{known}></progress> {before} {text(state)}'
 
 
 def duration(seconds: float) -> str:

@@ -202,16 +202,30 @@ def test_a_result_can_be_restored_again(page: Page, photo: Path) -> None:
     shows(page, "#done", "fix blur, 128x192")
 
 
-def test_cancel_stops_and_the_page_goes_on(page: Page, photo: Path, tmp_path: Path) -> None:
+def test_a_clock_a_place_in_the_queue_and_cancel(page: Page, url: str, photo: Path, tmp_path: Path) -> None:
     large = tmp_path / "large.jpg"
-    picture(2000, 1500).save(large)
-    give(page, large, "fix the blur")
+    picture(3000, 2500).save(large)
+    give(page, large, "strongly fix the blur")
     plans(page, "in about")
     page.click("#restore")
-    expect(page.locator("#status")).to_contain_text("Restoring")
+    expect(page.locator("#status")).to_contain_text(
+        re.compile(r"Restoring: \d+ of \d\d parts, about .* left\.")
+    )
+    neighbour = opened(page.context, url)
+    give(neighbour, photo, "fix the blur")
+    plans(neighbour, "in about")
+    neighbour.click("#restore")
+    shows(neighbour, "#status", "1 photo is before yours, for about ")
     page.click("#cancel:not([disabled])")
-    give_again = page.locator("#photo button[aria-label='Remove Image'], #photo button[title='Remove Image']")
-    give_again.first.click()
+    shows(page, "#status", "Stopping after this part.")
+    shows(page, "#status", "Stopped. Your photo was not changed.")
+    expect(page.locator("#cancel")).to_be_disabled()
+    assert len(page.locator("#result img").all()) >= 2, "the picture of before stays"
+    shows(neighbour, "#done", "fix blur, 64x96 pixels")
+    neighbour.close()
+    page.locator(
+        "#photo button[aria-label='Remove Image'], #photo button[title='Remove Image']"
+    ).first.click()
     give(page, photo)
     page.click("#restore")
     shows(page, "#done", "fix blur, 64x96 pixels")
