@@ -15,7 +15,7 @@ from page.compare import Comparison
 from page.errors import VISITOR_ERRORS, errors_for_visitors, sentence
 from page.inputs import read_request, upload_path, uploaded
 from page.results import FORMATS, comparison, download_button, in_format, left_out, plan, summary
-from page.service import Service
+from page.service import Service, upright_size
 from page.status import duration, told, with_bar
 from page.style import NOTHING_ASKED
 
@@ -123,12 +123,15 @@ def _outputs() -> tuple[_Outputs, examples.Strip]:
     status = gr.Markdown(elem_id="status")
     done = gr.Markdown(examples.caption(), elem_id="done")
     with gr.Column(visible=False) as details:
-        with gr.Row():
-            kind = gr.Radio(list(FORMATS), value="PNG", label="File format", scale=2, min_width=240)
+        with gr.Row(elem_id="take"):
+            kind = gr.Radio(
+                list(FORMATS), value="PNG", label="File format", show_label=False, container=False,
+                scale=3, min_width=280,
+            )  # fmt: skip
             file = gr.DownloadButton(
-                "Download PNG", variant="primary", elem_id="download", scale=1, min_width=160
+                "Download PNG", variant="primary", elem_id="download", size="md", scale=2, min_width=150
             )
-        again = gr.Button("Restore the result again", elem_id="again")
+            again = gr.Button("Restore the result again", elem_id="again", size="md", scale=2, min_width=150)
         with gr.Accordion("Settings of this result", open=False):
             settings = gr.JSON(show_label=False)
     shown = examples.build()
@@ -162,8 +165,6 @@ def _connect_restore(service: Service, inputs: _Inputs, outputs: _Outputs) -> No
         except gr.Error as error:  # raised on, it would cover the picture
             yield _not_done(error, count)
             return
-        for note in done.restored.notes:
-            gr.Info(sentence(RestoreError(note)), title="Note")
         file, shown, kind = download_button(done.file), gr.Column(visible=True), gr.Radio(value="PNG")
         yield pictures, "", summary(done), file, done.file, done.settings, shown, kind
 
@@ -189,15 +190,20 @@ def _connect_result(inputs: _Inputs, outputs: _Outputs) -> None:
 
 
 def _show_photo(image: Any) -> tuple[Any, ...]:
-    """A new photo stands alone where its result will be compared with it; without one all stays."""
+    """A new photo stands alone until there is a result to compare; what is none leaves all as it is."""
     path = upload_path(image)
-    return ((path, None), "", "", gr.Column(visible=False)) if path else (gr.skip(),) * 4
+    try:
+        if path is not None:
+            upright_size(path)
+            return (path, None), "", "", gr.Column(visible=False)
+    except RestoreError:
+        pass  # the plan says it
+    return (gr.skip(),) * 4
 
 
 def _not_done(error: gr.Error, outputs: int) -> tuple[Any, ...]:
     """Values for the outputs of a run that failed: the last picture stays, and a sentence says why."""
     title = "Not restored" if error.title == "Error" else error.title
-    gr.Warning(error.message, title=title)
     return (gr.skip(), f"**{title}.** {error.message}", *[gr.skip()] * (outputs - 2))
 
 

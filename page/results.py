@@ -1,5 +1,6 @@
 """What a visitor sees of a finished request: comparison, one line of summary, the file in three formats."""
 
+import html
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,11 @@ def left_out(ignored: Sequence[str]) -> str:
 
 
 def summary(done: Done) -> str:
-    """One line: what was done, the size, the seconds."""
+    """What was done, the size, the seconds; then a line for each remark."""
     restored = done.restored
     width, height = restored.image.size
     done = f"Done: **{plan(restored.settings)}**, {width}x{height} pixels, {restored.seconds:.1f} s"
-    return done + left_out(restored.ignored)
+    return "\n\n".join([done, *(html.escape(note, quote=False) for note in restored.notes)])
 
 
 def comparison(done: Done) -> tuple[str, str]:

@@ -202,7 +202,7 @@ class Service:
 
     def _planned(self, photo: str, request: Request) -> tuple[Settings, tuple[str, ...], float]:
         """(settings, remarks, megapixels that pass the network); RestoreError when it cannot be done."""
-        size = _pixels(photo)
+        size = upright_size(photo)
         settings, remarks = fitted(self.restorer.resolve(request), size)
         return settings, remarks, self._work(output_size(size, settings.scale), settings)
 
@@ -236,7 +236,7 @@ def _followed(line: Line, job: Job, always: bool) -> Generator[State, None, Any]
     return job.future.result()
 
 
-def _pixels(photo: str) -> tuple[int, int]:
+def upright_size(photo: str) -> tuple[int, int]:
     """(H, W) of a photo, upright; RestoreError when it is none."""
     try:
         with Image.open(photo) as image:
