@@ -20,16 +20,5 @@ DARKER = {
     "block_label_text_color_dark": "*neutral_200",
 }
 THEME = gr.themes.Default(primary_hue="teal", **FONTS).set(**DARKER)
-# For screen readers and keyboards: Gradio labels an empty picture but gives it no role that may have a label,
-# and keys scroll a wide table only if it can have the focus.
-JS = """() => {
-  const fix = () => {
-    document.querySelectorAll('.empty[aria-label]:not([role])').forEach(
-      (empty) => empty.setAttribute('role', 'img'));
-    document.querySelectorAll('#numbers table:not([tabindex])').forEach(
-      (table) => table.setAttribute('tabindex', '0'));
-  };
-  new MutationObserver(fix).observe(document.body, {childList: true, subtree: true});
-  fix();
-}"""
+JS = (STATIC / "page.js").read_text(encoding="utf-8")
 CSS = COMPARISON + (STATIC / "page.css").read_text(encoding="utf-8")

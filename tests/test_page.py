@@ -347,6 +347,24 @@ def test_the_comparison_zooms_pans_and_obeys_keys(page: Page) -> None:
     page.wait_for_function("!document.fullscreenElement")
 
 
+@pytest.mark.parametrize("event, holder", [("drop", "dataTransfer"), ("paste", "clipboardData")])
+def test_a_photo_is_taken_wherever_it_is_dropped_or_pasted(page: Page, event: str, holder: str) -> None:
+    page.wait_for_selector("#result .cmp[data-side=both]")
+    page.evaluate(
+        """async ([event, holder]) => {
+          const blob = await (await fetch(document.querySelector("#examples img").src)).blob();
+          const data = new DataTransfer();
+          data.items.add(new File([blob], "dropped.webp", {type: "image/webp"}));
+          const kind = event == "drop" ? DragEvent : ClipboardEvent;
+          document.querySelector("#result .cmp-stage").dispatchEvent(
+            new kind(event, {[holder]: data, bubbles: true, cancelable: true}));
+        }""",
+        [event, holder],
+    )
+    page.wait_for_selector("#result .cmp.alone .there img[src*=dropped]")  # alone until it is restored
+    expect(page.locator("#photo img")).to_have_attribute("src", re.compile("dropped"))
+
+
 def test_a_finger_moves_the_boundary_and_two_zoom(contexts: dict[str, BrowserContext], url: str) -> None:
     page = opened(contexts["phone"], url)
     page.wait_for_selector("#result .cmp[data-side=both]")

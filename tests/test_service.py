@@ -27,7 +27,7 @@ from lwr.images import disk
 from lwr.prompt import route
 from lwr.request import Request, RestoreError
 from lwr.tasks import TASKS
-from page import batch_tab, examples, links, options, restore_tab, uploads
+from page import batch_tab, examples, links, options, restore_tab, results, uploads
 from page.errors import errors_for_visitors
 from page.gpu import LEAST_SECONDS, MOST_SECONDS
 from page.inputs import read_request
@@ -340,6 +340,18 @@ def test_the_plan_names_size_general_requests_and_what_is_not_done(service: Serv
     assert "**enlarge to 128 pixels wide**" in plan("", "128")
     assert plan("", "huge").startswith("The size is 'huge'") and plan("") == NOTHING_ASKED
     upload.unlink()
+
+
+def test_a_comparison_has_every_pixel_of_a_result_of_any_size(
+    service: Service, photo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sizes() -> list[tuple[str, tuple[int, int]]]:
+        return [(Path(path).suffix, Image.open(path).size) for path in results.comparison(done)]
+
+    done = service.restore(photo, read_request(prompt="enlarge it 2x"), "visitor", nothing)
+    assert sizes() == [(".jpg", done.restored.image.size), (".png", done.restored.image.size)]
+    monkeypatch.setattr(results, "SHOWN_PIXELS", 100)  # above it a PNG takes long to arrive
+    assert sizes() == [(".jpg", done.restored.image.size)] * 2
 
 
 def test_a_link_brings_a_size_back() -> None:

@@ -18,6 +18,7 @@ const MOST = 16, STEP = 1.25, NEAR = 28; // times 100 %; a press of +; CSS pixel
 const clamp = (value, least, most) => Math.min(most, Math.max(least, value));
 const whole = () => 1 / window.devicePixelRatio; // the scale that shows a pixel as a pixel
 const alone = () => !layers.before.classList.contains("there") || !layers.after.classList.contains("there");
+const least = () => Math.min(fitScale(), whole()), most = () => Math.max(MOST * whole(), fitScale());
 const fitScale = () => Math.min(stage.clientWidth / size.width, stage.clientHeight / size.height);
 
 function place() {
@@ -31,8 +32,7 @@ function place() {
 
 function draw() {
   if (!size.width) return;
-  const least = Math.min(fitScale(), whole());
-  view.scale = view.fitted ? fitScale() : clamp(view.scale, least, MOST * whole());
+  view.scale = view.fitted ? fitScale() : clamp(view.scale, least(), most());
   const middle = (length, shown, at) =>
     length * view.scale <= shown ? length / 2 : clamp(at, shown / 2 / view.scale, length - shown / 2 / view.scale);
   view.x = middle(size.width, stage.clientWidth, view.x);
@@ -58,6 +58,8 @@ function draw() {
   button("fit").setAttribute("aria-pressed", view.fitted);
   button("whole").setAttribute("aria-pressed", !view.fitted && Math.abs(view.scale - whole()) < 1e-6);
   button("lens").setAttribute("aria-pressed", view.lens);
+  button("farther").setAttribute("aria-disabled", view.scale <= least());
+  button("closer").setAttribute("aria-disabled", view.scale >= most());
   drawLens(at);
 }
 
@@ -86,7 +88,7 @@ function zoom(scale, x = stage.clientWidth / 2, y = stage.clientHeight / 2) {
   const at = place();
   const kept = { x: (x - at.left) / view.scale, y: (y - at.top) / view.scale };
   view.fitted = false;
-  view.scale = clamp(scale, Math.min(fitScale(), whole()), MOST * whole());
+  view.scale = clamp(scale, least(), most());
   view.x = kept.x + (stage.clientWidth / 2 - x) / view.scale;
   view.y = kept.y + (stage.clientHeight / 2 - y) / view.scale;
   draw();
