@@ -15,7 +15,7 @@ from lwr.images import disk
 from lwr.images import files as images
 from lwr.prompt import MAX_CHARACTERS
 from lwr.request import Request, RestoreError
-from page.errors import DISK_FULL, VISITOR_ERRORS, CancelledError, errors_for_visitors, sentence
+from page.errors import DISK_FULL, VISITOR_ERRORS, CancelledError, errors_for_visitors, not_done, sentence
 from page.inputs import read_request, uploaded
 from page.line import State
 from page.results import FORMATS, plan
@@ -24,6 +24,7 @@ from page.status import told, with_bar
 from page.stops import Signals
 
 MAX_PHOTOS = 50
+LIVE = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 BATCHES = 8  # at once; they take turns
 FILES_HEIGHT = 200  # pixels; more scroll in it, so that buttons and progress stay on the screen
 LAST = 100_000  # bytes of the zip file after the last photo: its table and the report
@@ -48,27 +49,31 @@ def build(service: Service) -> None:
                 button = gr.Button(
                     "Restore all", variant="primary", elem_id="batch-start", scale=3, min_width=120
                 )
-                cancel = gr.Button("Cancel", elem_id="batch-cancel", scale=1, min_width=90)
+                cancel = gr.Button("Cancel", elem_id="batch-cancel", interactive=False, scale=1, min_width=90)
             status = gr.Markdown(elem_id="batch-status")
         with gr.Column(min_width=320):
             result = gr.File(label="All results in one zip file", interactive=False, elem_id="batch-zip")
             report = gr.Markdown("One line for each photo appears here.", elem_id="batch-report")
 
     def restore_all(records: Any, prompt: str, kind: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        paths = [uploaded(record) for record in records or ()]
-        with errors_for_visitors():
-            wanted = _checked(service, paths, prompt)
-        names = _names(paths, FORMATS.get(kind, ".png"))
-        with service.stops.run(request.session_hash, "batch") as signals, errors_for_visitors():
-            archive, lines = yield from _restore_all(service, paths, names, wanted, signals)
-        yield archive, lines, ""
+        try:
+            paths = [uploaded(record) for record in records or ()]
+            with service.stops.run(request.session_hash, "batch") as signals, errors_for_visitors():
+                wanted = _checked(service, paths, prompt)
+                names = _names(paths, FORMATS.get(kind, ".png"))
+                archive, lines = yield from _restore_all(service, paths, names, wanted, signals)
+            yield archive, lines, ""
+        except gr.Error as error:
+            yield gr.skip(), gr.skip(), not_done(error)
 
-    gr.on(
-        [button.click, prompt.submit], restore_all, [files, prompt, kind], [result, report, status],
+    start = gr.on([button.click, prompt.submit], lambda: gr.Button(interactive=True), None, cancel, **LIVE)
+    working = start.then(
+        restore_all, [files, prompt, kind], [result, report, status],
         preprocess=False, show_progress="hidden", api_visibility="private", concurrency_id="batch",
         concurrency_limit=BATCHES,
     )  # fmt: skip
-    cancel.click(service.stop_batch, None, None, queue=False, api_visibility="private")
+    working.then(lambda: gr.Button(interactive=False), None, cancel, **LIVE)
+    cancel.click(service.stop_batch, None, None, **LIVE)
 
 
 def _checked(service: Service, paths: list[str], prompt: str) -> Request:

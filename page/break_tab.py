@@ -1,5 +1,6 @@
 """Try to break it: a task's own degradation damages a good photo, it is restored, and both are measured."""
 
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import gradio as gr
@@ -10,13 +11,14 @@ from lwr.images.metrics import psnr, ssim
 from lwr.request import RestoreError
 from lwr.tasks import TASKS
 from page.compare import Comparison
-from page.errors import errors_for_visitors
+from page.errors import errors_for_visitors, not_done
 from page.inputs import read_request, uploaded
+from page.line import State
 from page.service import Done, Service, new_folder
+from page.status import told, with_bar
 
 MIN_SIDE = 32  # pixels, of the shorter side
 MAX_SIDE = 1024  # pixels, of the longer side that is measured
-PROGRESS = gr.Progress()
 
 
 def build(service: Service) -> None:
@@ -50,20 +52,22 @@ def build(service: Service) -> None:
             score = gr.Markdown(elem_id="score")
             settings = gr.JSON(label="Parameters of the damage", visible=False)
 
-    def break_it(
-        image: Any, task: str, seed: Any, request: gr.Request, progress: gr.Progress = PROGRESS
-    ) -> tuple[Any, ...]:
-        return _break(service, uploaded(image), task, seed, request.session_hash, progress)
+    def break_it(image: Any, task: str, seed: Any, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        try:
+            steps = _break(service, uploaded(image), task, seed, request.session_hash)
+            yield (yield from told(steps, lambda state: (gr.skip(), with_bar(state), gr.skip())))
+        except gr.Error as error:
+            yield gr.skip(), not_done(error), gr.skip()
 
     button.click(
-        break_it, [photo, task, seed], [pictures, score, settings], preprocess=False, show_progress_on=score,
-        api_visibility="private", concurrency_limit=None,
+        break_it, [photo, task, seed], [pictures, score, settings], preprocess=False,
+        show_progress="hidden", api_visibility="private", concurrency_limit=None,
     )  # fmt: skip
 
 
 def _break(
-    service: Service, path: str, task: str, seed: Any, visitor: str, progress: gr.Progress
-) -> tuple[Any, ...]:
+    service: Service, path: str, task: str, seed: Any, visitor: str
+) -> Generator[State, None, tuple[Any, ...]]:
     """((damaged, restored), scores, parameters of the damage)."""
     with errors_for_visitors(path):
         seed = service.restorer.resolve(read_request(task=task, seed=seed)).seed
@@ -71,7 +75,7 @@ def _break(
     damaged, params = TASKS[task].degrade(clean, torch.Generator().manual_seed(seed))
     with errors_for_visitors():
         file = images.save(damaged, new_folder() / "damaged.png")
-    done = service.restore(str(file), read_request(task=task, scale=1), visitor, progress)
+    done = yield from service.restoring(str(file), read_request(task=task, scale=1), visitor)
     return (str(file), done.file), _scores(clean, damaged, done), gr.JSON(value=params[0], visible=True)
 
 

@@ -15,6 +15,7 @@ from lwr.request import RestoreError
 
 LOG = logging.getLogger("lwr.page")
 DISK_FULL = "The server's disk is full, so the result could not be kept: try again later."
+FAULT = "This program failed, which is its own fault: try other settings or another photo."
 VISITOR_ERRORS = (ImageError, RestoreError, AdapterError)  # each says in one sentence what is wrong
 
 
@@ -37,6 +38,12 @@ def errors_for_visitors(photo: str = "") -> Iterator[None]:
         raise gr.Error(DISK_FULL, print_exception=False) from None
     except CancelledError:
         raise gr.Error("Your photo was not changed.", title="Stopped", print_exception=False) from None
+
+
+def not_done(error: gr.Error) -> str:
+    """The Markdown that stands where the progress did."""
+    title = "Not restored" if error.title == "Error" else error.title
+    return f"**{title}.** {error.message}"
 
 
 def sentence(error: Exception, photo: str = "") -> str:

@@ -12,7 +12,7 @@ from lwr.request import Request, RestoreError
 from lwr.tasks import TASKS
 from page import chips, examples, links, options
 from page.compare import Comparison
-from page.errors import VISITOR_ERRORS, errors_for_visitors, sentence
+from page.errors import VISITOR_ERRORS, errors_for_visitors, not_done, sentence
 from page.inputs import read_request, upload_path, uploaded
 from page.results import FORMATS, comparison, download_button, in_format, left_out, plan, summary
 from page.service import Service, upright_size
@@ -163,13 +163,12 @@ def _connect_restore(service: Service, inputs: _Inputs, outputs: _Outputs) -> No
             done = yield from told(steps, lambda state: (gr.skip(), with_bar(state), *rest))
             pictures = comparison(done)
         except gr.Error as error:  # raised on, it would cover the picture
-            yield _not_done(error, count)
+            yield gr.skip(), not_done(error), *rest
             return
         file, shown, kind = download_button(done.file), gr.Column(visible=True), gr.Radio(value="PNG")
         yield pictures, "", summary(done), file, done.file, done.settings, shown, kind
 
-    count = len(outputs.result)
-    rest = [gr.skip()] * (count - 2)  # the last picture and all about it stay
+    rest = [gr.skip()] * (len(outputs.result) - 2)  # the last picture and all about it stay
     clicks = [inputs.restore.click, inputs.prompt.submit]
     start = gr.on(clicks, _cancel_button(True), None, inputs.cancel, js=TO_RESULT, **LIVE)
     working = start.then(
@@ -199,12 +198,6 @@ def _show_photo(image: Any) -> tuple[Any, ...]:
     except RestoreError:
         pass  # the plan says it
     return (gr.skip(),) * 4
-
-
-def _not_done(error: gr.Error, outputs: int) -> tuple[Any, ...]:
-    """Values for the outputs of a run that failed: the last picture stays, and a sentence says why."""
-    title = "Not restored" if error.title == "Error" else error.title
-    return (gr.skip(), f"**{title}.** {error.message}", *[gr.skip()] * (outputs - 2))
 
 
 def _cancel_button(on: bool) -> Callable[[], gr.Button]:

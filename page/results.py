@@ -52,8 +52,9 @@ def summary(done: Done) -> str:
     """What was done, the size, the seconds; then a line for each remark."""
     restored = done.restored
     width, height = restored.image.size
-    done = f"Done: **{plan(restored.settings)}**, {width}x{height} pixels, {restored.seconds:.1f} s"
-    return "\n\n".join([done, *(html.escape(note, quote=False) for note in restored.notes)])
+    text = f"Done: **{plan(restored.settings)}**, {width}x{height} pixels, {restored.seconds:.1f} s"
+    waited = f" after {done.waited:.0f} s of waiting" if done.waited >= 1 else ""
+    return "\n\n".join([text + waited, *(html.escape(note, quote=False) for note in restored.notes)])
 
 
 def comparison(done: Done) -> tuple[str, str]:

@@ -4,6 +4,9 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import Any, TypeVar
 
+import gradio as gr
+
+from page.errors import FAULT, LOG, CancelledError
 from page.line import State
 
 T = TypeVar("T")
@@ -12,13 +15,21 @@ T = TypeVar("T")
 def told(
     steps: Generator[State, None, T], values: Callable[[State], tuple[Any, ...]]
 ) -> Generator[tuple[Any, ...], None, T]:
-    """What `steps` return; yields an event's output values for how the photo stands."""
+    """What `steps` return; yields an event's output values for how the photo stands.
+
+    A fault of the program becomes a gr.Error, so that the page does not go on saying how it stands.
+    """
     with closing(steps):
         while True:
             try:
                 state = next(steps)
             except StopIteration as done:
                 return done.value
+            except (gr.Error, CancelledError, OSError):
+                raise
+            except Exception as error:
+                LOG.exception("a fault of the program")
+                raise gr.Error(FAULT, print_exception=False) from error
             yield values(state)
 
 

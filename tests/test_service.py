@@ -34,7 +34,7 @@ from page.inputs import read_request
 from page.line import State
 from page.options import OPTIONS
 from page.service import GPU_PACE, Pace, Service
-from page.status import text
+from page.status import text, told
 from page.stops import Signals, Stops
 from page.style import NOTHING_ASKED
 
@@ -441,3 +441,10 @@ def test_chips_that_only_follow_the_sentence_do_not_insist() -> None:
     assert asked(["deblur"], *left_open, *(1 for _ in TASKS)).task is None
     assert asked(["deblur"], *left_open, *(0.5 for _ in TASKS)).task == {"deblur": 0.5}
     assert asked(["dehaze"], *left_open, *(1 for _ in TASKS)).task == {"dehaze": 1}
+
+
+def test_a_fault_of_the_program_ends_what_the_page_says(service: Service, photo: str) -> None:
+    service.run_on_gpu = Mock(spec=(), side_effect=RuntimeError("a fault"))
+    steps = told(service.restoring(photo, read_request(task="deblur"), "visitor"), lambda state: (state,))
+    with pytest.raises(gr.Error, match="its own fault"):
+        until(steps, lambda _: False)
