@@ -47,6 +47,7 @@ def build(service: Service) -> None:
                 info="A different seed gives different damage.",
             )
             button = gr.Button("Damage it, then restore it", variant="primary", elem_id="break")
+            status = gr.Markdown(elem_id="break-status")
         with gr.Column(min_width=320):
             pictures = Comparison(elem_id="broken")
             score = gr.Markdown(elem_id="score")
@@ -55,12 +56,15 @@ def build(service: Service) -> None:
     def break_it(image: Any, task: str, seed: Any, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         try:
             steps = _break(service, uploaded(image), task, seed, request.session_hash)
-            yield (yield from told(steps, lambda state: (gr.skip(), with_bar(state), gr.skip())))
+            done = yield from told(steps, lambda state: (*rest, with_bar(state)))
+            yield *done, ""
         except gr.Error as error:
-            yield gr.skip(), not_done(error), gr.skip()
+            yield *rest, not_done(error)
+
+    rest = [gr.skip()] * 3
 
     button.click(
-        break_it, [photo, task, seed], [pictures, score, settings], preprocess=False,
+        break_it, [photo, task, seed], [pictures, score, settings, status], preprocess=False,
         show_progress="hidden", api_visibility="private", concurrency_limit=None,
     )  # fmt: skip
 
