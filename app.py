@@ -29,13 +29,13 @@ from lwr.tasks import TASKS
 from page import about_tab, batch_tab, break_tab, examples, links, mcp_tools, restore_tab
 from page.errors import errors_for_visitors
 from page.inputs import read_request, uploaded
+from page.line import WAITING
 from page.service import Service
 from page.stops import Signals
 from page.style import CSS, JS, PURPOSE, THEME, TITLE
 from page.uploads import MAX_FILE_SIZE, disk_full
 
 HOUR = 3600  # seconds that a visitor's files stay on the server
-QUEUE = 20  # visitors who may wait
 FIRST_PARAMETERS = 7  # of /restore, which every plain request has to name; those after them may be left out
 
 
@@ -161,7 +161,7 @@ def build() -> gr.Blocks:
         gr.api(restore, api_name="restore", concurrency_limit=None)  # `page.line` lets one photo in at a time
         gr.api(route_prompt, api_name="route")
         gr.api(list_tasks, api_name="tasks")
-    return page.queue(max_size=QUEUE, api_open=False)
+    return page.queue(max_size=WAITING, api_open=False)
 
 
 demo = build()

@@ -15,6 +15,7 @@ ON_CPU = "so this photo is restored on the CPU, which takes longer."
 TOO_LONG = f"This photo takes more GPU time than you may ask for at once, {ON_CPU}"
 USED_UP = f"Your GPU time is used up for now, {ON_CPU}"
 NONE_FREE = f"No GPU is free right now, {ON_CPU}"
+FAILED = f"The GPU did not finish this photo, {ON_CPU}"
 
 
 class NoGpuError(Exception):
@@ -40,10 +41,12 @@ def no_gpu(error: Exception, zero: bool) -> NoGpuError | None:
     if not isinstance(error, gr.Error):
         if zero:
             LOG.error("ZeroGPU cannot be asked", exc_info=error)
-        return NoGpuError(NONE_FREE) if zero else None
+        return NoGpuError(FAILED) if zero else None
     title = str(error.title).lower()
     if "illegal duration" in title:
         return NoGpuError(TOO_LONG)
     if "quota" in title or "credits" in title:
         return NoGpuError(USED_UP)
+    if "worker error" in title:  # aborted, or out of memory
+        return NoGpuError(FAILED)
     return NoGpuError(NONE_FREE) if title.startswith("zerogpu") else None

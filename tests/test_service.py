@@ -202,7 +202,8 @@ def test_cancel_stops_what_has_started_and_nothing_later() -> None:
         ("ZeroGPU pending credits exceeded", "Your GPU time is used up for now"),
         ("ZeroGPU illegal duration", "more GPU time than you may ask for"),
         ("ZeroGPU queue timeout", "No GPU is free right now"),
-        ("ZeroGPU worker error", "No GPU is free right now"),
+        ("ZeroGPU client error", "No GPU is free right now"),
+        ("ZeroGPU worker error", "The GPU did not finish this photo"),
     ],
 )
 def test_what_zerogpu_refuses_the_cpu_does_and_a_sentence_says_so(
