@@ -9,6 +9,7 @@ from gradio.utils import get_upload_folder
 
 from lwr.request import Request, RestoreError
 
+PREVIEW = ".preview.webp"  # ends the name of a picture that is shown for a photo, which lies beside it
 NUMBERS = ("scale", "steps", "fidelity", "seed")  # fields of Request that may arrive as text: "2", "0.5"
 
 
@@ -44,7 +45,10 @@ def uploaded(image: Any) -> str:
 
 
 def upload_path(image: Any) -> str | None:
-    """The path of an upload, or None when it is none."""
+    """The path of an upload, or None when it is none; of a preview, the photo that it shows."""
     path = image.get("path") if isinstance(image, dict) else None
     inside = isinstance(path, str) and "\0" not in path
-    return path if inside and Path(get_upload_folder()).resolve() in Path(path).resolve().parents else None
+    if not inside or Path(get_upload_folder()).resolve() not in Path(path).resolve().parents:
+        return None
+    shown = path.removesuffix(PREVIEW)
+    return shown if shown != path and Path(shown).is_file() else path

@@ -1,6 +1,7 @@
 """Link to these settings: the inputs written into an address, and read from it when the page opens."""
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
@@ -35,6 +36,11 @@ def from_link(request: gr.Request) -> list[Any]:
     given = {name: found[-1] for name, found in parse_qs(str(request.query_params)).items()}
     if not set(given) & set(NAMES):  # no link: a quick visitor may have typed already
         return [gr.skip()] * (len(NAMES) + len(TASKS) + 1)
+    return values_for(given)
+
+
+def values_for(given: Mapping[str, str]) -> list[Any]:
+    """Values of the widgets for {name of NAMES: text}; what is lacking, or is no choice, stays as it is."""
     prompt, text = given.get("prompt", "")[:MAX_CHARACTERS], given.get("tasks")
     tasks = route(prompt).tasks if text is None else _tasks(text)
     chosen, *strengths = chips.values_for(tasks)
@@ -43,7 +49,7 @@ def from_link(request: gr.Request) -> list[Any]:
         "steps": {str(steps): steps for _, steps in QUALITY},
         "fidelity": {fidelity: fidelity for fidelity in FIDELITIES},
         "seed": _seed(given.get("seed", "")),
-        "size": _size(given.get("size", "")),
+        "size": {"": ""} | _size(given.get("size", "")),
     }
     options = [known[name].get(given.get(name), gr.skip()) for name in OPTIONS]
     return [prompt, chosen, *options, *strengths, prompt]

@@ -10,7 +10,7 @@ import gradio as gr
 from lwr.prompt import MAX_CHARACTERS, route
 from lwr.request import Request, RestoreError
 from lwr.tasks import TASKS
-from page import chips, examples, links, options
+from page import chips, examples, given, links, options
 from page.compare import Comparison
 from page.errors import VISITOR_ERRORS, errors_for_visitors, not_done, sentence
 from page.inputs import read_request, upload_path, uploaded
@@ -23,6 +23,7 @@ HINT = "It is a bit hazy, and please enlarge it 2x"
 # On a phone picture and status are above the button.
 TO_RESULT = "() => { document.querySelector('#result').scrollIntoView({block: 'nearest'}); return []; }"
 LIVE = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+SAID = LIVE | {"queue": True, "concurrency_limit": None}  # only over the queue a function can show a note
 LAST = {"trigger_mode": "always_last"} | LIVE
 
 
@@ -140,7 +141,9 @@ def _outputs() -> tuple[_Outputs, examples.Strip]:
 
 
 def _connect_inputs(service: Service, inputs: _Inputs) -> None:
-    """Chips follow the sentence, sliders the chips, and the plan all of them."""
+    """Chips follow the sentence, sliders the chips, the plan all of them; a result brings its settings."""
+    brought = [inputs.photo, *inputs.request, inputs.routed]
+    inputs.photo.upload(given.taken, inputs.photo, brought, preprocess=False, **SAID)
     follow = [inputs.chips, *inputs.strengths, inputs.routed]
     inputs.prompt.change(chips.understood, [inputs.prompt, inputs.routed], follow, **LAST)
     inputs.chips.change(chips.sliders_for, inputs.chips, inputs.strengths, **LIVE)

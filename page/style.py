@@ -20,5 +20,6 @@ DARKER = {
     "block_label_text_color_dark": "*neutral_200",
 }
 THEME = gr.themes.Default(primary_hue="teal", **FONTS).set(**DARKER)
-JS = (STATIC / "page.js").read_text(encoding="utf-8")
+SCRIPTS = [(STATIC / name).read_text(encoding="utf-8") for name in ("page.js", "files.js")]
+JS = "() => {" + "".join(f"({script})();" for script in SCRIPTS) + "}"
 CSS = COMPARISON + (STATIC / "page.css").read_text(encoding="utf-8")

@@ -4,12 +4,15 @@ import ctypes
 import logging
 import os
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image, _imaging
 
+T = TypeVar("T")
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVIF", "HEIF")
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 
@@ -38,12 +41,21 @@ def photo_suffixes() -> frozenset[str]:
 
 def pixel_count(path: str | Path) -> int:
     """Width x height as a file's header says; 0 where it is no photo, which `load` then explains."""
+    return _of_header(path, lambda image: image.width * image.height, 0)
+
+
+def kind_of(path: str | Path) -> str | None:
+    """Which of `FORMATS` a file is, as its header says; None where it is no photo."""
+    return _of_header(path, lambda image: image.format, None)
+
+
+def _of_header(path: str | Path, asked: Callable[[Image.Image], T], none: T) -> T:
     try:
         if not os.path.isfile(path):  # a pipe would be waited for
-            return 0
+            return none
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a large photo is no news here
             with Image.open(path, formats=readable_formats()) as image:
-                return image.width * image.height
+                return asked(image)
     except Exception:  # on damaged bytes decoders raise anything
-        return 0
+        return none

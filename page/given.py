@@ -1,0 +1,100 @@
+"""A file that a visitor has just given: shown where a browser cannot, and its settings brought back."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from lwr.images import files as images
+from lwr.images.formats import kind_of
+from lwr.record import recorded
+from lwr.request import Request
+from lwr.tasks import TASKS
+from page import links
+from page.errors import VISITOR_ERRORS, sentence
+from page.inputs import PREVIEW, upload_path
+from page.options import FIDELITIES, SCALES
+from page.service import new_folder
+
+SHOWN = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "AVIF")  # by every browser
+NAMED = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif")  # these get their sentence in the plan
+PREVIEW_SIDE = 2048  # pixels
+KEEP = 1 + len(links.NAMES) + len(TASKS) + 1  # values: the photo, then those of `links.values_for`
+
+
+def taken(image: Any) -> list[Any]:
+    """Values for the photo and for the widgets of `links.values_for`; what is refused is said and let go."""
+    path = upload_path(image)
+    if path is None:
+        return [gr.skip()] * KEEP
+    photo = shown(image)
+    found = recorded(path) if photo is not None else None
+    if found is None:
+        return [photo, *[gr.skip()] * (KEEP - 1)]
+    try:
+        given, notes = _texts(found.request)
+    except (TypeError, ValueError, OverflowError):
+        return [photo, *[gr.skip()] * (KEEP - 1)]
+    gr.Info(" ".join(["This file says how it was made: those settings are set again.", *notes]), title="Note")
+    return [photo, *links.values_for(given)]
+
+
+def shown(image: Any) -> Any:
+    """The value of a picture widget after an upload: a preview, nothing new, or None for what is no photo."""
+    path = upload_path(image)
+    if path is None or kind_of(path) in SHOWN:
+        return gr.skip()
+    try:
+        return _preview(Path(path))
+    except VISITOR_ERRORS as error:
+        if Path(path).suffix.lower() in NAMED:
+            return gr.skip()
+        gr.Warning(sentence(error, path), title="Not taken")
+        return None
+
+
+def _preview(path: Path) -> str:
+    """A smaller WebP of the photo, beside a second name of the photo itself."""
+    loaded = images.load(path)
+    picture = images.to_pil(loaded.pixels, loaded.alpha)
+    picture.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.BICUBIC)
+    photo = new_folder() / path.name
+    try:
+        os.link(path, photo)
+    except OSError:  # a disk without hard links
+        shutil.copyfile(path, photo)
+    picture.save(f"{photo}{PREVIEW}", "WEBP", quality=85)
+    return f"{photo}{PREVIEW}"
+
+
+def _texts(request: Request) -> tuple[dict[str, str], list[str]]:
+    """({name of `links.NAMES`: text}, sentences on what no widget can hold) of a result's request.
+
+    Whatever stands in a file may be of any type: TypeError or ValueError where it cannot be read.
+    """
+    size = request.size or ""
+    given = {
+        "prompt": str(request.prompt),
+        "seed": str(int(request.seed)),
+        "size": "x".join(map(str, size)) if isinstance(size, tuple) else str(size),
+    }
+    if request.task not in (None, "auto"):
+        tasks = request.task if isinstance(request.task, Mapping) else {request.task: 1}
+        given["tasks"] = ",".join(f"{name}:{strength}" for name, strength in tasks.items())
+    if request.steps is not None:
+        given["steps"] = str(request.steps)
+    notes = []
+    for name, value, choices in (
+        ("scale", request.scale, SCALES),
+        ("fidelity", request.fidelity, FIDELITIES),
+    ):
+        given[name] = "auto"
+        if value not in (None, "auto"):
+            given[name] = min(choices[1:], key=lambda choice: abs(float(choice) - float(value)))
+            if float(given[name]) != float(value):
+                notes.append(f"Its {name}, {float(value):g}, is no choice here: {given[name]} is set.")
+    return given, notes
