@@ -91,7 +91,7 @@ def restore(
     """Restore a bad photo: remove haze, fix blur, enlarge. Returns the restored PNG and all settings.
 
     Args:
-        image: the photo (PNG, JPEG, HEIC, WebP, TIFF, GIF or BMP), uploaded or by its URL.
+        image: the photo (PNG, JPEG, HEIC, AVIF, WebP, TIFF, GIF or BMP), uploaded or by its URL.
         prompt: what is wrong with it, in English, such as "remove the haze" or "it is blurry, enlarge it 2x".
         task: "auto" (as the prompt says) or the name of one task, which wins over the prompt; see /tasks.
         scale: "auto" or 1 to 4, output side / input side.

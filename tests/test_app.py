@@ -22,6 +22,9 @@ from mcp.client.streamable_http import streamablehttp_client
 from PIL import Image
 from served import MAKE, ROOT, Server, exif, picture
 
+from lwr.images.formats import readable_formats
+from lwr.record import recorded
+
 PATIENCE = 120  # seconds that any answer may take on a busy machine
 
 
@@ -97,6 +100,18 @@ def test_an_error_is_one_sentence(
         client.predict(handle_file(str(photo)), prompt, **options, api_name="/restore")
     assert "Traceback" not in server.log.read_text()
     assert client.predict("dehaze", api_name="/route")["understood"]  # and the server lives on
+
+
+@pytest.mark.parametrize("kind", ["HEIF", "AVIF", "TIFF"])
+def test_photos_of_phones_and_scanners(client: Client, tmp_path: Path, kind: str) -> None:
+    readable_formats()  # lets Pillow write HEIC
+    picture(96, 64).save(tmp_path / "photo.bin", kind)
+    file, settings = client.predict(
+        handle_file(str(tmp_path / "photo.bin")), "remove the haze", api_name="/restore"
+    )
+    assert Image.open(file).size == (96, 64)
+    made = recorded(file)
+    assert made.request.prompt == "remove the haze" and made.settings["fidelity"] == settings["fidelity"]
 
 
 def test_a_file_that_is_no_photo_is_named_without_the_servers_folders(client: Client, tmp_path: Path) -> None:

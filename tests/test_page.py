@@ -3,6 +3,7 @@
 import re
 import shutil
 import zipfile
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
@@ -13,6 +14,8 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from served import MAKE, Server, exif, picture
 
+from lwr.images.formats import readable_formats
+from lwr.record import recorded
 from lwr.tasks import TASKS
 from page import about_tab, examples
 
@@ -451,3 +454,49 @@ def test_by_keyboard_alone(page: Page, photo: Path) -> None:
             break
     page.keyboard.press("Enter")
     shows(page, "#done", "fix blur")
+
+
+def drop(page: Page, photo: Path) -> None:
+    """Drop a file on the photo's box, without a type, as browsers give what they do not know."""
+    page.evaluate(
+        """([content, name]) => {
+          const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([bytes], name, {type: ''}));
+          const box = document.querySelector('#photo input[type=file]').closest('button');
+          box.dispatchEvent(new DragEvent('drop', {bubbles: true, cancelable: true, dataTransfer}));
+        }""",
+        [b64encode(photo.read_bytes()).decode(), photo.name],
+    )
+
+
+def test_what_browsers_do_not_show_is_shown_and_results_bring_their_settings(
+    page: Page, tmp_path: Path
+) -> None:
+    readable_formats()  # lets Pillow write HEIC
+    picture(96, 64).save(tmp_path / "phone.heic")
+    picture(96, 64).save(tmp_path / "scan.tiff")
+    (tmp_path / "camera.CR2").write_bytes(b"II*\0\x10\0\0\0CR\2\0" + bytes(1000))
+    drop(page, tmp_path / "camera.CR2")
+    expect(page.locator(".toast-body").first).to_contain_text("camera's raw file (Canon CR2)")
+    expect(page.locator("#photo img")).to_have_count(0)
+    drop(page, tmp_path / "scan.tiff")
+    expect(page.locator("#photo img")).to_have_attribute("src", re.compile("scan.tiff.preview.webp"))
+    page.locator("#photo button[aria-label='Remove Image'], #photo button[title='Remove Image']").click()
+    page.set_input_files("#photo input[type=file]", tmp_path / "phone.heic")
+    expect(page.locator("#photo img")).to_have_attribute("src", re.compile("phone.heic.preview.webp"))
+    page.fill(SENTENCE, "strongly fix the blur")
+    page.get_by_text("Advanced", exact=True).click()
+    page.get_by_label("Seed").fill("42")
+    plans(page, "fix blur, in about")
+    page.click("#restore")
+    shows(page, "#done", "fix blur, 96x64")
+    result = download(page, tmp_path)
+    assert result.name == "phone.restored.png" and recorded(result).request.seed == 42
+    other = opened(page.context, page.url)
+    drop(other, result)
+    expect(other.locator(SENTENCE)).to_have_value("strongly fix the blur")
+    expect(other.locator("#tasks").get_by_label("Fix blur")).to_be_checked()
+    other.get_by_text("Advanced", exact=True).click()
+    expect(other.get_by_label("Seed")).to_have_value("42")
+    other.close()
