@@ -8,10 +8,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+from lwr.version import __version__
+
 if TYPE_CHECKING:
     from lwr.restore import Restorer
 
-__version__ = "0.7.1"
 __all__ = ["Restorer", "__version__"]
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lwr.images import xmp
 from lwr.request import Request, RestoreError, Settings
+from lwr.version import __version__
 
 if TYPE_CHECKING:
     from lwr.images.photo import Loaded
@@ -33,8 +34,6 @@ class Record:
 
 def with_record(photo: "Loaded", request: Request, settings: Settings) -> "Loaded":
     """The photo with this record in its XMP, instead of an earlier one."""
-    from lwr import __version__  # its own module brings this one
-
     record = {"lwr": __version__, "request": _given(request), "settings": settings.json()}
     return dataclasses.replace(photo, xmp=xmp.with_settings(photo.xmp, json.dumps(record, default=_plain)))
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
-from PIL import ExifTags, Image
 
 from lwr.images import disk
 from lwr.images import files as images
@@ -239,10 +238,8 @@ def _followed(line: Line, job: Job, always: bool) -> Generator[State, None, Any]
 def upright_size(photo: str) -> tuple[int, int]:
     """(H, W) of a photo, upright; RestoreError when it is none."""
     try:
-        with Image.open(photo) as image:
-            size = (image.height, image.width)
-            return size[::-1] if image.getexif().get(ExifTags.Base.Orientation, 1) > 4 else size
-    except (OSError, ValueError, TypeError, SyntaxError, Image.DecompressionBombError) as error:
+        return images.upright_size(photo)
+    except images.ImageError as error:
         raise RestoreError(
             f"{Path(photo).name} is damaged, too large, or not a photo: try another."
         ) from error

@@ -33,13 +33,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "large": BELOW_RESTORE,
     "fit": (*BELOW_RESTORE, "diagnose"),
     "passes": (*BELOW_RESTORE, "large"),
-    "record": ("__init__", "images", "request", "tasks"),
+    "record": ("images", "request", "version"),
     "restore": (*BELOW_RESTORE, "diagnose", "fit", "large", "passes", "record"),
     "options": (),
     "streams": (),
     "batch": (*BELOW_RESTORE, "restore"),
     "cli": (*BELOW_RESTORE, "__init__", "record", "restore", "stablesr", "options", "streams", "batch"),
-    "__init__": ("restore",),
+    "version": (),
+    "__init__": ("restore", "version"),
     "__main__": ("cli",),
 }
 # What a folder of the repository never imports, in functions neither.

@@ -458,6 +458,7 @@ def test_by_keyboard_alone(page: Page, photo: Path) -> None:
 
 def drop(page: Page, photo: Path) -> None:
     """Drop a file on the photo's box, without a type, as browsers give what they do not know."""
+    page.wait_for_selector("#photo input[accept*='.heic']", state="attached")  # the page's script has run
     page.evaluate(
         """([content, name]) => {
           const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));

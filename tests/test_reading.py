@@ -10,8 +10,9 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageCms
 
-from lwr.images.files import ImageError, Loaded, load, to_pil
-from tests.awkward_files import number_tiff, tiff
+from lwr.images.files import ImageError, Loaded, load, to_pil, upright_size
+from lwr.images.formats import readable_formats
+from tests.awkward_files import exif, number_tiff, tiff
 from tests.test_images import JPEG, PNG, chunk, deep_png, gradient, wide_gamut_profile
 
 PHOTO = np.asarray(gradient(48, 64))
@@ -187,6 +188,7 @@ def test_numbers_beyond_16_bits_are_read(tmp_path: Path, subtests: pytest.Subtes
                         values = (values * (2**32 - 1) if form == 1 else values).astype(kind)
                         (tmp_path / "deep.tif").write_bytes(number_tiff(values, form, order, predictor))
                         loaded = load(tmp_path / "deep.tif")
+                        assert upright_size(tmp_path / "deep.tif") == loaded.size
                         own = ramp[..., : min(samples, 3)]
                         expected = own / own.max() if form == 1 else own
                         got = loaded.rgb[0].permute(1, 2, 0).numpy()
@@ -316,3 +318,13 @@ def test_comments_never_cost_the_photo(tmp_path: Path, subtests: pytest.Subtests
                 loaded = load(tmp_path / "a.png")
                 assert np.array_equal(shown(loaded), np.asarray(Image.open(io.BytesIO(PNG))))
                 assert "dropped" in loaded.notes[0]
+
+
+def test_the_size_is_known_before_the_pixels_are_read(tmp_path: Path) -> None:
+    for kind in ("JPEG", "TIFF", "PNG", "WEBP", "HEIF", "AVIF"):
+        readable_formats()  # lets Pillow write HEIC
+        Image.new("RGB", (48, 32)).save(tmp_path / "photo", kind, exif=exif(6))
+        assert upright_size(tmp_path / "photo") == load(tmp_path / "photo").size, kind
+    (tmp_path / "photo").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(ImageError, match="is a JPEG file that is damaged"):
+        upright_size(tmp_path / "photo")

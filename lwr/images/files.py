@@ -10,7 +10,7 @@ from lwr.images.errors import ImageError
 from lwr.images.formats import FORMATS, SUFFIXES
 from lwr.images.photo import Loaded
 from lwr.images.pixels import crop, pad_to_multiple, resize, to_pil
-from lwr.images.reading import MAX_PIXELS, load, to_tensor
+from lwr.images.reading import MAX_PIXELS, load, to_tensor, upright_size
 from lwr.images.writing import save, writable
 
 __all__ = [
@@ -27,5 +27,6 @@ __all__ = [
     "save",
     "to_pil",
     "to_tensor",
+    "upright_size",
     "writable",
 ]

@@ -71,6 +71,23 @@ def load(
         raise kinds.unknown(path, label, names, described(path)) from error
 
 
+def upright_size(source: str | Path) -> tuple[int, int]:
+    """(H, W) as `load` gives them, from the file's header alone. Raises ImageError for what is no photo."""
+    label, path = str(source), _readable_file(source)
+    try:
+        with _pillow_errors(label, MAX_PIXELS), _opened(path, [], MAX_PIXELS) as image:
+            width, height = _stored_size(image)
+            turned = gather(image, path, [])[1] > 4
+            return (width, height) if turned else (height, width)
+    except UnidentifiedImageError as error:
+        raise kinds.unknown(path, label, ", ".join(readable_formats()), described(path)) from error
+
+
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    """(W, H)."""
+    return (image.layout.width, image.layout.height) if isinstance(image, DeepTiff) else image.size
+
+
 def _opened(path: Path, notes: list[str], max_pixels: int) -> Image.Image:
     try:
         return open_deep(path, max_pixels) or Image.open(
@@ -143,7 +160,7 @@ def _read(
     notes: list[str] | None = None,
     path: Path | None = None,
 ) -> Loaded:
-    width, height = (image.layout.width, image.layout.height) if isinstance(image, DeepTiff) else image.size
+    width, height = _stored_size(image)
     if width * height == 0:
         raise ImageError(f"{label} is {width}x{height} pixels: nothing to restore; give another image.")
     if width * height > max_pixels:
