@@ -31,6 +31,8 @@ function place() {
 }
 
 function draw() {
+  root.classList.toggle("narrow", root.clientWidth < 500);
+  root.classList.toggle("tiny", root.clientWidth < 350);
   if (!size.width) return;
   view.scale = view.fitted ? fitScale() : clamp(view.scale, least(), most());
   const middle = (length, shown, at) =>
