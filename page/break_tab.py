@@ -12,7 +12,7 @@ from lwr.request import RestoreError
 from lwr.tasks import TASKS
 from page.compare import Comparison
 from page.errors import errors_for_visitors, not_done
-from page.given import shown
+from page.given import ON_UPLOAD, shown
 from page.inputs import read_request, uploaded
 from page.line import State
 from page.service import Done, Service, new_folder
@@ -64,10 +64,7 @@ def build(service: Service) -> None:
 
     rest = [gr.skip()] * 3
 
-    photo.upload(
-        shown, photo, photo, preprocess=False, show_progress="hidden", api_visibility="private",
-        concurrency_limit=None,
-    )  # fmt: skip
+    photo.upload(shown, photo, photo, **ON_UPLOAD)
     button.click(
         break_it, [photo, task, seed], [pictures, score, settings, status], preprocess=False,
         show_progress="hidden", api_visibility="private", concurrency_limit=None,

@@ -22,6 +22,13 @@ from page.service import new_folder
 
 SHOWN = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "AVIF")  # by every browser
 NAMED = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif")  # these get their sentence in the plan
+# for the event; over the queue, as only there a function can show a note
+ON_UPLOAD = {
+    "preprocess": False,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+    "concurrency_limit": None,
+}
 PREVIEW_SIDE = 2048  # pixels
 KEEP = 1 + len(links.NAMES) + len(TASKS) + 1  # values: the photo, then those of `links.values_for`
 

@@ -23,7 +23,6 @@ HINT = "It is a bit hazy, and please enlarge it 2x"
 # On a phone picture and status are above the button.
 TO_RESULT = "() => { document.querySelector('#result').scrollIntoView({block: 'nearest'}); return []; }"
 LIVE = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-SAID = LIVE | {"queue": True, "concurrency_limit": None}  # only over the queue a function can show a note
 LAST = {"trigger_mode": "always_last"} | LIVE
 
 
@@ -143,7 +142,7 @@ def _outputs() -> tuple[_Outputs, examples.Strip]:
 def _connect_inputs(service: Service, inputs: _Inputs) -> None:
     """Chips follow the sentence, sliders the chips, the plan all of them; a result brings its settings."""
     brought = [inputs.photo, *inputs.request, inputs.routed]
-    inputs.photo.upload(given.taken, inputs.photo, brought, preprocess=False, **SAID)
+    inputs.photo.upload(given.taken, inputs.photo, brought, **given.ON_UPLOAD)
     follow = [inputs.chips, *inputs.strengths, inputs.routed]
     inputs.prompt.change(chips.understood, [inputs.prompt, inputs.routed], follow, **LAST)
     inputs.chips.change(chips.sliders_for, inputs.chips, inputs.strengths, **LIVE)
