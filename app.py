@@ -34,6 +34,7 @@ from page.service import Service
 from page.stops import Signals
 from page.style import CSS, JS, PURPOSE, THEME, TITLE
 from page.uploads import MAX_FILE_SIZE, disk_full
+from page.words import t, translations
 
 HOUR = 3600  # seconds that a visitor's files stay on the server
 FIRST_PARAMETERS = 7  # of /restore, which every plain request has to name; those after them may be left out
@@ -142,19 +143,22 @@ class Page(gr.Blocks):
 def build() -> gr.Blocks:
     """The page and its endpoints."""
     with Page(title=TITLE, analytics_enabled=False, delete_cache=(HOUR // 2, HOUR)) as page:
-        gr.Markdown(f"# {TITLE}\n{PURPOSE}", elem_id="title")
+        gr.Markdown(f"# {TITLE}\n{t(PURPOSE)}", elem_id="title")
         with gr.Tabs():
-            with gr.Tab("Restore"):
+            with gr.Tab(t("Restore")):
                 linked = restore_tab.build(SERVICE)
-            with gr.Tab("Batch"):
+            with gr.Tab(t("Batch")):
                 batch_tab.build(SERVICE)
-            with gr.Tab("Try to break it"):
+            with gr.Tab(t("Try to break it")):
                 break_tab.build(SERVICE)
-            with gr.Tab("About"):
+            with gr.Tab(t("About")):
                 about_tab.build(RESTORER, MAX_FILE_SIZE)
         gr.Markdown(
-            f"Photos up to {MAX_FILE_SIZE}, results up to {MAX_OUTPUT_PIXELS // 10**6} megapixels; files are "
-            "deleted after about an hour. Restored detail is partly imagined: do not use it as evidence."
+            t(
+                f"Photos up to {MAX_FILE_SIZE}, results up to {MAX_OUTPUT_PIXELS // 10**6} megapixels; files "
+                "are deleted after about an hour. Restored detail is partly imagined: do not use it as "
+                "evidence."
+            )
         )
         page.unload(SERVICE.leave)
         page.load(links.from_link, None, linked, **restore_tab.LIVE)
@@ -174,6 +178,7 @@ if __name__ == "__main__":
         theme=THEME,
         css=CSS,
         js=JS,
+        i18n=translations(),
         max_file_size=MAX_FILE_SIZE,
         footer_links=["api"],
         ssr_mode=False,

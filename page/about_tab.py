@@ -12,6 +12,7 @@ from lwr.models.network import RestorationNetwork
 from lwr.request import MAX_OUTPUT_PIXELS
 from lwr.restore import Restorer
 from page.figures import Figures
+from page.words import shown_later, t
 
 ROOT = Path(__file__).parents[1]
 LIMITS = ROOT / "cards" / "limits.md"
@@ -59,18 +60,19 @@ def build(restorer: Restorer, max_file_size: str) -> None:
     """Lay out the tab."""
     if NUMBERS.exists():
         _numbers()
-    gr.Markdown("## Where it fails")
+    gr.Markdown(f"## {t('Where it fails')}")
     if FAILURES.exists():
+        shown_later(*CAPTIONS.values())
         Figures(failures(), elem_id="failures")
     if LIMITS.exists():
         gr.Markdown(LIMITS.read_text(encoding="utf-8"))
-    gr.Markdown(f"## Cards and dataset\n\n{links()}")
+    gr.Markdown(f"## {t('Cards and dataset')}")
+    gr.Markdown(links())
     config = restorer.network.prior.config
     millions = sum(p.numel() for p in restorer.network.parameters()) / 1e6
+    gr.Markdown(f"## {t('How it works')}")
     gr.Markdown(
-        f"""## How it works
-
-{_how(restorer.network)}
+        f"""{_how(restorer.network)}
 
 The network is {config.id}, version {config.revision}, with {millions:.1f} million parameters. Photos may have
 up to {max_file_size}, results up to {MAX_OUTPUT_PIXELS // 10**6} megapixels. Uploads and results are deleted
@@ -89,7 +91,7 @@ def failures() -> list[tuple[str, str]]:
 def links() -> str:
     """Markdown links to what is published: the cards of network and adapters, and the dataset."""
     if not PUBLISHED.exists():
-        return NOTHING_PUBLISHED
+        return t(NOTHING_PUBLISHED)
     published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
     return "\n".join(f"- {one['what']}: [{one['repo']}]({one['url']})" for one in published)
 
@@ -104,18 +106,20 @@ def _how(network: RestorationNetwork) -> str:
 
 def _numbers() -> None:
     """The picture of the evaluation; behind buttons its table and its photos."""
-    gr.Markdown("## How well it works\n\nOn photos never used in training, one 512-pixel crop each.")
+    gr.Markdown(f"## {t('How well it works')}")
+    gr.Markdown(t("On photos never used in training, one 512-pixel crop each."))
     caption = "Each task beside its input and other methods; the lines start at the input."
+    shown_later(caption)
     Figures([(str(NUMBERS), caption)], elem_id="numbers-picture")
     short = RESULTS / "evaluate-short.md"
     if short.exists():
-        with gr.Accordion("The numbers as a table", open=False):
+        with gr.Accordion(t("The numbers as a table"), open=False):
             text = short.read_text(encoding="utf-8").partition("-->")[2].strip()
             gr.Markdown(text.replace("@", "&#64;"), elem_id="numbers")
     sheets = sorted(RESULTS.glob("evaluate-*.jpg"))
     if sheets:
         caption = "{}: input, output, target. The last row is the worst result."
-        with gr.Accordion("Validation photos, with the worst of each task", open=False):
+        with gr.Accordion(t("Validation photos, with the worst of each task"), open=False):
             gr.Gallery(
                 [(str(path), caption.format(path.stem.removeprefix("evaluate-"))) for path in sheets],
                 show_label=False, elem_id="sheets", columns=3, interactive=False, object_fit="contain",

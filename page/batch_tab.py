@@ -22,6 +22,7 @@ from page.results import FORMATS, plan
 from page.service import Service, new_folder
 from page.status import told, with_bar
 from page.stops import Signals
+from page.words import said, t
 
 MAX_PHOTOS = 50
 LIVE = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -35,25 +36,29 @@ def build(service: Service) -> None:
     with gr.Row():
         with gr.Column(min_width=320):
             files = gr.File(
-                label=f"Photos, up to {MAX_PHOTOS}",
+                label=t(f"Photos, up to {MAX_PHOTOS}"),
                 file_count="multiple",
                 file_types=["image", ".heic", ".heif"],  # browsers do not know these as pictures
                 height=FILES_HEIGHT,
                 elem_id="batch-files",
             )
             prompt = gr.Textbox(
-                label="What is wrong with all of them?", max_length=MAX_CHARACTERS, elem_id="batch-sentence"
+                label=t("What is wrong with all of them?"),
+                max_length=MAX_CHARACTERS,
+                elem_id="batch-sentence",
             )
-            kind = gr.Radio(list(FORMATS), value="PNG", label="File format", elem_id="batch-format")
+            kind = gr.Radio(list(FORMATS), value="PNG", label=t("File format"), elem_id="batch-format")
             with gr.Row():
                 button = gr.Button(
-                    "Restore all", variant="primary", elem_id="batch-start", scale=3, min_width=120
+                    t("Restore all"), variant="primary", elem_id="batch-start", scale=3, min_width=120
                 )
-                cancel = gr.Button("Cancel", elem_id="batch-cancel", interactive=False, scale=1, min_width=90)
+                cancel = gr.Button(
+                    t("Cancel"), elem_id="batch-cancel", interactive=False, scale=1, min_width=90
+                )
             status = gr.Markdown(elem_id="batch-status")
         with gr.Column(min_width=320):
-            result = gr.File(label="All results in one zip file", interactive=False, elem_id="batch-zip")
-            report = gr.Markdown("One line for each photo appears here.", elem_id="batch-report")
+            result = gr.File(label=t("All results in one zip file"), interactive=False, elem_id="batch-zip")
+            report = gr.Markdown(t("One line for each photo appears here."), elem_id="batch-report")
 
     def restore_all(records: Any, prompt: str, kind: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         try:
@@ -103,13 +108,14 @@ def _restore_all(
             for number, (path, name) in enumerate(zip(paths, names, strict=True)):
                 try:
                     work = _restore_into(zipped, folder / name, service, path, request, signals)
-                    head = f"Photo {number + 1} of {len(paths)}."
+                    head = said(f"Photo {number + 1} of {len(paths)}.")
                     line, done = yield from told(work, partial(_values, head, lines))
                 except (gr.Error, CancelledError) as error:
                     if signals.stopped:
-                        lines.append(f"- You pressed Cancel: {len(paths) - number} photos were not restored.")
+                        left = len(paths) - number
+                        lines.append("- " + said(f"You pressed Cancel: {left} photos were not restored."))
                         break
-                    line, done = _line(path, f"**not restored.** {error.message}"), False
+                    line, done = _line(path, _lost(error.message)), False
                 lines.append(line)
                 good += done
             text = "".join(f"{line}\n" for line in lines)
@@ -119,7 +125,7 @@ def _restore_all(
         raise
     if not good:
         shutil.rmtree(folder)
-    head = f"Restored {good} of {len(paths)} photos."
+    head = said(f"Restored {good} of {len(paths)} photos.")
     return (str(archive) if good else None), "\n".join([head, "", *lines])
 
 
@@ -141,15 +147,20 @@ def _restore_into(
         images.save(restored.loaded, file, notes=remarks)
         try:
             if disk.refusal(file, file.stat().st_size + LAST):  # a zip file cut short is lost
-                return _line(path, f"**not restored.** {DISK_FULL}"), False
+                return _line(path, _lost(DISK_FULL)), False
             zipped.write(file, file.name)
         finally:
             file.unlink()
     except VISITOR_ERRORS as error:
-        return _line(path, f"**not restored.** {sentence(error, path)}"), False
-    made = f"{plan(restored.settings)}, {restored.seconds:.1f} s"
-    also = (html.escape(remark, quote=False) for remark in (*restored.notes, *remarks))
+        return _line(path, _lost(sentence(error, path))), False
+    made = said(f"{plan(restored.settings)}, {restored.seconds:.1f} s")
+    also = (said(html.escape(remark, quote=False)) for remark in (*restored.notes, *remarks))
     return _line(path, ". ".join([made, " ".join(also)]).removesuffix(". ")), True
+
+
+def _lost(why: str) -> str:
+    """What the report says of a photo that was not restored."""
+    return f"**{said('not restored.')}** {said(why)}"
 
 
 def _names(paths: list[str], suffix: str) -> list[str]:

@@ -17,6 +17,7 @@ from page.inputs import read_request, uploaded
 from page.line import State
 from page.service import Done, Service, new_folder
 from page.status import told, with_bar
+from page.words import said, t
 
 MIN_SIDE = 32  # pixels, of the shorter side
 MAX_SIDE = 1024  # pixels, of the longer side that is measured
@@ -25,34 +26,36 @@ MAX_SIDE = 1024  # pixels, of the longer side that is measured
 def build(service: Service) -> None:
     """Lay out the tab and connect it."""
     gr.Markdown(
-        "Choose a **good** photo. The page damages it in the way the training photos were damaged, restores "
-        f"it, and compares both with your original. Photos larger than {MAX_SIDE} pixels are made smaller "
-        "first."
+        t(
+            "Choose a **good** photo. The page damages it in the way the training photos were damaged, "
+            "restores it, and compares both with your original. Photos larger than "
+            f"{MAX_SIDE} pixels are made smaller first."
+        )
     )
     with gr.Row():
         with gr.Column(min_width=320):
             photo = gr.Image(
-                label="A good photo", height=320, sources=["upload", "clipboard"], elem_id="good"
+                label=t("A good photo"), height=320, sources=["upload", "clipboard"], elem_id="good"
             )
             task = gr.Radio(
-                [(task.title, name) for name, task in TASKS.items()],
+                [(t(task.title), name) for name, task in TASKS.items()],
                 value=next(iter(TASKS)),
-                label="Task",
-                info="Decides the damage: haze for “Remove haze”, and so on.",
+                label=t("Task"),
+                info=t("Decides the damage: haze for “Remove haze”, and so on."),
             )
             seed = gr.Number(
                 1,
-                label="Seed of the damage",
+                label=t("Seed of the damage"),
                 precision=0,
                 minimum=0,
-                info="A different seed gives different damage.",
+                info=t("A different seed gives different damage."),
             )
-            button = gr.Button("Damage it, then restore it", variant="primary", elem_id="break")
+            button = gr.Button(t("Damage it, then restore it"), variant="primary", elem_id="break")
             status = gr.Markdown(elem_id="break-status")
         with gr.Column(min_width=320):
             pictures = Comparison(elem_id="broken")
             score = gr.Markdown(elem_id="score")
-            settings = gr.JSON(label="Parameters of the damage", visible=False)
+            settings = gr.JSON(label=t("Parameters of the damage"), visible=False)
 
     def break_it(image: Any, task: str, seed: Any, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         try:
@@ -88,7 +91,9 @@ def _break(
 def _scores(clean: torch.Tensor, damaged: torch.Tensor, done: Done) -> str:
     """A Markdown table: PSNR and SSIM of the damaged and of the restored photo against the good one."""
     rows = [("damaged", damaged), ("restored", done.restored.loaded.rgb)]
-    table = [f"| {name} | {psnr(x, clean).item():.2f} dB | {ssim(x, clean).item():.3f} |" for name, x in rows]
+    table = [
+        f"| {said(name)} | {psnr(x, clean).item():.2f} dB | {ssim(x, clean).item():.3f} |" for name, x in rows
+    ]
     return "\n".join(["| | PSNR | SSIM |", "|---|---|---|", *table])
 
 

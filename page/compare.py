@@ -9,9 +9,16 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
+from page.words import shown_later
+
 STATIC = Path(__file__).parent / "static"
 CSS = (STATIC / "compare.css").read_text(encoding="utf-8")
 JS = (STATIC / "compare.js").read_text(encoding="utf-8")
+WORDS = (  # of the template
+    "Before and after", "Boundary between before and after", "Before", "Split", "After", "before", "after",
+    "Zoom out (-)", "Zoom in (+)", "Fit (0)", "Lens (L)", "Full screen (F)",
+    "100 %: a pixel of the result is a pixel of the screen (1)",
+)  # fmt: skip
 # Lines of 24x24 icons.
 ICONS = {
     "slide": "M9 6l-6 6 6 6M15 6l6 6-6 6",
@@ -68,6 +75,7 @@ def _template() -> str:
         _button("lens", hint="Lens (L)"),
         _button("full", hint="Full screen (F)"),
     ]
+    shown_later(*WORDS)
     return f"""
 <div class="cmp empty" role="group" aria-label="Before and after">
   <div class="cmp-stage">

@@ -12,6 +12,7 @@ from lwr.images.disk import FULL
 from lwr.images.files import DiskFullError, ImageError
 from lwr.loading.adapter import AdapterError
 from lwr.request import RestoreError
+from page.words import said
 
 LOG = logging.getLogger("lwr.page")
 DISK_FULL = "The server's disk is full, so the result could not be kept: try again later."
@@ -30,26 +31,33 @@ def errors_for_visitors(photo: str = "") -> Iterator[None]:
         yield
     except VISITOR_ERRORS as error:
         LOG.warning("refused a request: %s", type(error).__name__)  # never a visitor's prompt or file name
-        raise gr.Error(sentence(error, photo), print_exception=False) from None
+        raise not_restored(sentence(error, photo)) from None
     except OSError as error:
         if error.errno not in FULL:
             raise
         LOG.error("the disk is full where uploads and results are kept")
-        raise gr.Error(DISK_FULL, print_exception=False) from None
+        raise not_restored(said(DISK_FULL)) from None
     except CancelledError:
-        raise gr.Error("Your photo was not changed.", title="Stopped", print_exception=False) from None
+        raise gr.Error(
+            said("Your photo was not changed."), title=said("Stopped"), print_exception=False
+        ) from None
+
+
+def not_restored(why: str) -> gr.Error:
+    """The error that shows this sentence."""
+    return gr.Error(why, title=said("Not restored"), print_exception=False)
 
 
 def not_done(error: gr.Error) -> str:
     """The Markdown that stands where the progress did."""
-    title = "Not restored" if error.title == "Error" else error.title
-    return f"**{title}.** {error.message}"
+    title = said("Not restored" if error.title == "Error" else error.title)
+    return f"**{title}.** {said(error.message)}"
 
 
 def sentence(error: Exception, photo: str = "") -> str:
     """The error's text, escaped since browsers show it as HTML, with the photo's name for its path."""
     if isinstance(error, DiskFullError):  # its text is for those who can free space
         LOG.error("the disk is full where uploads and results are kept")
-        return DISK_FULL
+        return said(DISK_FULL)
     text = str(error).replace(photo, Path(photo).name) if photo else str(error)
-    return html.escape(text, quote=False)
+    return said(html.escape(text, quote=False))

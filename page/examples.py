@@ -11,6 +11,8 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
+from page.words import said, shown_later, t
+
 FOLDER = Path(__file__).parent / "examples"
 ROOT = Path(__file__).parents[1]
 INDEX = FOLDER / "examples.json"
@@ -93,11 +95,18 @@ def pictures(index: int = 0) -> tuple[str, str]:
 def caption(index: int = 0) -> str:
     """One line under an example's pictures."""
     one = found()[index]
-    return f"**“{one['sentence']}”** {one['done']}"
+    return f"**“{one['sentence']}”** {said(one['done'])}"
+
+
+def first_caption() -> str:
+    """The same of the first one, before anybody has come."""
+    one = found()[0]
+    return f"**“{one['sentence']}”** {t(one['done'])}"
 
 
 def build() -> Strip:
     """The strip; a click shows the comparison and fills in photo and sentence."""
+    shown_later("Examples", "Whose photos these are", *(one["name"] for one in found()))
     return Strip(found(), elem_id="examples")
 
 

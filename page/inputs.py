@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 from gradio.utils import get_upload_folder
 
 from lwr.request import Request, RestoreError
+from page.errors import not_restored
+from page.words import said
 
 PREVIEW = ".preview.webp"  # ends the name of a picture that is shown for a photo, which lies beside it
 NUMBERS = ("scale", "steps", "fidelity", "seed")  # fields of Request that may arrive as text: "2", "0.5"
@@ -40,7 +41,7 @@ def uploaded(image: Any) -> str:
     """The path of an upload; nothing outside Gradio's upload folder is ever opened."""
     path = upload_path(image)
     if path is None:
-        raise gr.Error("There is no photo yet: choose one first.", print_exception=False)
+        raise not_restored(said("There is no photo yet: choose one first."))
     return path
 
 

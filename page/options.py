@@ -10,6 +10,7 @@ import gradio as gr
 
 from lwr.models.network import RestorationNetwork
 from lwr.request import Settings
+from page.words import shown_later, t
 
 OPTIONS = ("scale", "steps", "fidelity", "seed", "size")
 QUALITY = [("Fast, 1 step", 1), ("Balanced, 4 steps", 4), ("Best, 12 steps", 12)]
@@ -27,6 +28,7 @@ CHANGING = ("scale", "steps", "seed")  # those that have an effect at some setti
 NO_SCALE = "No effect now: the size below decides."
 NO_SAMPLER = "No effect now: at this fidelity the sampler has no part in the result."
 NO_NOISE = "No effect now: a single step of this network draws no noise."
+shown_later(NO_SCALE, NO_SAMPLER, NO_NOISE)
 
 
 def build(network: RestorationNetwork) -> list[gr.components.Component]:
@@ -36,22 +38,28 @@ def build(network: RestorationNetwork) -> list[gr.components.Component]:
     quality = QUALITY if listed else [(f"This network's default, {default} steps", default), *QUALITY]
     sampled = _takes_steps(network)
     return [
-        gr.Radio(SCALES, value="auto", label="Scale", info=INFO["scale"], elem_id="scale"),
-        gr.Radio(quality, value=default, label="Quality", info=INFO["steps"], visible=sampled),
+        gr.Radio(_worded(SCALES), value="auto", label=t("Scale"), info=t(INFO["scale"]), elem_id="scale"),
         gr.Radio(
-            FIDELITIES,
+            [(t(name), steps) for name, steps in quality],
+            value=default,
+            label=t("Quality"),
+            info=t(INFO["steps"]),
+            visible=sampled,
+        ),
+        gr.Radio(
+            _worded(FIDELITIES),
             value="auto",
-            label="Fidelity",
-            info=INFO["fidelity"],
+            label=t("Fidelity"),
+            info=t(INFO["fidelity"]),
             visible=network.refiner is not None or network.cfw is not None,
             elem_id="fidelity",
         ),
-        gr.Number(0, label="Seed", precision=0, minimum=0, info=INFO["seed"], visible=sampled),
+        gr.Number(0, label=t("Seed"), precision=0, minimum=0, info=t(INFO["seed"]), visible=sampled),
         gr.Textbox(
             "",
-            label="Size, instead of a scale",
+            label=t("Size, instead of a scale"),
             placeholder="3840x2160, 4k, 4000, A4 at 300 dpi",
-            info=INFO["size"],
+            info=t(INFO["size"]),
             max_length=MAX_SIZE_TEXT,
             elem_id="size",
         ),
@@ -70,7 +78,14 @@ def effects(network: RestorationNetwork, settings: Settings, sized: bool) -> dic
         idle["steps"] = idle["seed"] = NO_SAMPLER
     elif settings.steps == 1 and not network.prior.config.one_step_noise:
         idle["seed"] = NO_NOISE
-    return {name: {"interactive": name not in idle, "info": idle.get(name, INFO[name])} for name in CHANGING}
+    return {
+        name: {"interactive": name not in idle, "info": t(idle.get(name, INFO[name]))} for name in CHANGING
+    }
+
+
+def _worded(choices: list[str]) -> list[tuple[str, str]]:
+    """The choices, with what is a word in the visitor's language."""
+    return [(t(one) if one.isalpha() else one, one) for one in choices]
 
 
 def _takes_steps(network: RestorationNetwork) -> bool:

@@ -18,6 +18,7 @@ from page.results import FORMATS, comparison, download_button, in_format, left_o
 from page.service import Service, upright_size
 from page.status import duration, told, with_bar
 from page.style import NOTHING_ASKED
+from page.words import said, t
 
 HINT = "It is a bit hazy, and please enlarge it 2x"
 # On a phone picture and status are above the button.
@@ -93,25 +94,25 @@ def build(service: Service) -> list[gr.components.Component]:
 
 def _inputs(service: Service) -> _Inputs:
     photo = gr.Image(
-        label="Photo: drop, paste, choose or take one",
+        label=t("Photo: drop, paste, choose or take one"),
         height=210,
         sources=["upload", "clipboard", "webcam"],
         buttons=["fullscreen"],
         elem_id="photo",
     )
     prompt = gr.Textbox(
-        label="What is wrong with it?", placeholder=HINT, max_length=MAX_CHARACTERS, elem_id="sentence"
+        label=t("What is wrong with it?"), placeholder=HINT, max_length=MAX_CHARACTERS, elem_id="sentence"
     )
     tasks, strengths = chips.build()
-    line = gr.Markdown(NOTHING_ASKED, elem_id="plan")
+    line = gr.Markdown(t(NOTHING_ASKED), elem_id="plan")
     with gr.Row():
-        restore = gr.Button("Restore", variant="primary", elem_id="restore", scale=3, min_width=120)
-        cancel = gr.Button("Cancel", elem_id="cancel", interactive=False, scale=1, min_width=90)
-    with gr.Accordion("Advanced", open=False):
+        restore = gr.Button(t("Restore"), variant="primary", elem_id="restore", scale=3, min_width=120)
+        cancel = gr.Button(t("Cancel"), elem_id="cancel", interactive=False, scale=1, min_width=90)
+    with gr.Accordion(t("Advanced"), open=False):
         advanced = options.build(service.restorer.network)
-    with gr.Accordion("Link to these settings", open=False):
+    with gr.Accordion(t("Link to these settings"), open=False):
         link = gr.Textbox(show_label=False, buttons=["copy"], interactive=False, elem_id="link")
-        share = gr.Button("Create and copy the link", size="sm", elem_id="share")
+        share = gr.Button(t("Create and copy the link"), size="sm", elem_id="share")
     return _Inputs(
         photo, prompt, tasks, strengths, line, restore, cancel, advanced, link, share, gr.State("")
     )
@@ -121,18 +122,20 @@ def _outputs() -> tuple[_Outputs, examples.Strip]:
     """The comparison with its file and settings, and the examples under it."""
     pictures = Comparison(examples.pictures(), elem_id="result")
     status = gr.Markdown(elem_id="status")
-    done = gr.Markdown(examples.caption(), elem_id="done")
+    done = gr.Markdown(examples.first_caption(), elem_id="done")
     with gr.Column(visible=False) as details:
         with gr.Row(elem_id="take"):
             kind = gr.Radio(
-                list(FORMATS), value="PNG", label="File format", show_label=False, container=False,
+                list(FORMATS), value="PNG", label=t("File format"), show_label=False, container=False,
                 scale=3, min_width=280,
             )  # fmt: skip
             file = gr.DownloadButton(
-                "Download PNG", variant="primary", elem_id="download", size="md", scale=2, min_width=150
+                t("Download PNG"), variant="primary", elem_id="download", size="md", scale=2, min_width=150
             )
-            again = gr.Button("Restore the result again", elem_id="again", size="md", scale=2, min_width=150)
-        with gr.Accordion("Settings of this result", open=False):
+            again = gr.Button(
+                t("Restore the result again"), elem_id="again", size="md", scale=2, min_width=150
+            )
+        with gr.Accordion(t("Settings of this result"), open=False):
             settings = gr.JSON(show_label=False)
     shown = examples.build()
     outputs = _Outputs(pictures, status, details, done, kind, file, again, settings, gr.State(""))
@@ -238,6 +241,6 @@ def preview(service: Service, image: Any, routed: str, *values: Any) -> list[Any
     about = "" if seconds is None else f", in about {duration(seconds)}"
     not_done = left_out(request.asked().ignored)
     what = plan(settings, photo_is_known=seconds is not None)
-    said = " ".join([f"I understood: **{what}**{about}{not_done}{'.' if remarks else ''}", *remarks])
+    words = " ".join([f"I understood: **{what}**{about}{not_done}{'.' if remarks else ''}", *remarks])
     effects = options.effects(service.restorer.network, settings, sized=request.size is not None)
-    return [said, *(gr.update(**effects[name]) for name in options.CHANGING)]
+    return [said(words), *(gr.update(**effects[name]) for name in options.CHANGING)]

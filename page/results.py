@@ -14,6 +14,7 @@ from lwr.tasks import TASKS
 from page.errors import errors_for_visitors
 from page.inputs import uploaded
 from page.service import Done, new_folder
+from page.words import said
 
 SHOWN_PIXELS = 16_000_000  # a larger result is shown as JPEG, since its PNG takes long to arrive
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP": ".webp"}
@@ -54,7 +55,8 @@ def summary(done: Done) -> str:
     width, height = restored.image.size
     text = f"Done: **{plan(restored.settings)}**, {width}x{height} pixels, {restored.seconds:.1f} s"
     waited = f" after {done.waited:.0f} s of waiting" if done.waited >= 1 else ""
-    return "\n\n".join([text + waited, *(html.escape(note, quote=False) for note in restored.notes)])
+    remarks = (html.escape(note, quote=False) for note in restored.notes)
+    return "\n\n".join(map(said, [text + waited, *remarks]))
 
 
 def comparison(done: Done) -> tuple[str, str]:
@@ -91,4 +93,4 @@ def in_format(png: str, kind: str) -> Any:
 
 def download_button(file: str, kind: str = "PNG") -> gr.DownloadButton:
     """The button that downloads this file."""
-    return gr.DownloadButton(f"Download {kind}", value=file, interactive=True)
+    return gr.DownloadButton(said(f"Download {kind}"), value=file, interactive=True)

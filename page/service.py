@@ -18,11 +18,12 @@ from lwr.passes import megapixels
 from lwr.request import Request, RestoreError, Settings, fitted, output_size
 from lwr.restore import Restored, Restorer
 from page.client import still_there
-from page.errors import DISK_FULL, VISITOR_ERRORS, CancelledError, errors_for_visitors
+from page.errors import DISK_FULL, VISITOR_ERRORS, CancelledError, errors_for_visitors, not_restored
 from page.gpu import LEAST_SECONDS, TOO_LONG, NoGpuError, is_too_long, no_gpu, seconds_to_ask
 from page.line import Job, Line, State
 from page.status import text
 from page.stops import Signals, Stops
+from page.words import said
 
 CPU_PACE, GPU_PACE = 2.0, 0.5  # seconds per megapixel until it is measured, by warming up or the first photos
 WARM_UP_SIDE = 256  # pixels
@@ -137,7 +138,7 @@ class Service:
         many wait; with `always` these may be more.
         """
         if disk.free_bytes(Path(get_upload_folder())) < LEAST_ROOM:
-            raise gr.Error(DISK_FULL, print_exception=False)
+            raise not_restored(said(DISK_FULL))
         work = self._checked(photo, request)
         try:
             return (yield from self._on_gpu(photo, request, signals, work, always))

@@ -8,6 +8,7 @@ import gradio as gr
 
 from page.errors import FAULT, LOG, CancelledError
 from page.line import State
+from page.words import said
 
 T = TypeVar("T")
 
@@ -35,13 +36,14 @@ def told(
 
 def text(state: State) -> str:
     """Place in the queue, parts and seconds left; what is stopping says so."""
-    return " ".join(filter(None, [state.remark, _now(state)]))
+    return said(" ".join(filter(None, [state.remark, _now(state)])))
 
 
 def with_bar(state: State, before: str = "") -> str:
     """The same as Markdown, behind a bar that shows the parts and what is to stand `before`."""
     known = f' max="{state.total}" value="{state.done}"' if state.done else ""
-    return f'<progress aria-label="Parts that are done"{known}></progress> {before} {text(state)}'
+    name = said("Parts that are done")
+    return f'<progress aria-label="{name}"{known}></progress> {before} {text(state)}'
 
 
 def duration(seconds: float) -> str:

@@ -20,6 +20,6 @@ DARKER = {
     "block_label_text_color_dark": "*neutral_200",
 }
 THEME = gr.themes.Default(primary_hue="teal", **FONTS).set(**DARKER)
-SCRIPTS = [(STATIC / name).read_text(encoding="utf-8") for name in ("page.js", "files.js")]
+SCRIPTS = [(STATIC / name).read_text(encoding="utf-8") for name in ("page.js", "files.js", "words.js")]
 JS = "() => {" + "".join(f"({script})();" for script in SCRIPTS) + "}"
 CSS = COMPARISON + (STATIC / "page.css").read_text(encoding="utf-8")
