@@ -45,7 +45,13 @@ from small_sets import built, load, mine, no_histograms, source  # noqa: E402, F
 
 MOST_PROCESSES = 4  # each needs up to 3 GB
 # Files that share what takes long to make, so they run in one process.
-TOGETHER = {"test_app.py": "page", "test_page.py": "page", "test_mcp.py": "page"}
+TOGETHER = {
+    "test_app.py": "page",
+    "test_page.py": "page",
+    "test_service.py": "service",
+    "test_words.py": "service",
+    "test_mcp.py": "page",
+}
 # Files that take longest, longest first, so that all processes end at about the same time.
 FIRST = (
     "test_app.py",

@@ -18,6 +18,7 @@ from lwr.images.formats import readable_formats
 from lwr.record import recorded
 from lwr.tasks import TASKS
 from page import about_tab, examples
+from page.words import said, table
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs chromium (Debian's)")
@@ -501,3 +502,34 @@ def test_what_browsers_do_not_show_is_shown_and_results_bring_their_settings(
     other.get_by_text("Advanced", exact=True).click()
     expect(other.get_by_label("0.75", exact=True)).to_be_checked()
     other.close()
+
+
+@pytest.mark.parametrize("language", ["de-DE", "zh-CN"])  # one with a region that Gradio knows itself
+def test_the_page_speaks_the_visitors_language(
+    browser: Browser, url: str, photo: Path, language: str
+) -> None:
+    name = language.partition("-")[0]
+    context = browser.new_context(viewport=SIZES["phone"], locale=language)
+    context.set_default_timeout(PATIENCE)
+    page = opened(context, url)
+    known = table(name)
+    expect(page.locator("#restore")).to_have_text(known["Restore"])
+    expect(page.locator("#sentence")).to_contain_text(
+        known["What is wrong with it?"]
+    )  # and that it is English
+    for task in TASKS.values():
+        expect(page.locator("#tasks")).to_contain_text(known[task.title])
+    expect(page.locator("#result")).to_contain_text(known["Split"])
+    shows(page, "#done", known[examples.found()[0]["done"]])
+    give(page, photo, "strongly fix the blur, remove the noise")
+    shows(page, "#plan", said("I understood: **fix blur**", name).replace("*", ""))
+    shows(page, "#plan", known["noise"])
+    if language == "de-DE":
+        page.click("#restore")
+        shows(page, "#done", "Fertig: Unschärfe beheben, 64x96 Pixel")
+        shows(page, "#download", "PNG herunterladen")
+    page.get_by_role("tab", name=known["Batch"]).click()
+    page.click("#batch-start")
+    shows(page, "#batch-status", said("There are no photos yet: choose some first.", name))
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+    context.close()

@@ -1,0 +1,102 @@
+"""The page in other languages: nothing it says stays English but prompts, names and numbers."""
+
+import re
+from types import SimpleNamespace
+
+import pytest
+from gradio.context import LocalContext
+
+import app
+from lwr.prompt import route
+from lwr.request import MAX_OUTPUT_PIXELS, Request, RestoreError, remark_on_choice, remarks
+from lwr.tasks import TASKS
+from page import about_tab, batch_tab, errors, gpu, line, restore_tab, words
+from page.line import State
+from page.status import text
+from page.words import LANGUAGES, said, table
+
+VALUES = (1, "auto", 1, "auto", 0, "")
+ENGLISH = re.compile(r"\b(the|you|your|is|are|of|and|not|with|for|this|it|done)\b")
+QUOTED = re.compile(r"“[^”]*”|«[^»]*»|„[^“]*“")  # prompts
+
+
+def english(sentence: str) -> str:
+    """What is left of English words in a translated sentence."""
+    return " ".join(ENGLISH.findall(QUOTED.sub("", sentence)))
+
+
+def preview(prompt: str, size: str = "") -> str:
+    values = (list(route(prompt).tasks), "auto", 1, "auto", 0, size, *[1] * len(TASKS))
+    return restore_tab.preview(app.SERVICE, None, prompt, prompt, *values)[0]
+
+
+def test_there_are_five_beside_english() -> None:
+    assert set(LANGUAGES) == {"zh", "es", "de", "fr", "ja"}
+
+
+def test_every_text_of_a_widget_is_translated() -> None:
+    known = words.translations().translations_dict
+    assert len(words._used) > 80, "the page has been laid out"
+    for name in LANGUAGES:
+        assert not words._used - known[name].keys(), name
+        assert known[name].keys() <= words._used, "no more is sent than is shown"
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_translations_keep_what_their_english_has(name: str) -> None:
+    assert table(name).keys() == table(LANGUAGES[0]).keys()
+    for english_text, translation in table(name).items():
+        there, here = (set(re.findall(r"{\w+}", each)) for each in (english_text, translation))
+        assert here == there or here | {"{remedy}"} == there, english_text  # ours says it all
+        assert translation.count("**") == english_text.count("**"), english_text
+        assert translation.strip() == translation and translation, english_text
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_sentences_with_values_are_translated(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = SimpleNamespace(headers={"accept-language": f"{name}-XX,{name};q=0.9,en;q=0.8"})
+    token = LocalContext.request.set(request)
+    try:
+        settings = app.SERVICE.restorer.resolve("fix the blur")
+        states = (State(ahead=1, wait=9, left=3), State(ahead=4, wait=999, left=3), State(stopping=True))
+        states += (State(left=40, done=2, total=9), State(left=0), State(left=5, remark=gpu.USED_UP))
+        asked = [Request(prompt).asked() for prompt in ("enhance, denoise", "make it 9x and brighter")]
+        sentences = [
+            preview("fix the blur, slightly dehaze and remove the noise, make it 4k"),
+            preview("enhance"),
+            preview("hello"),
+            preview("remove the scratches and the noise"),
+            preview("enlarge it 2x"),
+            preview("", "huge"),
+            preview(""),
+            *map(text, states),
+            *(said(remark) for one in asked for remark in remarks(one)),
+            said(remark_on_choice(asked[0], settings)),
+            *map(said, (errors.DISK_FULL, errors.FAULT, line.FULL, gpu.TOO_LONG, gpu.NONE_FREE)),
+            errors.sentence(RestoreError("lying.jpg is damaged, too large, or not a photo: try another.")),
+            batch_tab._lost("There is no photo yet: choose one first."),
+        ]
+    finally:
+        LocalContext.request.reset(token)
+    for sentence in sentences:
+        assert not english(sentence), sentence
+
+
+def test_who_speaks_another_language_gets_english() -> None:
+    sentence = "I understood: **fix blur**, in about 3 s"
+    assert said(sentence) == sentence and MAX_OUTPUT_PIXELS
+    for accepted, name in (
+        ("nl-NL,nl;q=0.9", "en"),
+        ("zh-TW", "zh"),
+        ("nl,fr-CA;q=0.5", "fr"),
+        ("en-US,de", "en"),
+    ):
+        token = LocalContext.request.set(SimpleNamespace(headers={"accept-language": accepted}))
+        assert words.language() == name
+        LocalContext.request.reset(token)
+
+
+def test_a_visitors_own_words_are_left_alone() -> None:
+    assert said("I understood: **enlarge to my photo**", "de") == "Verstanden: **vergrößern auf my photo**"
+    assert said("Remove {the} **haze**", "de") == "Remove {the} **haze**"
+    assert about_tab.CAPTIONS.keys() and said("", "de") == ""
