@@ -78,9 +78,7 @@ def effects(network: RestorationNetwork, settings: Settings, sized: bool) -> dic
         idle["steps"] = idle["seed"] = NO_SAMPLER
     elif settings.steps == 1 and not network.prior.config.one_step_noise:
         idle["seed"] = NO_NOISE
-    return {
-        name: {"interactive": name not in idle, "info": t(idle.get(name, INFO[name]))} for name in CHANGING
-    }
+    return {name: {"interactive": name not in idle, "info": idle.get(name, INFO[name])} for name in CHANGING}
 
 
 def _worded(choices: list[str]) -> list[tuple[str, str]]:

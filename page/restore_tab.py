@@ -243,4 +243,7 @@ def preview(service: Service, image: Any, routed: str, *values: Any) -> list[Any
     what = plan(settings, photo_is_known=seconds is not None)
     words = " ".join([f"I understood: **{what}**{about}{not_done}{'.' if remarks else ''}", *remarks])
     effects = options.effects(service.restorer.network, settings, sized=request.size is not None)
-    return [said(words), *(gr.update(**effects[name]) for name in options.CHANGING)]
+    return [
+        said(words),
+        *(gr.update(**effects[name] | {"info": t(effects[name]["info"])}) for name in options.CHANGING),
+    ]

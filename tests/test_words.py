@@ -72,7 +72,7 @@ def test_sentences_with_values_are_translated(name: str, monkeypatch: pytest.Mon
             *map(text, states),
             *(said(remark) for one in asked for remark in remarks(one)),
             said(remark_on_choice(asked[0], settings)),
-            *map(said, (errors.DISK_FULL, errors.FAULT, line.FULL, gpu.TOO_LONG, gpu.NONE_FREE)),
+            *map(said, (errors.DISK_FULL, errors.FAULT, line.FULL, gpu.TOO_LONG, gpu.NONE_FREE, gpu.FAILED)),
             errors.sentence(RestoreError("lying.jpg is damaged, too large, or not a photo: try another.")),
             batch_tab._lost("There is no photo yet: choose one first."),
         ]
