@@ -19,6 +19,7 @@ from page.errors import VISITOR_ERRORS, sentence
 from page.inputs import PREVIEW, upload_path
 from page.options import FIDELITIES, SCALES
 from page.service import new_folder
+from page.words import said
 
 SHOWN = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "AVIF")  # by every browser
 NAMED = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif")  # these get their sentence in the plan
@@ -46,7 +47,8 @@ def taken(image: Any) -> list[Any]:
         given, notes = _texts(found.request)
     except (TypeError, ValueError, OverflowError):
         return [photo, *[gr.skip()] * (KEEP - 1)]
-    gr.Info(" ".join(["This file says how it was made: those settings are set again.", *notes]), title="Note")
+    again = "This file says how it was made: those settings are set again."
+    gr.Info(said(" ".join([again, *notes])), title=said("Note"))
     return [photo, *links.values_for(given)]
 
 
@@ -60,7 +62,7 @@ def shown(image: Any) -> Any:
     except VISITOR_ERRORS as error:
         if Path(path).suffix.lower() in NAMED:
             return gr.skip()
-        gr.Warning(sentence(error, path), title="Not taken")
+        gr.Warning(sentence(error, path), title=said("Not taken"))
         return None
 
 
