@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from lwr.prompt import MAX_CHARACTERS, route
 from lwr.request import Request, RestoreError
@@ -83,12 +84,13 @@ def build(service: Service) -> list[gr.components.Component]:
             inputs = _inputs(service)
         with gr.Column(scale=11, min_width=300, elem_id="shown"):
             outputs, shown = _outputs()
-    _connect_inputs(service, inputs)
+    taken = _connect_inputs(service, inputs)
     _connect_restore(service, inputs, outputs)
     _connect_result(inputs, outputs)
     filled = [inputs.photo, inputs.prompt, outputs.pictures, outputs.status, outputs.done, outputs.details]
     shown.select(examples.show, None, filled, **LIVE)
-    inputs.photo.input(_show_photo, inputs.photo, filled[2:], preprocess=False, **LIVE)
+    for given_now in (inputs.photo.input, taken.then):  # the second once there is a preview of it
+        given_now(_show_photo, inputs.photo, filled[2:], preprocess=False, **LIVE)
     return [*inputs.request, inputs.routed]
 
 
@@ -142,16 +144,20 @@ def _outputs() -> tuple[_Outputs, examples.Strip]:
     return outputs, shown
 
 
-def _connect_inputs(service: Service, inputs: _Inputs) -> None:
-    """Chips follow the sentence, sliders the chips, the plan all of them; a result brings its settings."""
+def _connect_inputs(service: Service, inputs: _Inputs) -> Dependency:
+    """Chips follow the sentence, sliders the chips, the plan all of them; a result brings its settings.
+
+    Returns the event that takes an upload.
+    """
     brought = [inputs.photo, *inputs.request, inputs.routed]
-    inputs.photo.upload(given.taken, inputs.photo, brought, **given.ON_UPLOAD)
+    taken = inputs.photo.upload(given.taken, inputs.photo, brought, **given.ON_UPLOAD)
     follow = [inputs.chips, *inputs.strengths, inputs.routed]
     inputs.prompt.change(chips.understood, [inputs.prompt, inputs.routed], follow, **LAST)
     inputs.chips.change(chips.sliders_for, inputs.chips, inputs.strengths, **LIVE)
     changes = [widget.change for widget in (inputs.photo, *inputs.request)]
     shown = [inputs.plan, *(inputs.options[options.OPTIONS.index(name)] for name in options.CHANGING)]
     gr.on(changes, partial(preview, service), inputs.all, shown, preprocess=False, **LAST)
+    return taken
 
 
 def _connect_restore(service: Service, inputs: _Inputs, outputs: _Outputs) -> None:
@@ -199,7 +205,7 @@ def _show_photo(image: Any) -> tuple[Any, ...]:
     try:
         if path is not None:
             upright_size(path)
-            return (path, None), "", "", gr.Column(visible=False)
+            return (image["path"], None), "", "", gr.Column(visible=False)  # its preview, if it has one
     except RestoreError:
         pass  # the plan says it
     return (gr.skip(),) * 4

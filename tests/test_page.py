@@ -298,7 +298,7 @@ def test_an_example_shows_its_result_at_once(page: Page) -> None:
     page.wait_for_selector("#result .cmp[data-side=both]")  # a visitor meets a result
     last = len(examples.found()) - 1
     page.locator("#examples button").last.click()
-    page.wait_for_function("document.querySelector('#result .cmp-after img').src.includes('coffee')")
+    page.wait_for_selector(f"#result .cmp-after img[src*='{Path(examples.pictures(last)[1]).name}']")
     shows(page, "#done", "Made in advance")
     expect(page.locator(SENTENCE)).to_have_value(examples.found()[last]["sentence"])
 
@@ -487,6 +487,7 @@ def test_what_browsers_do_not_show_is_shown_and_results_bring_their_settings(
     page.locator("#photo button[aria-label='Remove Image'], #photo button[title='Remove Image']").click()
     page.set_input_files("#photo input[type=file]", tmp_path / "phone.heic")
     expect(page.locator("#photo img")).to_have_attribute("src", re.compile("phone.heic.preview.webp"))
+    page.wait_for_selector("#result .cmp.alone img[src*='phone.heic.preview.webp']")
     page.fill(SENTENCE, "strongly fix the blur")
     page.get_by_text("Advanced", exact=True).click()
     page.get_by_label("0.75", exact=True).check()
