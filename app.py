@@ -20,6 +20,7 @@ except ImportError:
     spaces = None
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from lwr.loading.priors import PriorError
 from lwr.prompt import route
@@ -27,6 +28,7 @@ from lwr.request import MAX_OUTPUT_PIXELS, Request, RestoreError
 from lwr.restore import Restored, Restorer
 from lwr.tasks import TASKS
 from page import about_tab, batch_tab, break_tab, examples, links, mcp_tools, restore_tab
+from page.cancelling import CancelOne
 from page.errors import errors_for_visitors
 from page.inputs import read_request, uploaded
 from page.line import WAITING
@@ -183,6 +185,6 @@ if __name__ == "__main__":
         footer_links=["api"],
         ssr_mode=False,
         mcp_server=True,
-        app_kwargs={"exception_handlers": {OSError: disk_full}},
+        app_kwargs={"exception_handlers": {OSError: disk_full}, "middleware": [Middleware(CancelOne)]},
         allowed_paths=[str(examples.FOLDER), str(about_tab.RESULTS)],
     )

@@ -16,6 +16,7 @@ import psutil
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from gradio_client.utils import Status
 from huggingface_hub import SpaceCard
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
@@ -150,12 +151,16 @@ def test_cancelled_jobs_stop_and_the_queue_goes_on(
     client: Client, server: Server, photo: Path, large: Path
 ) -> None:
     image = handle_file(str(large))
-    jobs = [client.submit(image, "strongly fix the blur", api_name="/restore") for _ in range(3)]
+    words = "strongly fix the blur"
+    jobs = [client.submit(image, words, api_name="/restore") for _ in range(3)]
     while not any(one.index for job in jobs for one in job.status().progress_data or ()):
+        time.sleep(0.1)
+    last = client.submit(handle_file(str(photo)), words, api_name="/restore")
+    while last.status().code == Status.STARTING:
         time.sleep(0.1)
     for job in jobs:
         job.cancel()
-    file, settings = client.predict(handle_file(str(photo)), "strongly fix the blur", api_name="/restore")
+    file, settings = last.result(timeout=PATIENCE)
     assert Image.open(file).size == (96, 64) and settings["waited"] >= 0
     assert finished(server, "large.restored.png") == []
 
