@@ -3,6 +3,7 @@
 Run `python app.py` and open http://127.0.0.1:7860 (another port: GRADIO_SERVER_PORT). It uses the network
 that ships with this repository, so the page works without internet, on a CPU as on a GPU. The environment may
 name another: LWR_PRIOR, LWR_PARTS and LWR_MEMORY are the command line's --prior, --parts and --memory.
+LWR_FOLDER names a folder whose photos an MCP client may give by their path; on a Space it has no effect.
 """
 
 import os
