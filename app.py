@@ -155,7 +155,7 @@ def build() -> gr.Blocks:
             with gr.Tab(t("Try to break it")):
                 break_tab.build(SERVICE)
             with gr.Tab(t("About")):
-                about_tab.build(RESTORER, MAX_FILE_SIZE)
+                about_tab.build(RESTORER)
         gr.Markdown(
             t(
                 f"Photos up to {MAX_FILE_SIZE}, results up to {MAX_OUTPUT_PIXELS // 10**6} megapixels; files "

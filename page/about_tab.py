@@ -9,10 +9,9 @@ from pathlib import Path
 import gradio as gr
 
 from lwr.models.network import RestorationNetwork
-from lwr.request import MAX_OUTPUT_PIXELS
 from lwr.restore import Restorer
 from page.figures import Figures
-from page.words import shown_later, t
+from page.words import known, shown_later, t
 
 ROOT = Path(__file__).parents[1]
 LIMITS = ROOT / "cards" / "limits.md"
@@ -34,14 +33,13 @@ ONE_PASS = f"""**Every part works on each result, in one pass.** The VAE encoder
 features at a half, a quarter and an eighth of its resolution, and into a latent. From that latent a UNet,
 conditioned on the photo by a time-aware encoder as in StableSR ({STABLESR}), makes the latent of the clean
 photo in one step and without noise: the same photo and sentence always give the same result. The refiner,
-{{blocks}} residual blocks on the three resolutions, reads the features of all of these together with the
+residual blocks on the three resolutions, reads the features of all of these together with the
 photo's own pixels and makes the restored photo. It has two sets of weights: fidelity 1 uses the set trained
 for the least error, 0.5 the set trained to look sharp, and values between them mix the two. Below 0.5 the VAE
 decoder's picture of the UNet's latent is mixed in; 0 is that picture alone.
-
 A small LoRA adapter for each task is added to these weights."""
 WITH_REFINER = f"""**The default result is made by the VAE encoder and the refiner.** The encoder turns the
-photo into features at a half, a quarter and an eighth of its resolution. The refiner, {{blocks}} residual
+photo into features at a half, a quarter and an eighth of its resolution. The refiner, residual
 blocks on these levels, reads the features together with the photo's own pixels and makes the restored photo
 in one pass. It has two sets of weights: fidelity 1 uses the set trained for the least error, 0.5 the set
 trained to look sharp, and values between them mix the two.
@@ -56,7 +54,7 @@ the picture{{cfw}}. This follows StableSR ({STABLESR})."""
 CFW = ", with features of the photo added by controllable feature wrapping (CFW) in proportion to fidelity"
 
 
-def build(restorer: Restorer, max_file_size: str) -> None:
+def build(restorer: Restorer) -> None:
     """Lay out the tab."""
     if NUMBERS.exists():
         _numbers()
@@ -64,22 +62,29 @@ def build(restorer: Restorer, max_file_size: str) -> None:
     if FAILURES.exists():
         shown_later(*CAPTIONS.values())
         Figures(failures(), elem_id="failures")
-    if LIMITS.exists():
-        gr.Markdown(LIMITS.read_text(encoding="utf-8"))
+    with gr.Column(elem_id="limits"):
+        for limit in limits():
+            gr.Markdown(f"- {known(limit)}")
     gr.Markdown(f"## {t('Cards and dataset')}")
     gr.Markdown(links())
     config = restorer.network.prior.config
     millions = sum(p.numel() for p in restorer.network.parameters()) / 1e6
     gr.Markdown(f"## {t('How it works')}")
+    gr.Markdown(_how(restorer.network))
+    name = f"{config.id} {config.revision}, {millions:.1f} M"
+    gr.Markdown(f"{t('Network, version, parameters:')} {name}")
     gr.Markdown(
-        f"""{_how(restorer.network)}
-
-The network is {config.id}, version {config.revision}, with {millions:.1f} million parameters. Photos may have
-up to {max_file_size}, results up to {MAX_OUTPUT_PIXELS // 10**6} megapixels. Uploads and results are deleted
-after about an hour. Programs can use the page too, with `gradio_client`, `curl` or MCP: see "Use via API or
-MCP" at the foot of the page.
-"""
+        t(
+            "Programs can use the page too, with `gradio_client`, `curl` or MCP: see “Use via API or MCP” at "
+            "the foot of the page."
+        )
     )
+
+
+def limits() -> list[str]:
+    """The sentences of each limit, as the cards list them."""
+    text = LIMITS.read_text(encoding="utf-8") if LIMITS.exists() else ""
+    return [" ".join(one.split()) for one in f"\n{text}".split("\n- ")[1:]]
 
 
 def failures() -> list[tuple[str, str]]:
@@ -99,7 +104,7 @@ def links() -> str:
 def _how(network: RestorationNetwork) -> str:
     if network.refiner is not None:
         text = ONE_PASS if network.refiner.reads_sampler() else WITH_REFINER
-        return text.format(blocks=sum(network.config.refiner.blocks))
+        return known(text.replace("\n\n", "\0").replace("\n", " ").replace("\0", "\n\n"))
     steps = network.prior.config.default_steps
     return WITHOUT_REFINER.format(steps=steps, cfw=CFW if network.cfw is not None else "")
 

@@ -17,7 +17,7 @@ from page.inputs import read_request, uploaded
 from page.line import State
 from page.service import Done, Service, new_folder
 from page.status import told, with_bar
-from page.words import said, t
+from page.words import known, said, t
 
 MIN_SIDE = 32  # pixels, of the shorter side
 MAX_SIDE = 1024  # pixels, of the longer side that is measured
@@ -38,7 +38,7 @@ def build(service: Service) -> None:
                 label=t("A good photo"), height=320, sources=["upload", "clipboard"], elem_id="good"
             )
             task = gr.Radio(
-                [(t(task.title), name) for name, task in TASKS.items()],
+                [(known(task.title), name) for name, task in TASKS.items()],
                 value=next(iter(TASKS)),
                 label=t("Task"),
                 info=t("Decides the damage: haze for “Remove haze”, and so on."),

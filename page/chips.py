@@ -7,19 +7,19 @@ import gradio as gr
 
 from lwr.prompt import route
 from lwr.tasks import TASKS
-from page.words import t
+from page.words import known, t
 
 
 def build() -> tuple[gr.CheckboxGroup, list[gr.Slider]]:
     """(chips, sliders): a slider shows while its chip is on."""
     chips = gr.CheckboxGroup(
-        [(t(task.title), name) for name, task in TASKS.items()],
+        [(known(task.title), name) for name, task in TASKS.items()],
         label=t("What will be done"),
         info=t("Follows your sentence. Click to change it."),
         elem_id="tasks",
     )
     strengths = [
-        gr.Slider(0.05, 1, 1, step=0.05, label=t(f"Strength: {task.title.lower()}"), visible=False)
+        gr.Slider(0.05, 1, 1, step=0.05, label=known(f"Strength: {task.title.lower()}"), visible=False)
         for task in TASKS.values()
     ]
     return chips, strengths
