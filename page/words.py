@@ -18,8 +18,13 @@ from gradio.i18n import I18nData
 
 FOLDER = Path(__file__).parent / "languages"
 LANGUAGES = tuple(sorted(path.stem for path in FOLDER.glob("*.json")))  # beside English
-NUMBERS = "number|total|most|scale|share|pixels"  # placeholders that stand for digits
+# What a placeholder stands for, by its name; others take anything.
+NUMBER, PHRASE = r"[\d.,x%]+", "[^;]+?"
+KINDS = dict.fromkeys(("number", "total", "most", "scale", "share", "pixels"), NUMBER) | dict.fromkeys(
+    ("what", "time", "wait", "left"), PHRASE
+)
 LEAST = 7  # letters that a template must have beside its placeholders to be a sentence of its own
+LONGEST = 2000  # characters; the page says nothing longer
 WIDE = ("zh", "ja")  # languages with their own comma and full stop
 _used: set[str] = set()  # what `t` has marked
 
@@ -71,7 +76,7 @@ def language() -> str:
 def said(text: str, name: str | None = None) -> str:
     """A sentence, or several, of the page in the visitor's language (or the one of this `name`)."""
     name = name or language()
-    return text if name == "en" or not text else _said(text, name)
+    return text if name == "en" or not 0 < len(text) <= LONGEST else _said(text, name)
 
 
 @lru_cache(2000)  # bounded: a server must not grow with its requests
@@ -127,7 +132,5 @@ def _pieces(template: str) -> Iterator[str]:
     for piece in re.split(r"({\w+})", template):
         if not piece.startswith("{"):
             yield re.escape(piece)
-        elif piece[1:-1] in NUMBERS.split("|"):
-            yield rf"(?P<{piece[1:-1]}>[\d.,x%]+)"
         else:
-            yield f"(?P<{piece[1:-1]}>.+?)"
+            yield f"(?P<{piece[1:-1]}>{KINDS.get(piece[1:-1], '.+?')})"

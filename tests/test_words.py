@@ -98,6 +98,14 @@ def test_who_speaks_another_language_gets_english() -> None:
         LocalContext.request.reset(token)
 
 
+def test_parts_of_a_sentence_find_their_places() -> None:
+    text = "I understood: **fix blur, enlarge 4x, towards 4k**, in about 2 minutes; not done: noise, text. Or so."
+    assert said(text, "fr") == (
+        "Compris : **corriger le flou, agrandir 4x, vers 4k**, en 2 minutes environ ; "
+        "pas fait : bruit, texte. Or so."
+    )
+
+
 def test_a_visitors_own_words_are_left_alone() -> None:
     assert said("I understood: **enlarge to my photo**", "de") == "Verstanden: **vergrößern auf my photo**"
     assert said("Remove {the} **haze**", "de") == "Remove {the} **haze**"
