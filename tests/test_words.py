@@ -99,7 +99,8 @@ def test_who_speaks_another_language_gets_english() -> None:
 
 
 def test_parts_of_a_sentence_find_their_places() -> None:
-    text = "I understood: **fix blur, enlarge 4x, towards 4k**, in about 2 minutes; not done: noise, text. Or so."
+    what = "fix blur, enlarge 4x, towards 4k"
+    text = f"I understood: **{what}**, in about 2 minutes; not done: noise, text. Or so."
     assert said(text, "fr") == (
         "Compris : **corriger le flou, agrandir 4x, vers 4k**, en 2 minutes environ ; "
         "pas fait : bruit, texte. Or so."
