@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
-from page.words import said, shown_later, t
+from page.words import known, said, shown_later
 
 FOLDER = Path(__file__).parent / "examples"
 ROOT = Path(__file__).parents[1]
@@ -101,12 +101,14 @@ def caption(index: int = 0) -> str:
 def first_caption() -> str:
     """The same of the first one, before anybody has come."""
     one = found()[0]
-    return f"**“{one['sentence']}”** {t(one['done'])}"
+    return f"**“{one['sentence']}”** {known(one['done'])}"
 
 
 def build() -> Strip:
     """The strip; a click shows the comparison and fills in photo and sentence."""
-    shown_later("Examples", "Whose photos these are", *(one["name"] for one in found()))
+    shown_later("Examples", "Whose photos these are")
+    for one in found():
+        known(one["name"])
     return Strip(found(), elem_id="examples")
 
 

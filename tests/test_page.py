@@ -521,7 +521,7 @@ def test_the_page_speaks_the_visitors_language(
     for task in TASKS.values():
         expect(page.locator("#tasks")).to_contain_text(known[task.title])
     expect(page.locator("#result")).to_contain_text(known["Split"])
-    shows(page, "#done", known[examples.found()[0]["done"]])
+    shows(page, "#done", said(examples.found()[0]["done"], name))
     give(page, photo, "strongly fix the blur, remove the noise")
     shows(page, "#plan", said("I understood: **fix blur**", name).replace("*", ""))
     shows(page, "#plan", known["noise"])
