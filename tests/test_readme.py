@@ -103,7 +103,7 @@ def test_scores_are_those_of_the_results() -> None:
                 measured[damage, name] = [psnr, ssim, lpips, niqe.partition(" (")[0]]
     rows = map(cells, README.read_text(encoding="utf-8").splitlines())
     shown = [row for row in rows if len(row) == 6 and "->" in row[3] and row[0] != "damage"]
-    assert len(shown) > 10
+    assert len(shown) >= 8  # each task at its default, at 1, and its baseline
     for damage, fidelity, *scores in shown:
         assert measured[damage, fidelity.removesuffix(" (default)")] == scores, (damage, fidelity)
 
