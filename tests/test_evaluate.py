@@ -257,12 +257,12 @@ def test_baselines_run_and_help() -> None:
     photo = Image.fromarray(skimage.data.astronaut()).crop((128, 0, 384, 256))
     sharp = tensor(photo)
     soft = tensor(photo.filter(ImageFilter.GaussianBlur(1)))
-    enlarged = images.resize(images.resize(sharp[..., :64, :64], (16, 16)), (64, 64))
+    enlarged = images.resize(images.resize(sharp[..., :128, :128], (32, 32)), (128, 128))
     damage = {"deblur": soft, "dehaze": 0.5 * sharp + 0.5, "super-resolution": soft}
     for baseline in baselines_for(TASKS)[0]:
         given, good = damage[baseline.task], sharp
         if baseline.learned:  # it is slow, needs an enlarged photo, and invents detail
-            given, good = enlarged, sharp[..., :64, :64]
+            given, good = enlarged, sharp[..., :128, :128]
         output = apply(baseline, given)
         assert output.shape == good.shape and output.min() >= 0 and output.max() <= 1
         assert psnr(output, good) > psnr(given, good) - (4 if baseline.learned else 0), baseline.name

@@ -94,6 +94,7 @@ def test_a_large_picture_is_shown_smaller(tmp_path: Path) -> None:
 
 def test_what_is_refused_is_one_sentence(server: Server, photo: Path) -> None:
     (server.folder / "out").symlink_to("/etc")
+    before = len(server.log.read_text())
     refused = {
         "/etc/hostname": "outside LWR_FOLDER",
         "../log.txt": "outside LWR_FOLDER",
@@ -115,7 +116,7 @@ def test_what_is_refused_is_one_sentence(server: Server, photo: Path) -> None:
         assert said(answer).count(". ") == 0 and "Error" not in said(answer) and "&" not in said(answer)
     (answer,) = restore(server.url, str(photo), prompt="what a lovely <day>")
     assert answer.isError and said(answer).startswith("I found nothing")
-    assert "Traceback" not in server.log.read_text()
+    assert "Traceback" not in server.log.read_text()[before:]
 
 
 def test_the_tool_says_what_a_photo_may_be(server: Server) -> None:

@@ -208,12 +208,12 @@ def test_a_result_can_be_restored_again(page: Page, photo: Path) -> None:
 
 def test_a_clock_a_place_in_the_queue_and_cancel(page: Page, url: str, photo: Path, tmp_path: Path) -> None:
     large = tmp_path / "large.jpg"
-    picture(3000, 2500).save(large)
+    picture(5000, 4000).save(large)  # a minute even on a quick machine
     give(page, large, "strongly fix the blur")
     plans(page, "in about")
     page.click("#restore")
     expect(page.locator("#status")).to_contain_text(
-        re.compile(r"Restoring: \d+ of \d\d parts, about .* left\.")
+        re.compile(r"Restoring: \d+ of \d+ parts, about .* left\.")
     )
     neighbour = opened(page.context, url)
     give(neighbour, photo, "fix the blur")
@@ -221,7 +221,7 @@ def test_a_clock_a_place_in_the_queue_and_cancel(page: Page, url: str, photo: Pa
     neighbour.click("#restore")
     shows(neighbour, "#status", "1 photo is before yours, for about ")
     page.click("#cancel:not([disabled])")
-    shows(page, "#status", "Stopping after this part.")
+    # "Stopping after this part." may be gone before anybody sees it: see test_service.py
     shows(page, "#status", "Stopped. Your photo was not changed.")
     expect(page.locator("#cancel")).to_be_disabled()
     assert len(page.locator("#result img").all()) >= 2, "the picture of before stays"
