@@ -208,7 +208,7 @@ def test_a_result_can_be_restored_again(page: Page, photo: Path) -> None:
 
 def test_a_clock_a_place_in_the_queue_and_cancel(page: Page, url: str, photo: Path, tmp_path: Path) -> None:
     large = tmp_path / "large.jpg"
-    picture(5000, 4000).save(large)  # a minute even on a quick machine
+    picture(4000, 3000).save(large)  # half a minute even on a quick machine
     give(page, large, "strongly fix the blur")
     plans(page, "in about")
     page.click("#restore")
