@@ -63,14 +63,11 @@ def table(language: str) -> dict[str, str]:
 
 
 def language() -> str:
-    """The first language that this event's browser accepts and the page speaks; "en" where nobody says."""
+    """The language that this event's browser names first, as Gradio looks at no other; "en" for all else."""
     request = LocalContext.request.get(None)
     accepted = str(getattr(request, "headers", {}).get("accept-language", "") if request else "")
-    for wanted in accepted.split(","):
-        name = wanted.split(";")[0].strip().split("-")[0].lower()
-        if name == "en" or name in LANGUAGES:
-            return name
-    return "en"
+    name = re.split("[,;-]", accepted.strip(), maxsplit=1)[0].strip().lower()
+    return name if name in LANGUAGES else "en"
 
 
 def said(text: str, name: str | None = None) -> str:

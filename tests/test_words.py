@@ -90,7 +90,10 @@ def test_who_speaks_another_language_gets_english() -> None:
     for accepted, name in (
         ("nl-NL,nl;q=0.9", "en"),
         ("zh-TW", "zh"),
-        ("nl,fr-CA;q=0.5", "fr"),
+        ("nl,fr-CA;q=0.5", "en"),
+        ("it-IT,it;q=0.9,de;q=0.8", "en"),
+        (" fr;q=0.9", "fr"),
+        ("", "en"),
         ("en-US,de", "en"),
     ):
         token = LocalContext.request.set(SimpleNamespace(headers={"accept-language": accepted}))
