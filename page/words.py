@@ -76,11 +76,17 @@ def said(text: str, name: str | None = None) -> str:
     return text if name == "en" or not 0 < len(text) <= LONGEST else _said(text, name)
 
 
+def phrase(text: str, name: str | None = None) -> str:
+    """A part of a sentence, such as a list of what was done, in the visitor's language (or `name`)."""
+    name = name or language()
+    return text if name == "en" else _part(text, name)
+
+
 @lru_cache(2000)  # bounded: a server must not grow with its requests
 def _said(text: str, name: str) -> str:
     if text in table(name):
         return table(name)[text]
-    sentences = re.split(r"(?<=[.!?])\s+(?=\S)", text)
+    sentences = re.split(r"(?<=[.!?])(?<!\.\.)\s+(?=\S)", text)
     return " ".join(found if (found := _whole(one, name, LEAST)) is not None else one for one in sentences)
 
 
