@@ -6,6 +6,7 @@ that the same can be asked of another photo, the settings that came of it, and t
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -47,6 +48,7 @@ def recorded(path: str | Path) -> Record | None:
         return None
     try:
         found = json.loads(text)
+        json.dumps(found, ensure_ascii=False).encode()  # half a character, "\ud800", can go nowhere
         request, settings = found["request"], found["settings"]
         known = {one.name for one in fields(Request)}
         given = {str(name): value for name, value in request.items() if name in known}
@@ -60,8 +62,14 @@ def recorded(path: str | Path) -> Record | None:
 def like(path: str | Path, request: Request) -> Request:
     """The request that made the result at `path`; what `request` itself names wins.
 
-    RestoreError when the file does not say how it was made.
+    RestoreError when there is no such file or it does not say how it was made.
     """
+    if not str(path):
+        raise RestoreError("The file to be like has no name: give a result of lwr.")
+    if not os.path.exists(path):
+        raise RestoreError(f"There is no file {path}: give a result of lwr.")
+    if os.path.isdir(path):
+        raise RestoreError(f"{path} is a folder: give one result of lwr.")
     found = recorded(path)
     if found is None:
         raise RestoreError(

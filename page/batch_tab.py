@@ -22,7 +22,7 @@ from page.results import FORMATS, plan
 from page.service import Service, new_folder
 from page.status import told, with_bar
 from page.stops import Signals
-from page.words import said, t
+from page.words import phrase, said, t
 
 MAX_PHOTOS = 50
 LIVE = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -153,7 +153,7 @@ def _restore_into(
             file.unlink()
     except VISITOR_ERRORS as error:
         return _line(path, _lost(sentence(error, path))), False
-    made = said(f"{plan(restored.settings)}, {restored.seconds:.1f} s")
+    made = phrase(f"{plan(restored.settings)}, {restored.seconds:.1f} s")
     also = (said(html.escape(remark, quote=False)) for remark in (*restored.notes, *remarks))
     return _line(path, ". ".join([made, " ".join(also)]).removesuffix(". ")), True
 

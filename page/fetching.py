@@ -21,7 +21,8 @@ MOST_REDIRECTS = 5
 CONNECT, WHOLE = 10, 60  # seconds
 # On a Space these names stand for inner addresses; nobody else can change that.
 HUB = ("huggingface.co", "hf.co")
-_INNER = ("64:ff9b::/96", "64:ff9b:1::/48")  # NAT64: an IPv4 address in an IPv6 one
+# IPv6 addresses of the public; outside lie those of a site, and most that hold an IPv4 address
+_GIVEN_OUT = ipaddress.ip_network("2000::/3")
 
 
 class RefusedError(OSError):
@@ -41,18 +42,24 @@ def fetch(address: str, most: int) -> tuple[bytes, str]:
             content, onward = _answer(pool, url, most, until)
             if onward is None:
                 return content, unquote(url.path.rstrip("/").rpartition("/")[2]) or "photo"
-            url = _parsed(str(url.join(onward)))
+            url = _parsed(onward, url)
     raise ImageError(f"{url.host} redirects too often: give the address of the photo itself.")
 
 
-def _parsed(address: str) -> httpx.URL:
+def _parsed(address: str, base: httpx.URL | None = None) -> httpx.URL:
+    """The URL, seen from `base`; ImageError for what is none of http or https."""
     try:
-        url = httpx.URL(address)
-    except (httpx.InvalidURL, ValueError):
-        url = httpx.URL("")
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ImageError("This is no http or https address of a photo: give one, or upload the photo.")
-    return url
+        url = httpx.URL(address) if base is None else base.join(address)
+        good = url.scheme in ("http", "https") and bool(url.host) and (url.port or 0) < 2**16
+    except (httpx.InvalidURL, ValueError):  # the host too is decoded only when it is asked for
+        good = False
+    if good:
+        return url
+    if base is not None:
+        raise ImageError(
+            f"{base.host} redirects to what is no http or https address: give that of the photo itself."
+        )
+    raise ImageError("This is no http or https address of a photo: give one, or upload the photo.")
 
 
 def _answer(
@@ -121,9 +128,11 @@ def is_public(address: str) -> bool:
     """Whether an IP address is one of the public internet, also when it holds an IPv4 address within."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        if any(ip in ipaddress.ip_network(inner) for inner in _INNER):
+        if ip.ipv4_mapped is not None:
+            return is_public(str(ip.ipv4_mapped))
+        if ip not in _GIVEN_OUT:
             return False
-        within = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
+        within = [ip.sixtofour, *(ip.teredo or ())]
         if any(one is not None and not is_public(str(one)) for one in within):
             return False
     return ip.is_global and not ip.is_multicast

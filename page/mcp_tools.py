@@ -21,6 +21,7 @@ from mcp.server import Server
 from PIL import Image
 
 from lwr.images import files as images
+from lwr.images.disk import FULL
 from page.errors import DISK_FULL, sentence
 from page.photo_sources import received, ways
 
@@ -51,8 +52,8 @@ class PhotoTools(gradio.mcp.GradioMCPServer):
                     arguments[PHOTO] = await run_sync(received, arguments[PHOTO])
                 except images.ImageError as error:
                     return _refusal(sentence(error))
-                except OSError:
-                    return _refusal(DISK_FULL)
+                except OSError as error:
+                    return _refusal(_why(error))
             answer = await call(request)
             if answer.root.isError:
                 texts = [part.text for part in answer.root.content if isinstance(part, types.TextContent)]
@@ -135,6 +136,15 @@ def _picture(file: Path, address: str) -> Iterator[types.TextContent | types.Ima
         text = f"{text} ({width}x{height} pixels; the picture shown is a smaller copy)"
     yield types.ImageContent(type="image", data=base64.b64encode(content).decode(), mimeType=kind)
     yield types.TextContent(type="text", text=text)
+
+
+def _why(error: OSError) -> str:
+    """The sentence for a photo that the server could not keep."""
+    if error.errno in FULL:
+        return DISK_FULL
+    return (
+        f"The server could not take the photo ({error.strerror or 'no reason is known'}): upload it instead."
+    )
 
 
 def _refusal(text: str) -> types.ServerResult:

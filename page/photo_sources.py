@@ -22,18 +22,23 @@ from page.uploads import MAX_BYTES, MAX_FILE_SIZE
 FOLDER = "LWR_FOLDER"  # of the environment: photos in this folder may be named by their path
 OF_UPLOADS = "/gradio_api/file="
 WAYS = "what /gradio_api/upload answered, a data URL, or a public http or https address"
+_OTHER_ADDRESS = re.compile(r"file:|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_URL_SAFE = str.maketrans("-_", "+/")  # base64 for addresses
+_LONGEST_NAME = 100  # bytes; file systems take 255
 _UNSAFE = re.compile(r"[^\w. ()-]+")
 
 
 def received(text: Any) -> str:
     """The path of the photo that `text` names, in Gradio's upload folder; ImageError says what is refused."""
     text = _text(text)
-    if text.startswith("data:"):
+    if text[:5].lower() == "data:":
         return _kept(*_of_data_url(text))
     if (path := _uploaded(text)) is not None:
         return path
     if re.match(r"https?://", text, re.IGNORECASE):
         return _kept(*fetch(text, MAX_BYTES))
+    if _OTHER_ADDRESS.match(text):
+        raise ImageError(f"Only http and https addresses are taken: give {ways()}.")
     return _kept(*_of_folder(text))
 
 
@@ -60,7 +65,10 @@ def _text(sent: Any) -> str:
 def _uploaded(text: str) -> str | None:
     """The path of an upload, from a path or from this server's address of it; else None."""
     if re.match(r"https?://", text, re.IGNORECASE):
-        text = urlparse(text).path
+        try:
+            text = urlparse(text).path
+        except ValueError:  # such as http://[::1
+            return None
     if OF_UPLOADS in text:
         text = unquote(text.partition(OF_UPLOADS)[2])
     path = upload_path({"path": text})
@@ -72,17 +80,22 @@ def _uploaded(text: str) -> str | None:
 def _of_data_url(text: str) -> tuple[bytes, str]:
     """(content, file name) of data:TYPE;base64,CONTENT."""
     head, comma, content = text.partition(",")
-    kind, *options = head.removeprefix("data:").split(";")
+    kind, *options = (part.strip().lower() for part in head[len("data:") :].split(";"))
     if len(content) > 2 * MAX_BYTES:
         raise _too_large()
     try:
         packed = "base64" in options
-        data = base64.b64decode(unquote(content), validate=False) if packed else unquote_to_bytes(content)
+        data = _unpacked(unquote(content)) if packed else unquote_to_bytes(content)
     except (binascii.Error, ValueError):
         data = b""
     if not comma or not data:
         raise ImageError("The data URL is cut short or damaged: send data:image/jpeg;base64, and the photo.")
     return data, f"photo{mimetypes.guess_extension(kind) or ''}"
+
+
+def _unpacked(text: str) -> bytes:
+    """The content of base64 in either alphabet, with or without its padding; binascii.Error if cut short."""
+    return base64.b64decode(text.translate(_URL_SAFE) + "==", validate=False)
 
 
 def _of_folder(text: str) -> tuple[bytes, str]:
@@ -117,7 +130,8 @@ def _kept(content: bytes, name: str) -> str:
     """The path of a new upload with this content."""
     if len(content) > MAX_BYTES:
         raise _too_large()
-    file = new_folder() / (_UNSAFE.sub("_", Path(name).name)[-100:].lstrip(".") or "photo")
+    safe = _UNSAFE.sub("_", Path(name).name).encode()[-_LONGEST_NAME:].decode(errors="ignore")
+    file = new_folder() / (safe.lstrip(".") or "photo")
     file.write_bytes(content)
     return str(file)
 

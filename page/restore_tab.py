@@ -1,5 +1,6 @@
 """The first tab: a photo and a sentence in, a comparison and a file out."""
 
+import html
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -245,7 +246,9 @@ def preview(service: Service, image: Any, routed: str, *values: Any) -> list[Any
     except VISITOR_ERRORS as error:
         return [sentence(error), *[gr.skip()] * len(options.CHANGING)]
     about = "" if seconds is None else f", in about {duration(seconds)}"
-    not_done = left_out(request.asked().ignored)
+    asked = request.asked()
+    not_done = left_out(asked.ignored)
+    remarks = (*(html.escape(note, quote=False) for note in asked.notes), *remarks)
     what = plan(settings, photo_is_known=seconds is not None)
     words = " ".join([f"I understood: **{what}**{about}{not_done}{'.' if remarks else ''}", *remarks])
     effects = options.effects(service.restorer.network, settings, sized=request.size is not None)

@@ -63,14 +63,11 @@ def table(language: str) -> dict[str, str]:
 
 
 def language() -> str:
-    """The first language that this event's browser accepts and the page speaks; "en" where nobody says."""
+    """The language that this event's browser names first, as Gradio looks at no other; "en" for all else."""
     request = LocalContext.request.get(None)
     accepted = str(getattr(request, "headers", {}).get("accept-language", "") if request else "")
-    for wanted in accepted.split(","):
-        name = wanted.split(";")[0].strip().split("-")[0].lower()
-        if name == "en" or name in LANGUAGES:
-            return name
-    return "en"
+    name = re.split("[,;-]", accepted.strip(), maxsplit=1)[0].strip().lower()
+    return name if name in LANGUAGES else "en"
 
 
 def said(text: str, name: str | None = None) -> str:
@@ -79,11 +76,17 @@ def said(text: str, name: str | None = None) -> str:
     return text if name == "en" or not 0 < len(text) <= LONGEST else _said(text, name)
 
 
+def phrase(text: str, name: str | None = None) -> str:
+    """A part of a sentence, such as a list of what was done, in the visitor's language (or `name`)."""
+    name = name or language()
+    return text if name == "en" else _part(text, name)
+
+
 @lru_cache(2000)  # bounded: a server must not grow with its requests
 def _said(text: str, name: str) -> str:
     if text in table(name):
         return table(name)[text]
-    sentences = re.split(r"(?<=[.!?])\s+(?=\S)", text)
+    sentences = re.split(r"(?<=[.!?])(?<!\.\.)\s+(?=\S)", text)
     return " ".join(found if (found := _whole(one, name, LEAST)) is not None else one for one in sentences)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import io
 import json
 import threading
@@ -19,7 +20,8 @@ from PIL import Image
 from served import Server, picture
 
 from lwr.images.files import ImageError
-from page import fetching, mcp_tools
+from page import fetching, mcp_tools, photo_sources
+from page.errors import DISK_FULL
 from page.photo_sources import received
 
 PATIENCE = 120  # seconds
@@ -73,6 +75,7 @@ def test_every_way_to_give_a_photo_brings_the_picture_and_its_settings(server: S
         upload.text,
         f"{server.url}/gradio_api/file={path.replace(' ', '%20')}",
         "data:image/png;base64," + base64.b64encode(photo.read_bytes()).decode(),
+        "DATA:image/png;BASE64," + base64.urlsafe_b64encode(photo.read_bytes()).decode().rstrip("="),
         str(photo),
         "in a folder/../in a folder/my photo.png",
     )
@@ -104,6 +107,11 @@ def test_what_is_refused_is_one_sentence(server: Server, photo: Path) -> None:
         f"{server.url}/config": "127.0.0.1 is no public address",
         "http://localhost/photo.jpg": "localhost is no public address",
         "http://[::1]:80/photo.jpg": "::1 is no public address",
+        "http://[::1": "This is no http or https address",
+        "http://xn--a.com/photo.jpg": "This is no http or https address",
+        "http://8.8.8.8:99999/photo.jpg": "This is no http or https address",
+        "file:///etc/hostname": "Only http and https addresses are taken",
+        "ftp://example.com/photo.jpg": "Only http and https addresses are taken",
         "http://169.254.169.254/latest": "is no public address",
         "http://10.0.0.1/photo.jpg": "is no public address",
         "http://0x7f.1/photo.jpg": "is no public address",
@@ -144,11 +152,20 @@ def test_without_a_folder_and_on_a_space_no_path_is_opened(
         received("photo.png")
 
 
+def test_long_names_and_other_faults_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr(photo_sources, "fetch", lambda address, _: (b"x", address.rpartition("/")[2]))
+    kept = Path(received(f"https://example.com/{'照' * 120}.png"))
+    assert kept.read_bytes() == b"x" and kept.suffix == ".png" and kept.stem.strip("照") == ""
+    assert mcp_tools._why(OSError(errno.ENOSPC, "full")) == DISK_FULL
+    assert "File name too long" in mcp_tools._why(OSError(errno.ENAMETOOLONG, "File name too long"))
+
+
 class Web(BaseHTTPRequestHandler):
     """A server whose photos are at /photo.png, and whose other paths lead away."""
 
     away = {"/inside": "http://localhost:{}/photo.png", "/on": "/photo.png", "/round": "/round",
-            "/file": "file:///etc/hostname"}  # fmt: skip
+            "/file": "file:///etc/hostname", "/bad": "http://[::1", "/port": "http://a:b/"}  # fmt: skip
 
     def do_GET(self) -> None:  # noqa: N802
         if self.path in self.away:
@@ -168,7 +185,10 @@ def test_a_photo_from_the_web_and_redirects_that_lead_inside(monkeypatch: pytest
     inner = "127.0.0.1 10.1.2.3 100.64.0.1 169.254.1.1 0.0.0.0 224.0.0.1 ::1 :: ::ffff:127.0.0.1 fe80::1%eth0"
     for address in f"{inner} fd00::1 64:ff9b::7f00:1 2002:7f00:1::".split():
         assert not fetching.is_public(address), address
-    assert fetching.is_public("8.8.8.8") and fetching.is_public("2606:4700::1111")
+    for address in ("::127.0.0.1", "::8.8.8.8", "fec0::1", "::ffff:0:127.0.0.1", "5f00::1"):
+        assert not fetching.is_public(address), address
+    assert fetching.is_public("8.8.8.8") and fetching.is_public("::ffff:8.8.8.8")
+    assert fetching.is_public("2606:4700::1111")
     # 127.0.0.1 stands for the public internet; "localhost" for what lies behind the server
     resolve = fetching.socket.getaddrinfo
     monkeypatch.setattr(fetching, "is_public", lambda address: address == "127.0.0.1")
@@ -186,6 +206,8 @@ def test_a_photo_from_the_web_and_redirects_that_lead_inside(monkeypatch: pytest
             "/inside": "localhost is no public address",
             "/round": "redirects too often",
             "/file": "no http or https address",
+            "/bad": "redirects to what is no http or https address",
+            "/port": "redirects to what is no http or https address",
             "/else": "answers with status 404",
         }.items():
             with pytest.raises(ImageError, match=reason):

@@ -54,6 +54,18 @@ def test_like_asks_the_same_and_what_is_named_wins(restorer: Restorer, photo: Pa
     assert refused.status == 2 and "photo.jpg does not say how it was made" in refused.lines[0]["error"]
 
 
+def test_like_a_file_that_is_not_there(photo: Path) -> None:
+    lost = photo.with_name("lost.png")
+    for file, reason in (
+        (lost, f"There is no file {lost}:"),
+        (photo.parent, "is a folder"),
+        ("", "has no name"),
+        (f"{'x' * 300}.png", "There is no file"),
+    ):
+        with pytest.raises(RestoreError, match=reason):
+            like(file, Request())
+
+
 def test_other_weights_are_named(restorer: Restorer, photo: Path) -> None:
     made = restorer(photo, Request(task="deblur")).loaded
     packet = made.xmp.replace(b"embedded@", b"embedded@9")
@@ -70,6 +82,8 @@ def test_what_is_no_record_is_none(photo: Path) -> None:
         "null",
         '{"lwr": 1, "request": 3}',
         '{"lwr": "1", "request": {}}',
+        r'{"lwr": "1", "settings": {}, "request": {"prompt": "\ud800"}}',
+        r'{"lwr": "1", "settings": {"\udfff": 1}, "request": {}}',
         "[" * 9999,
         "9" * 10**6,
     )

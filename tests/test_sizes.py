@@ -167,6 +167,10 @@ def test_a_size_wins_over_the_prompt_and_excludes_a_scale(restorer: Restorer) ->
         and restorer.resolve("make it 4k", scale=2).scale == 2
     )
     assert restorer.resolve("enlarge 2x to 4k").size == "4k" and restorer.resolve("make it 4k, 2x").scale == 2
+    assert route("8k and 2x").notes == route("8k and 8k, 2x").notes
+    assert route("8k and 2x").notes == ("8k is left out, as 2x is asked for too.",)
+    assert route("enlarge 2x to 4k").notes == ("2x is left out, as 4k is asked for too.",)
+    assert not route("enlarge 2x").notes and not route("make it 4k, not 2x").notes
     assert restorer.resolve(size="4k").tasks == restorer.resolve(scale=2).tasks == {"super-resolution": 1.0}
     assert restorer.resolve("remove the haze", size="4k").tasks == {"dehaze": 1.0}
     assert restorer.resolve("remove the haze", size="auto").size is None

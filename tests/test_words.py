@@ -69,6 +69,9 @@ def test_sentences_with_values_are_translated(name: str, monkeypatch: pytest.Mon
             preview("hello"),
             preview("remove the scratches and the noise"),
             preview("enlarge it 2x"),
+            preview("make it 8k and 2x"),
+            preview("enlarge it 2x to 4k"),
+            preview("enlarge it 9x"),
             preview("", "huge"),
             preview(""),
             *map(text, states),
@@ -90,12 +93,20 @@ def test_who_speaks_another_language_gets_english() -> None:
     for accepted, name in (
         ("nl-NL,nl;q=0.9", "en"),
         ("zh-TW", "zh"),
-        ("nl,fr-CA;q=0.5", "fr"),
+        ("nl,fr-CA;q=0.5", "en"),
+        ("it-IT,it;q=0.9,de;q=0.8", "en"),
+        (" fr;q=0.9", "fr"),
+        ("", "en"),
         ("en-US,de", "en"),
     ):
         token = LocalContext.request.set(SimpleNamespace(headers={"accept-language": accepted}))
         assert words.language() == name
         LocalContext.request.reset(token)
+
+
+def test_the_plan_says_what_is_limited_and_left_out() -> None:
+    assert "Scale 9 was asked for, and 4 is the limit." in preview("enlarge it 9x")
+    assert "8k is left out, as 2x is asked for too." in preview("8k and 2x")
 
 
 def test_parts_of_a_sentence_find_their_places() -> None:

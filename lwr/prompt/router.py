@@ -7,7 +7,7 @@ understood and no task does is named in `ignored`. A task's words stand in its `
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lwr.prompt.intents import Intent, intents
@@ -77,7 +77,8 @@ def route(text: str, tasks: Mapping[str, Task] | None = None) -> Route:
     if not asked and not general:
         return Route({}, False, message=_offer(text, known.values(), ignored), ignored=ignored, notes=notes)
     strengths = _strengths(tokens, [intent for intent in found if intent.rank.asks])
-    scale, size = _enlargement([one.token for one in found if one.rank == Rank.ASK])
+    enlarging = [one.token for one in found if one.rank == Rank.ASK]
+    scale, size = _enlargement(enlarging)
     return Route(
         tasks={name: strengths.get(name, 1.0) for name in asked},
         understood=True,
@@ -88,8 +89,18 @@ def route(text: str, tasks: Mapping[str, Task] | None = None) -> Route:
         ignored=ignored,
         insisted=tuple(name for name, strength in strengths.items() if strength == 1),
         spared=tuple(name for name, rank in ranks.items() if rank == Rank.FORBIDDEN and name in known),
-        notes=notes,
+        notes=(*notes, *_left_out(enlarging, scale, size)),
     )
+
+
+def _left_out(asked: Sequence[Token], scale: float | None, size: Size | None) -> Iterator[str]:
+    """Notes on the sizes that a scale replaces, or on the scales that a size does."""
+    if scale is not None:
+        for text in dict.fromkeys(token.size.text for token in asked if token.size):
+            yield f"{text} is left out, as {scale:g}x is asked for too."
+    elif size is not None:
+        for number in dict.fromkeys(token.value for token in asked if token.kind == "SCALE"):
+            yield f"{number:g}x is left out, as {size.text} is asked for too."
 
 
 def _unread(text: str) -> str:
