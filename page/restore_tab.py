@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -15,7 +16,17 @@ from page import chips, examples, given, links, options
 from page.compare import Comparison
 from page.errors import VISITOR_ERRORS, errors_for_visitors, not_done, sentence
 from page.inputs import read_request, upload_path, uploaded
-from page.results import FORMATS, comparison, download_button, in_format, left_out, plan, summary
+from page.results import (
+    FORMATS,
+    GONE,
+    comparison,
+    download_button,
+    if_current,
+    in_format,
+    left_out,
+    plan,
+    summary,
+)
 from page.service import Service, upright_size
 from page.status import duration, told, with_bar
 from page.style import NOTHING_ASKED
@@ -193,10 +204,18 @@ def _connect_restore(service: Service, inputs: _Inputs, outputs: _Outputs) -> No
 
 def _connect_result(inputs: _Inputs, outputs: _Outputs) -> None:
     """File format, "Restore the result again" and the link to these settings."""
-    changing = outputs.kind.input(lambda: gr.DownloadButton(interactive=False), None, outputs.file, **LIVE)
-    changing.then(in_format, [outputs.png, outputs.kind], outputs.file, **LIVE)
-    outputs.again.click(lambda path: (path, ""), outputs.png, [inputs.photo, inputs.prompt], **LIVE)
+    made = gr.State(("", "", "", ""))  # by in_format
+    changing = outputs.kind.input(lambda: gr.DownloadButton(interactive=False), None, outputs.file, **LAST)
+    converted = changing.then(in_format, [outputs.png, outputs.kind], made, **LAST)
+    converted.then(if_current, [made, outputs.png, outputs.kind], [outputs.file, outputs.status], **LAST)
+    again = [inputs.photo, inputs.prompt, outputs.status]
+    outputs.again.click(take_result, outputs.png, again, **LIVE)
     inputs.share.click(None, inputs.request, inputs.link, js=links.JS, **LIVE)
+
+
+def take_result(png: str) -> tuple[Any, ...]:
+    """(photo, no sentence, status): the result as the next photo, while it is there."""
+    return (png, "", "") if Path(png).is_file() else (gr.skip(), gr.skip(), said(GONE))
 
 
 def _show_photo(image: Any) -> tuple[Any, ...]:

@@ -148,6 +148,9 @@ def test_a_visitor_restores_and_downloads_a_photo(any_page: Page, photo: Path, t
         restored = Image.open(download(any_page, tmp_path))
         assert (restored.format, restored.size) == (form, (128, 192))
         assert restored.getexif()[MAKE] == "Test Camera"
+    for kind in ("PNG", "JPEG"):  # the last choice wins, however quick
+        any_page.get_by_label(kind, exact=True).check()
+    shows(any_page, "#download:not([disabled])", "Download JPEG")
     any_page.get_by_text("Settings of this result").click()
     expect(any_page.get_by_text('"fidelity"')).to_be_visible()
     any_page.wait_for_function(

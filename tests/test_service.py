@@ -55,6 +55,11 @@ def photo(tmp_path: Path) -> str:
     return str(tmp_path / "photo.png")
 
 
+def uploaded_copy(photo: str, name: str) -> str:
+    """The photo's copy in the upload folder."""
+    return shutil.copy(photo, Path(get_upload_folder()) / f"{name}.png")
+
+
 def nothing(*_: object, **__: object) -> None:
     """Progress that nobody looks at."""
 
@@ -353,6 +358,29 @@ def test_a_comparison_has_every_pixel_of_a_result_of_any_size(
     assert sizes() == [(".jpg", done.restored.image.size), (".png", done.restored.image.size)]
     monkeypatch.setattr(results, "SHOWN_PIXELS", 100)  # above it a PNG takes long to arrive
     assert sizes() == [(".jpg", done.restored.image.size)] * 2
+
+
+def test_the_download_button_belongs_to_the_result_that_is_shown(service: Service, photo: str) -> None:
+    done = [
+        service.restore(uploaded_copy(photo, name), read_request(task="deblur"), "a", nothing).file
+        for name in "ab"
+    ]
+    for kind, form in (("WebP", "WEBP"), ("JPEG", "JPEG"), ("PNG", "PNG")):
+        made = results.in_format(done[0], kind)
+        button, status = results.if_current(made, done[0], kind)
+        assert Image.open(button.value["path"]).format == form and button.interactive and status == gr.skip()
+    made = results.in_format(done[0], "WebP")
+    for png, kind in ((done[1], "PNG"), (done[1], "WebP"), (done[0], "JPEG")):
+        assert results.if_current(made, png, kind) == (gr.skip(), gr.skip()), "another has come since"
+
+
+def test_a_result_that_is_not_there_any_more_is_a_sentence(service: Service) -> None:
+    gone = str(Path(get_upload_folder()) / "a.png")
+    for kind in results.FORMATS:
+        button, status = results.if_current(results.in_format(gone, kind), gone, kind)
+        assert button.interactive and button.value is None and status == results.GONE
+    assert restore_tab.take_result(gone)[2] == results.GONE
+    assert restore_tab.take_result("")[2] == results.GONE
 
 
 def test_a_link_brings_a_size_back() -> None:
