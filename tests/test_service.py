@@ -1,5 +1,6 @@
 """What stands behind the page, without a server: requests, estimates, Cancel, errors, examples."""
 
+import asyncio
 import os
 import shutil
 import threading
@@ -16,6 +17,7 @@ from unittest.mock import Mock
 import gradio as gr
 import pytest
 from fastapi.testclient import TestClient
+from gradio.context import LocalContext
 from gradio.routes import App
 from gradio.utils import get_upload_folder
 from limits import full_disk
@@ -27,7 +29,7 @@ from lwr.images import disk
 from lwr.prompt import route
 from lwr.request import Request, RestoreError
 from lwr.tasks import TASKS
-from page import batch_tab, examples, links, options, restore_tab, results, uploads
+from page import batch_tab, client, examples, links, options, restore_tab, results, uploads
 from page.errors import errors_for_visitors
 from page.gpu import LEAST_SECONDS, MOST_SECONDS
 from page.inputs import read_request
@@ -186,6 +188,35 @@ def test_a_client_that_has_gone_stops_the_work(
     service.run_on_gpu = app.run
     monkeypatch.setattr("page.service.still_there", lambda: lambda: True)
     assert service.restore(photo, read_request(task="deblur"), "visitor", nothing).file
+
+
+def test_an_answer_that_nobody_reads_is_given_up_and_a_late_reader_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, messages = [0.0], asyncio.Queue()
+    queue = SimpleNamespace(
+        event_ids_to_events={"call": SimpleNamespace(alive=True, session_hash="a")},
+        pending_messages_per_session={"a": messages},
+    )
+    monkeypatch.setattr(client, "monotonic", lambda: now[0])
+    tokens = (
+        LocalContext.blocks.set(SimpleNamespace(_queue=queue)),  # type: ignore[arg-type]
+        LocalContext.event_id.set("call"),
+    )
+    wanted = client.still_there()
+    LocalContext.blocks.reset(tokens[0])
+    LocalContext.event_id.reset(tokens[1])
+    messages.put_nowait("it has started")
+    now[0] = client.UNHEARD - 1
+    assert wanted()
+    messages.get_nowait()
+    now[0] += 30
+    assert wanted(), "read late"
+    messages.put_nowait("its progress")
+    now[0] += client.UNHEARD - 1
+    assert wanted()
+    now[0] += 1
+    assert not wanted()
 
 
 def test_cancel_stops_what_has_started_and_nothing_later() -> None:
