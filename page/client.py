@@ -5,7 +5,6 @@ from time import monotonic
 
 from gradio.context import LocalContext
 
-
 UNHEARD = 60.0  # seconds that an answer's messages may lie unread; a client may open its stream late
 
 

@@ -218,6 +218,8 @@ def test_a_clock_a_place_in_the_queue_and_cancel(page: Page, url: str, photo: Pa
     expect(page.locator("#status")).to_contain_text(
         re.compile(r"Restoring: \d+ of \d+ parts, about .* left\.")
     )
+    expect(page.locator("#restore")).to_be_disabled()
+    page.press(SENTENCE, "Enter")  # does nothing
     neighbour = opened(page.context, url)
     give(neighbour, photo, "fix the blur")
     plans(neighbour, "in about")
@@ -230,6 +232,13 @@ def test_a_clock_a_place_in_the_queue_and_cancel(page: Page, url: str, photo: Pa
     assert len(page.locator("#result img").all()) >= 2, "the picture of before stays"
     shows(neighbour, "#done", "fix blur, 64x96 pixels")
     neighbour.close()
+    page.click("#restore:not([disabled])")
+    shows(page, "#status", "Restoring")
+    page.locator("#examples button").last.click()  # lets the photo go
+    expect(page.locator("#restore")).to_be_enabled()
+    expect(page.locator("#cancel")).to_be_disabled()
+    expect(page.locator("#status")).to_have_text("")
+    shows(page, "#done", "Made in advance")
     page.locator(
         "#photo button[aria-label='Remove Image'], #photo button[title='Remove Image']"
     ).first.click()

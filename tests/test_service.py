@@ -59,7 +59,7 @@ def photo(tmp_path: Path) -> str:
 
 def uploaded_copy(photo: str, name: str) -> str:
     """The photo's copy in the upload folder."""
-    return shutil.copy(photo, Path(get_upload_folder()) / f"{name}.png")
+    return str(shutil.copy(photo, Path(get_upload_folder()) / f"{name}.png"))
 
 
 def nothing(*_: object, **__: object) -> None:
@@ -508,3 +508,33 @@ def test_a_fault_of_the_program_ends_what_the_page_says(service: Service, photo:
     steps = told(service.restoring(photo, read_request(task="deblur"), "visitor"), lambda state: (state,))
     with pytest.raises(gr.Error, match="its own fault"):
         until(steps, lambda _: False)
+
+
+def test_a_photo_let_go_stops_and_is_not_shown(service: Service, photo: str) -> None:
+    """As when an example or another photo is chosen while this one is being restored."""
+    visitor = SimpleNamespace(session_hash="visitor")
+    path = uploaded_copy(photo, "a")
+    values = ("fix the blur", "fix the blur", ["deblur"], "1", "auto", "auto", 0, "", *[1] * len(TASKS))
+    started = threading.Event()
+
+    def work(photo: str, request: Request, signals: Signals) -> None:
+        started.set()
+        while True:
+            signals.report(1, 9)
+            time.sleep(0.01)
+
+    service.run_on_gpu, service.run_on_cpu = work, None
+    steps = restore_tab.restoring(service, "visitor", {"path": path}, *values)
+    until(steps, lambda _: started.is_set())
+    restore_tab.let_go(service, visitor)
+    left = list(steps)
+    assert left == [(gr.skip(), "", *[gr.skip()] * 6)], "no picture, and a status that says nothing"
+    service.run_on_gpu = app.run
+    steps = restore_tab.restoring(service, "visitor", {"path": path}, *values)
+    *_, done = steps
+    assert "fix blur" in done[2]
+    steps = restore_tab.restoring(service, "visitor", {"path": path}, *values)
+    next(steps)
+    service.stop_photo(visitor)
+    *_, cancelled = steps
+    assert cancelled[1].startswith("**Stopped.**"), "Cancel says so"
