@@ -31,6 +31,8 @@ UNMOVED = """() => {
   if (place != window.place) { window.place = place; window.moved = Date.now(); }
   return Date.now() - window.moved > 700;
 }"""
+FITS = """() => ['#result .cmp-bar', '#result .cmp-group', '#restore', '#cancel'].every((part) =>
+  [...document.querySelectorAll(part)].every((one) => one.scrollWidth <= one.clientWidth))"""
 expect.set_options(timeout=PATIENCE)
 
 
@@ -377,6 +379,17 @@ def test_a_photo_is_taken_wherever_it_is_dropped_or_pasted(page: Page, event: st
         }""",
         [event, holder],
     )
+    left_alone = page.evaluate(
+        """(field) => {
+          const clipboardData = new DataTransfer();
+          clipboardData.items.add("remove the haze", "text/plain");
+          clipboardData.items.add(new File(["x"], "of-text.png", {type: "image/png"}));
+          return document.querySelector(field).dispatchEvent(
+            new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true}));
+        }""",
+        SENTENCE,
+    )
+    assert left_alone, "text that comes with a picture of it is pasted as text"
     page.wait_for_selector("#result .cmp.alone .there img[src*=dropped]")  # alone until it is restored
     expect(page.locator("#photo img")).to_have_attribute("src", re.compile("dropped"))
 
@@ -541,6 +554,10 @@ def test_the_page_speaks_the_visitors_language(
         page.click("#restore")
         shows(page, "#done", "Fertig: Unschärfe beheben, 64x96 Pixel")
         shows(page, "#download", "PNG herunterladen")
+        for width in (SIZES["phone"]["width"], 320):
+            page.set_viewport_size({"width": width, "height": 844})
+            page.wait_for_function(FITS)
+        page.set_viewport_size(SIZES["phone"])
     page.get_by_role("tab", name=known["Batch"]).click()
     page.click("#batch-start")
     shows(page, "#batch-status", said("There are no photos yet: choose some first.", name))
