@@ -1,8 +1,11 @@
 """Whether the program or browser whose call is being served still wants the answer."""
 
 from collections.abc import Callable
+from time import monotonic
 
 from gradio.context import LocalContext
+
+UNHEARD = 60.0  # seconds that an answer's messages may lie unread; a client may open its stream late
 
 
 def still_there() -> Callable[[], bool]:
@@ -15,4 +18,13 @@ def still_there() -> Callable[[], bool]:
     event = calls.get(event_id)
     if event is None:  # not a call over the queue
         return lambda: True
-    return lambda: event.alive and event_id in calls
+    heard = monotonic()
+
+    def wanted() -> bool:
+        nonlocal heard
+        messages = blocks._queue.pending_messages_per_session.get(event.session_hash)
+        if messages is None or messages.empty():  # who listens takes them at once
+            heard = monotonic()
+        return event.alive and event_id in calls and monotonic() - heard < UNHEARD
+
+    return wanted

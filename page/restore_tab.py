@@ -1,9 +1,11 @@
 """The first tab: a photo and a sentence in, a comparison and a file out."""
 
 import html
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -16,7 +18,17 @@ from page import chips, examples, given, links, options
 from page.compare import Comparison
 from page.errors import VISITOR_ERRORS, errors_for_visitors, not_done, sentence
 from page.inputs import read_request, upload_path, uploaded
-from page.results import FORMATS, comparison, download_button, in_format, left_out, plan, summary
+from page.results import (
+    FORMATS,
+    GONE,
+    comparison,
+    download_button,
+    if_current,
+    in_format,
+    left_out,
+    plan,
+    summary,
+)
 from page.service import Service, upright_size
 from page.status import duration, told, with_bar
 from page.style import NOTHING_ASKED
@@ -25,6 +37,9 @@ from page.words import said, t
 HINT = "It is a bit hazy, and please enlarge it 2x"
 # On a phone picture and status are above the button.
 TO_RESULT = "() => { document.querySelector('#result').scrollIntoView({block: 'nearest'}); return []; }"
+PRESS = "() => { document.querySelector('#restore:not([disabled])')?.click(); return []; }"
+SHOWN = "shown"  # kind of a run that ends once its visitor has chosen another picture
+RESULT = 8  # values that a finished photo fills
 LIVE = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 LAST = {"trigger_mode": "always_last"} | LIVE
 
@@ -87,11 +102,22 @@ def build(service: Service) -> list[gr.components.Component]:
             outputs, shown = _outputs()
     taken = _connect_inputs(service, inputs)
     _connect_restore(service, inputs, outputs)
-    _connect_result(inputs, outputs)
+    _connect_result(service, inputs, outputs)
     filled = [inputs.photo, inputs.prompt, outputs.pictures, outputs.status, outputs.done, outputs.details]
-    shown.select(examples.show, None, filled, **LIVE)
-    for given_now in (inputs.photo.input, taken.then):  # the second once there is a preview of it
-        given_now(_show_photo, inputs.photo, filled[2:], preprocess=False, **LIVE)
+
+    def show_example(request: gr.Request, event: gr.SelectData) -> tuple[Any, ...]:
+        let_go(service, request)
+        return examples.show(event)
+
+    def show_photo(request: gr.Request, image: Any = None) -> tuple[Any, ...]:
+        if upload_path(image) is not None:
+            let_go(service, request)
+        return _show_photo(image)
+
+    shown.select(show_example, None, filled, **LIVE)
+    inputs.photo.input(show_photo, inputs.photo, filled[2:], preprocess=False, **LIVE)
+    # Once there is a preview of it; nothing is let go, as this photo may be in work by then.
+    taken.then(_show_photo, inputs.photo, filled[2:], preprocess=False, **LIVE)
     return [*inputs.request, inputs.routed]
 
 
@@ -167,37 +193,78 @@ def _connect_restore(service: Service, inputs: _Inputs, outputs: _Outputs) -> No
     def restore_on_page(
         request: gr.Request, image: Any = None, routed: str = "", *values: Any
     ) -> Iterator[tuple[Any, ...]]:
-        try:
-            path = uploaded(image)
-            with errors_for_visitors(path):
-                wanted = request_from(routed, *values)
-            steps = service.restoring(path, wanted, request.session_hash)
-            done = yield from told(steps, lambda state: (gr.skip(), with_bar(state), *rest))
-            pictures = comparison(done)
-        except gr.Error as error:  # raised on, it would cover the picture
-            yield gr.skip(), not_done(error), *rest
-            return
-        file, shown, kind = download_button(done.file), gr.Column(visible=True), gr.Radio(value="PNG")
-        yield pictures, "", summary(done), file, done.file, done.settings, shown, kind
+        yield from restoring(service, request.session_hash, image, routed, *values)
 
-    rest = [gr.skip()] * (len(outputs.result) - 2)  # the last picture and all about it stay
-    clicks = [inputs.restore.click, inputs.prompt.submit]
-    start = gr.on(clicks, _cancel_button(True), None, inputs.cancel, js=TO_RESULT, **LIVE)
+    # Enter presses the button, so that it does nothing while that is disabled.
+    inputs.prompt.submit(None, None, None, js=PRESS, **LIVE)
+    buttons = [inputs.restore, inputs.cancel]
+    start = inputs.restore.click(_buttons(working=True), None, buttons, js=TO_RESULT, **LIVE)
     working = start.then(
         restore_on_page, inputs.all, outputs.result, preprocess=False, show_progress="hidden",
         api_visibility="private", concurrency_limit=None,
     )  # fmt: skip
-    working.then(_cancel_button(False), None, inputs.cancel, js=TO_RESULT, **LIVE)
+    working.then(_buttons(working=False), None, buttons, js=TO_RESULT, **LIVE)
     inputs.cancel.click(service.stop_photo, None, None, **LIVE)
-    inputs.cancel.click(_cancel_button(False), None, inputs.cancel, **LIVE)
+    inputs.cancel.click(lambda: gr.Button(interactive=False), None, inputs.cancel, **LIVE)
 
 
-def _connect_result(inputs: _Inputs, outputs: _Outputs) -> None:
+def restoring(
+    service: Service, visitor: str, image: Any, routed: str, *values: Any
+) -> Iterator[tuple[Any, ...]]:
+    """Values of `_Outputs.result` for how the photo stands and at its end; a photo let go leaves none."""
+    steps = _told(service, visitor, image, routed, *values)
+    with service.stops.run(visitor, SHOWN) as shown, closing(steps):
+        for state in steps:
+            if shown.stopped:
+                yield gr.skip(), "", *[gr.skip()] * (RESULT - 2)
+                return
+            yield state
+
+
+def _told(
+    service: Service, visitor: str, image: Any, routed: str, *values: Any
+) -> Generator[tuple[Any, ...]]:
+    rest = [gr.skip()] * (RESULT - 2)  # the last picture and all about it stay
+    try:
+        path = uploaded(image)
+        with errors_for_visitors(path):
+            wanted = request_from(routed, *values)
+        steps = service.restoring(path, wanted, visitor)
+        done = yield from told(steps, lambda state: (gr.skip(), with_bar(state), *rest))
+        pictures = comparison(done)
+    except gr.Error as error:  # raised on, it would cover the picture
+        yield gr.skip(), not_done(error), *rest
+        return
+    file, details, kind = download_button(done.file), gr.Column(visible=True), gr.Radio(value="PNG")
+    yield pictures, "", summary(done), file, done.file, done.settings, details, kind
+
+
+def let_go(service: Service, request: gr.Request) -> None:
+    """The visitor has chosen another picture: the photo that is being restored stops and is not shown."""
+    service.stops.stop(request.session_hash, SHOWN)
+    service.stop_photo(request)
+
+
+def _connect_result(service: Service, inputs: _Inputs, outputs: _Outputs) -> None:
     """File format, "Restore the result again" and the link to these settings."""
-    changing = outputs.kind.input(lambda: gr.DownloadButton(interactive=False), None, outputs.file, **LIVE)
-    changing.then(in_format, [outputs.png, outputs.kind], outputs.file, **LIVE)
-    outputs.again.click(lambda path: (path, ""), outputs.png, [inputs.photo, inputs.prompt], **LIVE)
+
+    def take_again(request: gr.Request, png: str = "") -> tuple[Any, ...]:
+        if Path(png).is_file():
+            let_go(service, request)
+        return take_result(png)
+
+    made = gr.State(("", "", "", ""))  # by in_format
+    changing = outputs.kind.input(lambda: gr.DownloadButton(interactive=False), None, outputs.file, **LAST)
+    converted = changing.then(in_format, [outputs.png, outputs.kind], made, **LAST)
+    converted.then(if_current, [made, outputs.png, outputs.kind], [outputs.file, outputs.status], **LAST)
+    again = [inputs.photo, inputs.prompt, outputs.status]
+    outputs.again.click(take_again, outputs.png, again, **LIVE)
     inputs.share.click(None, inputs.request, inputs.link, js=links.JS, **LIVE)
+
+
+def take_result(png: str) -> tuple[Any, ...]:
+    """(photo, no sentence, status): the result as the next photo, while it is there."""
+    return (png, "", "") if Path(png).is_file() else (gr.skip(), gr.skip(), said(GONE))
 
 
 def _show_photo(image: Any) -> tuple[Any, ...]:
@@ -212,8 +279,9 @@ def _show_photo(image: Any) -> tuple[Any, ...]:
     return (gr.skip(),) * 4
 
 
-def _cancel_button(on: bool) -> Callable[[], gr.Button]:
-    return lambda: gr.Button(interactive=on)
+def _buttons(working: bool) -> Callable[[], tuple[gr.Button, gr.Button]]:
+    """(Restore, Cancel), of which only one can be pressed."""
+    return lambda: (gr.Button(interactive=not working), gr.Button(interactive=working))
 
 
 def request_from(routed: str, prompt: str, chosen: list[str], *values: Any) -> Request:

@@ -11,12 +11,13 @@ from PIL import Image
 from lwr.images import files as images
 from lwr.request import MAX_SCALE, Settings
 from lwr.tasks import TASKS
-from page.errors import errors_for_visitors
+from page.errors import errors_for_visitors, not_done
 from page.inputs import uploaded
 from page.service import Done, new_folder
 from page.words import said
 
 SHOWN_PIXELS = 16_000_000  # a larger result is shown as JPEG, since its PNG takes long to arrive
+GONE = "This result is not there any more: restore the photo again."
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP": ".webp"}
 
 
@@ -78,17 +79,29 @@ def _shown(picture: Image.Image, path: Path) -> str:
     return str(path)
 
 
-def in_format(png: str, kind: str) -> Any:
-    """The download button for the result in another format, EXIF and colour profile kept."""
-    if not png:
-        return gr.skip()
-    path = uploaded({"path": png})
-    if kind == "PNG":
-        return download_button(path)
-    with errors_for_visitors(path):
-        name = Path(path).name.removesuffix(".png") + FORMATS[kind]
-        file = images.save(images.load(path), new_folder() / name)
-    return download_button(str(file), kind)
+def in_format(png: str, kind: str) -> tuple[str, str, str, str]:
+    """(png, kind, file, why there is none): the result in another format, EXIF and colour profile kept."""
+    try:
+        path = uploaded({"path": png})
+        if not Path(path).is_file():
+            return png, kind, "", said(GONE)
+        if kind == "PNG":
+            return png, kind, path, ""
+        with errors_for_visitors(path):
+            name = Path(path).name.removesuffix(".png") + FORMATS[kind]
+            return png, kind, str(images.save(images.load(path), new_folder() / name)), ""
+    except gr.Error as error:  # raised on, it would leave the button disabled
+        return png, kind, "", not_done(error)
+
+
+def if_current(made: tuple[str, str, str, str], png: str, kind: str) -> tuple[Any, Any]:
+    """(download button, status) for what `in_format` made, unless another result or choice has come since."""
+    of, made_kind, file, why = made
+    if (of, made_kind) != (png, kind):
+        return gr.skip(), gr.skip()
+    if not file:
+        return gr.DownloadButton(interactive=True), why
+    return download_button(file, kind), gr.skip()
 
 
 def download_button(file: str, kind: str = "PNG") -> gr.DownloadButton:

@@ -31,6 +31,8 @@ UNMOVED = """() => {
   if (place != window.place) { window.place = place; window.moved = Date.now(); }
   return Date.now() - window.moved > 700;
 }"""
+FITS = """() => ['#result .cmp-bar', '#result .cmp-group', '#restore', '#cancel'].every((part) =>
+  [...document.querySelectorAll(part)].every((one) => one.scrollWidth <= one.clientWidth))"""
 expect.set_options(timeout=PATIENCE)
 
 
@@ -148,6 +150,9 @@ def test_a_visitor_restores_and_downloads_a_photo(any_page: Page, photo: Path, t
         restored = Image.open(download(any_page, tmp_path))
         assert (restored.format, restored.size) == (form, (128, 192))
         assert restored.getexif()[MAKE] == "Test Camera"
+    for kind in ("PNG", "JPEG"):  # the last choice wins, however quick
+        any_page.get_by_label(kind, exact=True).check()
+    shows(any_page, "#download:not([disabled])", "Download JPEG")
     any_page.get_by_text("Settings of this result").click()
     expect(any_page.get_by_text('"fidelity"')).to_be_visible()
     any_page.wait_for_function(
@@ -215,6 +220,8 @@ def test_a_clock_a_place_in_the_queue_and_cancel(page: Page, url: str, photo: Pa
     expect(page.locator("#status")).to_contain_text(
         re.compile(r"Restoring: \d+ of \d+ parts, about .* left\.")
     )
+    expect(page.locator("#restore")).to_be_disabled()
+    page.press(SENTENCE, "Enter")  # does nothing
     neighbour = opened(page.context, url)
     give(neighbour, photo, "fix the blur")
     plans(neighbour, "in about")
@@ -227,6 +234,13 @@ def test_a_clock_a_place_in_the_queue_and_cancel(page: Page, url: str, photo: Pa
     assert len(page.locator("#result img").all()) >= 2, "the picture of before stays"
     shows(neighbour, "#done", "fix blur, 64x96 pixels")
     neighbour.close()
+    page.click("#restore:not([disabled])")
+    shows(page, "#status", "Restoring")
+    page.locator("#examples button").last.click()  # lets the photo go
+    expect(page.locator("#restore")).to_be_enabled()
+    expect(page.locator("#cancel")).to_be_disabled()
+    expect(page.locator("#status")).to_have_text("")
+    shows(page, "#done", "Made in advance")
     page.locator(
         "#photo button[aria-label='Remove Image'], #photo button[title='Remove Image']"
     ).first.click()
@@ -365,6 +379,17 @@ def test_a_photo_is_taken_wherever_it_is_dropped_or_pasted(page: Page, event: st
         }""",
         [event, holder],
     )
+    left_alone = page.evaluate(
+        """(field) => {
+          const clipboardData = new DataTransfer();
+          clipboardData.items.add("remove the haze", "text/plain");
+          clipboardData.items.add(new File(["x"], "of-text.png", {type: "image/png"}));
+          return document.querySelector(field).dispatchEvent(
+            new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true}));
+        }""",
+        SENTENCE,
+    )
+    assert left_alone, "text that comes with a picture of it is pasted as text"
     page.wait_for_selector("#result .cmp.alone .there img[src*=dropped]")  # alone until it is restored
     expect(page.locator("#photo img")).to_have_attribute("src", re.compile("dropped"))
 
@@ -529,6 +554,10 @@ def test_the_page_speaks_the_visitors_language(
         page.click("#restore")
         shows(page, "#done", "Fertig: Unschärfe beheben, 64x96 Pixel")
         shows(page, "#download", "PNG herunterladen")
+        for width in (SIZES["phone"]["width"], 320):
+            page.set_viewport_size({"width": width, "height": 844})
+            page.wait_for_function(FITS)
+        page.set_viewport_size(SIZES["phone"])
     page.get_by_role("tab", name=known["Batch"]).click()
     page.click("#batch-start")
     shows(page, "#batch-status", said("There are no photos yet: choose some first.", name))

@@ -1,5 +1,6 @@
 """What stands behind the page, without a server: requests, estimates, Cancel, errors, examples."""
 
+import asyncio
 import os
 import shutil
 import threading
@@ -16,6 +17,7 @@ from unittest.mock import Mock
 import gradio as gr
 import pytest
 from fastapi.testclient import TestClient
+from gradio.context import LocalContext
 from gradio.routes import App
 from gradio.utils import get_upload_folder
 from limits import full_disk
@@ -27,7 +29,7 @@ from lwr.images import disk
 from lwr.prompt import route
 from lwr.request import Request, RestoreError
 from lwr.tasks import TASKS
-from page import batch_tab, examples, links, options, restore_tab, results, uploads
+from page import batch_tab, client, examples, links, options, restore_tab, results, uploads
 from page.errors import errors_for_visitors
 from page.gpu import LEAST_SECONDS, MOST_SECONDS
 from page.inputs import read_request
@@ -53,6 +55,11 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Service:
 def photo(tmp_path: Path) -> str:
     picture(64, 64).save(tmp_path / "photo.png")
     return str(tmp_path / "photo.png")
+
+
+def uploaded_copy(photo: str, name: str) -> str:
+    """The photo's copy in the upload folder."""
+    return str(shutil.copy(photo, Path(get_upload_folder()) / f"{name}.png"))
 
 
 def nothing(*_: object, **__: object) -> None:
@@ -181,6 +188,35 @@ def test_a_client_that_has_gone_stops_the_work(
     service.run_on_gpu = app.run
     monkeypatch.setattr("page.service.still_there", lambda: lambda: True)
     assert service.restore(photo, read_request(task="deblur"), "visitor", nothing).file
+
+
+def test_an_answer_that_nobody_reads_is_given_up_and_a_late_reader_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, messages = [0.0], asyncio.Queue()
+    queue = SimpleNamespace(
+        event_ids_to_events={"call": SimpleNamespace(alive=True, session_hash="a")},
+        pending_messages_per_session={"a": messages},
+    )
+    monkeypatch.setattr(client, "monotonic", lambda: now[0])
+    tokens = (
+        LocalContext.blocks.set(SimpleNamespace(_queue=queue)),  # type: ignore[arg-type]
+        LocalContext.event_id.set("call"),
+    )
+    wanted = client.still_there()
+    LocalContext.blocks.reset(tokens[0])
+    LocalContext.event_id.reset(tokens[1])
+    messages.put_nowait("it has started")
+    now[0] = client.UNHEARD - 1
+    assert wanted()
+    messages.get_nowait()
+    now[0] += 30
+    assert wanted(), "read late"
+    messages.put_nowait("its progress")
+    now[0] += client.UNHEARD - 1
+    assert wanted()
+    now[0] += 1
+    assert not wanted()
 
 
 def test_cancel_stops_what_has_started_and_nothing_later() -> None:
@@ -355,6 +391,29 @@ def test_a_comparison_has_every_pixel_of_a_result_of_any_size(
     assert sizes() == [(".jpg", done.restored.image.size)] * 2
 
 
+def test_the_download_button_belongs_to_the_result_that_is_shown(service: Service, photo: str) -> None:
+    done = [
+        service.restore(uploaded_copy(photo, name), read_request(task="deblur"), "a", nothing).file
+        for name in "ab"
+    ]
+    for kind, form in (("WebP", "WEBP"), ("JPEG", "JPEG"), ("PNG", "PNG")):
+        made = results.in_format(done[0], kind)
+        button, status = results.if_current(made, done[0], kind)
+        assert Image.open(button.value["path"]).format == form and button.interactive and status == gr.skip()
+    made = results.in_format(done[0], "WebP")
+    for png, kind in ((done[1], "PNG"), (done[1], "WebP"), (done[0], "JPEG")):
+        assert results.if_current(made, png, kind) == (gr.skip(), gr.skip()), "another has come since"
+
+
+def test_a_result_that_is_not_there_any_more_is_a_sentence(service: Service) -> None:
+    gone = str(Path(get_upload_folder()) / "a.png")
+    for kind in results.FORMATS:
+        button, status = results.if_current(results.in_format(gone, kind), gone, kind)
+        assert button.interactive and button.value is None and status == results.GONE
+    assert restore_tab.take_result(gone)[2] == results.GONE
+    assert restore_tab.take_result("")[2] == results.GONE
+
+
 def test_a_link_brings_a_size_back() -> None:
     def size(query: str) -> object:
         values = links.from_link(SimpleNamespace(query_params=query))
@@ -449,3 +508,33 @@ def test_a_fault_of_the_program_ends_what_the_page_says(service: Service, photo:
     steps = told(service.restoring(photo, read_request(task="deblur"), "visitor"), lambda state: (state,))
     with pytest.raises(gr.Error, match="its own fault"):
         until(steps, lambda _: False)
+
+
+def test_a_photo_let_go_stops_and_is_not_shown(service: Service, photo: str) -> None:
+    """As when an example or another photo is chosen while this one is being restored."""
+    visitor = SimpleNamespace(session_hash="visitor")
+    path = uploaded_copy(photo, "a")
+    values = ("fix the blur", "fix the blur", ["deblur"], "1", "auto", "auto", 0, "", *[1] * len(TASKS))
+    started = threading.Event()
+
+    def work(photo: str, request: Request, signals: Signals) -> None:
+        started.set()
+        while True:
+            signals.report(1, 9)
+            time.sleep(0.01)
+
+    service.run_on_gpu, service.run_on_cpu = work, None
+    steps = restore_tab.restoring(service, "visitor", {"path": path}, *values)
+    until(steps, lambda _: started.is_set())
+    restore_tab.let_go(service, visitor)
+    left = list(steps)
+    assert left == [(gr.skip(), "", *[gr.skip()] * 6)], "no picture, and a status that says nothing"
+    service.run_on_gpu = app.run
+    steps = restore_tab.restoring(service, "visitor", {"path": path}, *values)
+    *_, done = steps
+    assert "fix blur" in done[2]
+    steps = restore_tab.restoring(service, "visitor", {"path": path}, *values)
+    next(steps)
+    service.stop_photo(visitor)
+    *_, cancelled = steps
+    assert cancelled[1].startswith("**Stopped.**"), "Cancel says so"

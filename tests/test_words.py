@@ -10,7 +10,7 @@ import app
 from lwr.prompt import route
 from lwr.request import MAX_OUTPUT_PIXELS, Request, RestoreError, remark_on_choice, remarks
 from lwr.tasks import TASKS
-from page import about_tab, batch_tab, errors, gpu, line, restore_tab, words
+from page import about_tab, batch_tab, errors, gpu, line, restore_tab, results, words
 from page.line import State
 from page.status import text
 from page.words import LANGUAGES, said, table
@@ -78,6 +78,7 @@ def test_sentences_with_values_are_translated(name: str, monkeypatch: pytest.Mon
             *(said(remark) for one in asked for remark in remarks(one)),
             said(remark_on_choice(asked[0], settings)),
             *map(said, (errors.DISK_FULL, errors.FAULT, line.FULL, gpu.TOO_LONG, gpu.NONE_FREE, gpu.FAILED)),
+            said(results.GONE),
             errors.sentence(RestoreError("lying.jpg is damaged, too large, or not a photo: try another.")),
             batch_tab._lost("There is no photo yet: choose one first."),
         ]

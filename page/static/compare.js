@@ -13,7 +13,8 @@ const size = { width: 0, height: 0 }; // pixels of the result
 // scale: CSS pixels for each pixel; x, y: the pixel in the stage's middle; split: share of the visible picture
 const view = { scale: 1, x: 0, y: 0, split: 0.5, side: "both", fitted: true, lens: false };
 const lensAt = { x: 0, y: 0 }; // in the stage
-const MOST = 16, STEP = 1.25, NEAR = 28; // times 100 %; a press of +; CSS pixels around the handle
+const MOST = 16, STEP = 1.25; // times 100 %; a press of +
+const NEAR = 28, THIN = 8; // CSS pixels around the handle; of a picture that its line would cover
 
 const clamp = (value, least, most) => Math.min(most, Math.max(least, value));
 const whole = () => 1 / window.devicePixelRatio; // the scale that shows a pixel as a pixel
@@ -54,6 +55,7 @@ function draw() {
   handle.setAttribute("aria-valuenow", Math.round(100 * view.split));
   root.dataset.side = side;
   root.classList.toggle("alone", alone());
+  root.classList.toggle("thin", at.width < THIN);
   root.classList.toggle("pans", at.width > stage.clientWidth + 1 || at.height > stage.clientHeight + 1);
   readout.textContent = `${Math.round((100 * view.scale) / whole())} %`;
   for (const name of ["before", "both", "after"]) button(name).setAttribute("aria-pressed", side === name);

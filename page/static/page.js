@@ -37,7 +37,11 @@
     mark(false);
     if (wanted(event, event.dataTransfer)) take(event, event.dataTransfer);
   });
+  // Text that is copied from a document often comes with a picture of it: a text field gets the text.
+  const FIELDS = "textarea, input:not([type]), input[type=text], input[type=number], [contenteditable]";
+  const isText = (event, data) => [...data.types].includes("text/plain") && event.target.closest?.(FIELDS);
   document.addEventListener("paste", (event) => {
+    if (isText(event, event.clipboardData)) return;
     if (wanted(event, event.clipboardData)) take(event, event.clipboardData);
   });
 }
