@@ -1,6 +1,8 @@
 """The app started as a user starts it, and pictures to give it."""
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -59,6 +61,7 @@ def running_app(
             env=os.environ | usual | dict(own or {}),
             stdout=output,
             stderr=output,
+            start_new_session=True,  # a group, which its own processes belong to
         )
     try:
         until = time.monotonic() + START
@@ -69,6 +72,8 @@ def running_app(
     finally:
         server.terminate()
         server.wait(120)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)  # what it left running
 
 
 def answers(address: str) -> bool:
