@@ -6,9 +6,9 @@
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
+from page.widget import Widget
 from page.words import shown_later
 
 STATIC = Path(__file__).parent / "static"
@@ -37,7 +37,7 @@ class Pictures(GradioModel):
     after: FileData | None = None
 
 
-class Comparison(gr.HTML):
+class Comparison(Widget):
     """A widget with the value (before, after): paths of two pictures, the first shown at the second's size.
 
     A single picture may be shown too, as (path, None).
@@ -46,18 +46,12 @@ class Comparison(gr.HTML):
     data_model = Pictures
 
     def __init__(self, value: tuple[str | None, str | None] | None = None, **given: Any) -> None:
-        super().__init__(
-            value, html_template=_template(), js_on_load=JS, apply_default_css=False, container=False, **given
-        )
+        super().__init__(value, _template(), JS, **given)
 
     def postprocess(self, value: tuple[str | None, str | None] | None) -> Pictures:
         """The two files as the browser is sent them."""
         before, after = value or (None, None)
         return Pictures(before=_file(before), after=_file(after))
-
-    def api_info(self) -> dict[str, Any]:
-        """The value's JSON schema."""
-        return Pictures.model_json_schema()
 
 
 def _file(path: str | None) -> FileData | None:

@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
+from page.widget import Widget
 from page.words import known, said, shown_later
 
 FOLDER = Path(__file__).parent / "examples"
@@ -43,7 +44,7 @@ class Examples(GradioModel):
     examples: list[Example]
 
 
-class Strip(gr.HTML):
+class Strip(Widget):
     """A row of small pictures to press, with the credits behind an "i"; its event is `select`."""
 
     data_model = Examples
@@ -60,9 +61,7 @@ class Strip(gr.HTML):
     <ul>{credits}</ul>
   </details>
 </div>"""
-        super().__init__(
-            value, html_template=template, js_on_load=JS, apply_default_css=False, container=False, **given
-        )
+        super().__init__(value, template, JS, **given)
 
     def postprocess(self, value: list[dict[str, Any]]) -> Examples:
         """The records as the browser is sent them."""
@@ -75,10 +74,6 @@ class Strip(gr.HTML):
             for one in value
         ]
         return Examples(examples=shown)
-
-    def api_info(self) -> dict[str, Any]:
-        """The value's JSON schema."""
-        return Examples.model_json_schema()
 
 
 def found() -> list[dict[str, Any]]:

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-import gradio as gr
 from gradio.data_classes import FileData, GradioModel
+
+from page.widget import Widget
 
 TEMPLATE = """
 <div class="figures">
@@ -29,19 +30,15 @@ class Shown(GradioModel):
     figures: list[Figure]
 
 
-class Figures(gr.HTML):
+class Figures(Widget):
     """A widget with the value [(path of a picture, caption)]."""
 
     data_model = Shown
 
     def __init__(self, value: list[tuple[str, str]], **given: Any) -> None:
-        super().__init__(value, html_template=TEMPLATE, apply_default_css=False, container=False, **given)
+        super().__init__(value, TEMPLATE, **given)
 
     def postprocess(self, value: list[tuple[str, str]]) -> Shown:
         """The pictures as the browser is sent them."""
         figures = [Figure(picture=FileData(path=path), caption=caption) for path, caption in value]
         return Shown(figures=figures)
-
-    def api_info(self) -> dict[str, Any]:
-        """The value's JSON schema."""
-        return Shown.model_json_schema()

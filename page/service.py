@@ -182,14 +182,6 @@ class Service:
         self.stop_photo(request)
         self.stop_batch(request)
 
-    def passes(self, settings: Settings) -> int:
-        """How often a photo passes the network; sampling steps count only where the sampler takes part."""
-        return 1 + settings.steps if self._samples(settings) else 1
-
-    def _samples(self, settings: Settings) -> bool:
-        """As `network.needs_sampler`, which would look at the weights."""
-        return self._always_samples or settings.fidelity < REFINER_ALONE
-
     def planned(self, photo: str | None, request: Request) -> tuple[Settings, tuple[str, ...], float | None]:
         """(settings, remarks, seconds) for a photo; without one nobody knows the seconds.
 
@@ -204,7 +196,7 @@ class Service:
         """(settings, remarks, megapixels that pass the network); RestoreError when it cannot be done."""
         size = upright_size(photo)
         settings, remarks = fitted(self.restorer.resolve(request), size)
-        return settings, remarks, self._work(output_size(size, settings.scale), settings)
+        return settings, remarks, self.work(output_size(size, settings.scale), settings)
 
     def _checked(self, photo: str, request: Request) -> float:
         """The megapixels; the error of a bad photo is the one of reading it, which says more."""
@@ -215,11 +207,14 @@ class Service:
             images.load(photo)
             raise
 
-    def _work(self, size: tuple[int, int], settings: Settings) -> float:
-        return megapixels(self.restorer.network, size, settings, self._samples(settings))
+    def work(self, size: tuple[int, int], settings: Settings) -> float:
+        """Megapixels that pass the network for a photo of this final size (H,W), once or for each step."""
+        # As network.needs_sampler, which would look at the weights: on ZeroGPU they are in its process alone.
+        sampled = self._always_samples or settings.fidelity < REFINER_ALONE
+        return megapixels(self.restorer.network, size, settings, sampled)
 
     def _worked(self, restored: Restored) -> float:
-        return self._work(restored.loaded.size, restored.settings)
+        return self.work(restored.loaded.size, restored.settings)
 
     def gpu_seconds(self, photo: str, request: Request, *_: Any) -> int:
         """GPU time to ask ZeroGPU for."""

@@ -28,6 +28,7 @@ from lwr.loading.locate import locate, prior_config_of
 from lwr.loading.priors import NEGATIVE, POSITIVE, PRIORS, PriorError
 from lwr.models.config import TextConditioning
 from lwr.models.lora import new_pair, target_modules
+from lwr.passes import megapixels
 from lwr.restore import RestoreError, Restorer
 from lwr.stablesr.convert import convert
 from page.service import Service
@@ -324,8 +325,10 @@ def test_the_pages_estimates_count_steps_where_the_sampler_takes_part(
         service = Service(served, Mock())
         for fidelity in (0, 0.25, 0.5, 0.75, 1):
             settings = served.resolve(task="deblur", steps=20, fidelity=fidelity)
-            assert service.passes(settings) == (21 if served.network.needs_sampler(fidelity) else 1)
-    assert Service(sd, Mock()).passes(sd.resolve(task="deblur", steps=20, fidelity=0.5)) == 21
+            once = megapixels(served.network, (64, 96), settings, sampled=False)
+            passes = 21 if served.network.needs_sampler(fidelity) else 1
+            assert service.work((64, 96), settings) == pytest.approx(passes * once)
+    assert sd.network.needs_sampler(0.5)
 
 
 @pytest.mark.parametrize("name", [f"{MIRROR}@fp32", f"sd-turbo={MIRROR}", "sd-2.1-base"])

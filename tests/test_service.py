@@ -287,7 +287,7 @@ def test_gpu_time_grows_with_the_photo_up_to_what_a_visitor_may_ask(
 
 def test_the_pace_is_not_misled_by_sampling_steps_tiles_or_the_overview(service: Service) -> None:
     def work(side: int, **options: object) -> float:
-        return service._work((side, side), service.restorer.resolve(**options))
+        return service.work((side, side), service.restorer.resolve(**options))
 
     assert work(512, task="deblur", steps=12) == pytest.approx(6.5 * work(512, task="deblur"))
     assert work(2048, task="deblur") == pytest.approx(25 * work(512, task="deblur"))  # tiles overlap
