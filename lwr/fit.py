@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from lwr.diagnose import diagnose, harmless, needed, needed_scale
+from lwr.diagnose import diagnose, harmless, needed_scale
 from lwr.request import ENLARGING, Request, Settings, fitted, remark_on_choice, remarks
 
 # (request, what the photo needs when the request leaves that to it) -> settings
@@ -23,14 +23,14 @@ def fit(request: Request, resolve: Resolve, photo: torch.Tensor) -> tuple[Settin
     size = (photo.shape[-2], photo.shape[-1])
     named = [name for name in asked.tasks if name not in asked.insisted]
     chosen = fitted(settings, size)[0].general
-    severities = diagnose(photo) if chosen or named else {}
+    found = diagnose(photo) if chosen or named else None
     if chosen:
-        settings = resolve(request, needed(severities))
+        settings = resolve(request, found.tasks)
         if asked.scale is None and ENLARGING not in asked.tasks:
             settings = replace(settings, scale=needed_scale(settings.tasks, size))
     settings, on_size = fitted(settings, size)
     named = [name for name in named if settings.scale == 1 or name != ENLARGING]
-    tasks, on_tasks = harmless(settings.tasks, named, severities)
+    tasks, on_tasks = harmless(settings.tasks, named, found.severities if found else {})
     settings = replace(settings, tasks=tasks)
     on_choice = (remark_on_choice(asked, settings),) if chosen else ()
     return settings, (*remarks(asked), *on_size, *on_choice, *on_tasks)

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 
-from lwr.diagnose import diagnose
+from lwr.diagnose import Diagnosis, diagnose
 from lwr.fit import fit
 from lwr.images import files as images
 from lwr.images.canvas import Canvas
@@ -204,8 +204,8 @@ class Restorer:
         needed = (name for name in settings.tasks if self.adapters.needed(name))
         return replace(settings, adapters={name: self.adapters.planned(name) for name in needed})
 
-    def diagnose(self, image: Image.Image | str | Path | images.Loaded) -> dict[str, float]:
-        """{task: severity in [0,1]} of a photo: 0 = its defect is not there, 1 = as bad as in training."""
+    def diagnose(self, image: Image.Image | str | Path | images.Loaded) -> Diagnosis:
+        """What is wrong with a photo; ImageError when it is none."""
         return diagnose((image if isinstance(image, images.Loaded) else images.load(image)).pixels)
 
     def refuse(self, settings: Settings, size: tuple[int, int], decoding: int = 0) -> str | None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
 from lwr import fit as fitting
-from lwr.diagnose import diagnose, harmless, load_diagnosis, needed, needed_scale
+from lwr.diagnose import diagnose, harmless, load_diagnosis, needed_scale
 from lwr.images import files
 from lwr.loading.priors import EMBEDDED
 from lwr.request import Request
@@ -76,14 +76,14 @@ def test_what_is_good_stays_as_it_is(restorer: Restorer, name: str, prompt: str)
     [("hazy-rocket.jpg", "dehaze"), ("moving-clock.jpg", "deblur"), ("shaken-coffee.jpg", "deblur")],
 )
 def test_what_is_wrong_is_found(photo: str, task: str) -> None:
-    severities = diagnose(files.load(SAMPLES / photo).pixels)
-    assert harmless({task: 1.0}, [task], severities) == ({task: 1.0}, ())
-    assert task in needed(severities) or severities["super-resolution"] > severities[task]
+    found = diagnose(files.load(SAMPLES / photo).pixels)
+    assert harmless({task: 1.0}, [task], found.severities) == ({task: 1.0}, ())
+    assert task in found.tasks or found.severities["super-resolution"] > found.severities[task]
 
 
 def test_haze_is_found_at_any_size() -> None:
     for size in ((480, 360), (1400, 1000)):
-        severities = diagnose(files.load(landscape(size, 1.6)).pixels)
+        severities = diagnose(files.load(landscape(size, 1.6)).pixels).severities
         assert harmless({"dehaze": 1.0}, ["dehaze"], severities)[0] == {"dehaze": 1.0}, size
 
 
@@ -124,13 +124,13 @@ def test_who_wants_a_large_photo_in_hd_gets_what_it_needs(restorer: Restorer) ->
 @given(st.integers(1, 900), st.integers(1, 900), st.booleans())
 def test_any_photo_has_a_diagnosis(height: int, width: int, levels: bool) -> None:
     photo = torch.randint(0, 256, (1, 3, height, width), dtype=torch.uint8)
-    severities = diagnose(photo if levels else photo / 255)
+    severities = diagnose(photo if levels else photo / 255).severities
     assert set(severities) <= set(TASKS) and all(0 <= value <= 1 for value in severities.values())
 
 
 def test_levels_and_floats_have_one_diagnosis() -> None:
     photo = files.load(SAMPLES / "shaken-coffee.jpg")
-    assert diagnose(photo.pixels) == pytest.approx(diagnose(photo.rgb), abs=1e-3)
+    assert diagnose(photo.pixels).severities == pytest.approx(diagnose(photo.rgb).severities, abs=1e-3)
 
 
 @given(st.dictionaries(st.sampled_from(list(TASKS)), st.floats(0, 1)), st.data())
@@ -185,4 +185,6 @@ def test_the_diagnosis_can_be_trained_by_anybody(tmp_path: Path) -> None:
 def test_haze_is_found_in_a_photo_without_colour(tint: tuple[float, float, float]) -> None:
     gray = Image.open(SAMPLES / "hazy-rocket.jpg").convert("L")
     toned = Image.merge("RGB", [gray.point([min(255, int(v * share)) for v in range(256)]) for share in tint])
-    assert harmless({"dehaze": 1.0}, ["dehaze"], diagnose(files.load(toned).pixels))[0] == {"dehaze": 1.0}
+    assert harmless({"dehaze": 1.0}, ["dehaze"], diagnose(files.load(toned).pixels).severities)[0] == {
+        "dehaze": 1.0
+    }

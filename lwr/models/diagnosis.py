@@ -22,7 +22,7 @@ TILE, TILES = 384, 4  # pixels a side of the parts that fine statistics come fro
 SHARPEST = 0.15  # quantile of the tiles: a photo is as sharp as its sharpest parts, whatever lies behind
 
 
-class Diagnosis(nn.Module):
+class DiagnosisHead(nn.Module):
     """Statistics (N,D) -> severity of each of `tasks`, (N,T) in [0,1]."""
 
     def __init__(self, tasks: Sequence[str], alike: Sequence[str], features: int, hidden: int = 96) -> None:

@@ -44,6 +44,7 @@ class Task:
 
     name: str  # as in the command line, the API and the dataset: "dehaze"
     title: str  # as a person reads it: "Remove haze"
+    defect: str  # what a photo that needs it is: "hazy"
     instruction: str  # the one sentence that conditions the prior's text encoder for this task
     examples: tuple[str, ...]  # prompts shown to people
     vocabulary: Vocabulary

@@ -25,6 +25,7 @@ def degrade(
 TASK = Task(
     name="deblur",
     title="Fix blur",
+    defect="blurred",
     instruction="remove the blur",
     examples=("remove the blur", "my hands were shaking", "make it slightly sharper"),
     vocabulary=Vocabulary(

@@ -25,6 +25,7 @@ def degrade(
 TASK = Task(
     name="dehaze",
     title="Remove haze",
+    defect="hazy",
     instruction="remove the haze",
     examples=("remove the haze", "the mountains vanish behind a white veil", "lift the fog a little"),
     vocabulary=Vocabulary(

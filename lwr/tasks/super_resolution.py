@@ -27,6 +27,7 @@ _PICTURES = phrases(
 TASK = Task(
     name="super-resolution",
     title="Enlarge",
+    defect="small",
     instruction="enlarge the photo and restore its detail",
     examples=("enlarge it 2x", "it is too small to print", "more detail please"),
     vocabulary=Vocabulary(

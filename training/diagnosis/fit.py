@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lwr.models.diagnosis import Diagnosis
+from lwr.models.diagnosis import DiagnosisHead
 from training.diagnosis.examples import DIAGNOSED, FINE, HAZE, Examples
 
 BATCH, EPOCHS, RATE, DECAY = 128, 60, 3e-3, 0.02
@@ -28,11 +28,11 @@ class Score:
     present: tuple[float, float, float]  # and where there is some: 1, 5 and 10 % are below
 
 
-def fit(examples: Examples, seed: int = 0) -> Diagnosis:
+def fit(examples: Examples, seed: int = 0) -> DiagnosisHead:
     """Train a new diagnosis with AdamW and one cycle of the learning rate."""
     torch.manual_seed(seed)
     statistics, severities, known = examples.statistics, examples.severities, examples.known.float()
-    model = Diagnosis(DIAGNOSED, FINE, statistics.shape[1])
+    model = DiagnosisHead(DIAGNOSED, FINE, statistics.shape[1])
     model.ramp.copy_(torch.tensor([RAMPS[task] for task in DIAGNOSED]))
     model.mean.copy_(statistics.mean(0))
     model.spread.copy_(statistics.std(0).clamp_min(1e-3))
@@ -52,7 +52,7 @@ def fit(examples: Examples, seed: int = 0) -> Diagnosis:
     return model.eval().requires_grad_(False)
 
 
-def _with_dropout(model: Diagnosis, statistics: torch.Tensor) -> torch.Tensor:
+def _with_dropout(model: DiagnosisHead, statistics: torch.Tensor) -> torch.Tensor:
     """The logits, with inputs and hidden units dropped."""
     first, activation, last = model.layers
     inputs = ((statistics - model.mean) / model.spread).clamp(-5, 5)
