@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import torch
 
-from lwr.diagnose import diagnose, harmless, needed_scale
+from lwr.diagnose import Diagnosis, diagnose, harmless, needed_scale
 from lwr.request import ENLARGING, Request, Settings, fitted, remark_on_choice, remarks
 
 # (request, what the photo needs when the request leaves that to it) -> settings
@@ -13,17 +14,23 @@ Resolve = Callable[[Request, Mapping[str, float] | None], Settings]
 
 
 def fit(request: Request, resolve: Resolve, photo: torch.Tensor) -> tuple[Settings, tuple[str, ...]]:
-    """(settings, remarks) for a photo (1,3,H,W), levels (uint8) or floats in [0,1].
+    """(settings, remarks) for a photo (1,3,H,W), levels (uint8) or floats in [0,1]."""
+    return fit_to(request, resolve, (photo.shape[-2], photo.shape[-1]), partial(diagnose, photo))
+
+
+def fit_to(
+    request: Request, resolve: Resolve, size: tuple[int, int], find: Callable[[], Diagnosis]
+) -> tuple[Settings, tuple[str, ...]]:
+    """(settings, remarks) for a photo of `size` (H,W); `find` says what is wrong with it, where that matters.
 
     A general request gets what the photo needs, and so does "make it HD" for a photo that is. Tasks that a
     sentence names are done as far as the photo shows their defect, unless it insists; enlarging has other
     reasons.
     """
     asked, settings = request.asked(), resolve(request, None)
-    size = (photo.shape[-2], photo.shape[-1])
     named = [name for name in asked.tasks if name not in asked.insisted]
     chosen = fitted(settings, size)[0].general
-    found = diagnose(photo) if chosen or named else None
+    found = find() if chosen or named else None
     if chosen:
         settings = resolve(request, found.tasks)
         if asked.scale is None and ENLARGING not in asked.tasks:

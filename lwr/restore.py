@@ -158,11 +158,11 @@ class Restorer:
         started = time.perf_counter()
         # 1. What to do, with which weights
         request = _request(prompt, task, options)
-        asked, settings = request.asked(), self._settings(request)
+        asked, settings = request.asked(), self.settings(request)
         # 2. The photo, what that means for the request, and its final size
         given = isinstance(image, images.Loaded)
         loaded = image if given else images.load(image, refuse=partial(self.refuse, settings))
-        settings, said = fit(request, self._settings, loaded.pixels)
+        settings, said = fit(request, self.settings, loaded.pixels)
         size = output_size(loaded.size, settings.scale)
         strengths = {name: strength for name, strength in settings.tasks.items() if strength > 0}
         prepared = time.perf_counter() - started
@@ -196,10 +196,10 @@ class Restorer:
         Takes what a call takes. A `size` gets its scale from `lwr.request.fitted`, and a general request its
         tasks, only with the photo.
         """
-        return self._settings(_request(prompt, task, options))
+        return self.settings(_request(prompt, task, options))
 
-    def _settings(self, request: Request, chosen: Mapping[str, float] | None = None) -> Settings:
-        """The settings of a request; `chosen` is what the photo needs, when the request leaves that to it."""
+    def settings(self, request: Request, chosen: Mapping[str, float] | None = None) -> Settings:
+        """Those of a request; `chosen` is what the photo needs, when the request leaves that to it."""
         settings = request.resolve(self.network.prior, self._prior, self.tile, chosen)
         needed = (name for name in settings.tasks if self.adapters.needed(name))
         return replace(settings, adapters={name: self.adapters.planned(name) for name in needed})
