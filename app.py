@@ -1,4 +1,4 @@
-"""The Space: one page and three API endpoints around one `lwr.restore.Restorer`.
+"""The Space: one page and four API endpoints around one `lwr.restore.Restorer`.
 
 Run `python app.py` and open http://127.0.0.1:7860 (another port: GRADIO_SERVER_PORT). It uses the network
 that ships with this repository, so the page works without internet, on a CPU as on a GPU. The environment may
@@ -40,7 +40,6 @@ from page.uploads import MAX_FILE_SIZE, disk_full
 from page.words import t, translations
 
 HOUR = 3600  # seconds that a visitor's files stay on the server
-FIRST_PARAMETERS = 7  # of /restore, which every plain request has to name; those after them may be left out
 
 
 def load(device: str = "auto") -> Restorer:
@@ -84,33 +83,55 @@ if spaces is not None:
 
 def restore(
     image: gr.FileData,
-    prompt: str,
+    prompt: str = "",
     task: str = "auto",
     scale: str | float = "auto",
     steps: int | None = None,
     fidelity: float | None = None,
     seed: int = 0,
     size: str = "auto",
+    strength: float | None = None,
+    auto: bool = False,
 ) -> tuple[gr.FileData, dict[str, Any]]:
     """Restore a bad photo: remove haze, fix blur, enlarge. Returns the restored PNG and all settings.
 
+    Without a prompt it finds out itself what is wrong with the photo, and does what that takes.
+
     Args:
         image: the photo (PNG, JPEG, HEIC, AVIF, WebP, TIFF, GIF or BMP), uploaded or by its URL.
-        prompt: what is wrong with it, in English, such as "remove the haze" or "it is blurry, enlarge it 2x".
+        prompt: what is wrong with it, in English, such as "remove the haze" or "it is blurry, enlarge it 2x";
+            empty, or "fix it", leaves that to the photo.
         task: "auto" (as the prompt says) or the name of one task, which wins over the prompt; see /tasks.
         scale: "auto" or 1 to 4, output side / input side.
         steps: sampling steps; None = the network's default.
         fidelity: 1 the exactest, 0.5 the sharpest, 0 the model's own picture; None = the task's default.
         seed: same seed and settings, same pixels.
         size: "auto", or the size of the result instead of a scale: "3840x2160", "4k", "A4 at 300 dpi".
+        strength: 0 to 1, how much of all that is asked for is done; None = as the photo shows.
+        auto: do what the photo needs, beside what is asked for.
     """
     path = uploaded(image)
     with errors_for_visitors(path):
         request = read_request(
-            prompt=prompt, task=task, scale=scale, steps=steps, fidelity=fidelity, seed=seed, size=size
-        )
+            prompt=prompt, task=task, scale=scale, steps=steps, fidelity=fidelity, seed=seed, size=size,
+            strength=strength, auto=auto,
+        )  # fmt: skip
     done = SERVICE.restore(path, request, uuid.uuid4().hex, gr.Progress())
     return gr.FileData(path=done.file).model_dump(), done.settings
+
+
+def diagnose(image: gr.FileData) -> dict[str, Any]:
+    """Find what is wrong with a photo, and change nothing.
+
+    Returns {"severities": {defect: 0 (not there) to 1}, "sentence": str, "tasks": {task: strength}}; the
+    tasks are what `restore` does to it without a prompt.
+
+    Args:
+        image: the photo (PNG, JPEG, HEIC, AVIF, WebP, TIFF, GIF or BMP), uploaded or by its URL.
+    """
+    path = uploaded(image)
+    with errors_for_visitors(path):
+        return SERVICE.diagnose(path).json()
 
 
 def route_prompt(prompt: str) -> dict[str, Any]:
@@ -137,7 +158,7 @@ class Page(gr.Blocks):
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
         """Append in place the defaults of what a plain request left out at its end."""
-        if block_fn.api_name == "restore" and len(inputs) >= FIRST_PARAMETERS:
+        if block_fn.api_name == "restore" and inputs:  # all but the photo may be left out
             defaults = [one.default for one in signature(restore).parameters.values()]
             inputs += defaults[len(inputs) :]
         super().validate_inputs(block_fn, inputs)
@@ -166,6 +187,7 @@ def build() -> gr.Blocks:
         page.unload(SERVICE.leave)
         page.load(links.from_link, None, linked, **restore_tab.LIVE)
         gr.api(restore, api_name="restore", concurrency_limit=None)  # `page.line` lets one photo in at a time
+        gr.api(diagnose, api_name="diagnose")
         gr.api(route_prompt, api_name="route")
         gr.api(list_tasks, api_name="tasks")
     return page.queue(max_size=WAITING, api_open=False)

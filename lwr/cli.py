@@ -1,4 +1,4 @@
-"""The command line: `lwr restore PHOTO... --prompt TEXT`; `route`, `tasks`, `degrade`, `convert`.
+"""The command line: `lwr restore PHOTO... --prompt TEXT`; `diagnose`, `route`, `tasks`, `degrade`, `convert`.
 
 Results go to stdout, everything else to stderr. Exit status: 0 all restored, 1 some failed, 2 wrong usage.
 What needs torch is imported inside the command that needs it: `--help`, `route` and `tasks` answer at once.
@@ -160,7 +160,8 @@ def _restore_planned(
     """The same with a network, once it is known what there is to do."""
     if (problem := too_little_to_start()) is not None:  # below it torch would not even say why it fails
         raise _refused(RestoreError(problem), photos, report.as_json)
-    from lwr.batch.pipeline import Pipeline, Room, make_folder
+    from lwr.batch.folders import make_folder
+    from lwr.batch.pipeline import Pipeline, Room
     from lwr.images.files import DiskFullError, ImageError
     from lwr.loading.adapter import AdapterError
     from lwr.loading.hub import HubError
@@ -184,6 +185,58 @@ def _restore_planned(
         raise _refused(error, photos, report.as_json, status) from None
     with report.showing(planned.weights(output) if report.is_watched else []):
         Pipeline(restorer, request, output, report, Room.within(loading.memory)).run(planned.jobs)
+
+
+@app.command(
+    epilog="Photos are found as `restore` finds them. A severity is 0 where a defect is not there, and 1 "
+    "where it is as bad as the worst in training. Exit status: 0 all diagnosed, 1 some failed, 2 wrong "
+    "usage, 130 stopped by Ctrl-C."
+)
+def diagnose(
+    photos: Annotated[list[str], typer.Argument(metavar="PHOTO", help="photo files, or folders of photos")],
+    recursive: Annotated[bool, typer.Option("--recursive", help="look into subfolders of folders")] = False,
+    maps: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="write maps of where it is how bad there; white is the worst"),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing maps")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say what is wrong with photos, and how much; the photos stay as they are."""
+    try:
+        with stoppable():
+            failed = _diagnose(photos, recursive, maps, overwrite, as_json)
+    except StoppedError as stop:
+        print("Stopped.", file=sys.stderr)
+        raise typer.Exit(stop.status) from None
+    raise typer.Exit(1 if failed else 0)
+
+
+def _diagnose(photos: list[str], recursive: bool, maps: str | None, overwrite: bool, as_json: bool) -> int:
+    """Print a line for each photo; how many failed. Raises typer.Exit when nothing can be started."""
+    if (problem := too_little_to_start()) is not None:
+        raise _refused(RestoreError(problem), photos, as_json)
+    from lwr.batch.diagnoses import Maps, diagnoses, in_words
+    from lwr.batch.folders import make_folder
+    from lwr.batch.inputs import find
+    from lwr.images.files import DiskFullError, ImageError
+    from lwr.images.formats import photo_suffixes
+
+    found, failed = find(photos, photo_suffixes(), recursive), 0
+    try:
+        if maps is not None:
+            make_folder(Path(maps), "--maps")
+    except ImageError as error:
+        raise _refused(error, photos, as_json, 1 if isinstance(error, DiskFullError) else 2) from None
+    for remark in found.remarks:
+        print(remark, file=sys.stderr)
+    for line in diagnoses(found.photos, None if maps is None else Maps(Path(maps), overwrite)):
+        failed += "error" in line
+        if as_json or "error" in line:
+            show(line, as_json)
+        else:
+            print(in_words(line), flush=True)
+    return failed
 
 
 @app.command()

@@ -58,7 +58,7 @@ class Diagnosis:
     @property
     def sentence(self) -> str:
         """What is wrong, for a person: "The photo is hazy and slightly blurred."."""
-        found = [f"{_degree(severity)}{defect_of(name)}" for name, severity in self.present.items()]
+        found = [described(name, severity) for name, severity in self.present.items()]
         if not found:
             return "Nothing wrong was found."
         *first, last = found
@@ -74,8 +74,10 @@ def defect_of(name: str) -> str:
     return TASKS[name].defect if name in TASKS else WITHOUT_TASK[name]
 
 
-def _degree(severity: float) -> str:
-    return "slightly " if severity < SLIGHT else "very " if severity >= STRONG else ""
+def described(name: str, severity: float) -> str:
+    """The same with how much: "slightly blurred", "very hazy"."""
+    degree = "slightly " if severity < SLIGHT else "very " if severity >= STRONG else ""
+    return degree + defect_of(name)
 
 
 @cache
@@ -133,7 +135,7 @@ def harmless(
 
 
 def _remark(title: str, share: float) -> str:
+    ask = "say “strongly” or ask for strength 1 to have"
     if share == 0:
-        return f"{title}: not done, as the photo shows no need of it; say “strongly” to have it done anyway."
-    little = "as the photo shows little need of it; say “strongly” to have all of it done."
-    return f"{title}: done in part ({share:.0%}), {little}"
+        return f"{title}: not done, as the photo shows no need of it; {ask} it done anyway."
+    return f"{title}: done in part ({share:.0%}), as the photo shows little need of it; {ask} all of it done."

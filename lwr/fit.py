@@ -1,13 +1,18 @@
 """A request meets its photo: what the photo needs, how much of what was asked for, and its size."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
 import torch
 
-from lwr.diagnose import Diagnosis, diagnose, harmless, needed_scale
-from lwr.request import ENLARGING, Request, Settings, fitted, remark_on_choice, remarks
+from lwr.diagnose import WITHOUT_TASK, Diagnosis, described, diagnose, harmless, needed_scale
+from lwr.prompt import Route
+from lwr.request import ENLARGING, Request, Settings, fitted, remarks
+from lwr.tasks import TASKS
+
+UNCHANGED = "Nothing wrong was found: the photo is unchanged."
+NO_STRENGTH = "Nothing was restored, as strength 0 was asked for."
 
 # (request, what the photo needs when the request leaves that to it) -> settings
 Resolve = Callable[[Request, Mapping[str, float] | None], Settings]
@@ -31,13 +36,50 @@ def fit_to(
     named = [name for name in asked.tasks if name not in asked.insisted]
     chosen = fitted(settings, size)[0].general
     found = find() if chosen or named else None
+    severities = found.severities if found else {}
     if chosen:
-        settings = resolve(request, found.tasks)
+        settings = resolve(request, _needed(found, asked))
         if asked.scale is None and ENLARGING not in asked.tasks:
-            settings = replace(settings, scale=needed_scale(settings.tasks, size))
+            done = {name: strength for name, strength in settings.tasks.items() if strength > 0}
+            settings = replace(settings, scale=needed_scale(done, size))
     settings, on_size = fitted(settings, size)
     named = [name for name in named if settings.scale == 1 or name != ENLARGING]
-    tasks, on_tasks = harmless(settings.tasks, named, found.severities if found else {})
-    settings = replace(settings, tasks=tasks)
-    on_choice = (remark_on_choice(asked, settings),) if chosen else ()
-    return settings, (*remarks(asked), *on_size, *on_choice, *on_tasks)
+    tasks, on_tasks = harmless(settings.tasks, named, severities)
+    rounded = {name: round(severity, 2) for name, severity in severities.items()}
+    settings = replace(settings, tasks=tasks, found=rounded)
+    account = (" ".join(found_and_done(found, asked, settings)),) if chosen else ()
+    on_strength = (NO_STRENGTH,) if request.strength == 0 else ()
+    return settings, (*remarks(asked), *on_size, *account, *on_strength, *on_tasks)
+
+
+def found_and_done(found: Diagnosis, asked: Route, settings: Settings) -> Iterator[str]:
+    """Sentences on a request that left it to the photo: what is wrong with it, and what was done and not."""
+    present = found.present
+    done = {name: strength for name, strength in settings.tasks.items() if strength > 0}
+    if not present and not done and settings.scale == 1:
+        yield UNCHANGED
+        return
+    listed = (f"{described(name, severity)} ({severity:.2f})" for name, severity in present.items())
+    yield f"Found: {', '.join(listed)}." if present else "Nothing wrong was found."
+    if done:
+        yield f"Done: {', '.join(_deed(name, strength, settings) for name, strength in done.items())}."
+    spared = [TASKS[name].title.lower() for name in present if name in asked.spared]
+    if spared:
+        yield f"Not done, as you said so: {', '.join(spared)}."
+    stays = [described(name, severity) for name, severity in present.items() if name in WITHOUT_TASK]
+    if stays:
+        yield f"The photo stays {', '.join(stays)}, as there is no task for that yet."
+    if not (settings.tasks or spared or stays):
+        yield "That is too little to change anything: the photo is unchanged."
+
+
+def _deed(name: str, strength: float, settings: Settings) -> str:
+    """ "remove haze (strength 0.9)"."""
+    scale = f" {settings.scale:g}x" if name == ENLARGING and settings.scale > 1 else ""
+    return f"{TASKS[name].title.lower()}{scale} (strength {strength:g})"
+
+
+def _needed(found: Diagnosis, asked: Route) -> dict[str, float]:
+    """{task: strength} that the photo needs; what the sentence forbids counts as not there."""
+    severities = {name: 0.0 if name in asked.spared else s for name, s in found.severities.items()}
+    return replace(found, severities=severities).tasks

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 LONGEST = 100_000  # characters
 _USUAL = asdict(Request())
-_INSTEAD = {"scale": "size", "size": "scale", "prompt": "task"}  # what a given option replaces in a record
+# What a given option replaces in a record.
+_INSTEAD = {"scale": ("size",), "size": ("scale",), "prompt": ("task", "auto"), "task": ("auto",)}
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def like(path: str | Path, request: Request) -> Request:
             "settings."
         )
     given = _given(request)
-    left = {_INSTEAD.get(name) for name in given}
+    left = {other for name in given for other in _INSTEAD.get(name, ())}
     kept = {name: value for name, value in vars(found.request).items() if name not in left}
     return Request(**(kept | given))
 

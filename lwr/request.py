@@ -56,6 +56,12 @@ class Request:
     size: str | int | tuple[int, int] | None = option(
         None, f"size of the restored photo instead of a scale: {EXAMPLES}"
     )
+    auto: bool = option(False, "do what the photo needs, beside what is asked for")
+    strength: float | None = option(
+        None,
+        "0 to 1: how much of all that is asked for is done, whatever the photo shows "
+        "[default: as the photo shows]",
+    )
 
     @classmethod
     def of(cls, prompt: "str | Request" = "", **options: Any) -> "Request":
@@ -82,6 +88,8 @@ class Request:
         """
         asked = self.asked()
         found = {name: s for name, s in (chosen or {}).items() if name not in asked.spared}
+        if self.strength is not None:
+            found = dict.fromkeys(found, float(self.strength))
         tasks = found | asked.tasks  # what was asked for by name wins
         text = self._text(prior)
         return Settings(
@@ -103,45 +111,29 @@ class Request:
         )
 
     def asked(self) -> Route:
-        """What is asked for by prompt, task, scale and size together; RestoreError when it is nothing."""
-        if not isinstance(self.prompt, str):
-            raise RestoreError(f"The prompt is {self.prompt!r}: use a text, such as 'remove the haze'.")
-        if not isinstance(self.task, str | Mapping | None):
-            raise RestoreError(f"The task is {self.task!r}: use a name, or {{name: strength}}.")
-        found = self._with_size(route(self.prompt))
-        if self.task is not None and self.task != "auto":
-            tasks = {self.task: 1.0} if isinstance(self.task, str) else dict(self.task)
-            tasks = {name: _strength(name, strength) for name, strength in tasks.items()}
-            if tasks:
-                found = replace(found, tasks=tasks, understood=True, general=False, wish=False, message="")
-                return replace(found, insisted=tuple(tasks))  # who names a task means it
-        if not found.understood and not self.prompt.strip() and _enlarges(found):
-            return replace(found, tasks={ENLARGING: 1.0}, understood=True, message="")
-        if not found.understood:
-            raise RestoreError(found.message)
-        if found.general and _enlarges(found) and ENLARGING not in (*found.tasks, *found.spared):
-            return replace(found, tasks=found.tasks | {ENLARGING: 1.0})
-        return found
+        """What is asked for by all fields together; RestoreError when it is bad.
 
-    def _with_size(self, found: Route) -> Route:
-        """`found` with the size and scale that are given beside the prompt, which win over it."""
-        if self.size is None or self.size in ("", "auto"):
-            return _clamped(found) if self.scale is None else replace(found, size=None, scale=self.scale)
-        if self.scale is not None:
-            raise RestoreError(
-                f"There are a scale ({self.scale}) and a size ({self.size}): give one of the two."
-            )
-        pair = self.size if isinstance(self.size, tuple | list) else (self.size,)
-        size = None if isinstance(self.size, bool) else size_of("x".join(str(side) for side in pair))
-        if size is None:
-            raise RestoreError(f"The size is {self.size!r}: use {EXAMPLES}.")
-        return replace(found, size=size, scale=None)
+        Who asks for nothing leaves it to the photo, as `auto` does beside what is asked for.
+        """
+        _check_kinds(self)
+        found, tasks = _with_size(route(self.prompt), self), _named(self.task)
+        if tasks:  # who names a task means it
+            found = replace(found, tasks=tasks, insisted=tuple(tasks), general=self.auto, wish=False)
+        elif not found.understood:
+            found = _unnamed(found, self)
+        elif self.auto:
+            found = replace(found, general=True)
+        if found.general and _enlarges(found) and ENLARGING not in (*found.tasks, *found.spared):
+            found = replace(found, tasks=found.tasks | {ENLARGING: 1.0})
+        found = replace(found, understood=True, message="")
+        return found if self.strength is None else _at_strength(found, self.strength)
 
     def _scale(self, tasks: Mapping[str, float], asked: Route) -> float:
         """Output side / input side; 1 as long as a size waits for the photo, see `fitted`."""
         if asked.size is not None:
             return 1.0
-        usual = max((TASKS[name].default_scale for name in tasks), default=1.0)
+        done = (name for name, strength in tasks.items() if strength > 0)
+        usual = max((TASKS[name].default_scale for name in done), default=1.0)
         scale = usual if asked.scale is None else asked.scale
         return _checked("scale", scale, (1, MAX_SCALE), f"1 (keep the size) to {MAX_SCALE:g}")
 
@@ -204,6 +196,8 @@ class Settings:
     size: str | None = None  # of the restored photo as it was asked for; None: a scale was, or nothing
     general: bool = False  # the photo decides what is done, beside `tasks`, and has not been seen
     wish: bool = False  # it does so if it has that size already: who wants it "in HD" wants it better
+    # {defect: severity in [0,1]} that the photo was found to have, {} where nobody looked; no pixel needs it
+    found: dict[str, float] = field(default_factory=dict, compare=False)
 
     @property
     def text(self) -> TextConditioning:
@@ -220,13 +214,6 @@ def remarks(asked: Route) -> Iterator[str]:
     yield from asked.notes
     if asked.ignored:
         yield f"Not done, as there is no task for it yet: {', '.join(asked.ignored)}."
-
-
-def remark_on_choice(asked: Route, settings: Settings) -> str:
-    """What was chosen from the photo beside what was asked for by name."""
-    chosen = {name: strength for name, strength in settings.tasks.items() if name not in asked.tasks}
-    titles = [f"{TASKS[name].title.lower()} ({strength:g})" for name, strength in chosen.items()]
-    return f"Chosen from the photo: {', '.join(titles) or 'nothing, as it needs nothing that can be done'}."
 
 
 def fitted(settings: Settings, photo: tuple[int, int]) -> tuple[Settings, tuple[str, ...]]:
@@ -279,6 +266,58 @@ def pass_size(size: tuple[int, int], least: int) -> tuple[int, int]:
     """
     factor = max(1.0, min(least / min(size), 2 * least / max(size)))
     return tuple(max(1, round(side * factor)) for side in size)
+
+
+def _check_kinds(request: Request) -> None:
+    """RestoreError for fields of other types than they can be; records in files hold anything."""
+    if not isinstance(request.prompt, str):
+        raise RestoreError(f"The prompt is {request.prompt!r}: use a text, such as 'remove the haze'.")
+    if not isinstance(request.task, str | Mapping | None):
+        raise RestoreError(f"The task is {request.task!r}: use a name, or {{name: strength}}.")
+    if not isinstance(request.auto, bool):
+        raise RestoreError(f"The option auto is {request.auto!r}: use true or false.")
+
+
+def _named(task: str | Mapping[str, float] | None) -> dict[str, float]:
+    """{task: strength} of a task by name; RestoreError for one that is unknown."""
+    if task is None or task == "auto":
+        return {}
+    tasks = {task: 1.0} if isinstance(task, str) else dict(task)
+    return {name: _strength(name, strength) for name, strength in tasks.items()}
+
+
+def _unnamed(found: Route, request: Request) -> Route:
+    """What is asked for where neither prompt nor task name anything; RestoreError for what is nonsense."""
+    empty = not request.prompt.strip()
+    if empty and not request.auto:
+        if _enlarges(found):
+            return replace(found, tasks={ENLARGING: 1.0})
+        if isinstance(request.task, Mapping):  # {}: the tasks of a photo that came back as it was
+            return found
+    if empty or (request.auto and (found.ignored or found.spared)):
+        return replace(found, general=True)
+    raise RestoreError(found.message)
+
+
+def _at_strength(found: Route, strength: object) -> Route:
+    """The same with all of its tasks at one strength, which insists."""
+    strength = _checked("strength", strength, (0, 1), "0 (nothing is done) to 1 (all of it)")
+    tasks = dict.fromkeys(found.tasks, strength)
+    return replace(found, tasks=tasks, insisted=tuple(tasks))
+
+
+def _with_size(found: Route, request: Request) -> Route:
+    """`found` with the size and scale that are given beside the prompt, which win over it."""
+    given, scale = request.size, request.scale
+    if given is None or given in ("", "auto"):
+        return _clamped(found) if scale is None else replace(found, size=None, scale=scale)
+    if scale is not None:
+        raise RestoreError(f"There are a scale ({scale}) and a size ({given}): give one of the two.")
+    pair = given if isinstance(given, tuple | list) else (given,)
+    size = None if isinstance(given, bool) else size_of("x".join(str(side) for side in pair))
+    if size is None:
+        raise RestoreError(f"The size is {given!r}: use {EXAMPLES}.")
+    return replace(found, size=size, scale=None)
 
 
 def _clamped(asked: Route) -> Route:

@@ -11,7 +11,8 @@ from page.errors import not_restored
 from page.words import said
 
 PREVIEW = ".preview.webp"  # ends the name of a picture that is shown for a photo, which lies beside it
-NUMBERS = ("scale", "steps", "fidelity", "seed")  # fields of Request that may arrive as text: "2", "0.5"
+# fields of Request that may arrive as text: "2", "0.5"
+NUMBERS = ("scale", "steps", "fidelity", "seed", "strength")
 
 
 def read_request(**sent: Any) -> Request:
@@ -20,14 +21,15 @@ def read_request(**sent: Any) -> Request:
     `Restorer.resolve` checks the values.
     """
     given = {name: value for name, value in sent.items() if value not in (None, "", "auto")}
+    auto = {"auto": given.pop("auto")} if "auto" in given else {}
     texts = {name: str(given[name]) for name in given if name not in NUMBERS}
     if isinstance(given.get("task"), Mapping):
         texts["task"] = dict(given["task"])  # {task: strength}
     try:
         numbers = {name: _number(given[name]) for name in NUMBERS if name in given}
     except (TypeError, ValueError, OverflowError) as error:
-        raise RestoreError(f"Scale, steps, fidelity and seed must be numbers: {error}.") from None
-    return Request(**texts, **numbers)
+        raise RestoreError(f"Scale, steps, fidelity, seed and strength must be numbers: {error}.") from None
+    return Request(**texts, **numbers, **auto)
 
 
 def _number(value: Any) -> int | float:

@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from lwr.diagnose import Diagnosis
 from lwr.images import disk
 from lwr.images import files as images
 from lwr.models.refiner import REFINER_ALONE
@@ -168,6 +169,10 @@ class Service:
             raise refusal or error from None
         self.pace.learn(self._worked(restored), restored.seconds)
         return restored
+
+    def diagnose(self, photo: str) -> Diagnosis:
+        """What is wrong with an uploaded photo; ImageError when it is none."""
+        return self.restorer.diagnose(photo)
 
     def stop_photo(self, request: gr.Request) -> None:
         """Stop this visitor's running photo at its next step or tile."""

@@ -23,7 +23,7 @@ NUMBER, PHRASE = r"[\d.,x%]+", "[^;]+?"
 KINDS = dict.fromkeys(("number", "total", "most", "scale", "share", "pixels"), NUMBER) | dict.fromkeys(
     ("what", "time", "wait", "left"), PHRASE
 )
-LEAST = 7  # letters that a template must have beside its placeholders to be a sentence of its own
+LEAST = 4  # letters that a template must have beside its placeholders to be a sentence of its own
 LONGEST = 2000  # characters; the page says nothing longer
 WIDE = ("zh", "ja")  # languages with their own comma and full stop
 _used: set[str] = set()  # what `t` has marked

@@ -61,7 +61,7 @@ def test_a_folder_without_photos_is_a_sentence(tree: Path) -> None:
     for folder, recursive, end in (
         ("in/empty", False, "is a folder without photos; name another one, or photos."),
         ("in/bare", False, "is a folder without photos; --recursive looks into its subfolders."),
-        ("in/results", True, "is a folder without photos; name results to restore them."),
+        ("in/results", True, "is a folder without photos; name results to include them."),
     ):
         (only,) = find([folder], SUFFIXES, recursive).photos
         assert only.error == f"{folder} {end}"
@@ -103,7 +103,7 @@ def test_results_of_earlier_runs_are_photos_only_when_they_are_meant(tree: Path)
     found = find(["in/a.jpg", result, orphan], SUFFIXES)
     assert [one.path for one in found.photos] == ["in/a.jpg", orphan], "a photo of that name is a photo"
     assert found.remarks == [
-        "Left out 1 result (a.restored.png) of earlier runs: name it alone to restore it."
+        "Left out 1 result (a.restored.png) of earlier runs: name it alone to include it."
     ]
     assert paths("in/b.jpg", result) == ["in/b.jpg"], "its source need not be named, only there"
 

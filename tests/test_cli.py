@@ -26,7 +26,7 @@ UNSHOWN = ["ä ö 日本 (1).png", os.fsdecode(b"bytes\xff.png")]  # names of fi
 KEYS = [
     *("input", "output", "tasks", "scale", "steps", "fidelity", "seed"),
     *("prior", "adapters", "tile", "precision", "positive", "negative", "guidance"),
-    *("size", "width", "height", "seconds", "notes", "ignored"),
+    *("size", "found", "width", "height", "seconds", "notes", "ignored"),
 ]
 
 
@@ -192,8 +192,8 @@ def test_unwritable_output_is_one_sentence(photo: Path, subtests: pytest.Subtest
 
 def test_wrong_usage_is_a_sentence_and_status_2(photo: Path, subtests: pytest.Subtests) -> None:
     for options, reason in (
-        ([], "you can ask me to"),
-        (["--prompt", ""], "you can ask me to"),
+        (["--auto", "--prompt", "qwertz uiop"], "you can ask me to"),
+        (["--task", "deblur", "--strength", "1.1"], "strength is 1.1: use 0"),
         (["--prompt", "qwertz uiop"], "you can ask me to"),
         (["--task", "sharpen"], "There is no task 'sharpen'"),
         (["--task", "deblur", "--scale", "0"], "scale is 0"),
@@ -280,7 +280,7 @@ def test_sizes_general_requests_and_what_is_not_done(photo: Path) -> None:
     assert (line["ignored"], line["notes"]) == (["brightness"], [note])
     assert done.err == f"{photo}: {note}\n"
     done = run("restore", photo, "--prompt", "enhance", "--json", "--overwrite")
-    assert done.status == 0 and done.lines[0]["notes"][0].startswith("Chosen from the photo: ")
+    assert done.status == 0 and done.lines[0]["notes"][0].startswith(("Found: ", "Nothing wrong was found"))
     done = run("restore", photo, "--size", "90", "--overwrite")
     assert done.status == 0 and "(no task, 96x80, " in done.out and "it is not enlarged" in done.err
 
@@ -288,7 +288,8 @@ def test_sizes_general_requests_and_what_is_not_done(photo: Path) -> None:
 def test_every_field_of_a_request_is_an_option_with_its_help() -> None:
     shown = " ".join(run("restore", "--help").out.split())
     for field in fields(Request):
-        assert f"--{field.name} <" in shown and field.metadata["help"] in shown
+        value = "" if field.type is bool else "<"
+        assert f"--{field.name} {value}" in shown and field.metadata["help"] in shown
 
 
 def test_version_names_the_code_and_the_weights() -> None:

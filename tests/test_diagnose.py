@@ -104,7 +104,8 @@ def test_enhance_does_what_the_photo_needs(restorer: Restorer) -> None:
     hazy = Image.open(SAMPLES / "hazy-rocket.jpg").reduce(2)
     restored = restorer(hazy, "enhance")
     assert restored.tasks.get("dehaze", 0) > 0
-    assert any(note.startswith("Chosen from the photo: remove haze") for note in restored.notes)
+    (said,) = [note for note in restored.notes if note.startswith("Found: ")]
+    assert "hazy (0." in said and "Done: remove haze (strength " in said
     good = restorer(GOOD["text"], "enhance")
     assert np.array_equal(good.image, GOOD["text"]) and good.tasks == {}
 
@@ -115,7 +116,7 @@ def test_who_wants_a_large_photo_in_hd_gets_what_it_needs(restorer: Restorer) ->
     assert restored.tasks == {"super-resolution": 0.0} | restorer(hazy, "enhance").tasks
     assert restored.image.size == hazy.size
     first, then = restored.notes[:2]
-    assert "it is not enlarged" in first and then.startswith("Chosen from the photo: remove haze")
+    assert "it is not enlarged" in first and "Done: remove haze (strength " in then
     assert "wish" not in restored.settings.json()
     assert restorer(hazy, "upscale to 144p").tasks == {"super-resolution": 0.0}, "who enlarges wants no more"
 

@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "restore": (*BELOW_RESTORE, "diagnose", "fit", "large", "passes", "record"),
     "options": (),
     "streams": (),
-    "batch": (*BELOW_RESTORE, "restore"),
+    "batch": (*BELOW_RESTORE, "diagnose", "restore"),
     "cli": (*BELOW_RESTORE, "__init__", "record", "restore", "stablesr", "options", "streams", "batch"),
     "version": (),
     "__init__": ("restore", "version"),

@@ -1,14 +1,18 @@
 """The page in other languages: nothing it says stays English but prompts, names and numbers."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from gradio.context import LocalContext
 
 import app
+from lwr.diagnose import Diagnosis, load_diagnosis
+from lwr.fit import NO_STRENGTH, found_and_done
 from lwr.prompt import route
-from lwr.request import MAX_OUTPUT_PIXELS, Request, RestoreError, remark_on_choice, remarks
+from lwr.request import MAX_OUTPUT_PIXELS, Request, RestoreError, Settings, remarks
 from lwr.tasks import TASKS
 from page import about_tab, batch_tab, errors, gpu, line, restore_tab, results, words
 from page.line import State
@@ -16,7 +20,7 @@ from page.status import text
 from page.words import LANGUAGES, said, table
 
 VALUES = (1, "auto", 1, "auto", 0, "")
-ENGLISH = re.compile(r"\b(the|you|your|is|are|of|and|not|with|for|this|it|done)\b")
+ENGLISH = re.compile(r"\b(the|you|your|is|are|of|and|not|with|for|this|it|done|found|slightly|very|hazy)\b")
 QUOTED = re.compile(r"“[^”]*”|«[^»]*»|„[^“]*“")  # prompts
 
 
@@ -28,6 +32,18 @@ def english(sentence: str) -> str:
 def preview(prompt: str, size: str = "") -> str:
     values = (list(route(prompt).tasks), "auto", 1, "auto", 0, size, *[1] * len(TASKS))
     return restore_tab.preview(app.SERVICE, None, prompt, prompt, *values)[0]
+
+
+def accounts(settings: Settings) -> Iterator[str]:
+    """What is said of photos that were left to the diagnosis."""
+    asked = Request("enhance but keep the haze").asked()
+    for severity in (0.0, 0.3, 0.6, 1.0):
+        found = Diagnosis(dict.fromkeys(load_diagnosis().tasks, severity))
+        for tasks in ({}, {"deblur": 0.5, "super-resolution": 1.0}):
+            done = replace(settings, tasks=tasks, scale=2.0 if tasks else 1.0)
+            yield " ".join(found_and_done(found, asked, done))
+            yield " ".join(found_and_done(found, replace(asked, spared=()), done))
+    yield NO_STRENGTH
 
 
 def test_there_are_five_beside_english() -> None:
@@ -76,7 +92,7 @@ def test_sentences_with_values_are_translated(name: str, monkeypatch: pytest.Mon
             preview(""),
             *map(text, states),
             *(said(remark) for one in asked for remark in remarks(one)),
-            said(remark_on_choice(asked[0], settings)),
+            *(said(note) for note in accounts(settings)),
             *map(said, (errors.DISK_FULL, errors.FAULT, line.FULL, gpu.TOO_LONG, gpu.NONE_FREE, gpu.FAILED)),
             said(results.GONE),
             errors.sentence(RestoreError("lying.jpg is damaged, too large, or not a photo: try another.")),

@@ -52,7 +52,7 @@ def find(arguments: Sequence[str], suffixes: frozenset[str], recursive: bool = F
     if left_out:
         one = "it" if len(left_out) == 1 else "them"
         found.remarks.append(
-            f"Left out {_listed(left_out, 'result')} of earlier runs: name {one} alone to restore {one}."
+            f"Left out {_listed(left_out, 'result')} of earlier runs: name {one} alone to include {one}."
         )
     return found
 
@@ -99,7 +99,7 @@ def _search(folder: str, suffixes: frozenset[str], recursive: bool, found: Input
         found.remarks.append(f"{folder}: left out {listed} of a kind that is not read.")
     if not photos and not unreadable and (alone or not results):
         use = "; --recursive looks into its subfolders" if subfolders and not recursive else ""
-        use = use or ("; name results to restore them" if results else "; name another one, or photos")
+        use = use or ("; name results to include them" if results else "; name another one, or photos")
         found.photos.append(Named(folder, error=f"{folder} is a folder without photos{use}."))
 
 
@@ -108,7 +108,7 @@ def _once(found: Inputs) -> list[Named]:
     first: dict[str, Named] = {}
     again = [one for one in found.photos if first.setdefault(os.path.abspath(one.path), one) is not one]
     if again:
-        found.remarks.append(f"{_listed([one.path for one in again], 'photo')} named again: restored once.")
+        found.remarks.append(f"{_listed([one.path for one in again], 'photo')} named again: taken once.")
     return list(first.values())
 
 

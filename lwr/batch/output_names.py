@@ -95,6 +95,14 @@ def numbered(
     return found
 
 
+def short_stem(photo: str) -> str:
+    """The name of a photo without folder and suffix, cut where what is added to it might not fit."""
+    stem = Path(photo).stem or "photo"  # "." and "/" have no name
+    while len(os.fsencode(stem)) > LONGEST_STEM:
+        stem = stem[:-1]
+    return stem
+
+
 def is_lossy(target: Path) -> bool:
     """Does its format have a quality?"""
     return target.suffix.lower() in LOSSY
@@ -103,10 +111,7 @@ def is_lossy(target: Path) -> bool:
 def _beside(photo: str, suffix: str) -> Path:
     path = Path(photo)
     path = path if path.name else path / "photo"  # "." and "/" have no name
-    stem = path.stem
-    while len(os.fsencode(stem)) > LONGEST_STEM:
-        stem = stem[:-1]
-    return path.with_name(f"{stem}.restored{suffix}")
+    return path.with_name(f"{short_stem(photo)}.restored{suffix}")
 
 
 def _key(target: Path) -> str:

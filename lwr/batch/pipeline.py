@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import psutil
 
+from lwr.batch.folders import make_folder
 from lwr.batch.output_names import QUALITY, Output
 from lwr.batch.plan import Job
 from lwr.batch.report import Line, Report
@@ -208,14 +208,3 @@ class Pipeline:
         """
         share = 0.5 if self._failures == 1 else 1.0
         return disk.refusal(job.target, round(share * self._bytes_per_pixel * pixels))
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it; ImageError with one sentence when that cannot be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        if error.errno in disk.FULL:
-            raise DiskFullError(disk.why_full(error, folder), folder, 0) from error
-        text = f"The folder {folder} cannot be made ({error.strerror}): choose another --out."
-        raise ImageError(text) from error

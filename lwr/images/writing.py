@@ -55,6 +55,15 @@ def save(
     return path
 
 
+def save_grey(picture: Image.Image, path: str | Path, overwrite: bool = False) -> Path:
+    """Write a grey picture (mode L) as a PNG, whole or not at all. Raises ImageError as `save`."""
+    path = writable(path, overwrite)
+    with _write_errors(path):
+        picture.save(buffer := io.BytesIO(), "PNG")
+        write_whole(buffer.getvalue(), path, overwrite)
+    return path
+
+
 def writable(path: str | Path, overwrite: bool = False) -> Path:
     """The file that `save` would write; ImageError if it exists, its suffix is unknown or its folder bad."""
     path = Path(path)

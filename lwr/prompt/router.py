@@ -74,8 +74,10 @@ def route(text: str, tasks: Mapping[str, Task] | None = None) -> Route:
     if words.scaled in asked:
         unread = dict.fromkeys(token.text for token in tokens if token.role == "UNREAD")
         notes += tuple(_unread(one) for one in unread)
+    spared = tuple(name for name, rank in ranks.items() if rank == Rank.FORBIDDEN and name in known)
     if not asked and not general:
-        return Route({}, False, message=_offer(text, known.values(), ignored), ignored=ignored, notes=notes)
+        offer = _offer(text, known.values(), ignored)
+        return Route({}, False, message=offer, ignored=ignored, spared=spared, notes=notes)
     strengths = _strengths(tokens, [intent for intent in found if intent.rank.asks])
     enlarging = [one.token for one in found if one.rank == Rank.ASK]
     scale, size = _enlargement(enlarging)
@@ -88,7 +90,7 @@ def route(text: str, tasks: Mapping[str, Task] | None = None) -> Route:
         general=general,
         ignored=ignored,
         insisted=tuple(name for name, strength in strengths.items() if strength == 1),
-        spared=tuple(name for name, rank in ranks.items() if rank == Rank.FORBIDDEN and name in known),
+        spared=spared,
         notes=(*notes, *_left_out(enlarging, scale, size)),
     )
 
