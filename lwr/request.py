@@ -35,7 +35,9 @@ def option(default: Any, text: str, **more: Any) -> Any:
 class Request:
     """What a caller asks of one photo; None = left open. Python, command line, page and API all make one."""
 
-    prompt: str = option("", 'what is wrong, such as "remove the haze"')
+    prompt: str = option(
+        "", 'what is wrong, such as "remove the haze"; without it, what the photo needs is done'
+    )
     # a name, or {name: strength}
     task: str | Mapping[str, float] | None = option(None, "a task by name; wins over the prompt")
     scale: float | None = option(None, "output side / input side, 1 to 4 [default: by task]")

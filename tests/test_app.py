@@ -56,6 +56,23 @@ def test_a_photo_and_a_sentence_are_enough(client: Client, photo: Path) -> None:
     assert (settings["width"], settings["height"]) == (96, 64)
 
 
+def test_a_photo_alone_gets_what_it_needs_and_is_diagnosed(client: Client, url: str, photo: Path) -> None:
+    image = handle_file(str(photo))
+    found = client.predict(image, api_name="/diagnose")
+    assert found["tasks"]["dehaze"] > 0 and "hazy" in found["sentence"]
+    assert set(found) == {"severities", "sentence", "tasks"}
+    _, settings = client.predict(image, api_name="/restore")
+    assert settings["tasks"] == found["tasks"] and settings["notes"][0].startswith("Found: ")
+    assert settings["found"] == {name: round(value, 2) for name, value in found["severities"].items()}
+    half = client.predict(image, scale=1, strength=0.5, auto=True, api_name="/restore")[1]
+    assert half["tasks"] == dict.fromkeys(found["tasks"], 0.5)
+    form = {"files": ("photo.png", photo.read_bytes())}
+    upload = httpx2.post(f"{url}/gradio_api/upload", files=form, timeout=PATIENCE)
+    body = {"data": [{"path": upload.json()[0], "meta": {"_type": "gradio.FileData"}}]}
+    call = httpx2.post(f"{url}/gradio_api/call/restore", json=body, timeout=PATIENCE).json()["event_id"]
+    assert "event: complete" in httpx2.get(f"{url}/gradio_api/call/restore/{call}", timeout=PATIENCE).text
+
+
 def test_every_setting_reaches_the_pixels_and_repeats_them(client: Client, photo: Path) -> None:
     options = {"task": "deblur", "scale": "2", "steps": 2, "fidelity": 0.25, "seed": 7}
     files = []
@@ -91,6 +108,7 @@ def test_route_and_tasks_list_what_can_be_asked(client: Client) -> None:
         ("remove the haze", {"size": "huge"}, "The size is 'huge'"),
         ("remove the haze", {"size": "4k", "scale": 2}, "give one of the two"),
         ("remove the haze", {"steps": "many"}, "must be numbers"),
+        ("", {"strength": 1.5}, "The strength is 1.5"),
         ("", {"task": "dehase"}, "did you mean dehaze"),
     ],
 )
@@ -121,6 +139,8 @@ def test_a_file_that_is_no_photo_is_named_without_the_servers_folders(client: Cl
     with pytest.raises(AppError) as caught:
         client.predict(handle_file(str(path)), "remove the haze", api_name="/restore")
     assert str(caught.value).startswith("letter.png is not an image")
+    with pytest.raises(AppError, match="^letter.png is not an image"):
+        client.predict(handle_file(str(path)), api_name="/diagnose")
 
 
 @pytest.mark.parametrize("meta", [{}, {"meta": {"_type": "gradio.FileData"}}])

@@ -188,7 +188,14 @@ def test_no_imports_in_circles() -> None:
         walk(name, ())
 
 
-COMMANDS = (["--help"], ["restore", "--help"], ["tasks"], ["route", "remove the haze"], ["--version"])
+COMMANDS = (
+    ["--help"],
+    ["restore", "--help"],
+    ["diagnose", "--help"],
+    ["tasks"],
+    ["route", "remove the haze"],
+    ["--version"],
+)
 LIGHT = [
     "import lwr",
     "import lwr.tasks, lwr.prompt, lwr.request",

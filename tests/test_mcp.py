@@ -127,12 +127,22 @@ def test_what_is_refused_is_one_sentence(server: Server, photo: Path) -> None:
     assert "Traceback" not in server.log.read_text()[before:]
 
 
-def test_the_tool_says_what_a_photo_may_be(server: Server) -> None:
+def test_the_tools_say_what_a_photo_may_be(server: Server) -> None:
     tools, _ = talk(server.url, [])
-    (tool,) = [tool for tool in tools if tool.name == "restore"]
-    asked = tool.inputSchema["properties"]["image"]
-    assert asked["type"] == "string" and "data URL" in asked["description"]
-    assert "/gradio_api/upload" in tool.description
+    for tool in (tool for tool in tools if tool.name in ("restore", "diagnose")):
+        asked = tool.inputSchema["properties"]["image"]
+        assert asked["type"] == "string" and "data URL" in asked["description"]
+        assert "/gradio_api/upload" in tool.description
+        assert tool.inputSchema.get("required", ["image"]) == ["image"]
+
+
+def test_a_photo_alone_is_diagnosed_and_gets_what_it_needs(server: Server, photo: Path) -> None:
+    given = "data:image/png;base64," + base64.b64encode(photo.read_bytes()).decode()
+    calls = [("diagnose", {"image": given}), ("restore", {"image": given}), ("diagnose", {"image": "/x.png"})]
+    found, restored, refused = talk(server.url, calls)[1]
+    tasks = json.loads(said(found))["tasks"]
+    assert tasks["dehaze"] > 0 and json.loads(said(restored).splitlines()[-1])["tasks"] == tasks
+    assert refused.isError and "outside LWR_FOLDER" in said(refused)
 
 
 def test_without_a_folder_and_on_a_space_no_path_is_opened(

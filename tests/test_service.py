@@ -78,6 +78,7 @@ def test_what_was_sent_becomes_one_request() -> None:
     assert read_request(**sent) == Request("fix it", scale=2, seed=7)
     assert read_request(task={"dehaze": 0.5}, fidelity="0.25") == Request(task={"dehaze": 0.5}, fidelity=0.25)
     assert read_request(prompt=None, task=3) == Request("", task="3")
+    assert read_request(prompt="", auto=True, strength="0.5") == Request(auto=True, strength=0.5)
     assert read_request(seed=2**60 + 1).seed == 2**60 + 1, "a long seed keeps its digits"
 
 
