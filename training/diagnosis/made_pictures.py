@@ -1,4 +1,4 @@
-"""Good pictures that are no photographs: screens, drawings, flat scenes, plain areas."""
+"""Good pictures that are no photographs: screens, drawings, flat scenes, plain areas, and all other kinds."""
 
 import random
 from collections.abc import Callable
@@ -8,8 +8,11 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from lwr.images.files import to_tensor
+from training.diagnosis.artwork import art
+from training.diagnosis.close_ups import bokeh, texture, wall
+from training.diagnosis.scenes import night, sky, snow
+from training.diagnosis.textures import Size
 
-Size = tuple[int, int]  # (H, W)
 TEXT = (
     "the quick brown fox jumps over a lazy dog settings file edit view invoice total price model graph "
     "0123456789 I l 1 | www. Il1 (100%) 12:45 OK"
@@ -104,6 +107,13 @@ KINDS: dict[str, Callable[[random.Random, Size], torch.Tensor]] = {
     "drawing": drawing,
     "scene": scene,
     "plain": plain,
+    "sky": sky,
+    "snow": snow,
+    "night": night,
+    "wall": wall,
+    "bokeh": bokeh,
+    "texture": texture,
+    "art": art,
 }
 
 

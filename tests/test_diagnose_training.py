@@ -1,0 +1,78 @@
+"""Good pictures that the diagnosis is trained on: made ones of every kind, and other looks of good photos."""
+
+import random
+
+import pytest
+import torch
+
+from lwr.degrade.light import luminance
+from training.diagnosis.looks import LOOKS
+from training.diagnosis.made_pictures import KINDS
+from training.diagnosis.textures import TEXTURES
+
+CRISP = ("snow", "night", "wall", "bokeh", "texture", "art")
+
+
+def sharpest(picture: torch.Tensor) -> float:
+    """The step between neighbours that one pixel in 500 passes."""
+    steps = torch.cat([luminance(picture).diff(dim=dim).abs().flatten() for dim in (-1, -2)])
+    return steps.quantile(0.998).item()
+
+
+def photo() -> torch.Tensor:
+    return KINDS["texture"](random.Random(5), (96, 128))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_made_pictures_vary_and_follow_from_the_seed(kind: str) -> None:
+    for size in ((97, 130), (130, 97)):
+        pictures = [KINDS[kind](random.Random(seed), size) for seed in (*range(6), 0)]
+        assert all(one.shape == (1, 3, *size) and one.dtype == torch.float32 for one in pictures)
+        assert all(one.min() >= 0 and one.max() <= 1 for one in pictures)
+        assert torch.equal(pictures[0], pictures[-1])
+        apart = [(a - b).abs().mean() for a in pictures[:6] for b in pictures[:6] if a is not b]
+        assert min(apart) > 1 / 255 and max(apart) > 0.1
+
+
+def test_made_photos_are_what_they_are_called() -> None:
+    made = {kind: [KINDS[kind](random.Random(seed), (128, 128)) for seed in range(12)] for kind in CRISP}
+    for kind, pictures in made.items():
+        assert sum(sharpest(one) > 0.06 for one in pictures) >= 9, f"{kind} is blurred"
+    assert all(one.median() < 0.2 for one in made["night"])
+    assert sum(one.median() > 0.6 for one in made["snow"]) >= 10
+    assert sum(one.std() < 0.2 for one in made["wall"]) >= 9
+
+
+@pytest.mark.parametrize("kind", TEXTURES)
+def test_textures_are_no_noise(kind: str) -> None:
+    """A tenth of the frequencies holds half of it; of white noise, a third."""
+    for seed in range(3):
+        light = torch.from_numpy(TEXTURES[kind](random.Random(seed), (64, 96))).mean(-1)
+        assert light.shape == (64, 96)
+        power = torch.fft.rfft2(light - light.mean()).abs().square().flatten().sort().values
+        assert power[-len(power) // 10 :].sum() > 0.45 * power.sum()
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_looks_change_a_photo_and_leave_it_good(look: str) -> None:
+    good = photo()
+    first, again, other = (LOOKS[look](random.Random(seed), good) for seed in (1, 1, 2))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert first.shape == good.shape and first.dtype == good.dtype
+    assert first.min() >= 0 and first.max() <= 1 and not torch.equal(first, good)
+    assert sharpest(first) > 0.25 * sharpest(good)
+
+
+def test_looks_do_what_they_are_called() -> None:
+    good, seeds = photo(), [random.Random(seed) for seed in range(8)]
+    for stream in seeds:
+        assert LOOKS["pale"](stream, good).mean() > good.mean() > LOOKS["dusk"](stream, good).mean()
+        assert (LOOKS["film_grain"](stream, good) - good).std() * 255 < 2.8
+        assert sharpest(LOOKS["sharpened"](stream, good)) > sharpest(good)
+        left = (LOOKS["bokeh_photo"](stream, good) - good).abs().mean(1) < 1e-4
+        assert 0.02 < left.float().mean() < 0.95, "part of it is in focus"
+
+
+def test_a_photo_without_detail_is_not_put_out_of_focus() -> None:
+    plain = torch.full((1, 3, 64, 64), 0.5)
+    assert torch.equal(LOOKS["bokeh_photo"](random.Random(0), plain), plain)
