@@ -151,10 +151,9 @@ class Restorer:
         """Restore one photo.
 
         `prompt` says what is wrong; an explicit `task` (a name, or {name: strength}) wins; with neither, what
-        the photo needs is done. Further `options` are the fields of `lwr.request.Request`, which may itself be
-        the `prompt`. Same settings, same pixels.
-        `in_place`: a Loaded may be used up, so that a large one and its result do not lie in memory both.
-        Raises RestoreError, ImageError or AdapterError, each with one sentence.
+        the photo needs is done. Further `options` are the fields of `lwr.request.Request`, which may be the
+        `prompt` too. Same settings, same pixels. `in_place`: a Loaded may be used up, so that a large one and
+        its result do not lie in memory both. RestoreError, ImageError, AdapterError: each with one sentence.
         """
         started = time.perf_counter()
         # 1. What to do, with which weights
