@@ -17,6 +17,7 @@ from lwr.batch.folders import make_folder
 from lwr.batch.output_names import QUALITY, Output
 from lwr.batch.plan import Job
 from lwr.batch.report import Line, Report
+from lwr.diagnose import SMALL, SMALL_SCALE
 from lwr.images import disk, files
 from lwr.images.files import DiskFullError, ImageError, Loaded
 from lwr.images.formats import pixel_count
@@ -99,9 +100,6 @@ class Pipeline:
         self.restorer, self.request, self.output, self.report = restorer, request, output, report
         self.room = room
         self._settings = restorer.resolve(request)
-        # pixels of a result for each of its photo; where that depends on the photo, the most
-        open_scale = self._settings.size is not None or self._settings.general
-        self._enlargement = (MAX_SCALE if open_scale else self._settings.scale) ** 2
         self._bytes_per_pixel = 0.0  # of the file for which a disk was full, by pixels of the photo before
         self._failures = 0  # for want of room
 
@@ -137,8 +135,7 @@ class Pipeline:
             files.writable(job.target, self.output.overwrite)
         except ImageError as error:
             return job.failed(str(error))
-        pixels = min(pixel_count(job.photo.path) * self._enlargement, MAX_OUTPUT_PIXELS)
-        held = self.room.take(round(PIXEL_BYTES * pixels))
+        held = self.room.take(round(PIXEL_BYTES * self._most_pixels(job.photo.path)))
         try:
             started = time.perf_counter()
             loaded = files.load(job.photo.path, refuse=partial(self.restorer.refuse, self._settings))
@@ -150,6 +147,14 @@ class Pipeline:
             if is_too_little(error):
                 return job.failed("There is too little memory to read it: close other programs.")
             raise
+
+    def _most_pixels(self, photo: str) -> float:
+        """Pixels of its result; the most where that depends on what the photo shows."""
+        pixels, settings = pixel_count(photo), self._settings
+        scale = MAX_SCALE if settings.size is not None else settings.scale
+        if settings.general and pixels < SMALL:
+            scale = max(scale, SMALL_SCALE)
+        return min(pixels * scale**2, MAX_OUTPUT_PIXELS)
 
     def _restore(self, job: Job, ready: Ready) -> Made | Line:
         """The restored photo, or the line that says what is wrong."""
