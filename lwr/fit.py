@@ -1,7 +1,7 @@
 """A request meets its photo: what the photo needs, how much of what was asked for, and its size."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -12,21 +12,32 @@ from lwr.request import ENLARGING, Request, Settings, fitted, remarks
 from lwr.tasks import TASKS
 
 UNCHANGED = "Nothing wrong was found: the photo is unchanged."
+DETAIL = "bring out detail"  # what the task that enlarges does to a photo that keeps its size
 NO_STRENGTH = "Nothing was restored, as strength 0 was asked for."
 
 # (request, what the photo needs when the request leaves that to it) -> settings
 Resolve = Callable[[Request, Mapping[str, float] | None], Settings]
 
 
+@dataclass(frozen=True)
+class Fit:
+    """What a request comes to for one photo, and what there is to say about it."""
+
+    settings: Settings
+    on_size: tuple[str, ...]
+    account: tuple[str, ...]  # what was found and done, where the request left that to the photo
+    on_tasks: tuple[str, ...]  # what was asked for and is not done, or in part
+
+
 def fit(request: Request, resolve: Resolve, photo: torch.Tensor) -> tuple[Settings, tuple[str, ...]]:
     """(settings, remarks) for a photo (1,3,H,W), levels (uint8) or floats in [0,1]."""
-    return fit_to(request, resolve, (photo.shape[-2], photo.shape[-1]), partial(diagnose, photo))
+    found = fit_to(request, resolve, (photo.shape[-2], photo.shape[-1]), partial(diagnose, photo))
+    said = (*remarks(request.asked()), *found.on_size, *found.account, *found.on_tasks)
+    return found.settings, said
 
 
-def fit_to(
-    request: Request, resolve: Resolve, size: tuple[int, int], find: Callable[[], Diagnosis]
-) -> tuple[Settings, tuple[str, ...]]:
-    """(settings, remarks) for a photo of `size` (H,W); `find` says what is wrong with it, where that matters.
+def fit_to(request: Request, resolve: Resolve, size: tuple[int, int], find: Callable[[], Diagnosis]) -> Fit:
+    """The same for a photo of `size` (H,W); `find` says what is wrong with it, where that matters.
 
     A general request gets what the photo needs, and so does "make it HD" for a photo that is. Tasks that a
     sentence names are done as far as the photo shows their defect, unless it insists; enlarging has other
@@ -49,7 +60,7 @@ def fit_to(
     settings = replace(settings, tasks=tasks, found=rounded)
     account = (" ".join(found_and_done(found, asked, settings)),) if chosen else ()
     on_strength = (NO_STRENGTH,) if request.strength == 0 else ()
-    return settings, (*remarks(asked), *on_size, *account, *on_strength, *on_tasks)
+    return Fit(settings, on_size, account, (*on_strength, *on_tasks))
 
 
 def found_and_done(found: Diagnosis, asked: Route, settings: Settings) -> Iterator[str]:
@@ -76,7 +87,12 @@ def found_and_done(found: Diagnosis, asked: Route, settings: Settings) -> Iterat
 def _deed(name: str, strength: float, settings: Settings) -> str:
     """ "remove haze (strength 0.9)"."""
     scale = f" {settings.scale:g}x" if name == ENLARGING and settings.scale > 1 else ""
-    return f"{TASKS[name].title.lower()}{scale} (strength {strength:g})"
+    return f"{deed(name, settings.scale)}{scale} (strength {strength:g})"
+
+
+def deed(name: str, scale: float) -> str:
+    """What a task does at this scale, for a person: "remove haze"; nothing is enlarged at scale 1."""
+    return DETAIL if name == ENLARGING and scale == 1 else TASKS[name].title.lower()
 
 
 def _needed(found: Diagnosis, asked: Route) -> dict[str, float]:

@@ -44,6 +44,7 @@ def build(service: Service) -> None:
             )
             prompt = gr.Textbox(
                 label=t("What is wrong with all of them?"),
+                info=t("Leave this empty, and each photo gets what it needs."),
                 max_length=MAX_CHARACTERS,
                 elem_id="batch-sentence",
             )
@@ -87,8 +88,6 @@ def _checked(service: Service, paths: list[str], prompt: str) -> Request:
         raise RestoreError("There are no photos yet: choose some first.")
     if len(paths) > MAX_PHOTOS:
         raise RestoreError(f"You chose {len(paths)} photos: the limit is {MAX_PHOTOS}.")
-    if not (prompt or "").strip():
-        raise RestoreError("Say what is wrong with the photos.")
     request = read_request(prompt=prompt)
     service.restorer.resolve(request)
     return request

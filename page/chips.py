@@ -1,28 +1,41 @@
 """The tasks to do and their strengths: a chip and a slider each; they follow the sentence."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import gradio as gr
 
 from lwr.prompt import route
 from lwr.tasks import TASKS
-from page.words import known, t
+from page.words import known, phrase, t
+
+SUGGESTED = "suggested"  # of a chip: by the photo
 
 
-def build() -> tuple[gr.CheckboxGroup, list[gr.Slider]]:
-    """(chips, sliders): a slider shows while its chip is on."""
-    chips = gr.CheckboxGroup(
+def build() -> gr.CheckboxGroup:
+    """The chips."""
+    return gr.CheckboxGroup(
         [(known(task.title), name) for name, task in TASKS.items()],
         label=t("What will be done"),
         info=t("Follows your sentence. Click to change it."),
         elem_id="tasks",
     )
-    strengths = [
+
+
+def sliders() -> list[gr.Slider]:
+    """A slider for each task, which shows while its chip is on."""
+    return [
         gr.Slider(0.05, 1, 1, step=0.05, label=known(f"Strength: {task.title.lower()}"), visible=False)
         for task in TASKS.values()
     ]
-    return chips, strengths
+
+
+def marked(needed: Collection[str]) -> gr.CheckboxGroup:
+    """The chips, with a word on those that the photo needs; none is ticked by that."""
+    marks = {name: f" · {phrase(SUGGESTED)}" for name in needed}
+    return gr.CheckboxGroup(
+        choices=[(phrase(task.title) + marks.get(name, ""), name) for name, task in TASKS.items()]
+    )
 
 
 def understood(text: str, routed: str) -> list[Any]:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from lwr.images import files as images
 from lwr.images.formats import kind_of
+from lwr.prompt import route
 from lwr.record import recorded
 from lwr.request import Request
 from lwr.tasks import TASKS
@@ -21,6 +22,10 @@ from page.options import FIDELITIES, SCALES
 from page.service import new_folder
 from page.words import said
 
+SET_AGAIN = "This file says how it was made: those settings are set again."
+BY_THE_PHOTO = "This file says how it was made: by what its photo needed."
+ALSO_BY_THE_PHOTO = "What its photo needed beside that was done too, which is no choice here."
+ENHANCE = "enhance"  # says in a sentence that the photo decides
 SHOWN = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "AVIF")  # by every browser
 NAMED = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif")  # these get their sentence in the plan
 # for the event; over the queue, as only there a function can show a note
@@ -47,7 +52,7 @@ def taken(image: Any) -> list[Any]:
         given, notes = _texts(found.request)
     except (TypeError, ValueError, OverflowError):
         return [photo, *[gr.skip()] * (KEEP - 1)]
-    again = "This file says how it was made: those settings are set again."
+    again = SET_AGAIN if given["prompt"] or given.get("tasks") or given["size"] else BY_THE_PHOTO
     gr.Info(said(" ".join([again, *notes])), title=said("Note"))
     return [photo, *links.values_for(given)]
 
@@ -85,18 +90,22 @@ def _texts(request: Request) -> tuple[dict[str, str], list[str]]:
 
     Whatever stands in a file may be of any type: TypeError or ValueError where it cannot be read.
     """
-    size = request.size or ""
+    size, notes = request.size or "", []
     given = {
-        "prompt": str(request.prompt),
+        "prompt": _sentence(request, notes),
         "seed": str(int(request.seed)),
         "size": "x".join(map(str, size)) if isinstance(size, tuple) else str(size),
     }
-    if request.task not in (None, "auto"):
-        tasks = request.task if isinstance(request.task, Mapping) else {request.task: 1}
+    tasks = {} if request.task in (None, "auto") else request.task
+    tasks = dict(tasks) if isinstance(tasks, Mapping) else {tasks: 1}
+    if request.strength is not None:
+        tasks = dict.fromkeys(tasks or route(given["prompt"]).tasks, float(request.strength))
+        if not tasks or not request.strength:
+            notes.append(f"Its strength, {float(request.strength):g}, is no choice here.")
+    if tasks:
         given["tasks"] = ",".join(f"{name}:{strength}" for name, strength in tasks.items())
     if request.steps is not None:
         given["steps"] = str(request.steps)
-    notes = []
     for name, value, choices in (
         ("scale", request.scale, SCALES),
         ("fidelity", request.fidelity, FIDELITIES),
@@ -107,3 +116,15 @@ def _texts(request: Request) -> tuple[dict[str, str], list[str]]:
             if float(given[name]) != float(value):
                 notes.append(f"Its {name}, {float(value):g}, is no choice here: {given[name]} is set.")
     return given, notes
+
+
+def _sentence(request: Request, notes: list[str]) -> str:
+    """The prompt; where the photo decided beside a size, a word that says so, and beside tasks a note."""
+    prompt = str(request.prompt)
+    alone = not prompt.strip() and not request.task and request.scale is None and not request.size
+    if not request.auto or alone or route(prompt).general:
+        return prompt
+    if prompt.strip() or request.task:
+        notes.append(ALSO_BY_THE_PHOTO)
+        return prompt
+    return ENHANCE

@@ -1,6 +1,5 @@
 """The first tab: a photo and a sentence in, a comparison and a file out."""
 
-import html
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,13 +10,13 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
-from lwr.prompt import MAX_CHARACTERS, route
+from lwr.prompt import MAX_CHARACTERS
 from lwr.request import Request, RestoreError
-from lwr.tasks import TASKS
-from page import chips, examples, given, links, options
+from page import chips, examples, findings, given, links, options
 from page.compare import Comparison
-from page.errors import VISITOR_ERRORS, errors_for_visitors, not_done, sentence
-from page.inputs import read_request, upload_path, uploaded
+from page.errors import errors_for_visitors, not_done
+from page.inputs import upload_path, uploaded
+from page.planning import fixing, preview, request_from
 from page.results import (
     FORMATS,
     GONE,
@@ -25,19 +24,23 @@ from page.results import (
     download_button,
     if_current,
     in_format,
-    left_out,
-    plan,
     summary,
 )
 from page.service import Service, upright_size
-from page.status import duration, told, with_bar
-from page.style import NOTHING_ASKED
+from page.status import told, with_bar
+from page.style import FIX, NOTHING_SAID
 from page.words import said, t
 
 HINT = "It is a bit hazy, and please enlarge it 2x"
 # On a phone picture and status are above the button.
 TO_RESULT = "() => { document.querySelector('#result').scrollIntoView({block: 'nearest'}); return []; }"
 PRESS = "() => { document.querySelector('#restore:not([disabled])')?.click(); return []; }"
+# (sentence, chips) -> (Just fix it, Restore), of which the one stands out that is meant by what is there.
+EMPHASIS = """(sentence, chosen) => {
+  const asked = Boolean((sentence || "").trim() || (chosen || []).length);
+  const stands = (out) => ({__type__: "update", variant: out ? "primary" : "secondary"});
+  return [stands(!asked), stands(asked)];
+}"""
 SHOWN = "shown"  # kind of a run that ends once its visitor has chosen another picture
 RESULT = 8  # values that a finished photo fills
 LIVE = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -51,8 +54,10 @@ class _Inputs:
     photo: gr.Image
     prompt: gr.Textbox
     chips: gr.CheckboxGroup
+    found: findings.Findings
     strengths: list[gr.Slider]  # one for each task
     plan: gr.Markdown  # what would be done
+    fix: gr.Button
     restore: gr.Button
     cancel: gr.Button
     options: list[gr.components.Component]  # in the order of OPTIONS
@@ -132,18 +137,22 @@ def _inputs(service: Service) -> _Inputs:
     prompt = gr.Textbox(
         label=t("What is wrong with it?"), placeholder=HINT, max_length=MAX_CHARACTERS, elem_id="sentence"
     )
-    tasks, strengths = chips.build()
-    line = gr.Markdown(t(NOTHING_ASKED), elem_id="plan")
+    tasks = chips.build()
+    found = findings.Findings(elem_id="findings")
+    strengths = chips.sliders()
+    line = gr.Markdown(t(NOTHING_SAID), elem_id="plan")
     with gr.Row():
-        restore = gr.Button(t("Restore"), variant="primary", elem_id="restore", scale=3, min_width=120)
+        fix = gr.Button(t(FIX), variant="primary", elem_id="fix", scale=3, min_width=110)
+        restore = gr.Button(t("Restore"), elem_id="restore", scale=3, min_width=100)
         cancel = gr.Button(t("Cancel"), elem_id="cancel", interactive=False, scale=1, min_width=90)
     with gr.Accordion(t("Advanced"), open=False):
         advanced = options.build(service.restorer.network)
     with gr.Accordion(t("Link to these settings"), open=False):
         link = gr.Textbox(show_label=False, buttons=["copy"], interactive=False, elem_id="link")
         share = gr.Button(t("Create and copy the link"), size="sm", elem_id="share")
+    routed = gr.State("")
     return _Inputs(
-        photo, prompt, tasks, strengths, line, restore, cancel, advanced, link, share, gr.State("")
+        photo, prompt, tasks, found, strengths, line, fix, restore, cancel, advanced, link, share, routed
     )
 
 
@@ -181,6 +190,13 @@ def _connect_inputs(service: Service, inputs: _Inputs) -> Dependency:
     follow = [inputs.chips, *inputs.strengths, inputs.routed]
     inputs.prompt.change(chips.understood, [inputs.prompt, inputs.routed], follow, **LAST)
     inputs.chips.change(chips.sliders_for, inputs.chips, inputs.strengths, **LIVE)
+    said = [inputs.prompt, inputs.chips]
+    gr.on([widget.change for widget in said], None, said, [inputs.fix, inputs.restore], js=EMPHASIS, **LIVE)
+    inputs.photo.change(
+        partial(findings.look, service), inputs.photo, [inputs.found, inputs.chips], js=findings.FADE,
+        preprocess=False, api_name="look", **LAST,
+    )  # fmt: skip
+    inputs.photo.clear(partial(let_go, service), None, None, **LIVE)
     changes = [widget.change for widget in (inputs.photo, *inputs.request)]
     shown = [inputs.plan, *(inputs.options[options.OPTIONS.index(name)] for name in options.CHANGING)]
     gr.on(changes, partial(preview, service), inputs.all, shown, preprocess=False, **LAST)
@@ -188,31 +204,40 @@ def _connect_inputs(service: Service, inputs: _Inputs) -> Dependency:
 
 
 def _connect_restore(service: Service, inputs: _Inputs, outputs: _Outputs) -> None:
-    """Restore, Enter and Cancel."""
+    """Just fix it, Restore, Enter and Cancel."""
 
     def restore_on_page(
         request: gr.Request, image: Any = None, routed: str = "", *values: Any
     ) -> Iterator[tuple[Any, ...]]:
-        yield from restoring(service, request.session_hash, image, routed, *values)
+        yield from restoring(service, request.session_hash, image, partial(request_from, routed, *values))
+
+    def fix_on_page(
+        request: gr.Request, image: Any = None, _routed: str = "", *values: Any
+    ) -> Iterator[tuple[Any, ...]]:
+        yield from restoring(service, request.session_hash, image, partial(fixing, *values))
 
     # Enter presses the button, so that it does nothing while that is disabled.
     inputs.prompt.submit(None, None, None, js=PRESS, **LIVE)
-    buttons = [inputs.restore, inputs.cancel]
-    start = inputs.restore.click(_buttons(working=True), None, buttons, js=TO_RESULT, **LIVE)
-    working = start.then(
-        restore_on_page, inputs.all, outputs.result, preprocess=False, show_progress="hidden",
-        api_visibility="private", concurrency_limit=None,
-    )  # fmt: skip
-    working.then(_buttons(working=False), None, buttons, js=TO_RESULT, **LIVE)
+    buttons = [inputs.fix, inputs.restore, inputs.cancel]
+    for button, run in ((inputs.fix, fix_on_page), (inputs.restore, restore_on_page)):
+        start = button.click(_buttons(working=True), None, buttons, js=TO_RESULT, **LIVE)
+        working = start.then(
+            run, inputs.all, outputs.result, preprocess=False, show_progress="hidden",
+            api_visibility="private", concurrency_limit=None,
+        )  # fmt: skip
+        working.then(_buttons(working=False), None, buttons, js=TO_RESULT, **LIVE)
     inputs.cancel.click(service.stop_photo, None, None, **LIVE)
     inputs.cancel.click(lambda: gr.Button(interactive=False), None, inputs.cancel, **LIVE)
 
 
 def restoring(
-    service: Service, visitor: str, image: Any, routed: str, *values: Any
+    service: Service, visitor: str, image: Any, wanted: Callable[[], Request]
 ) -> Iterator[tuple[Any, ...]]:
-    """Values of `_Outputs.result` for how the photo stands and at its end; a photo let go leaves none."""
-    steps = _told(service, visitor, image, routed, *values)
+    """Values of `_Outputs.result` for how the photo stands and at its end; a photo let go leaves none.
+
+    `wanted` makes the request, or raises RestoreError.
+    """
+    steps = _told(service, visitor, image, wanted)
     with service.stops.run(visitor, SHOWN) as shown, closing(steps):
         for state in steps:
             if shown.stopped:
@@ -222,14 +247,14 @@ def restoring(
 
 
 def _told(
-    service: Service, visitor: str, image: Any, routed: str, *values: Any
+    service: Service, visitor: str, image: Any, wanted: Callable[[], Request]
 ) -> Generator[tuple[Any, ...]]:
     rest = [gr.skip()] * (RESULT - 2)  # the last picture and all about it stay
     try:
         path = uploaded(image)
         with errors_for_visitors(path):
-            wanted = request_from(routed, *values)
-        steps = service.restoring(path, wanted, visitor)
+            request = wanted()
+        steps = service.restoring(path, request, visitor)
         done = yield from told(steps, lambda state: (gr.skip(), with_bar(state), *rest))
         pictures = comparison(done)
     except gr.Error as error:  # raised on, it would cover the picture
@@ -279,48 +304,6 @@ def _show_photo(image: Any) -> tuple[Any, ...]:
     return (gr.skip(),) * 4
 
 
-def _buttons(working: bool) -> Callable[[], tuple[gr.Button, gr.Button]]:
-    """(Restore, Cancel), of which only one can be pressed."""
-    return lambda: (gr.Button(interactive=not working), gr.Button(interactive=working))
-
-
-def request_from(routed: str, prompt: str, chosen: list[str], *values: Any) -> Request:
-    """The Request in the widgets' values; RestoreError says what is wrong."""
-    count = len(options.OPTIONS)
-    given, strengths = dict(zip(options.OPTIONS, values[:count], strict=True)), values[count:]
-    if (given["size"] or "").strip():  # wins over a scale, whose widget is disabled then
-        given["scale"] = None
-    tasks = {name: s for name, s in zip(TASKS, strengths, strict=True) if name in (chosen or ())}
-    if (prompt or "") != (routed or ""):  # sent before the chips could follow
-        return read_request(prompt=prompt, **given)
-    found = route(prompt or "")
-    if not tasks and found.tasks:  # all were unchecked
-        raise RestoreError(NOTHING_ASKED)
-    as_said = tasks == found.tasks  # only chips and strengths changed by hand insist on a task
-    request = read_request(prompt=prompt, task=None if as_said else tasks or None, **given)
-    if not tasks and not (prompt or "").strip() and request.scale is None and request.size is None:
-        raise RestoreError(NOTHING_ASKED)
-    return request
-
-
-def preview(service: Service, image: Any, routed: str, *values: Any) -> list[Any]:
-    """What would be done and how long it takes, then the widgets of `options.CHANGING`.
-
-    In fixed words: a visitor's own are never shown as HTML.
-    """
-    try:
-        request = request_from(routed, *values)
-        settings, remarks, seconds = service.planned(upload_path(image), request)
-    except VISITOR_ERRORS as error:
-        return [sentence(error), *[gr.skip()] * len(options.CHANGING)]
-    about = "" if seconds is None else f", in about {duration(seconds)}"
-    asked = request.asked()
-    not_done = left_out(asked.ignored)
-    remarks = (*(html.escape(note, quote=False) for note in asked.notes), *remarks)
-    what = plan(settings, photo_is_known=seconds is not None)
-    words = " ".join([f"I understood: **{what}**{about}{not_done}{'.' if remarks else ''}", *remarks])
-    effects = options.effects(service.restorer.network, settings, sized=request.size is not None)
-    return [
-        said(words),
-        *(gr.update(**effects[name] | {"info": t(effects[name]["info"])}) for name in options.CHANGING),
-    ]
+def _buttons(working: bool) -> Callable[[], tuple[gr.Button, ...]]:
+    """(Just fix it, Restore, Cancel): the last can be pressed when the others cannot."""
+    return lambda: tuple(gr.Button(interactive=on) for on in (not working, not working, working))

@@ -8,8 +8,9 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from lwr.fit import deed
 from lwr.images import files as images
-from lwr.request import MAX_SCALE, Settings
+from lwr.request import ENLARGING, MAX_SCALE, Settings
 from lwr.tasks import TASKS
 from page.errors import errors_for_visitors, not_done
 from page.inputs import uploaded
@@ -17,6 +18,7 @@ from page.service import Done, new_folder
 from page.words import said
 
 SHOWN_PIXELS = 16_000_000  # a larger result is shown as JPEG, since its PNG takes long to arrive
+NOTHING = "nothing"  # plan of a photo that stays as it is
 GONE = "This result is not there any more: restore the photo again."
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP": ".webp"}
 
@@ -24,16 +26,16 @@ FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP": ".webp"}
 def plan(settings: Settings, photo_is_known: bool = True) -> str:
     """Settings in words: "remove haze (strength 0.5), enlarge to 4k"; no photo, no scale for a size yet."""
     parts = ["what the photo needs"] if settings.general else []
+    enlarged = _enlarged(settings, photo_is_known)
     for name in (name for name in TASKS if name in settings.tasks):  # in the order of the chips
         strength = settings.tasks[name]
         if strength == 0:  # the photo has that size already, or shows no need of it
             continue
+        if name == ENLARGING and enlarged:
+            continue
         degree = "" if strength == 1 else f" (strength {strength:g})"
-        parts.append(TASKS[name].title.lower() + degree)
-    enlarged = _enlarged(settings, photo_is_known)
-    if enlarged:
-        parts = [part for part in parts if not part.startswith("enlarge")] + [enlarged]
-    return ", ".join(parts) or "nothing"
+        parts.append(deed(name, settings.scale) + degree)
+    return ", ".join(filter(None, [*parts, enlarged])) or NOTHING
 
 
 def _enlarged(settings: Settings, photo_is_known: bool) -> str:

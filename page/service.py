@@ -12,6 +12,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from lwr.diagnose import Diagnosis
+from lwr.fit import fit_to
 from lwr.images import disk
 from lwr.images import files as images
 from lwr.models.refiner import REFINER_ALONE
@@ -19,6 +20,7 @@ from lwr.passes import megapixels
 from lwr.request import Request, RestoreError, Settings, fitted, output_size
 from lwr.restore import Restored, Restorer
 from page.client import still_there
+from page.diagnoses import Diagnoses
 from page.errors import DISK_FULL, VISITOR_ERRORS, CancelledError, errors_for_visitors, not_restored
 from page.gpu import LEAST_SECONDS, TOO_LONG, NoGpuError, is_too_long, no_gpu, seconds_to_ask
 from page.line import Job, Line, State
@@ -87,7 +89,7 @@ class Service:
 
     def __init__(self, restorer: Restorer, run_on_gpu: Run, run_on_cpu: Run | None = None) -> None:
         self.restorer, self.run_on_gpu, self.run_on_cpu = restorer, run_on_gpu, run_on_cpu
-        self.stops = Stops()
+        self.stops, self.diagnoses = Stops(), Diagnoses(restorer.diagnose)
         self.line, self.cpu_line = Line(), Line()  # who waits for the CPU delays nobody who has a GPU
         self.pace = Pace(CPU_PACE if restorer.device.type == "cpu" else GPU_PACE)
         self.cpu_pace = Pace(CPU_PACE)
@@ -172,7 +174,7 @@ class Service:
 
     def diagnose(self, photo: str) -> Diagnosis:
         """What is wrong with an uploaded photo; ImageError when it is none."""
-        return self.restorer.diagnose(photo)
+        return self.diagnoses.of(photo)
 
     def stop_photo(self, request: gr.Request) -> None:
         """Stop this visitor's running photo at its next step or tile."""
@@ -188,25 +190,28 @@ class Service:
         self.stop_batch(request)
 
     def planned(self, photo: str | None, request: Request) -> tuple[Settings, tuple[str, ...], float | None]:
-        """(settings, remarks, seconds) for a photo; without one nobody knows the seconds.
+        """(settings, remarks, seconds) for a photo and what is wrong with it; without one no seconds.
 
-        RestoreError when it cannot be done.
+        RestoreError when it cannot be done, ImageError when the photo cannot be read.
         """
         if photo is None:
             return self.restorer.resolve(request), (), None
-        settings, remarks, work = self._planned(photo, request)
-        return settings, remarks, self.pace.seconds(work)
-
-    def _planned(self, photo: str, request: Request) -> tuple[Settings, tuple[str, ...], float]:
-        """(settings, remarks, megapixels that pass the network); RestoreError when it cannot be done."""
+        self._work(photo, request)  # what cannot be done needs no look at the photo
         size = upright_size(photo)
-        settings, remarks = fitted(self.restorer.resolve(request), size)
-        return settings, remarks, self.work(output_size(size, settings.scale), settings)
+        found = fit_to(request, self.restorer.settings, size, partial(self.diagnose, photo))
+        work = self.work(output_size(size, found.settings.scale), found.settings)
+        return found.settings, (*found.on_size, *found.on_tasks), self.pace.seconds(work)
+
+    def _work(self, photo: str, request: Request) -> float:
+        """Megapixels that pass the network, at most; RestoreError when it cannot be done."""
+        size = upright_size(photo)
+        settings, _ = fitted(self.restorer.resolve(request), size)
+        return self.work(output_size(size, settings.scale), settings)
 
     def _checked(self, photo: str, request: Request) -> float:
-        """The megapixels; the error of a bad photo is the one of reading it, which says more."""
+        """The same; the error of a bad photo is the one of reading it, which says more."""
         try:
-            return self._planned(photo, request)[2]
+            return self._work(photo, request)
         except RestoreError:
             self.restorer.resolve(request)
             images.load(photo)
@@ -224,7 +229,7 @@ class Service:
     def gpu_seconds(self, photo: str, request: Request, *_: Any) -> int:
         """GPU time to ask ZeroGPU for."""
         try:
-            return seconds_to_ask(self.planned(photo, request)[2] or 0)
+            return seconds_to_ask(self.pace.seconds(self._work(photo, request)))
         except VISITOR_ERRORS:  # the work itself raises it again, for the visitor
             return LEAST_SECONDS
 

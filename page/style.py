@@ -6,7 +6,9 @@ from page.compare import CSS as COMPARISON
 from page.compare import STATIC
 
 TITLE = "Light-Weight Restoration"
-PURPOSE = "Choose a photo and say in your own words what is wrong with it: hazy, blurry or too small."
+FIX = "Just fix it"
+PURPOSE = f"Choose a photo and press “{FIX}”, or say in your own words what is wrong with it."
+NOTHING_SAID = "Without a sentence I do what the photo needs."
 NOTHING_ASKED = "Say what is wrong, or choose what to do."
 FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": "monospace"}  # none from other servers
 DARKER = {

@@ -19,10 +19,13 @@ from gradio.i18n import I18nData
 FOLDER = Path(__file__).parent / "languages"
 LANGUAGES = tuple(sorted(path.stem for path in FOLDER.glob("*.json")))  # beside English
 # What a placeholder stands for, by its name; others take anything.
-NUMBER, PHRASE = r"[\d.,x%]+", "[^;]+?"
-KINDS = dict.fromkeys(("number", "total", "most", "scale", "share", "pixels"), NUMBER) | dict.fromkeys(
-    ("what", "time", "wait", "left"), PHRASE
+NUMBER, PHRASE, WORDS = r"[\d.,x%]+", "[^;]+?", "(?:(?!, | and ).)+"
+KINDS = (
+    dict.fromkeys(("number", "total", "most", "scale", "share", "pixels"), NUMBER)
+    | dict.fromkeys(("what", "time", "wait", "left"), PHRASE)
+    | {"defect": WORDS}
 )
+AND = "{one} and {other}"  # for what is known on both sides alone: names of files hold the word too
 LEAST = 4  # letters that a template must have beside its placeholders to be a sentence of its own
 LONGEST = 2000  # characters; the page says nothing longer
 WIDE = ("zh", "ja")  # languages with their own comma and full stop
@@ -112,6 +115,9 @@ def _part(text: str, name: str) -> str:
         one, _, other = text.rpartition(" or ")
         return table(name)["{one} or {other}"].format(one=_part(one, name), other=_part(other, name))
     found = _whole(text, name, LEAST if ", " in text else 0)
+    if found is None and ", " not in text and " and " in text:
+        both = [_whole(one, name, 0) for one in text.rsplit(" and ", 1)]
+        found = None if None in both else table(name)[AND].format(one=both[0], other=both[1])
     if found is not None or ", " not in text:
         return text if found is None else found
     return ("、" if name in WIDE else ", ").join(_part(one, name) for one in text.split(", "))
@@ -122,7 +128,7 @@ def _templates(name: str) -> tuple[tuple[str, re.Pattern[str], int, str], ...]:
     """(template, its pattern, its letters, translation), those that say most first."""
     found = []
     for text, translation in table(name).items():
-        if "{" in text:
+        if "{" in text and text != AND:
             plain = re.sub(r"{\w+}", "", text)
             pattern = "".join(_pieces(text))
             letters = sum(map(str.isalpha, plain))

@@ -49,6 +49,7 @@ TOGETHER = {
     "test_app.py": "page",
     "test_page.py": "page",
     "test_service.py": "service",
+    "test_findings.py": "service",
     "test_words.py": "service",
     "test_mcp.py": "page",
 }

@@ -13,6 +13,8 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from served import MAKE, Server, exif, picture
+from test_diagnose import GOOD
+from test_findings import HAZY
 
 from lwr.images.formats import readable_formats
 from lwr.record import recorded
@@ -164,6 +166,47 @@ def test_a_visitor_restores_and_downloads_a_photo(any_page: Page, photo: Path, t
     assert strangers == [], "the page must work without internet"
 
 
+REMOVE = "#photo button[aria-label='Remove Image'], #photo button[title='Remove Image']"
+LONGEST = """() => [...document.querySelectorAll('#findings li')]
+  .map((row) => [row.querySelector('.bar > span').getBoundingClientRect().width, row.innerText])
+  .sort((one, other) => other[0] - one[0])[0][1]"""
+
+
+def test_what_is_wrong_shows_at_once_and_is_fixed_by_one_press(any_page: Page, tmp_path: Path) -> None:
+    hazy, good = tmp_path / "hazy.png", tmp_path / "good.png"
+    Image.open(HAZY).reduce(2).save(hazy)
+    GOOD["text"].save(good)
+    chip = any_page.locator("#tasks").get_by_label("Remove haze")
+    expect(any_page.locator("#findings")).to_be_hidden()
+    give(any_page, hazy)
+    shows(any_page, "#findings [role=status]", "hazy")
+    assert any_page.evaluate(LONGEST).startswith("hazy")
+    shows(any_page, "#tasks", "Remove haze · suggested")
+    expect(chip).not_to_be_checked()
+    plans(any_page, "I would do: ")
+    shows(any_page, "#plan", "remove haze")
+    assert not faults(any_page)
+    assert any_page.evaluate("document.documentElement.scrollWidth") <= any_page.viewport_size["width"]
+    expect(any_page.locator("#fix")).to_have_class(re.compile("primary"))
+    chip.check()  # what is asked for by hand is what Restore does
+    expect(any_page.locator("#restore")).to_have_class(re.compile("primary"))
+    expect(any_page.locator("#fix")).to_have_class(re.compile("secondary"))
+    chip.uncheck()
+    any_page.click("#fix")
+    shows(any_page, "#done", "Found: ")
+    expect(any_page.locator("#done")).to_contain_text(re.compile("Done: .*remove haze.*Found: .*hazy", re.S))
+    any_page.locator(REMOVE).click()
+    expect(any_page.locator("#findings")).to_be_hidden()
+    expect(any_page.locator("#tasks")).not_to_contain_text("suggested")
+    give(any_page, good)
+    shows(any_page, "#findings", "Nothing wrong was found.")
+    plans(any_page, "I would do: nothing. Your photo would come back as it is.")
+    any_page.click("#restore")  # without a sentence it is the same
+    shows(any_page, "#done", "Nothing wrong was found: the photo is unchanged.")
+    result = Image.open(download(any_page, tmp_path)).convert("RGB")
+    assert result.tobytes() == GOOD["text"].tobytes()
+
+
 def test_each_task_chip(page: Page, photo: Path) -> None:
     give(page, photo)
     page.get_by_text("Advanced", exact=True).click()
@@ -236,14 +279,18 @@ def test_a_clock_a_place_in_the_queue_and_cancel(page: Page, url: str, photo: Pa
     neighbour.close()
     page.click("#restore:not([disabled])")
     shows(page, "#status", "Restoring")
-    page.locator("#examples button").last.click()  # lets the photo go
+    page.locator(REMOVE).first.click()  # lets the photo go
+    expect(page.locator("#restore")).to_be_enabled()
+    expect(page.locator("#status")).to_have_text("")
+    give(page, large)
+    page.click("#restore:not([disabled])")
+    shows(page, "#status", "Restoring")
+    page.locator("#examples button").last.click()  # so does this
     expect(page.locator("#restore")).to_be_enabled()
     expect(page.locator("#cancel")).to_be_disabled()
     expect(page.locator("#status")).to_have_text("")
     shows(page, "#done", "Made in advance")
-    page.locator(
-        "#photo button[aria-label='Remove Image'], #photo button[title='Remove Image']"
-    ).first.click()
+    page.locator(REMOVE).first.click()
     give(page, photo)
     page.click("#restore")
     shows(page, "#done", "fix blur, 64x96 pixels")
@@ -509,7 +556,7 @@ def test_what_browsers_do_not_show_is_shown_and_results_bring_their_settings(
     expect(page.locator("#photo img")).to_have_count(0)
     drop(page, tmp_path / "scan.tiff")
     expect(page.locator("#photo img")).to_have_attribute("src", re.compile("scan.tiff.preview.webp"))
-    page.locator("#photo button[aria-label='Remove Image'], #photo button[title='Remove Image']").click()
+    page.locator(REMOVE).click()
     page.set_input_files("#photo input[type=file]", tmp_path / "phone.heic")
     expect(page.locator("#photo img")).to_have_attribute("src", re.compile("phone.heic.preview.webp"))
     page.wait_for_selector("#result .cmp.alone img[src*='phone.heic.preview.webp']")

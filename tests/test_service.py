@@ -29,7 +29,7 @@ from lwr.images import disk
 from lwr.prompt import route
 from lwr.request import Request, RestoreError
 from lwr.tasks import TASKS
-from page import batch_tab, client, examples, links, options, restore_tab, results, uploads
+from page import batch_tab, client, examples, links, options, planning, restore_tab, results, uploads
 from page.errors import errors_for_visitors
 from page.gpu import LEAST_SECONDS, MOST_SECONDS
 from page.inputs import read_request
@@ -38,7 +38,7 @@ from page.options import OPTIONS
 from page.service import GPU_PACE, Pace, Service
 from page.status import text, told
 from page.stops import Signals, Stops
-from page.style import NOTHING_ASKED
+from page.style import NOTHING_SAID
 
 LARGE = (1200, 900)  # passes in tiles
 T = TypeVar("T")
@@ -344,7 +344,7 @@ def test_a_control_without_effect_at_these_settings_says_why(
     assert disabled(12, 0.75) == {"steps": options.NO_SAMPLER, "seed": options.NO_SAMPLER}
     assert disabled(1, 0.25) == {"seed": options.NO_NOISE} and disabled(12, 0.25) == {}
     assert disabled(12, 0.25, sized=True) == {"scale": options.NO_SCALE}
-    both = restore_tab.request_from("", "enlarge it", [], "2", None, "auto", 0, "4k", *[1] * len(TASKS))
+    both = planning.request_from("", "enlarge it", [], "2", None, "auto", 0, "4k", *[1] * len(TASKS))
     assert (both.scale, both.size) == (None, "4k"), "the size decides, and the page does not complain"
 
 
@@ -361,7 +361,7 @@ def test_the_plan_names_size_general_requests_and_what_is_not_done(service: Serv
 
     def plan(prompt: str, size: str = "", image: str | None = str(upload)) -> str:
         values = (list(route(prompt).tasks), "auto", 1, "auto", 0, size, *[1] * len(TASKS))
-        return restore_tab.preview(service, image and {"path": image}, prompt, prompt, *values)[0]
+        return planning.preview(service, image and {"path": image}, prompt, prompt, *values)[0]
 
     assert plan("upscale to 3840x2160, denoise", image=None) == (
         "I understood: **enlarge to 3840x2160**; not done: noise"
@@ -373,10 +373,10 @@ def test_the_plan_names_size_general_requests_and_what_is_not_done(service: Serv
     assert "**nothing**" in plan("resize to 64x64") and plan("resize to 64x64").endswith(
         "it is not enlarged."
     )
-    assert "**what the photo needs**, in about" in plan("enhance")
-    assert "**what the photo needs, enlarge to 128 pixels wide**" in plan("enhance", "128")
+    assert plan("enhance", image=None) == "I would do: **what the photo needs**"
+    assert plan("enhance", "128").startswith("I would do: **") and "128 pixels wide" in plan("enhance", "128")
     assert "**enlarge to 128 pixels wide**" in plan("", "128")
-    assert plan("", "huge").startswith("The size is 'huge'") and plan("") == NOTHING_ASKED
+    assert plan("", "huge").startswith("The size is 'huge'") and plan("", image=None) == NOTHING_SAID
     upload.unlink()
 
 
@@ -498,10 +498,12 @@ def test_an_upload_without_room_is_a_sentence(service: Service, monkeypatch: pyt
 
 def test_chips_that_only_follow_the_sentence_do_not_insist() -> None:
     left_open = [None] * len(OPTIONS)
-    asked = partial(restore_tab.request_from, "fix the blur", "fix the blur")
+    asked = partial(planning.request_from, "fix the blur", "fix the blur")
     assert asked(["deblur"], *left_open, *(1 for _ in TASKS)).task is None
     assert asked(["deblur"], *left_open, *(0.5 for _ in TASKS)).task == {"deblur": 0.5}
     assert asked(["dehaze"], *left_open, *(1 for _ in TASKS)).task == {"dehaze": 1}
+    both = planning.request_from("enhance", "enhance", ["dehaze"], *left_open, *(1 for _ in TASKS))
+    assert both.auto and both.task == {"dehaze": 1}, "the photo decides beside what is ticked"
 
 
 def test_a_fault_of_the_program_ends_what_the_page_says(service: Service, photo: str) -> None:
@@ -516,6 +518,7 @@ def test_a_photo_let_go_stops_and_is_not_shown(service: Service, photo: str) -> 
     visitor = SimpleNamespace(session_hash="visitor")
     path = uploaded_copy(photo, "a")
     values = ("fix the blur", "fix the blur", ["deblur"], "1", "auto", "auto", 0, "", *[1] * len(TASKS))
+    wanted = partial(planning.request_from, *values)
     started = threading.Event()
 
     def work(photo: str, request: Request, signals: Signals) -> None:
@@ -525,16 +528,16 @@ def test_a_photo_let_go_stops_and_is_not_shown(service: Service, photo: str) -> 
             time.sleep(0.01)
 
     service.run_on_gpu, service.run_on_cpu = work, None
-    steps = restore_tab.restoring(service, "visitor", {"path": path}, *values)
+    steps = restore_tab.restoring(service, "visitor", {"path": path}, wanted)
     until(steps, lambda _: started.is_set())
     restore_tab.let_go(service, visitor)
     left = list(steps)
     assert left == [(gr.skip(), "", *[gr.skip()] * 6)], "no picture, and a status that says nothing"
     service.run_on_gpu = app.run
-    steps = restore_tab.restoring(service, "visitor", {"path": path}, *values)
+    steps = restore_tab.restoring(service, "visitor", {"path": path}, wanted)
     *_, done = steps
     assert "fix blur" in done[2]
-    steps = restore_tab.restoring(service, "visitor", {"path": path}, *values)
+    steps = restore_tab.restoring(service, "visitor", {"path": path}, wanted)
     next(steps)
     service.stop_photo(visitor)
     *_, cancelled = steps

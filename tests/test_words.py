@@ -14,7 +14,7 @@ from lwr.fit import NO_STRENGTH, found_and_done
 from lwr.prompt import route
 from lwr.request import MAX_OUTPUT_PIXELS, Request, RestoreError, Settings, remarks
 from lwr.tasks import TASKS
-from page import about_tab, batch_tab, errors, gpu, line, restore_tab, results, words
+from page import about_tab, batch_tab, errors, given, gpu, line, planning, results, words
 from page.line import State
 from page.status import text
 from page.words import LANGUAGES, said, table
@@ -31,7 +31,7 @@ def english(sentence: str) -> str:
 
 def preview(prompt: str, size: str = "") -> str:
     values = (list(route(prompt).tasks), "auto", 1, "auto", 0, size, *[1] * len(TASKS))
-    return restore_tab.preview(app.SERVICE, None, prompt, prompt, *values)[0]
+    return planning.preview(app.SERVICE, None, prompt, prompt, *values)[0]
 
 
 def accounts(settings: Settings) -> Iterator[str]:
@@ -94,7 +94,9 @@ def test_sentences_with_values_are_translated(name: str, monkeypatch: pytest.Mon
             *(said(remark) for one in asked for remark in remarks(one)),
             *(said(note) for note in accounts(settings)),
             *map(said, (errors.DISK_FULL, errors.FAULT, line.FULL, gpu.TOO_LONG, gpu.NONE_FREE, gpu.FAILED)),
-            said(results.GONE),
+            *map(said, (results.GONE, planning.UNCHANGED, given.BY_THE_PHOTO, given.ALSO_BY_THE_PHOTO)),
+            said("I would do: **fix blur, bring out detail (strength 0.5)**, in about 3 s"),
+            *(said(Diagnosis(dict.fromkeys(load_diagnosis().tasks, s)).sentence) for s in (0.0, 0.5, 1.0)),
             errors.sentence(RestoreError("lying.jpg is damaged, too large, or not a photo: try another.")),
             batch_tab._lost("There is no photo yet: choose one first."),
         ]
@@ -133,6 +135,14 @@ def test_parts_of_a_sentence_find_their_places() -> None:
         "Compris : **corriger le flou, agrandir 4x, vers 4k**, en 2 minutes environ ; "
         "pas fait : bruit, texte. Or so."
     )
+
+
+def test_what_is_wrong_is_told_in_every_language() -> None:
+    sentence = "The photo is very hazy, slightly noisy and small."
+    assert said(sentence, "de") == "Das Foto ist sehr dunstig, leicht verrauscht und klein."
+    assert said(sentence, "ja") == "写真の状態：強いかすみ、軽いノイズ、解像度不足。"
+    file = "small and mine.png is damaged, too large, or not a photo: try another."
+    assert "small and mine.png" in said(file, "de"), "a name of a file stays as it is"
 
 
 def test_a_visitors_own_words_are_left_alone() -> None:

@@ -72,6 +72,7 @@ def test_a_photo_a_batch_and_a_damaged_photo_are_restored_in_its_process(space: 
     file, settings = space.restore(photo, "strongly fix the blur")
     assert Image.open(file).size == (96, 64) and settings["tasks"] == {"deblur": 1.0}
     upload = space.upload(photo)
+    assert "hazy" in space.press("look", upload)[0]["sentence"]  # on the CPU, and no GPU is asked for
     archive, report, _ = space.press("restore_all", [upload, upload], "strongly fix the blur", "PNG")
     assert archive["path"].endswith(".zip") and "Restored 2 of 2 photos" in report
     assert "restored" in space.press("break_it", upload, "deblur", 1)[1]
