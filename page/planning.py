@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from lwr.diagnose import Diagnosis
 from lwr.prompt import route
 from lwr.request import Request, RestoreError, Settings
 from lwr.tasks import TASKS
@@ -18,6 +19,7 @@ from page.style import NOTHING_ASKED, NOTHING_SAID
 from page.words import said, t
 
 UNCHANGED = "Your photo would come back as it is."
+SLIGHT = "What was found is too slight to be changed: your photo would come back as it is."
 
 
 def request_from(routed: str, prompt: str, chosen: list[str], *values: Any) -> Request:
@@ -72,10 +74,11 @@ def _plan(request: Request, settings: Settings, remarks: tuple[str, ...], second
     asked = request.asked()
     if seconds is None and asked.general and not asked.tasks and not request.prompt.strip():
         return NOTHING_SAID
-    what = plan(settings, photo_is_known=seconds is not None)
+    what = plan(settings, photo_is_known=seconds is not None, strengths=asked.general)
     nothing = what == NOTHING and seconds is not None
     if nothing:
-        remarks = (UNCHANGED, *remarks)
+        slight = asked.general and TASKS.keys() & Diagnosis(settings.found).present
+        remarks = (SLIGHT if slight else UNCHANGED, *remarks)
     # by the photo, or by the visitor's words
     start = "I would do" if asked.general or nothing else "I understood"
     about = "" if nothing or seconds is None else f", in about {duration(seconds)}"

@@ -119,6 +119,10 @@ def build(service: Service) -> list[gr.components.Component]:
             let_go(service, request)
         return _show_photo(image)
 
+    def clear(request: gr.Request) -> None:
+        let_go(service, request)
+
+    inputs.photo.clear(clear, None, None, **LIVE)
     shown.select(show_example, None, filled, **LIVE)
     inputs.photo.input(show_photo, inputs.photo, filled[2:], preprocess=False, **LIVE)
     # Once there is a preview of it; nothing is let go, as this photo may be in work by then.
@@ -196,7 +200,6 @@ def _connect_inputs(service: Service, inputs: _Inputs) -> Dependency:
         partial(findings.look, service), inputs.photo, [inputs.found, inputs.chips], js=findings.FADE,
         preprocess=False, api_name="look", **LAST,
     )  # fmt: skip
-    inputs.photo.clear(partial(let_go, service), None, None, **LIVE)
     changes = [widget.change for widget in (inputs.photo, *inputs.request)]
     shown = [inputs.plan, *(inputs.options[options.OPTIONS.index(name)] for name in options.CHANGING)]
     gr.on(changes, partial(preview, service), inputs.all, shown, preprocess=False, **LAST)

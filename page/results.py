@@ -23,8 +23,11 @@ GONE = "This result is not there any more: restore the photo again."
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP": ".webp"}
 
 
-def plan(settings: Settings, photo_is_known: bool = True) -> str:
-    """Settings in words: "remove haze (strength 0.5), enlarge to 4k"; no photo, no scale for a size yet."""
+def plan(settings: Settings, photo_is_known: bool = True, strengths: bool = False) -> str:
+    """Settings in words: "remove haze (strength 0.5), enlarge to 4k"; no photo, no scale for a size yet.
+
+    With `strengths` a strength of 1 is said too.
+    """
     parts = ["what the photo needs"] if settings.general else []
     enlarged = _enlarged(settings, photo_is_known)
     for name in (name for name in TASKS if name in settings.tasks):  # in the order of the chips
@@ -33,7 +36,7 @@ def plan(settings: Settings, photo_is_known: bool = True) -> str:
             continue
         if name == ENLARGING and enlarged:
             continue
-        degree = "" if strength == 1 else f" (strength {strength:g})"
+        degree = "" if strength == 1 and not strengths else f" (strength {strength:g})"
         parts.append(deed(name, settings.scale) + degree)
     return ", ".join(filter(None, [*parts, enlarged])) or NOTHING
 

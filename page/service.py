@@ -11,7 +11,6 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from lwr.diagnose import Diagnosis
 from lwr.fit import fit_to
 from lwr.images import disk
 from lwr.images import files as images
@@ -89,7 +88,8 @@ class Service:
 
     def __init__(self, restorer: Restorer, run_on_gpu: Run, run_on_cpu: Run | None = None) -> None:
         self.restorer, self.run_on_gpu, self.run_on_cpu = restorer, run_on_gpu, run_on_cpu
-        self.stops, self.diagnoses = Stops(), Diagnoses(restorer.diagnose)
+        self.diagnose = Diagnoses(restorer.diagnose).of  # an upload; ImageError when it is no photo
+        self.stops = Stops()
         self.line, self.cpu_line = Line(), Line()  # who waits for the CPU delays nobody who has a GPU
         self.pace = Pace(CPU_PACE if restorer.device.type == "cpu" else GPU_PACE)
         self.cpu_pace = Pace(CPU_PACE)
@@ -171,10 +171,6 @@ class Service:
             raise refusal or error from None
         self.pace.learn(self._worked(restored), restored.seconds)
         return restored
-
-    def diagnose(self, photo: str) -> Diagnosis:
-        """What is wrong with an uploaded photo; ImageError when it is none."""
-        return self.diagnoses.of(photo)
 
     def stop_photo(self, request: gr.Request) -> None:
         """Stop this visitor's running photo at its next step or tile."""

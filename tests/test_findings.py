@@ -23,6 +23,7 @@ from page.service import Service
 from page.style import NOTHING_ASKED
 
 HAZY = ROOT / "lwr" / "samples" / "hazy-rocket.jpg"
+LEFT_OPEN = ("auto", 1, "auto", 0, "", *[1] * len(TASKS))  # options and strengths
 
 
 @pytest.fixture
@@ -41,15 +42,20 @@ def upload(picture: Image.Image, name: str) -> dict[str, str]:
 
 def test_the_plan_is_what_the_photo_needs_and_what_is_done(service: Service) -> None:
     def plan(image: dict[str, str], prompt: str, *chosen: str) -> str:
-        values = (list(chosen), "auto", 1, "auto", 0, "", *[1] * len(TASKS))
+        values = (list(chosen), *LEFT_OPEN)
         return planning.preview(service, image, prompt, prompt, *values)[0]
 
     hazy, good = upload(Image.open(HAZY).reduce(2), "hazy.png"), upload(GOOD["text"], "good.png")
     for prompt in ("", "fix it"):
-        assert re.match(r"I would do: \*\*.*remove haze.*\*\*, in about ", plan(hazy, prompt)), prompt
+        assert re.match(r"I would do: \*\*.*remove haze \(strength .*\*\*, in about ", plan(hazy, prompt)), (
+            prompt
+        )
         assert plan(good, prompt) == f"I would do: **nothing**. {planning.UNCHANGED}", prompt
     needed = service.diagnose(hazy["path"]).tasks
-    assert service.restorer(hazy["path"], planning.fixing("leave the haze", ["deblur"])).tasks == needed
+    assert (
+        service.restorer(hazy["path"], planning.fixing("leave the haze", ["deblur"], *LEFT_OPEN)).tasks
+        == needed
+    )
     kept = plan(good, "fix the blur", "deblur")
     assert kept.startswith("I would do: **nothing**") and "Fix blur: not done, as the photo shows no" in kept
     assert plan(good, "", "deblur").startswith("I understood: **fix blur**"), "a chip insists"

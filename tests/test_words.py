@@ -21,6 +21,7 @@ from page.words import LANGUAGES, said, table
 
 VALUES = (1, "auto", 1, "auto", 0, "")
 ENGLISH = re.compile(r"\b(the|you|your|is|are|of|and|not|with|for|this|it|done|found|slightly|very|hazy)\b")
+STRENGTH = "Its strength, 0.5, is no choice here."
 QUOTED = re.compile(r"“[^”]*”|«[^»]*»|„[^“]*“")  # prompts
 
 
@@ -94,7 +95,16 @@ def test_sentences_with_values_are_translated(name: str, monkeypatch: pytest.Mon
             *(said(remark) for one in asked for remark in remarks(one)),
             *(said(note) for note in accounts(settings)),
             *map(said, (errors.DISK_FULL, errors.FAULT, line.FULL, gpu.TOO_LONG, gpu.NONE_FREE, gpu.FAILED)),
-            *map(said, (results.GONE, planning.UNCHANGED, given.BY_THE_PHOTO, given.ALSO_BY_THE_PHOTO)),
+            *map(
+                said,
+                (
+                    results.GONE,
+                    planning.UNCHANGED,
+                    planning.SLIGHT,
+                    given.BY_THE_PHOTO,
+                    given.ALSO_BY_THE_PHOTO,
+                ),
+            ),
             said("I would do: **fix blur, bring out detail (strength 0.5)**, in about 3 s"),
             *(said(Diagnosis(dict.fromkeys(load_diagnosis().tasks, s)).sentence) for s in (0.0, 0.5, 1.0)),
             errors.sentence(RestoreError("lying.jpg is damaged, too large, or not a photo: try another.")),
