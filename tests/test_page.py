@@ -16,6 +16,7 @@ from served import MAKE, Server, exif, picture
 from test_diagnose import GOOD
 from test_findings import HAZY
 
+from lwr.fit import deed
 from lwr.images.formats import readable_formats
 from lwr.record import recorded
 from lwr.tasks import TASKS
@@ -214,9 +215,9 @@ def test_each_task_chip(page: Page, photo: Path) -> None:
     for task in TASKS.values():
         chip = page.locator("#tasks").get_by_label(task.title)
         chip.check()
-        plans(page, f"I understood: {task.title.lower()}, in about")
+        plans(page, f"I understood: {deed(task.name, scale=1)}, in about")
         page.click("#restore")
-        shows(page, "#done", f"{task.title.lower()}, 64x96")
+        shows(page, "#done", f"{deed(task.name, scale=1)}, 64x96")
         compares(page, 64, 96)
         chip.uncheck()
 
