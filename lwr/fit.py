@@ -24,16 +24,21 @@ class Fit:
     """What a request comes to for one photo, and what there is to say about it."""
 
     settings: Settings
+    on_words: tuple[str, ...]  # what was not read or has no task
     on_size: tuple[str, ...]
     account: tuple[str, ...]  # what was found and done, where the request left that to the photo
     on_tasks: tuple[str, ...]  # what was asked for and is not done, or in part
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """All that there is to say once it is done."""
+        return (*self.on_words, *self.on_size, *self.account, *self.on_tasks)
 
 
 def fit(request: Request, resolve: Resolve, photo: torch.Tensor) -> tuple[Settings, tuple[str, ...]]:
     """(settings, remarks) for a photo (1,3,H,W), levels (uint8) or floats in [0,1]."""
     found = fit_to(request, resolve, (photo.shape[-2], photo.shape[-1]), partial(diagnose, photo))
-    said = (*remarks(request.asked()), *found.on_size, *found.account, *found.on_tasks)
-    return found.settings, said
+    return found.settings, found.remarks
 
 
 def fit_to(request: Request, resolve: Resolve, size: tuple[int, int], find: Callable[[], Diagnosis]) -> Fit:
@@ -60,7 +65,7 @@ def fit_to(request: Request, resolve: Resolve, size: tuple[int, int], find: Call
     settings = replace(settings, tasks=tasks, found=rounded)
     account = (" ".join(found_and_done(found, asked, settings)),) if chosen else ()
     on_strength = (NO_STRENGTH,) if request.strength == 0 else ()
-    return Fit(settings, on_size, account, (*on_strength, *on_tasks))
+    return Fit(settings, tuple(remarks(asked)), on_size, account, (*on_strength, *on_tasks))
 
 
 def found_and_done(found: Diagnosis, asked: Route, settings: Settings) -> Iterator[str]:

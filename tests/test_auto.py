@@ -29,7 +29,8 @@ def met(
 ) -> tuple[Settings, tuple[str, ...]]:
     """(settings, notes) of a request for a square photo with these defects."""
     found = Diagnosis(dict.fromkeys(load_diagnosis().tasks, 0.0) | dict(severities))
-    return fit_to(request, restorer.settings, (side, side), lambda: found)
+    fit = fit_to(request, restorer.settings, (side, side), lambda: found)
+    return fit.settings, fit.remarks
 
 
 def said(restored: Restored, start: str) -> str:
