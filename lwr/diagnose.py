@@ -4,29 +4,37 @@ A severity is how bad a defect is, in [0,1]: 0 = not there, 1 = as bad as the st
 small network that finds it (`lwr.models.diagnosis`) ships with the package and serves every prior.
 """
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 
 from lwr.images.canvas import Canvas
-from lwr.images.pixels import to_unit
+from lwr.images.pixels import pad_to_multiple, to_unit
 from lwr.images.toning import find_toning
+from lwr.loading.diagnosis import load_encoder, load_head
 from lwr.models.bands import reduced
-from lwr.models.diagnosis import DiagnosisHead, overview_size, tiles_of
+from lwr.models.diagnosis import (
+    CELL,
+    SHARPEST,
+    Evidence,
+    cells_of,
+    overview_size,
+    statistics_of,
+    tiles_of,
+)
+from lwr.models.statistics import coarse_statistics
 from lwr.tasks import TASKS
 
-FILE = "diagnosis.safetensors"
 NEEDED = 0.4  # from which on a photo needs a task that nobody named
 SMALL, SMALL_SCALE = 500_000, 2.0  # pixels of a photo under which it is enlarged, and how much
+MEDIUM = 120_000  # pixels, from which on a photo is not small in itself
 SLIGHT, STRONG = 0.4, 0.75  # severities under which a defect is called slight, and from which on strong
-WITHOUT_TASK: dict[str, str] = {}  # what is found and no task removes: {name: "noisy"}
+# What is found and no task removes: {name: what the photo is}
+WITHOUT_TASK = {"denoise": "noisy", "dejpeg": "full of JPEG artefacts"}
 
 
 @dataclass(frozen=True)
@@ -36,23 +44,24 @@ class Diagnosis:
     severities: dict[str, float]  # {defect: severity in [0,1]}, of every defect
     # {defect: (h,w) float32 in [0,1]}: how bad it is where, spread evenly over the photo; of haze and blur
     maps: dict[str, np.ndarray] = field(default_factory=dict)
+    seen: dict[str, float] = field(default_factory=dict)  # as its pixels show it, whatever its size
 
     @property
     def present(self) -> dict[str, float]:
         """{defect: severity} of those that are there, the worst first."""
-        head = load_diagnosis()
+        head = load_head()
         there = {name: s for name, s in self.severities.items() if head.strength(name, s) > 0}
         return dict(sorted(there.items(), key=lambda one: -one[1]))
 
     @property
     def tasks(self) -> dict[str, float]:
         """{task: strength}: what the photo needs; of defects that look alike the worst."""
-        head = load_diagnosis()
-        worst = max(head.alike, key=lambda name: self.severities[name])
+        head = load_head()
+        worst = max(head.kinds.alike, key=lambda name: self.severities[name])
         return {
             name: round(head.strength(name, severity), 2)
             for name, severity in self.severities.items()
-            if name in TASKS and severity >= NEEDED and (name == worst or name not in head.alike)
+            if name in TASKS and severity >= NEEDED and (name == worst or name not in head.kinds.alike)
         }
 
     @property
@@ -80,35 +89,68 @@ def described(name: str, severity: float) -> str:
     return degree + defect_of(name)
 
 
-@cache
-def load_diagnosis(folder: Path = Path(__file__).parent) -> DiagnosisHead:
-    """The network that `save_diagnosis` wrote, in evaluation mode on the CPU."""
-    with safe_open(folder / FILE, "pt") as file:
-        weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        tasks, alike = (file.metadata()[name].split(",") for name in ("tasks", "alike"))
-    model = DiagnosisHead(tasks, alike, len(weights["mean"]), len(weights["layers.0.bias"]))
-    model.load_state_dict(weights)
-    return model.eval().requires_grad_(False)
-
-
-def save_diagnosis(model: DiagnosisHead, folder: Path) -> None:
-    """Write FILE: weights, the names of the tasks, and those whose defects look alike."""
-    weights = {name: value.contiguous() for name, value in model.state_dict().items()}
-    names = {"tasks": ",".join(model.tasks), "alike": ",".join(model.alike)}
-    save_file(weights, folder / FILE, metadata=names)
-
-
 @torch.inference_mode()
 def diagnose(photo: torch.Tensor) -> Diagnosis:
-    """What is wrong with a photo (1,3,H,W), levels (uint8) or floats in [0,1]; no float copy is whole."""
+    """What is wrong with a photo (1,3,H,W), levels (uint8) or floats in [0,1]; no float copy is whole.
+
+    Haze is read from the reduced photo, all else from parts at its own resolution.
+    """
     size = (photo.shape[-2], photo.shape[-1])
     small = overview_size(size)
     overview = to_unit(photo) if small == size else reduced(Canvas(photo, size), small)
     if find_toning(overview) is not None:  # sepia is no haze, and hides none
         overview = overview.mean(1, keepdim=True).expand_as(overview)
-    tiles = [to_unit(photo[..., rows, columns]) for rows, columns in tiles_of(size)]
-    found = load_diagnosis().severities(overview, tiles)
-    return Diagnosis({name: round(severity, 3) for name, severity in found.items()})
+    coarse = coarse_statistics(overview)
+    head, (rows, columns) = load_head(), tiles_of(size)
+    whole = _read(overview, coarse)
+    parts = [_read(to_unit(photo[..., down, across]), coarse) for down in rows for across in columns]
+    seen, maps = {}, {}
+    for place, name in enumerate(head.defects):
+        own = torch.stack([each.severities[place] for each in parts])
+        # As sharp as its sharpest parts; noise and blocks are everywhere
+        from_parts = own.quantile(SHARPEST if name in head.kinds.alike else 0.5)
+        found = whole.severities[place] if name in head.kinds.coarse else from_parts
+        seen[name] = round(found.item(), 3)
+    for place, name in enumerate(head.kinds.mapped):
+        coarse_one = name in head.kinds.coarse
+        maps[name] = (whole.where[place] if coarse_one else _joined(parts, place, len(columns))).numpy()
+    small_itself = {name: _smallness(size) for name, task in TASKS.items() if task.default_scale > 1}
+    return Diagnosis(
+        {name: max(severity, small_itself.get(name, 0.0)) for name, severity in seen.items()}, maps, seen
+    )
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What the head says of one part of a photo."""
+
+    severities: torch.Tensor  # (T,) in [0,1]
+    where: torch.Tensor  # (M,h,w) in [0,1]
+
+
+def _read(part: torch.Tensor, coarse: torch.Tensor) -> _Read:
+    evidence = evidence_of(part, coarse)
+    severities, where = load_head()(evidence.cells, evidence.statistics[None])
+    return _Read(severities[0].sigmoid(), where[0].sigmoid())
+
+
+def _joined(parts: Sequence[_Read], place: int, columns: int) -> torch.Tensor:
+    """The map of a photo from those of its parts, row by row; of several, each is one value."""
+    if len(parts) == 1:
+        return parts[0].where[place]
+    return torch.stack([part.where[place].mean() for part in parts]).view(-1, columns)
+
+
+def _smallness(size: tuple[int, int]) -> float:
+    """Severity of a small size (H, W) in itself: from MEDIUM pixels down to a MEDIUM / 8 in doublings."""
+    return round(min(1.0, max(0.0, math.log2(MEDIUM / (size[0] * size[1])) / 3)), 3)
+
+
+def evidence_of(part: torch.Tensor, coarse: torch.Tensor | None = None) -> Evidence:
+    """What the head reads of a part (1,3,H,W) in [0,1]; `coarse`: of the whole photo, None = of the part."""
+    padded, _ = pad_to_multiple(part, CELL)
+    cells = cells_of(load_encoder()(padded))
+    return Evidence(cells, statistics_of(part, coarse_statistics(part) if coarse is None else coarse))
 
 
 def needed_scale(tasks: Mapping[str, float], size: tuple[int, int]) -> float:
@@ -124,9 +166,9 @@ def harmless(
 
     Defects that look alike count for each other: an enlarged photo is blurred too.
     """
-    model, kept, remarks = load_diagnosis(), dict(tasks), []
+    model, kept, remarks = load_head(), dict(tasks), []
     for name in (name for name in named if name in severities):
-        kin = model.alike if name in model.alike else (name,)
+        kin = model.kinds.alike if name in model.kinds.alike else (name,)
         share = model.strength(name, max(severities[one] for one in kin))
         kept[name] = round(tasks[name] * share, 2)
         if kept[name] < tasks[name]:

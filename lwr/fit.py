@@ -60,7 +60,7 @@ def fit_to(request: Request, resolve: Resolve, size: tuple[int, int], find: Call
             settings = replace(settings, scale=needed_scale(done, size))
     settings, on_size = fitted(settings, size)
     named = [name for name in named if settings.scale == 1 or name != ENLARGING]
-    tasks, on_tasks = harmless(settings.tasks, named, severities)
+    tasks, on_tasks = harmless(settings.tasks, named, found.seen or severities if found else {})
     rounded = {name: round(severity, 2) for name, severity in severities.items()}
     settings = replace(settings, tasks=tasks, found=rounded)
     account = (" ".join(found_and_done(found, asked, settings)),) if chosen else ()

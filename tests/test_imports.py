@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "stablesr": ("models", "loading"),
     "adapter": ("loading",),
     "request": BELOW_LOADING,
-    "diagnose": ("models", "images", "tasks"),
+    "diagnose": ("models", "images", "tasks", "loading"),
     "large": BELOW_RESTORE,
     "fit": (*BELOW_RESTORE, "diagnose"),
     "passes": (*BELOW_RESTORE, "large"),

@@ -1,6 +1,7 @@
 """Train one stage: `python -m training.run PRESET [--field value ...] [--dry-run]`.
 
 Also under `accelerate launch -m`. The same command again resumes; `--dry-run` prints the resolved preset.
+`python -m training.run diagnose` trains the diagnosis and has options of its own.
 """
 
 import dataclasses
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from training.data.photos import Photo
 
 PROG = "python -m training.run"
+DIAGNOSE = "diagnose"
 STOPPED = 143  # the exit status of a process that SIGTERM ended
 
 
@@ -31,13 +33,14 @@ def resolve(arguments: Sequence[str] | None = None) -> tuple[Config, bool]:
     name, *words = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     dry = "--dry-run" in words
     words = [word for word in words if word != "--dry-run"]
-    about = f"{__doc__}\nPresets: {', '.join(PRESETS)}."
+    about = f"{__doc__}\nPresets: {', '.join(PRESETS)}, {DIAGNOSE}."
     kind = FlagConversionOff[Config]  # `--muon false`, not `--no-muon`
     if name in ("-h", "--help"):
         parse(kind, ["--help"], f"{PROG} PRESET", about, Config("a preset's"))
     if name not in PRESETS:
-        near = get_close_matches(name, PRESETS, 3, 0.5)
-        hint = f"; did you mean {' or '.join(near)}?" if near else f": use one of {', '.join(PRESETS)}."
+        names = (*PRESETS, DIAGNOSE)
+        near = get_close_matches(name, names, 3, 0.5)
+        hint = f"; did you mean {' or '.join(near)}?" if near else f": use one of {', '.join(names)}."
         fail(PROG, f"there is no preset {name!r}{hint}")
     config = parse(kind, words, PROG, about, PRESETS[name])
     if config.photos is None and not dry:
@@ -47,6 +50,10 @@ def resolve(arguments: Sequence[str] | None = None) -> tuple[Config, bool]:
 
 def main() -> None:
     """Entry point."""
+    if sys.argv[1:2] == [DIAGNOSE]:
+        from training.diagnosis.__main__ import main as diagnose  # no network: no stage of the others'
+
+        return diagnose(sys.argv[2:])
     config, dry = resolve()
     stop_with_the_launcher()
     start_all_processes()

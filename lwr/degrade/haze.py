@@ -3,6 +3,7 @@
 import math
 import random
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -63,6 +64,14 @@ def haze_photos(
     With `params`, one dict a photo as an earlier call returned them, nothing is drawn but noise.
     Of the depth, `depth` decides; None = `random_depth`.
     """
+    hazy, found, _ = haze_and_transmission(clean, generator, params, depth)
+    return hazy, found
+
+
+def haze_and_transmission(
+    clean: torch.Tensor, generator: torch.Generator, params: Params | None = None, depth: Depth | None = None
+) -> tuple[torch.Tensor, list[dict[str, Any]], torch.Tensor]:
+    """`haze_photos`, and t (B,1,H,W) in (0,1]: how much of the scene's light passes where."""
     hazes = draw_or_read(Haze, sample_haze, generator, len(clean), params)
     clean = clean.to(working_dtype(clean.device))
     depths, depth_params = depth_of(depth, clean, generator, params)
@@ -74,10 +83,11 @@ def haze_photos(
         hazy = torch.where(per_photo([haze.linear for haze in hazes], clean) > 0, in_light, hazy)
     hazy = round_to_8_bit(add_noise(hazy, [haze.noise for haze in hazes], generator))
     mean = transmission.mean((1, 2, 3)).tolist()
-    return hazy.float(), [
+    found = [
         {**asdict(haze), "depth": drawn, "mean_transmission": round(share, 6)}
         for haze, drawn, share in zip(hazes, depth_params, mean, strict=True)
     ]
+    return hazy.float(), found, transmission.float()
 
 
 def airlights(clean: torch.Tensor, hazes: list[Haze]) -> torch.Tensor:

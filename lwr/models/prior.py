@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers.models.autoencoders.vae import Encoder
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -51,7 +52,7 @@ class Prior(nn.Module):
 
     def to_vae(self, image: torch.Tensor) -> torch.Tensor:
         """(B,3,H,W) in [0,1] -> the VAE encoder's input (B,3*p*p,H/p,W/p) in [-1,1], p the patch size."""
-        return F.pixel_unshuffle(image * 2 - 1, self.config.patch_size)
+        return to_patches(image, self.config.patch_size)
 
     def from_vae(self, output: torch.Tensor) -> torch.Tensor:
         """The inverse of `to_vae`; not clamped."""
@@ -59,15 +60,7 @@ class Prior(nn.Module):
 
     def encode_features(self, image: torch.Tensor) -> list[torch.Tensor]:
         """VAE input (B,P,H,W) in [-1,1] -> each level's feature, finest first."""
-        encoder, features = self.vae.encoder, []
-        h = encoder.conv_in(image)
-        for block in encoder.down_blocks:
-            for resnet in block.resnets:
-                h = resnet(h, None)
-            features.append(h)  # before the level's downsampling
-            for downsampler in block.downsamplers or ():
-                h = downsampler(h)
-        return features
+        return encoder_features(self.vae.encoder, image)
 
     def encode_moments(self, coarsest: torch.Tensor) -> torch.Tensor:
         """The coarsest level's feature (B,c,h,w) -> moments (B,2C,h,w) of the posterior."""
@@ -117,3 +110,21 @@ class Prior(nn.Module):
             return_tensors="pt",
         )
         return self.text_encoder(tokens.input_ids.to(self.work_device or self.text_encoder.device))[0]
+
+
+def to_patches(image: torch.Tensor, patch: int) -> torch.Tensor:
+    """(B,3,H,W) in [0,1] -> (B,3*p*p,H/p,W/p) in [-1,1]."""
+    return F.pixel_unshuffle(image * 2 - 1, patch)
+
+
+def encoder_features(encoder: Encoder, image: torch.Tensor) -> list[torch.Tensor]:
+    """A VAE encoder's input (B,P,H,W) in [-1,1] -> each level's feature, finest first."""
+    features = []
+    h = encoder.conv_in(image)
+    for block in encoder.down_blocks:
+        for resnet in block.resnets:
+            h = resnet(h, None)
+        features.append(h)  # before the level's downsampling
+        for downsampler in block.downsamplers or ():
+            h = downsampler(h)
+    return features

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # It may also take `params`, dicts that an earlier call returned, to make that degradation again, and `depth`,
 # a `lwr.degrade.depth.Depth`; the dataset's builder looks for these names.
 Degradation: TypeAlias = "Callable[..., tuple[torch.Tensor, list[dict[str, Any]]]]"
+# (one photo's parameters, degraded and clean (1,3,H,W)) -> how bad it is in [0,1], the diagnosis' label
+Severity: TypeAlias = "Callable[[dict[str, Any], torch.Tensor, torch.Tensor], float]"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Task:
     examples: tuple[str, ...]  # prompts shown to people
     vocabulary: Vocabulary
     degrade: Degradation
+    severity: Severity
     default_scale: float  # output side / input side when the user names none
     color_fix: Literal["wavelet", "none"]  # "none" where the input's colours are the defect (haze, low light)
     formation: str = ""  # how the photo goes bad: equations and sources, Markdown, for dataset cards

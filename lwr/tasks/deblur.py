@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lwr.tasks.base import Task, Vocabulary, phrases
 
@@ -20,6 +20,13 @@ def degrade(
     from lwr.degrade.exposure import expose
 
     return expose(clean, generator, params, depth)
+
+
+def severity(params: dict[str, Any], degraded: torch.Tensor, clean: torch.Tensor) -> float:
+    """By how much of the differences between neighbouring pixels is lost, whatever the kernel was."""
+    from lwr.degrade.severity import detail_lost
+
+    return detail_lost(degraded, clean)
 
 
 TASK = Task(
@@ -58,6 +65,7 @@ TASK = Task(
         ),
     ),
     degrade=degrade,
+    severity=severity,
     adapter="embedded",  # or "NAMESPACE/NAME@vX.Y.Z" on the Hub
     default_scale=1.0,
     color_fix="wavelet",

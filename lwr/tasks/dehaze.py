@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lwr.tasks.base import Task, Vocabulary, phrases
 
@@ -20,6 +20,13 @@ def degrade(
     from lwr.degrade.haze import haze_photos
 
     return haze_photos(clean, generator, params, depth)
+
+
+def severity(params: dict[str, Any], degraded: torch.Tensor, clean: torch.Tensor) -> float:
+    """By how little of the scene's light passes on the mean."""
+    from lwr.degrade.severity import haze_severity
+
+    return haze_severity(params["mean_transmission"])
 
 
 TASK = Task(
@@ -50,6 +57,7 @@ TASK = Task(
         ),
     ),
     degrade=degrade,
+    severity=severity,
     adapter="embedded",  # or "NAMESPACE/NAME@vX.Y.Z" on the Hub
     default_scale=1.0,
     color_fix="none",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lwr.tasks.base import Task, Vocabulary, phrases
 
@@ -17,6 +17,13 @@ def degrade(clean: torch.Tensor, generator: torch.Generator, params: Params | No
     from lwr.degrade.second_order import degrade_small
 
     return degrade_small(clean, generator, params)
+
+
+def severity(params: dict[str, Any], degraded: torch.Tensor, clean: torch.Tensor) -> float:
+    """By how much of the differences between neighbouring pixels is lost."""
+    from lwr.degrade.severity import detail_lost
+
+    return detail_lost(degraded, clean)
 
 
 _PICTURES = phrases(
@@ -68,6 +75,7 @@ TASK = Task(
         idioms=phrases("same resolution, same size, keep the size, original size, big deal, in detail"),
     ),
     degrade=degrade,
+    severity=severity,
     adapter="embedded",  # or "NAMESPACE/NAME@vX.Y.Z" on the Hub
     default_scale=4.0,
     color_fix="wavelet",

@@ -1,20 +1,25 @@
-"""Train the diagnosis: `python -m training.diagnosis --photos PHOTOS --out runs/diagnosis`.
+"""Train the diagnosis: `python -m training.run diagnose --photos PHOTOS --out runs/diagnosis`.
 
 Writes diagnosis.safetensors, which belongs into lwr/, and scores.json on photos of the validation
 split. The examples are kept beside them: the same command again only fits.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
-from lwr.diagnose import save_diagnosis
+from lwr.loading.diagnosis import save_head
+from lwr.models.diagnosis import Evidence
 from training.command_line import parse
 from training.data.photos import load_photos
-from training.diagnosis.examples import Examples, make_examples
-from training.diagnosis.fit import fit, scores
+from training.diagnosis.examples import Example, make_examples
+from training.diagnosis.fit import fit
+from training.diagnosis.scores import confusion, scores
+
+PROG = "python -m training.run diagnose"
 
 
 @dataclass(frozen=True)
@@ -28,28 +33,32 @@ class Options:
     workers: int = 2  # processes
 
 
-def main(options: Options) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Make the examples, fit, score."""
+    options = parse(Options, arguments, PROG, __doc__)
     options.out.mkdir(parents=True, exist_ok=True)
-    model = fit(_examples(options, "train", options.count), options.seed)
-    found = scores(model, _examples(options, "validation", options.count // 6))
-    save_diagnosis(model, options.out)
-    measured = {task: asdict(score) for task, score in found.items()}
-    report = {"examples": options.count, "seed": options.seed, "scores": measured}
+    head = fit(_examples(options, "train", options.count), options.seed)
+    save_head(head, options.out)
+    held_out = _examples(options, "validation", options.count // 6)
+    found, mixed = scores(head, held_out), confusion(head, held_out)
+    measured = {name: asdict(score) for name, score in found.items()}
+    made = {"command": PROG, "examples": options.count, "held_out": len(held_out), "seed": options.seed}
+    report = made | {"scores": measured, "confusion": mixed}
     (options.out / "scores.json").write_text(json.dumps(report, indent=2) + "\n")
-    for task, score in found.items():
-        print(f"{task}: AUC {score.auc:.3f}, calibration error {score.calibration:.3f}")
+    for name, score in found.items():
+        print(f"{name}: AUC {score.auc:.3f}, calibration error {score.calibration:.3f}")
 
 
-def _examples(options: Options, split: str, count: int) -> Examples:
+def _examples(options: Options, split: str, count: int) -> list[Example]:
     """Read or made."""
     kept = options.out / f"{split}-{count}-{options.seed}.pt"
     if kept.exists():
-        return Examples(**torch.load(kept, weights_only=True))
+        with torch.serialization.safe_globals([Example, Evidence]):
+            return torch.load(kept, weights_only=True)
     examples = make_examples(load_photos(options.photos, split), count, options.seed, options.workers)
-    torch.save(vars(examples), kept)
+    torch.save(examples, kept)
     return examples
 
 
 if __name__ == "__main__":
-    main(parse(Options, None, "python -m training.diagnosis", __doc__))
+    main()

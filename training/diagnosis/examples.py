@@ -1,60 +1,70 @@
-"""Examples: statistics of damaged and good pictures, and how bad each defect is.
+"""Examples: what the diagnosis reads of damaged and good pictures, and how bad each defect is.
 
-Damages are the tasks' own (`Task.degrade`). For haze the label is how little light of the scene passes; for
-blur and a small size how much of the photo's differences between neighbours is lost, whatever the kernel was.
-1 is about as bad as training's worst. What a camera or an editor does to a good photo is no defect here:
-noise, JPEG, other tones, no colour, sharpening.
+Damages are the tasks' own (`Task.degrade`), and so are the labels (`Task.severity`). What a camera or an
+editor does to a good photo is no defect here: other tones, no colour, sharpening, a blurred background.
 """
 
-import io
 import random
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 
-from lwr.images.files import to_pil, to_tensor
-from lwr.models.diagnosis import coarse_statistics, fine_statistics
-from lwr.tasks import TASKS
+from lwr.degrade.draw import single_precision
+from lwr.degrade.haze import haze_and_transmission
+from lwr.degrade.jpeg import jpeg
+from lwr.degrade.light import round_to_8_bit
+from lwr.degrade.severity import detail_lost_in_cells, haze_severity, jpeg_quality_severity, noise_severity
+from lwr.diagnose import evidence_of
+from lwr.models.diagnosis import CELL, Evidence
 from training.data.photos import Photo
+from training.diagnosis.damages import DAMAGES
+from training.diagnosis.looks import LOOKS
 from training.diagnosis.made_pictures import KINDS
 
 HAZE, FINE = "dehaze", ("deblur", "super-resolution")  # what is lost: contrast at large, or detail
-DIAGNOSED = (HAZE, *FINE)
-MADE = 0.28  # share of pictures that are no photographs
-GRAY = 0.15  # share of pictures without colour; `lwr.diagnose` sees those of one hue so, too
-SIDES = (256, 256, 320, 384, 512)  # pixels
-WORST_HAZE = 0.75  # 1 - mean transmission of training's densest haze, about
-LEAST_DETAIL = 2e-6  # mean square of neighbours' differences under which a picture has nothing to blur
+MAPPED = (HAZE, FINE[0])  # those of which there is a map
+MADE, LOOKING = 0.28, 0.2  # shares of pictures that are no photographs, and of photographs with a look
+GRAY = 0.12  # share of pictures without colour; `lwr.diagnose` sees those of one hue so, too
+SIDES = (256, 256, 256, 384)  # pixels; squares, so that examples stack
+LOSES_DETAIL = 0.7  # severity of JPEG from which on it takes visible detail away
+CHANCE = {"denoise": 0.2, "dejpeg": 0.22}  # after what happened to the light
 
 
-@dataclass(frozen=True)
-class Examples:
-    """Statistics (N,D), severities (N,T) in [0,1], and which of them say something (N,T) bool."""
+@dataclass
+class Example:
+    """One picture, as the head reads it, with its labels."""
 
-    statistics: torch.Tensor
-    severities: torch.Tensor
-    known: torch.Tensor
-    kinds: list[str]  # "photo", or a key of KINDS
+    evidence: Evidence
+    severities: dict[str, float]
+    unknown: set[str]  # defects of which nothing is known
+    maps: dict[str, torch.Tensor]  # {defect of MAPPED: (h,w) severities; below 0 where unknown}
+    kind: str  # "photo", or a key of KINDS
 
 
-def make_examples(photos: Sequence[Photo], count: int, seed: int, workers: int = 1) -> Examples:
+@dataclass
+class _Picture:
+    """A picture on its way through what happens to it."""
+
+    pixels: torch.Tensor  # (1,3,H,W) in [0,1]
+    kind: str
+    clear: bool  # without haze of its own
+    severities: dict[str, float] = field(default_factory=lambda: dict.fromkeys(DAMAGES, 0.0))
+    unknown: set[str] = field(default_factory=set)
+    maps: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+def make_examples(photos: Sequence[Photo], count: int, seed: int, workers: int = 1) -> list[Example]:
     """`count` examples; the same photos and seed give the same ones, with any number of workers."""
     places = range(count)
     if workers == 1:
-        rows = [_example(photos, seed, place) for place in places]
-    else:
-        with ProcessPoolExecutor(workers, initializer=_share, initargs=(photos, seed)) as pool:
-            rows = list(pool.map(_shared_example, places, chunksize=32))
-    statistics, severities, known, kinds = zip(*rows, strict=True)
-    return Examples(torch.stack(statistics), torch.tensor(severities), torch.tensor(known), list(kinds))
+        return [example(photos, seed, place) for place in places]
+    with ProcessPoolExecutor(workers, initializer=_share, initargs=(photos, seed)) as pool:
+        return list(pool.map(_shared_example, places, chunksize=32))
 
 
-Row = tuple[torch.Tensor, list[float], list[bool], str]
 _shared: tuple[Sequence[Photo], int] | None = None
 
 
@@ -62,91 +72,142 @@ def _share(photos: Sequence[Photo], seed: int) -> None:
     global _shared
     _shared = photos, seed
     torch.set_num_threads(1)
+    torch.multiprocessing.set_sharing_strategy("file_system")  # thousands of small tensors
 
 
-def _shared_example(place: int) -> Row:
-    return _example(*_shared, place)
+def _shared_example(place: int) -> Example:
+    return example(*_shared, place)
 
 
-def _example(photos: Sequence[Photo], seed: int, place: int) -> Row:
+def example(photos: Sequence[Photo], seed: int, place: int) -> Example:
+    """The example at `place`."""
+    with single_precision():
+        picture = draw_picture(photos, seed, place)
+    evidence = evidence_of(picture.pixels)
+    evidence = Evidence(evidence.cells.half(), evidence.statistics)
+    return Example(evidence, picture.severities, picture.unknown, picture.maps, picture.kind)
+
+
+def draw_picture(photos: Sequence[Photo], seed: int, place: int) -> _Picture:
+    """The picture at `place`: good or damaged, with its labels."""
     stream = random.Random(f"{seed}:{place}")
     generator = torch.Generator().manual_seed(stream.getrandbits(62))
-    kind, clear = "photo", True
-    if stream.random() < MADE:
-        kind = stream.choice(["screen", "screen", "drawing", "scene", "scene", "plain"])
-        picture = KINDS[kind](stream, (stream.choice(SIDES[1:4]), stream.choice(SIDES[1:4])))
-    else:
-        photo = stream.choice(photos)
-        picture, clear = _crop(photo, stream), photo.clear
-    picture = _edited(picture, stream)
-    picture, severities = _damaged(picture, kind, clear, stream, generator)
-    picture = _taken(picture, stream, generator)
+    picture = _good(photos, stream)
+    _edit(picture, stream)
+    _veil(picture, stream, generator)
+    _soften(picture, stream, generator)
+    _take(picture, stream, generator)
     if stream.random() < GRAY:  # last, for haze has a colour
-        picture = picture.mean(1, keepdim=True).expand_as(picture)
-    statistics = torch.cat([fine_statistics(picture), coarse_statistics(picture)])
-    return statistics, severities, [clear or severities[0] > 0, True, True], kind
+        picture.pixels = picture.pixels.mean(1, keepdim=True).expand_as(picture.pixels)
+    return picture
 
 
-def _crop(photo: Photo, stream: random.Random) -> torch.Tensor:
-    """A part of the photo, at times of the whole reduced: (1,3,H,W) in [0,1]."""
+def _good(photos: Sequence[Photo], stream: random.Random) -> _Picture:
+    side = stream.choice(SIDES)
+    if stream.random() < MADE:
+        kind = stream.choice(list(KINDS))
+        return _Picture(KINDS[kind](stream, (side, side)), kind, True)
+    photo = stream.choice(photos)
+    picture = _Picture(_crop(photo, side, stream), "photo", photo.clear)
+    if stream.random() < LOOKING:
+        picture.kind = stream.choice(list(LOOKS))
+        picture.pixels = LOOKS[picture.kind](stream, picture.pixels)
+    return picture
+
+
+def _crop(photo: Photo, side: int, stream: random.Random) -> torch.Tensor:
+    """A square of the photo, at times of the photo reduced: (1,3,side,side) in [0,1]."""
     picture = photo.pixels.permute(2, 0, 1)[None].float() / 255
-    factor = stream.choice([1.0, 1.0, 1.0, stream.uniform(0.5, 1), 0.5])
-    if factor < 1:
-        size = [max(16, round(side * factor)) for side in picture.shape[-2:]]
+    least = side / min(picture.shape[-2:])
+    factor = max(least, stream.choice([1.0, 1.0, 1.0, stream.uniform(0.5, 1), 0.5]))
+    if factor != 1:
+        size = [max(side, round(length * factor)) for length in picture.shape[-2:]]
         picture = F.interpolate(picture, size, mode="bicubic", antialias=True).clamp(0, 1)
     for dim in (-2, -1):
-        length = min(picture.shape[dim], stream.choice(SIDES))
-        picture = picture.narrow(dim, stream.randint(0, picture.shape[dim] - length), length)
+        picture = picture.narrow(dim, stream.randint(0, picture.shape[dim] - side), side)
     return picture.flip(-1) if stream.random() < 0.5 else picture
 
 
-def _edited(picture: torch.Tensor, stream: random.Random) -> torch.Tensor:
-    """At times with other tones."""
+def _edit(picture: _Picture, stream: random.Random) -> None:
+    """At times other tones."""
+    pixels = picture.pixels.clamp(0, 1)
     if stream.random() < 0.25:
-        picture = picture.clamp(0, 1) ** stream.uniform(0.6, 1.8)
+        pixels = pixels ** stream.uniform(0.6, 1.8)
     if stream.random() < 0.15:
-        picture = (picture - 0.5) * stream.uniform(0.6, 1.2) + 0.5
-    return picture.clamp(0, 1)
+        pixels = (pixels - 0.5) * stream.uniform(0.6, 1.2) + 0.5
+    picture.pixels = pixels.clamp(0, 1)
 
 
-def _damaged(
-    picture: torch.Tensor, kind: str, clear: bool, stream: random.Random, generator: torch.Generator
-) -> tuple[torch.Tensor, list[float]]:
-    """The picture with none, one or two defects, and the severities."""
-    severity = dict.fromkeys(DIAGNOSED, 0.0)
-    if clear and stream.random() < {"photo": 0.3, "scene": 0.35}.get(kind, 0.0):
-        picture, params = TASKS[HAZE].degrade(picture, generator)
-        severity[HAZE] = min(1.0, (1 - params[0]["mean_transmission"]) / WORST_HAZE)
-    roll = stream.random()
-    if roll < 0.42 and kind != "plain":
-        task = FINE[0] if roll < 0.25 else FINE[1]
-        before = picture
-        picture, _ = TASKS[task].degrade(picture, generator)
-        severity[task] = 1 - _detail_kept(picture, before)
-    elif roll < 0.47:
-        smooth = F.avg_pool2d(F.pad(picture, (1,) * 4, mode="replicate"), 3, 1)
-        picture = picture + stream.uniform(0.3, 1.5) * (picture - smooth)
-    return picture.clamp(0, 1), list(severity.values())
+def _veil(picture: _Picture, stream: random.Random, generator: torch.Generator) -> None:
+    """At times haze."""
+    cells = [side // CELL for side in picture.pixels.shape[-2:]]
+    picture.maps[HAZE] = torch.zeros(cells) if picture.clear else torch.full(cells, -1.0)
+    if not picture.clear:
+        picture.unknown.add(HAZE)
+    elif stream.random() < (0.22 if picture.kind in KINDS else 0.32):
+        clean = picture.pixels
+        picture.pixels, params, passing = haze_and_transmission(clean, generator)
+        picture.severities[HAZE] = DAMAGES[HAZE].severity(params[0], picture.pixels, clean)
+        mean = F.avg_pool2d(passing, CELL)[0, 0]
+        picture.maps[HAZE] = torch.tensor([[haze_severity(t) for t in row] for row in mean.tolist()])
 
 
-def _detail_kept(damaged: torch.Tensor, good: torch.Tensor) -> float:
-    """How much of the differences between neighbours is left, in [0,1]; noise is none of it."""
-    both = square = 0.0
-    for dim in (-1, -2):
-        after, before = (x.mean(1).diff(dim=dim) for x in (damaged, good))
-        both, square = both + (after * before).sum().item(), square + before.square().sum().item()
-    if square < LEAST_DETAIL * good[0, 0].numel():
-        return 1.0
-    return min(1.0, max(0.0, both / square))
+def _soften(picture: _Picture, stream: random.Random, generator: torch.Generator) -> None:
+    """At times blur, a small size or sharpening."""
+    clean, roll = picture.pixels, stream.random()
+    blur = torch.zeros([side // CELL for side in clean.shape[-2:]])
+    if roll < 0.38 and picture.kind != "plain":  # which has nothing to lose
+        task = FINE[0] if roll < 0.22 else FINE[1]
+        picture.pixels, params = DAMAGES[task].degrade(clean, generator)
+        picture.severities[task] = DAMAGES[task].severity(params[0], picture.pixels, clean)
+        picture.unknown |= CHANCE.keys()  # both bring some noise and JPEG of their own
+        blur, known = detail_lost_in_cells(picture.pixels, clean, CELL)
+        blur = torch.where(known, blur, -1.0) if task == FINE[0] else torch.full_like(blur, -1.0)
+    elif roll < 0.43:
+        smooth = F.avg_pool2d(F.pad(clean, (1,) * 4, mode="replicate"), 3, 1)
+        picture.pixels = (clean + stream.uniform(0.3, 1.5) * (clean - smooth)).clamp(0, 1)
+    elif picture.kind in LOOKS:  # which may have a blurred background
+        blur = torch.full_like(blur, -1.0)
+    picture.maps[FINE[0]] = blur
 
 
-def _taken(picture: torch.Tensor, stream: random.Random, generator: torch.Generator) -> torch.Tensor:
-    """At times with sensor noise and as JPEG; 8-bit."""
-    if stream.random() < 0.3:
-        sigma = stream.uniform(0, 6) / 255
-        picture = (picture + sigma * torch.randn(picture.shape, generator=generator)).clamp(0, 1)
-    if stream.random() < 0.35:
-        buffer = io.BytesIO()
-        to_pil(picture).save(buffer, "JPEG", quality=stream.randint(60, 97))
-        return to_tensor(Image.open(buffer))
-    return torch.from_numpy(np.asarray(to_pil(picture)).copy()).permute(2, 0, 1)[None].float() / 255
+def _take(picture: _Picture, stream: random.Random, generator: torch.Generator) -> None:
+    """At times noise and JPEG, much or little; 8-bit."""
+    noise, saved = (stream.random() < CHANCE[name] for name in ("denoise", "dejpeg"))
+    before = picture.pixels
+    if noise:
+        picture.pixels, params = DAMAGES["denoise"].degrade(before, generator)
+        _label(picture, "denoise", params[0], before)
+        if params[0]["finish"]["quality"]:
+            picture.severities["dejpeg"] = jpeg_quality_severity(params[0]["finish"]["quality"])
+            picture.unknown.discard("dejpeg")
+        if params[0]["noise"].get("smear"):  # some detail went with the noise
+            picture.unknown |= _sharp_in(picture)
+    elif stream.random() < 0.3:
+        sigma = stream.uniform(0, 3) / 255
+        grain = sigma * torch.randn(before.shape, generator=generator)
+        picture.pixels = (before + grain).clamp(0, 1)
+        if "denoise" not in picture.unknown:
+            picture.severities["denoise"] = noise_severity(picture.pixels, before)
+    picture.pixels = before = round_to_8_bit(picture.pixels)
+    if saved:
+        picture.pixels, params = DAMAGES["dejpeg"].degrade(before, generator)
+        _label(picture, "dejpeg", params[0], before)
+        if params[0]["kind"] == "chat" or picture.severities["dejpeg"] > LOSES_DETAIL:
+            picture.unknown |= _sharp_in(picture)
+        if picture.severities["denoise"]:
+            picture.unknown.add("denoise")  # and noise
+    elif stream.random() < 0.3:
+        quality = stream.randint(60, 97)
+        picture.pixels = jpeg(before, [quality])
+        if "dejpeg" not in picture.unknown:
+            picture.severities["dejpeg"] = max(picture.severities["dejpeg"], jpeg_quality_severity(quality))
+
+
+def _label(picture: _Picture, name: str, params: dict, before: torch.Tensor) -> None:
+    picture.severities[name] = DAMAGES[name].severity(params, picture.pixels, before)
+    picture.unknown.discard(name)
+
+
+def _sharp_in(picture: _Picture) -> set[str]:
+    return {name for name in FINE if picture.severities[name] == 0}

@@ -1,97 +1,103 @@
-"""The small network learns the examples; which severity means how much strength is read off its mistakes."""
+"""The head learns the examples; which severity means how much strength is read off its mistakes."""
 
+import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-from lwr.models.diagnosis import DiagnosisHead
-from training.diagnosis.examples import DIAGNOSED, FINE, HAZE, Examples
+from lwr.models.diagnosis import DiagnosisHead, Kinds
+from training.diagnosis.damages import DAMAGES
+from training.diagnosis.examples import FINE, HAZE, MAPPED, Example
 
-BATCH, EPOCHS, RATE, DECAY = 128, 60, 3e-3, 0.02
-DROPPED, NOISE = (0.08, 0.12), 0.05  # of the inputs and hidden units; standard deviations of the inputs
+BATCH, EPOCHS, RATE, DECAY = 64, 30, 2e-3, 0.05
+DROPPED, NOISE = 0.1, 0.05  # share of the cells' channels and statistics; standard deviations of both
+MAP_WEIGHT = 0.3  # of the maps' loss
+AVERAGED = 0.999  # decay of the weights' moving average
 # Read off training.diagnosis.harm: light haze is easily missed, and deblurring a sharp photo gains nothing.
 RAMPS = {HAZE: (0.015, 0.05)} | dict.fromkeys(FINE, (0.05, 0.15))
-PRESENT = 0.05  # severity from which on a defect counts as present where only that is asked
-BINS = 10
+RAMP = (0.1, 0.3)  # of all others
+KINDS = Kinds(tuple(DAMAGES), (HAZE,), FINE, MAPPED)
 
 
 @dataclass(frozen=True)
-class Score:
-    """How well one severity is found on examples that were not trained on."""
+class Batch:
+    """Examples of one size, stacked."""
 
-    auc: float  # area under the ROC curve, present against absent
-    calibration: float  # expected calibration error of the severity, over ten bins
-    error: float  # mean absolute
-    absent: tuple[float, float, float]  # severity found where there is none: 50, 90 and 99 % are below
-    present: tuple[float, float, float]  # and where there is some: 1, 5 and 10 % are below
+    cells: torch.Tensor  # (N,C,h,w)
+    statistics: torch.Tensor  # (N,D)
+    severities: torch.Tensor  # (N,T)
+    known: torch.Tensor  # (N,T), 0 or 1
+    maps: torch.Tensor  # (N,M,h,w); below 0 where unknown
 
 
-def fit(examples: Examples, seed: int = 0) -> DiagnosisHead:
-    """Train a new diagnosis with AdamW and one cycle of the learning rate."""
+def fit(examples: Sequence[Example], seed: int = 0) -> DiagnosisHead:
+    """Train a new head with AdamW and one cycle of the learning rate; its moving average is what remains."""
     torch.manual_seed(seed)
-    statistics, severities, known = examples.statistics, examples.severities, examples.known.float()
-    model = DiagnosisHead(DIAGNOSED, FINE, statistics.shape[1])
-    model.ramp.copy_(torch.tensor([RAMPS[task] for task in DIAGNOSED]))
-    model.mean.copy_(statistics.mean(0))
-    model.spread.copy_(statistics.std(0).clamp_min(1e-3))
-    steps = EPOCHS * max(1, len(statistics) // BATCH)
-    optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=DECAY)
+    head = DiagnosisHead(KINDS, len(examples[0].evidence.statistics))
+    head.ramp.copy_(torch.tensor([RAMPS.get(name, RAMP) for name in head.defects]))
+    _scale_inputs(head, examples)
+    averaged = copy.deepcopy(head)
+    steps = EPOCHS * sum(1 for _ in _batches(examples, BATCH))
+    optimizer = torch.optim.AdamW(head.parameters(), RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, steps)
-    for _ in range(steps):
-        chosen = torch.randint(len(statistics), (BATCH,))
-        inputs = statistics[chosen] + NOISE * model.spread * torch.randn(BATCH, statistics.shape[1])
-        loss = F.binary_cross_entropy_with_logits(
-            _with_dropout(model, inputs), severities[chosen], weight=known[chosen]
-        )
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    return model.eval().requires_grad_(False)
+    for _ in range(EPOCHS):
+        for batch in _batches(examples, BATCH, shuffled=True):
+            loss = _loss(head, batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            for mean, now in zip(averaged.parameters(), head.parameters(), strict=True):
+                mean.data.lerp_(now.data, 1 - AVERAGED)
+    return averaged.eval().requires_grad_(False)
 
 
-def _with_dropout(model: DiagnosisHead, statistics: torch.Tensor) -> torch.Tensor:
-    """The logits, with inputs and hidden units dropped."""
-    first, activation, last = model.layers
-    inputs = ((statistics - model.mean) / model.spread).clamp(-5, 5)
-    hidden = activation(first(F.dropout(inputs, DROPPED[0])))
-    return last(F.dropout(hidden, DROPPED[1]))
+def _loss(head: DiagnosisHead, batch: Batch) -> torch.Tensor:
+    cells, statistics = batch.cells, batch.statistics
+    cells = cells + NOISE * head.cell_spread[:, None, None] * torch.randn(*cells.shape[:2], 1, 1)
+    kept = (torch.rand(len(cells), cells.shape[1], 1, 1) > DROPPED).float()
+    mean = head.cell_mean[:, None, None]
+    cells = mean + (cells - mean) * kept
+    own = (torch.rand(statistics.shape) > DROPPED).float()
+    noisy = statistics + NOISE * head.statistic_spread * torch.randn(statistics.shape)
+    statistics = head.statistic_mean + (noisy - head.statistic_mean) * own
+    severities, where = head(cells, statistics)
+    whole = F.binary_cross_entropy_with_logits(severities, batch.severities, weight=batch.known)
+    known = (batch.maps >= 0).float()
+    places = F.binary_cross_entropy_with_logits(where, batch.maps.clamp_min(0), weight=known)
+    return whole + MAP_WEIGHT * places
 
 
-@torch.inference_mode()
-def scores(model: nn.Module, examples: Examples) -> dict[str, Score]:
-    """{task: Score}."""
-    found, result = model(examples.statistics), {}
-    for place, task in enumerate(DIAGNOSED):
-        known = examples.known[:, place]
-        severity, target = found[known, place], examples.severities[known, place]
-        absent, present = severity[target == 0], severity[target > PRESENT]
-        result[task] = Score(
-            auc=_area(present, absent),
-            calibration=_calibration(severity, target),
-            error=(severity - target).abs().mean().item(),
-            absent=_quantiles(absent, (0.5, 0.9, 0.99)),
-            present=_quantiles(present, (0.01, 0.05, 0.1)),
-        )
-    return result
+def _scale_inputs(head: DiagnosisHead, examples: Sequence[Example]) -> None:
+    statistics = torch.stack([example.evidence.statistics for example in examples])
+    head.statistic_mean.copy_(statistics.mean(0))
+    head.statistic_spread.copy_(statistics.std(0).clamp_min(1e-3))
+    some = examples[:: max(1, len(examples) // 500)]
+    cells = torch.cat([example.evidence.cells[0].float().flatten(1) for example in some], 1)
+    head.cell_mean.copy_(cells.mean(1))
+    head.cell_spread.copy_(cells.std(1).clamp_min(1e-3))
 
 
-def _area(high: torch.Tensor, low: torch.Tensor) -> float:
-    """Probability that one of `high` is above one of `low`."""
-    together = torch.cat([high, low])
-    ranks = torch.empty_like(together)
-    ranks[together.argsort()] = torch.arange(1.0, len(together) + 1)
-    return ((ranks[: len(high)].sum() - len(high) * (len(high) + 1) / 2) / (len(high) * len(low))).item()
+def _batches(examples: Sequence[Example], size: int, shuffled: bool = False) -> Iterator[Batch]:
+    """All examples, those of one shape together."""
+    order = torch.randperm(len(examples)).tolist() if shuffled else range(len(examples))
+    waiting: dict[torch.Size, list[Example]] = {}
+    for place in order:
+        shape = examples[place].evidence.cells.shape
+        waiting.setdefault(shape, []).append(examples[place])
+        if len(waiting[shape]) == size:
+            yield stacked(waiting.pop(shape))
+    yield from (stacked(rest) for rest in waiting.values())
 
 
-def _calibration(found: torch.Tensor, target: torch.Tensor) -> float:
-    """Mean distance of found and true severity over bins of the found one, weighed by their size."""
-    place = (found * BINS).long().clamp_max(BINS - 1)
-    there = [place == each for each in range(BINS) if (place == each).any()]
-    return sum(((found - target)[which].mean().abs() * which.sum()).item() for which in there) / len(found)
-
-
-def _quantiles(values: torch.Tensor, at: tuple[float, ...]) -> tuple[float, ...]:
-    return tuple(round(value, 4) for value in values.quantile(torch.tensor(at)).tolist())
+def stacked(examples: Sequence[Example]) -> Batch:
+    """Examples of one shape as a batch."""
+    return Batch(
+        torch.cat([each.evidence.cells for each in examples]).float(),
+        torch.stack([each.evidence.statistics for each in examples]),
+        torch.tensor([[each.severities[name] for name in DAMAGES] for each in examples]),
+        torch.tensor([[float(name not in each.unknown) for name in DAMAGES] for each in examples]),
+        torch.stack([torch.stack([each.maps[name] for name in MAPPED]) for each in examples]),
+    )
