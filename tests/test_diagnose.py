@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -11,16 +12,20 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
 from lwr import fit as fitting
-from lwr.diagnose import diagnose, harmless, load_diagnosis, needed_scale
+from lwr.diagnose import diagnose, harmless, needed_scale
 from lwr.images import files
+from lwr.loading.diagnosis import load_head
 from lwr.loading.priors import EMBEDDED
 from lwr.request import Request
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
-from training.data.photos import Photo
+from training import run
+from training.data.photos import Photo, split_of
+from training.diagnosis.damages import DAMAGES
 from training.diagnosis.examples import make_examples
-from training.diagnosis.fit import fit, scores
+from training.diagnosis.fit import fit
 from training.diagnosis.made_pictures import KINDS
+from training.diagnosis.scores import scores
 
 SAMPLES = EMBEDDED.parent / "samples"
 NAMED = ("dehaze", "deblur")
@@ -136,13 +141,13 @@ def test_levels_and_floats_have_one_diagnosis() -> None:
 
 @given(st.dictionaries(st.sampled_from(list(TASKS)), st.floats(0, 1)), st.data())
 def test_harmless_touches_only_what_was_named(tasks: dict[str, float], data: st.DataObject) -> None:
-    severities = {name: data.draw(st.floats(0, 1)) for name in load_diagnosis().tasks}
+    severities = {name: data.draw(st.floats(0, 1)) for name in load_head().defects}
     named = data.draw(st.lists(st.sampled_from(list(tasks)), unique=True)) if tasks else []
     kept, remarks = harmless(tasks, named, severities)
     assert set(kept) == set(tasks) and len(remarks) <= len(named)
     for name, strength in tasks.items():
         assert kept[name] <= strength + 0.005
-        nothing, all_ = load_diagnosis().ramp[load_diagnosis().tasks.index(name)].tolist()
+        nothing, all_ = load_head().ramp[load_head().defects.index(name)].tolist()
         if name not in named or severities[name] >= all_:
             assert kept[name] == pytest.approx(strength, abs=0.006)
         elif max(severities.values()) <= nothing:
@@ -170,16 +175,47 @@ def test_made_pictures_are_what_they_are_called() -> None:
         assert torch.equal(picture, make(random.Random(3), (128, 160)))
 
 
-def test_the_diagnosis_can_be_trained_by_anybody(tmp_path: Path) -> None:
+def training_photos() -> list[Photo]:
     rng = np.random.default_rng(0)
     pixels = [np.asarray(landscape((320, 320), 0)), rng.integers(0, 255, (300, 280, 3), dtype=np.uint8)]
-    photos = [Photo(str(i), str(i), torch.tensor(each), clear=True) for i, each in enumerate(pixels)]
-    one, two = (make_examples(photos, 40, 5, workers) for workers in (1, 2))
-    assert torch.equal(one.statistics, two.statistics) and torch.equal(one.severities, two.severities)
-    assert one.severities.min() >= 0 and one.severities.max() <= 1 and one.severities.amax(0).min() > 0.1
-    model = fit(one)
-    found = scores(model, one)
+    return [Photo(str(i), str(i), torch.tensor(each), clear=True) for i, each in enumerate(pixels)]
+
+
+def test_the_diagnosis_can_be_trained_by_anybody() -> None:
+    one, two = (make_examples(training_photos(), 40, 5, workers) for workers in (1, 2))
+    for first, second in zip(one, two, strict=True):
+        assert torch.equal(first.evidence.statistics, second.evidence.statistics)
+        assert first.severities == second.severities and first.unknown == second.unknown
+        assert all(0 <= severity <= 1 for severity in first.severities.values())
+    assert all(max(each.severities[name] for each in one) > 0.1 for name in DAMAGES)
+    found = scores(fit(one, epochs=150), one)
     assert all(score.auc > 0.8 for score in found.values()), "40 examples are learned by heart"
+
+
+def test_the_command_trains_and_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    names: dict[str, str] = {}
+    for number in range(200):
+        names.setdefault(split_of(f"{number}.png"), f"{number}.png")
+    for split in ("train", "validation"):
+        landscape((300, 280), 0).save(photos / names[split])
+    words = [
+        "diagnose",
+        "--photos",
+        str(photos),
+        "--out",
+        str(tmp_path / "run"),
+        "--count",
+        "12",
+        "--workers",
+        "1",
+    ]
+    with patch("sys.argv", ["run", *words]):
+        run.main()
+    assert "dehaze: AUC" in capsys.readouterr().out
+    head = load_head(tmp_path / "run")
+    assert head.defects == load_head().defects and (tmp_path / "run" / "scores.json").exists()
 
 
 @pytest.mark.parametrize("tint", [(1.0, 1.0, 1.0), (1.07, 0.86, 0.67)])

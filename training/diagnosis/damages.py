@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+
 from lwr.degrade.grainy import add_any_noise
 from lwr.degrade.recompress import recompress
-
 from lwr.degrade.severity import jpeg_severity, noise_severity
 from lwr.tasks import TASKS
 from lwr.tasks.base import Degradation, Severity

@@ -14,7 +14,7 @@ from training.diagnosis.examples import FINE, HAZE, MAPPED, Example
 BATCH, EPOCHS, RATE, DECAY = 64, 30, 2e-3, 0.05
 DROPPED, NOISE = 0.1, 0.05  # share of the cells' channels and statistics; standard deviations of both
 MAP_WEIGHT = 0.3  # of the maps' loss
-AVERAGED = 0.999  # decay of the weights' moving average
+AVERAGED = 0.999  # decay of the weights' moving average, less in the first steps
 # Read off training.diagnosis.harm: light haze is easily missed, and deblurring a sharp photo gains nothing.
 RAMPS = {HAZE: (0.015, 0.05)} | dict.fromkeys(FINE, (0.05, 0.15))
 RAMP = (0.1, 0.3)  # of all others
@@ -32,25 +32,27 @@ class Batch:
     maps: torch.Tensor  # (N,M,h,w); below 0 where unknown
 
 
-def fit(examples: Sequence[Example], seed: int = 0) -> DiagnosisHead:
+def fit(examples: Sequence[Example], seed: int = 0, epochs: int = EPOCHS) -> DiagnosisHead:
     """Train a new head with AdamW and one cycle of the learning rate; its moving average is what remains."""
     torch.manual_seed(seed)
     head = DiagnosisHead(KINDS, len(examples[0].evidence.statistics))
     head.ramp.copy_(torch.tensor([RAMPS.get(name, RAMP) for name in head.defects]))
     _scale_inputs(head, examples)
     averaged = copy.deepcopy(head)
-    steps = EPOCHS * sum(1 for _ in _batches(examples, BATCH))
+    steps = epochs * sum(1 for _ in _batches(examples, BATCH))
     optimizer = torch.optim.AdamW(head.parameters(), RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, steps)
-    for _ in range(EPOCHS):
+    step = 0
+    for _ in range(epochs):
         for batch in _batches(examples, BATCH, shuffled=True):
+            step += 1
             loss = _loss(head, batch)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
             for mean, now in zip(averaged.parameters(), head.parameters(), strict=True):
-                mean.data.lerp_(now.data, 1 - AVERAGED)
+                mean.data.lerp_(now.data, max(1 - AVERAGED, 9 / (9 + step)))
     return averaged.eval().requires_grad_(False)
 
 
