@@ -72,6 +72,13 @@ def test_a_photo_in_colour_is_none_of_one_hue(seed: int, tint: torch.Tensor) -> 
     assert find_toning(split) is None
 
 
+def test_a_green_leaf_is_in_colour() -> None:
+    """Once it lost 2.5 dB: its greens turn yellower here and bluer there, by few of 255 levels."""
+    leaf = toned(0.15 + 0.7 * brightness(3), torch.tensor([0.55, 1.0, 0.1]))
+    leaf[:, 0] += (brightness(5) - 0.5)[:, 0] * 0.06
+    assert find_toning(leaf) is None
+
+
 @pytest.mark.parametrize("task", ["dehaze", "deblur", "super-resolution"])
 @pytest.mark.parametrize("fidelity", [0.0, 0.6, 1.0])
 def test_gray_and_sepia_stay_so_in_every_task_at_every_fidelity(

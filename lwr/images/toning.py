@@ -20,6 +20,7 @@ BLOCK = 16  # pixels a side: within one, JPEG's coarse colours are right on aver
 # How far blocks of a photo of one hue may be from its curve: 8-bit levels, root mean square and the worst.
 RMS, WORST = 1.5, 6.0
 SLACK = 0.1  # of the strongest tint, which the worst block may be further away; a quarter for the mean
+STRONG = 75 / 255  # a tint over it is no sepia or blue toner: a leaf, or made by a program, and then exact
 HUES = 0.15  # share of the strongest tint by which others may point elsewhere
 READ, STRIP = 1e6, 512  # pixels that the curve is made from, rows that are compared with it at a time
 
@@ -61,7 +62,8 @@ def find_toning(photo: torch.Tensor) -> Toning | None:
     """
     step = max(1, int((photo.shape[-2] * photo.shape[-1] / READ) ** 0.5))
     toning = Toning(_curve(to_unit(photo[0, :, ::step, ::step]).flatten(1)))
-    slack = SLACK * toning.tint.abs().max().item()
+    strongest = toning.tint.abs().max().item()
+    slack = SLACK * strongest if strongest <= STRONG else 0.0
     if not toning.of_one_hue():
         return None
     squares = places = 0.0

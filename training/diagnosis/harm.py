@@ -45,7 +45,10 @@ def main() -> None:
     for task in (name for name, each in TASKS.items() if each.default_scale == 1):
         tasks[task] = _damaged(restorer, task, photos) | _good(restorer, task, photos)
         print(task, json.dumps(tasks[task]))
-    write(made_with(COMMAND) | {"photos": len(photos), "tasks": tasks}, options.out)
+    auto = _just_fix(restorer, photos)
+    print("asked for nothing", json.dumps(auto))
+    found = {"photos": len(photos), "tasks": tasks, "asked_for_nothing": auto}
+    write(made_with(COMMAND) | found, options.out)
 
 
 def chosen(photos: Sequence[Photo], limit: int) -> list[Photo]:
@@ -62,12 +65,12 @@ def _damaged(restorer: Restorer, task: str, photos: list[Photo]) -> dict[str, fl
     """Gains in dB on damaged photos, and the share of them that is left alone."""
     asked, insisted, alone = [], [], 0
     for photo in photos:
-        clean = _pixels(photo)
+        clean = pixels_of(photo)
         bad = damaged(photo.id, clean, task)
-        before = _likeness(bad, clean)
+        before = likeness(bad, clean)
         heeding, forced = _both(restorer, task, bad)
-        asked.append(_likeness(heeding.loaded.rgb, clean) - before)
-        insisted.append(_likeness(forced.loaded.rgb, clean) - before)
+        asked.append(likeness(heeding.loaded.rgb, clean) - before)
+        insisted.append(likeness(forced.loaded.rgb, clean) - before)
         alone += heeding.tasks[task] == 0
     return {
         "gain_db": round(mean(asked), 3),
@@ -80,10 +83,10 @@ def _good(restorer: Restorer, task: str, photos: list[Photo]) -> dict[str, float
     """Likeness in dB of good photos to themselves, and the shares left alone and harmed."""
     asked, insisted, alone, floor = [], [], 0, FLOORS.get(task, SAFE)
     for photo in photos:
-        clean = _pixels(photo)
+        clean = pixels_of(photo)
         heeding, forced = _both(restorer, task, clean)
-        asked.append(_likeness(heeding.loaded.rgb, clean))
-        insisted.append(_likeness(forced.loaded.rgb, clean))
+        asked.append(likeness(heeding.loaded.rgb, clean))
+        insisted.append(likeness(forced.loaded.rgb, clean))
         alone += heeding.tasks[task] == 0
     return {
         "good_db": round(mean(asked), 2),
@@ -95,17 +98,42 @@ def _good(restorer: Restorer, task: str, photos: list[Photo]) -> dict[str, float
     }
 
 
+def _just_fix(restorer: Restorer, photos: list[Photo]) -> dict[str, float]:
+    """The same of requests that leave it to the photo, on good photos and on those damaged for each task."""
+    clean = [pixels_of(photo) for photo in photos]
+    made = [restorer(to_pil(each)) for each in clean]
+    same = [
+        likeness(each.loaded.rgb, good) if each.loaded.size == good.shape[-2:] else 0.0
+        for each, good in zip(made, clean, strict=True)
+    ]
+    found = {
+        "good_left_alone": round(sum(not any(each.tasks.values()) for each in made) / len(made), 3),
+        "good_db": round(mean(same), 2),
+    }
+    for task in TASKS:
+        gains = []
+        for photo, good in zip(photos, clean, strict=True):
+            bad = damaged(photo.id, good, task)
+            gains.append(
+                likeness(restorer(to_pil(bad), auto=True, scale=1).loaded.rgb, good) - likeness(bad, good)
+            )
+        found[f"gain_db_{task}"] = round(mean(gains), 3)
+    return found
+
+
 def _both(restorer: Restorer, task: str, picture: torch.Tensor) -> tuple[Restored, Restored]:
     """What a sentence makes of it, and who insists."""
     heeding = restorer(to_pil(picture), TASKS[task].instruction)
     return heeding, heeding if heeding.tasks[task] == 1 else restorer(to_pil(picture), task=task)
 
 
-def _pixels(photo: Photo) -> torch.Tensor:
+def pixels_of(photo: Photo) -> torch.Tensor:
+    """(1,3,H,W) in [0,1]."""
     return photo.pixels.permute(2, 0, 1)[None].float() / 255
 
 
-def _likeness(a: torch.Tensor, b: torch.Tensor) -> float:
+def likeness(a: torch.Tensor, b: torch.Tensor) -> float:
+    """PSNR in dB, SAME at most."""
     return min(SAME, psnr(a, b).item())
 
 
