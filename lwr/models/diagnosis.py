@@ -63,12 +63,22 @@ class DiagnosisHead(nn.Module):
 
     def forward(self, cells: torch.Tensor, statistics: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """See the class."""
-        mean, spread = (each[:, None, None] for each in (self.cell_mean, self.cell_spread))
-        h = F.gelu(self.read(((cells - mean) / spread).clamp(-5, 5)))
+        return self.judge(self.scaled(cells), statistics)
+
+    def scaled(self, cells: torch.Tensor) -> torch.Tensor:
+        """Cells as `judge` takes them."""
+        return ((cells - self.cell_mean[:, None, None]) / self.cell_spread[:, None, None]).clamp(-5, 5)
+
+    def judge(
+        self, cells: torch.Tensor, statistics: torch.Tensor, dropped: float = 0.0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """`forward` for scaled cells; in training a share of what is read is `dropped`."""
+        h = F.dropout2d(F.gelu(self.read(cells)), dropped, dropped > 0)
         h = F.gelu(self.around(h))
         where, flat = self.where(h), h.flatten(2)
         deviation = (flat - flat.mean(2, keepdim=True)).square().mean(2).add(1e-6).sqrt()
         own = ((statistics - self.statistic_mean) / self.statistic_spread).clamp(-5, 5)
+        own = F.dropout(own, dropped, dropped > 0)
         return self.layers(torch.cat([flat.mean(2), deviation, flat.amax(2), own], 1)), where
 
     def strength(self, defect: str, severity: float) -> float:

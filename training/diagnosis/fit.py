@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +11,8 @@ from lwr.models.diagnosis import DiagnosisHead, Kinds
 from training.diagnosis.damages import DAMAGES
 from training.diagnosis.examples import FINE, HAZE, MAPPED, Example
 
-BATCH, EPOCHS, RATE, DECAY = 64, 30, 2e-3, 0.05
-DROPPED, NOISE = 0.1, 0.05  # share of the cells' channels and statistics; standard deviations of both
+BATCH, EPOCHS, RATE, DECAY = 64, 16, 2e-3, 0.05
+DROPPED, NOISE = 0.1, 0.05  # share of what is read; standard deviations of the statistics
 MAP_WEIGHT = 0.3  # of the maps' loss
 AVERAGED = 0.999  # decay of the weights' moving average, less in the first steps
 # Read off training.diagnosis.harm: light haze is easily missed, and deblurring a sharp photo gains nothing.
@@ -25,11 +25,14 @@ KINDS = Kinds(tuple(DAMAGES), (HAZE,), FINE, MAPPED)
 class Batch:
     """Examples of one size, stacked."""
 
-    cells: torch.Tensor  # (N,C,h,w)
+    cells: torch.Tensor  # (N,C,h,w), in half precision
     statistics: torch.Tensor  # (N,D)
     severities: torch.Tensor  # (N,T)
     known: torch.Tensor  # (N,T), 0 or 1
     maps: torch.Tensor  # (N,M,h,w); below 0 where unknown
+
+    def __getitem__(self, rows: torch.Tensor) -> "Batch":
+        return Batch(*(getattr(self, one.name)[rows] for one in fields(self)))
 
 
 def fit(examples: Sequence[Example], seed: int = 0, epochs: int = EPOCHS) -> DiagnosisHead:
@@ -38,13 +41,12 @@ def fit(examples: Sequence[Example], seed: int = 0, epochs: int = EPOCHS) -> Dia
     head = DiagnosisHead(KINDS, len(examples[0].evidence.statistics))
     head.ramp.copy_(torch.tensor([RAMPS.get(name, RAMP) for name in head.defects]))
     _scale_inputs(head, examples)
-    averaged = copy.deepcopy(head)
-    steps = epochs * sum(1 for _ in _batches(examples, BATCH))
+    groups, averaged, step = _groups(head, examples), copy.deepcopy(head), 0
+    steps = epochs * sum(-(-len(group.statistics) // BATCH) for group in groups)
     optimizer = torch.optim.AdamW(head.parameters(), RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, steps)
-    step = 0
     for _ in range(epochs):
-        for batch in _batches(examples, BATCH, shuffled=True):
+        for batch in _shuffled(groups):
             step += 1
             loss = _loss(head, batch)
             optimizer.zero_grad()
@@ -57,15 +59,8 @@ def fit(examples: Sequence[Example], seed: int = 0, epochs: int = EPOCHS) -> Dia
 
 
 def _loss(head: DiagnosisHead, batch: Batch) -> torch.Tensor:
-    cells, statistics = batch.cells, batch.statistics
-    cells = cells + NOISE * head.cell_spread[:, None, None] * torch.randn(*cells.shape[:2], 1, 1)
-    kept = (torch.rand(len(cells), cells.shape[1], 1, 1) > DROPPED).float()
-    mean = head.cell_mean[:, None, None]
-    cells = mean + (cells - mean) * kept
-    own = (torch.rand(statistics.shape) > DROPPED).float()
-    noisy = statistics + NOISE * head.statistic_spread * torch.randn(statistics.shape)
-    statistics = head.statistic_mean + (noisy - head.statistic_mean) * own
-    severities, where = head(cells, statistics)
+    noise = NOISE * head.statistic_spread * torch.randn(batch.statistics.shape)
+    severities, where = head.judge(batch.cells.float(), batch.statistics + noise, DROPPED)
     whole = F.binary_cross_entropy_with_logits(severities, batch.severities, weight=batch.known)
     known = (batch.maps >= 0).float()
     places = F.binary_cross_entropy_with_logits(where, batch.maps.clamp_min(0), weight=known)
@@ -82,22 +77,29 @@ def _scale_inputs(head: DiagnosisHead, examples: Sequence[Example]) -> None:
     head.cell_spread.copy_(cells.std(1).clamp_min(1e-3))
 
 
-def _batches(examples: Sequence[Example], size: int, shuffled: bool = False) -> Iterator[Batch]:
-    """All examples, those of one shape together."""
-    order = torch.randperm(len(examples)).tolist() if shuffled else range(len(examples))
-    waiting: dict[torch.Size, list[Example]] = {}
-    for place in order:
-        shape = examples[place].evidence.cells.shape
-        waiting.setdefault(shape, []).append(examples[place])
-        if len(waiting[shape]) == size:
-            yield stacked(waiting.pop(shape))
-    yield from (stacked(rest) for rest in waiting.values())
+def _groups(head: DiagnosisHead, examples: Sequence[Example]) -> list[Batch]:
+    """All examples of one shape each, their cells scaled once and for all."""
+    shapes: dict[torch.Size, list[Example]] = {}
+    for example in examples:
+        shapes.setdefault(example.evidence.cells.shape, []).append(example)
+    groups = [stacked(group) for group in shapes.values()]
+    return [replace(group, cells=_scaled_in_half(head, group.cells)) for group in groups]
+
+
+def _scaled_in_half(head: DiagnosisHead, cells: torch.Tensor) -> torch.Tensor:
+    return torch.cat([head.scaled(part.float()).half() for part in cells.split(BATCH)])
+
+
+def _shuffled(groups: Sequence[Batch]) -> Iterator[Batch]:
+    """All examples once, in batches of one shape, in random order."""
+    parts = [(group, rows) for group in groups for rows in torch.randperm(len(group.statistics)).split(BATCH)]
+    yield from (parts[i][0][parts[i][1]] for i in torch.randperm(len(parts)).tolist())
 
 
 def stacked(examples: Sequence[Example]) -> Batch:
     """Examples of one shape as a batch."""
     return Batch(
-        torch.cat([each.evidence.cells for each in examples]).float(),
+        torch.cat([each.evidence.cells for each in examples]),
         torch.stack([each.evidence.statistics for each in examples]),
         torch.tensor([[each.severities[name] for name in DAMAGES] for each in examples]),
         torch.tensor([[float(name not in each.unknown) for name in DAMAGES] for each in examples]),

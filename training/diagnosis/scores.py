@@ -8,7 +8,6 @@ import torch
 from lwr.models.diagnosis import DiagnosisHead
 from training.diagnosis.damages import DAMAGES
 from training.diagnosis.examples import MAPPED, Example
-from training.diagnosis.fit import stacked
 
 PRESENT = 0.05  # severity from which on a defect counts as present where only that is asked
 BINS = 10
@@ -66,7 +65,7 @@ def _found(head: DiagnosisHead, examples: Sequence[Example]) -> tuple[torch.Tens
     """(N,T) severities, and of each example its maps (M,h,w)."""
     rows, maps = [], []
     for each in examples:
-        severities, where = head(*(stacked([each]).cells, stacked([each]).statistics))
+        severities, where = head(each.evidence.cells.float(), each.evidence.statistics[None])
         rows.append(severities[0].sigmoid())
         maps.append(where[0].sigmoid())
     return torch.stack(rows), maps
