@@ -1,0 +1,55 @@
+"""Tables of the diagnosis for README and cards: how well it finds each defect, and what that saves.
+
+`python -m training.publishing.diagnosis_tables` prints them from the files in training/results.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lwr.diagnose import defect_of
+from training.publishing.results import Results
+
+
+def found_table(diagnosis: Mapping[str, Any]) -> str:
+    """Area under the curve, calibration error and confusion of each defect."""
+    confusion = diagnosis["confusion"]
+    rows = [name for name in confusion if name != "nothing"]
+    names = {name: defect_of(name).split()[-2 if " " in defect_of(name) else -1] for name in rows}
+    head = ("picture that is", "AUC", "calibration error", *(f"found {names[name]}" for name in rows))
+    lines = [head, ("---",) * len(head)]
+    for name in rows:
+        score = diagnosis["scores"][name]
+        seen = (f"{confusion[name][other]:.2f}" for other in rows)
+        lines.append((names[name], f"{score['auc']:.3f}", f"{score['calibration']:.3f}", *seen))
+    lines.append(("good", "", "", *(f"{confusion['nothing'][other]:.2f}" for other in rows)))
+    return _drawn(lines)
+
+
+def harm_table(harm: Mapping[str, Any]) -> str:
+    """What asking costs good photos and gains damaged ones, heeding the diagnosis or insisting."""
+    head = (
+        "asked for", "good photos, PSNR to themselves", "left alone", "under the floor",
+        "gain on damaged photos", "left alone",
+    )  # fmt: skip
+    lines = [head, ("---",) * len(head)]
+    for name, one in harm["tasks"].items():
+        lines.append((
+            f'"{name}"', f"{one['good_db']:.1f} dB", f"{one['good_left_alone']:.0%}",
+            f"{one['good_under_floor']:.0%} under {one['floor_db']:.0f} dB", f"{one['gain_db']:+.2f} dB",
+            f"{one['damaged_left_alone']:.0%}",
+        ))  # fmt: skip
+        lines.append((
+            f'"strongly {name}"', f"{one['good_db_insisted']:.1f} dB", "0%",
+            f"{one['good_under_floor_insisted']:.0%} under {one['floor_db']:.0f} dB",
+            f"{one['gain_db_insisted']:+.2f} dB", "0%",
+        ))  # fmt: skip
+    return _drawn(lines)
+
+
+def _drawn(lines: list[tuple[str, ...]]) -> str:
+    rows = ["|".join(line) if line[0] == "---" else f" {' | '.join(line)} " for line in lines]
+    return "\n".join(f"|{row}|" for row in rows)
+
+
+if __name__ == "__main__":
+    print(found_table(Results().file("diagnosis")), harm_table(Results().file("harm")), sep="\n\n")
