@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from lwr.images.canvas import Canvas
 from lwr.images.pixels import pad_to_multiple, to_unit
@@ -96,14 +97,15 @@ def diagnose(photo: torch.Tensor) -> Diagnosis:
     Haze is read from the reduced photo, all else from parts at its own resolution.
     """
     size = (photo.shape[-2], photo.shape[-1])
-    small = overview_size(size)
-    overview = to_unit(photo) if small == size else reduced(Canvas(photo, size), small)
-    if find_toning(overview) is not None:  # sepia is no haze, and hides none
+    head, (rows, columns) = load_head(), tiles_of(size)
+    in_parts = len(rows) * len(columns) > 1
+    overview = reduced(Canvas(photo, size), overview_size(size)) if in_parts else to_unit(photo)
+    tiles = [to_unit(photo[..., down, across]) for down in rows for across in columns] if in_parts else []
+    if _is_toned(overview):  # sepia is no haze, and hides none
         overview = overview.mean(1, keepdim=True).expand_as(overview)
     coarse = coarse_statistics(overview)
-    head, (rows, columns) = load_head(), tiles_of(size)
     whole = _read(overview, coarse)
-    parts = [_read(to_unit(photo[..., down, across]), coarse) for down in rows for across in columns]
+    parts = [_read(tile, coarse) for tile in tiles] or [whole]
     seen, maps = {}, {}
     for place, name in enumerate(head.defects):
         own = torch.stack([each.severities[place] for each in parts])
@@ -118,6 +120,11 @@ def diagnose(photo: torch.Tensor) -> Diagnosis:
     return Diagnosis(
         {name: max(severity, small_itself.get(name, 0.0)) for name, severity in seen.items()}, maps, seen
     )
+
+
+def _is_toned(overview: torch.Tensor) -> bool:
+    """Whether a photo (1,3,H,W) in [0,1] has one hue, read from half its size for speed."""
+    return find_toning(F.avg_pool2d(overview, 2) if min(overview.shape[-2:]) >= 2 else overview) is not None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ QUANTILES = (0.001, 0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99, 0.999)
 COLOUR_QUANTILES = (0.01, 0.1, 0.9, 0.99)
 STRIPS = 4  # haze grows towards the top
 BLOCK = 8  # pixels, of JPEG
+ENOUGH = 160_000  # pixels of which all rows are read; of more, every second one
 
 
 def fine_statistics(photo: torch.Tensor) -> torch.Tensor:
@@ -25,12 +26,17 @@ def fine_statistics(photo: torch.Tensor) -> torch.Tensor:
         level = F.avg_pool2d(gray, step // 2) if step > 2 and min(gray.shape[-2:]) >= step else gray
         apart = min(step, 2)
         for down, across in ((0, apart), (apart, 0), (apart, apart), (apart, -apart)):
-            moved = level.roll((-down, -across), (-2, -1))
-            height, width = level.shape[-2:]
-            inside = slice(0, max(height - down, 1)), slice(max(-across, 0), max(width - max(across, 0), 1))
-            change = (moved - level).abs()[..., inside[0], inside[1]].flatten()
-            rows += _spread(change.cpu().numpy())
+            rows += _spread(_changes(level[0, 0], down, across).flatten().cpu().numpy())
     return torch.tensor(rows, device=photo.device).add(1e-4).log()
+
+
+def _changes(level: torch.Tensor, down: int, across: int) -> torch.Tensor:
+    """(H,W) -> how far values are from those so many rows further down and columns across."""
+    height, width = level.shape
+    rows = slice(0, max(height - down, 1), 1 if level.numel() <= ENOUGH else 2)
+    columns = slice(max(-across, 0), max(width - max(across, 0), 1))
+    moved = level.roll((-down, -across), (0, 1))
+    return (moved[rows, columns] - level[rows, columns]).abs()
 
 
 def _spread(values: np.ndarray) -> tuple[float, float, float, float]:
@@ -76,12 +82,17 @@ def coarse_statistics(photo: torch.Tensor) -> torch.Tensor:
         *(low, dark, high, saturation, gray, contrast.add(1e-3).log(), high - low),
         (contrast / (1.02 - mean)).add(1e-3).log(),
     )
-    rows = [each.flatten().quantile(small.new_tensor(QUANTILES)) for each in maps]
-    rows += list(small[0].flatten(1).quantile(small.new_tensor(COLOUR_QUANTILES), 1))
+    rows = [_quantiles(each, QUANTILES) for each in maps]
+    rows += [_quantiles(channel, COLOUR_QUANTILES) for channel in small[0]]
     rows.append(_correlations(torch.stack([each.flatten() for each in (dark, contrast, gray, saturation)])))
     for each in (dark, gray, saturation, contrast):
         rows.append(F.adaptive_avg_pool2d(each, (STRIPS, 1)).flatten())
     return torch.cat(rows)
+
+
+def _quantiles(values: torch.Tensor, at: tuple[float, ...]) -> torch.Tensor:
+    """Any shape -> (len(at),); numpy's, which does not sort all of them."""
+    return torch.from_numpy(np.quantile(values.cpu().numpy(), at)).to(values)
 
 
 def _correlations(maps: torch.Tensor) -> torch.Tensor:
