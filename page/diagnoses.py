@@ -3,8 +3,10 @@
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+
+import torch
 
 from lwr.diagnose import Diagnosis
 
@@ -16,33 +18,41 @@ class Diagnoses:
     """Diagnoses by upload, made on the CPU of this process: nobody waits for a photo that is restored."""
 
     def __init__(self, find: Callable[[str], Diagnosis]) -> None:
-        """`find` takes a path; it is called in the thread that asks first."""
-        self._find = find
+        """`find` takes a path."""
+        self._find, self._lock = find, threading.Lock()
         self._found: dict[tuple[int | str, ...], Future[Diagnosis]] = {}
-        self._lock, self._room = threading.Lock(), threading.BoundedSemaphore(AT_ONCE)
+        self._pool = ThreadPoolExecutor(AT_ONCE, "diagnosis", _compute_alone, (torch.get_num_threads(),))
 
     def of(self, photo: str) -> Diagnosis:
         """The diagnosis without its maps; ImageError when it is no photo."""
         key = _identity(photo)
         with self._lock:
-            future = self._found.pop(key, None)
-            if first := future is None:
-                future = Future()
+            future = self._found.pop(key, None) or self._pool.submit(self._look, photo)
             self._found[key] = future  # the latest stands last
             if len(self._found) > KEPT:
                 del self._found[next(iter(self._found))]
-        if first:
-            self._fill(future, key, photo)
-        return future.result()
-
-    def _fill(self, future: "Future[Diagnosis]", key: tuple[int | str, ...], photo: str) -> None:
         try:
-            with self._room:
-                future.set_result(replace(self._find(photo), maps={}))
-        except BaseException as error:
+            return future.result()
+        except BaseException:
             with self._lock:
                 self._found.pop(key, None)  # who asks again may find more memory
-            future.set_exception(error)
+            raise
+
+    def _look(self, photo: str) -> Diagnosis:
+        return replace(self._find(photo), maps={})
+
+
+def _compute_alone(threads: int) -> None:
+    """Let this thread compute by itself: beside a photo that is restored, helpers wait for each other, and a
+    diagnosis takes 20 times as long.
+
+    Threads that start later would do so too, if another did not set their number of `threads` again.
+    """
+    torch.get_num_threads()  # else its first tensor would take the number that is set again
+    torch.set_num_threads(1)
+    other = threading.Thread(target=torch.set_num_threads, args=(threads,))
+    other.start()
+    other.join()
 
 
 def _identity(photo: str) -> tuple[int | str, ...]:

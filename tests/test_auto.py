@@ -13,9 +13,10 @@ from test_diagnose import GOOD, SAMPLES
 from lwr.batch.diagnoses import Maps, diagnoses
 from lwr.batch.inputs import Named
 from lwr.cli import Loading
-from lwr.diagnose import WITHOUT_TASK, Diagnosis, load_diagnosis
+from lwr.diagnose import WITHOUT_TASK, Diagnosis
 from lwr.fit import NO_STRENGTH, UNCHANGED, fit_to
 from lwr.images.files import ImageError, save
+from lwr.loading.diagnosis import load_head
 from lwr.record import like, recorded
 from lwr.request import Request, RestoreError, Settings
 from lwr.restore import Restored, Restorer
@@ -28,7 +29,7 @@ def met(
     restorer: Restorer, request: Request, severities: Mapping[str, float], side: int = 2000
 ) -> tuple[Settings, tuple[str, ...]]:
     """(settings, notes) of a request for a square photo with these defects."""
-    found = Diagnosis(dict.fromkeys(load_diagnosis().tasks, 0.0) | dict(severities))
+    found = Diagnosis(dict.fromkeys(load_head().defects, 0.0) | dict(severities))
     fit = fit_to(request, restorer.settings, (side, side), lambda: found)
     return fit.settings, fit.remarks
 
@@ -67,7 +68,7 @@ def test_a_good_photo_comes_back_bit_for_bit_and_that_is_said(
         (line,) = done.lines
         assert done.status == 0 and (line["tasks"], line["scale"]) == ({}, 1), options
         assert UNCHANGED in line["notes"] and UNCHANGED in done.err
-        assert set(line["found"]) == set(load_diagnosis().tasks)
+        assert set(line["found"]) == set(load_head().defects)
         assert np.array_equal(Image.open(line["output"]), TEXT)
     assert recorded(line["output"]).settings["found"] == line["found"]
     untouched = restorer(TEXT, task=line["tasks"])

@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 from gradio.utils import get_upload_folder
 from PIL import Image
 from served import ROOT, picture
 from test_diagnose import GOOD
 
 import app
-from lwr.diagnose import WITHOUT_TASK, Diagnosis, defect_of, load_diagnosis
+from lwr.diagnose import Diagnosis, defect_of
 from lwr.images.files import ImageError
 from lwr.request import Request
 from lwr.tasks import TASKS
@@ -45,7 +46,7 @@ def test_the_plan_is_what_the_photo_needs_and_what_is_done(service: Service) -> 
         values = (list(chosen), *LEFT_OPEN)
         return planning.preview(service, image, prompt, prompt, *values)[0]
 
-    hazy, good = upload(Image.open(HAZY).reduce(2), "hazy.png"), upload(GOOD["text"], "good.png")
+    hazy, good = upload(Image.open(HAZY).reduce(2), "hazy.png"), upload(GOOD["landscape"], "good.png")
     for prompt in ("", "fix it"):
         assert re.match(r"I would do: \*\*.*remove haze \(strength .*\*\*, in about ", plan(hazy, prompt)), (
             prompt
@@ -63,13 +64,14 @@ def test_the_plan_is_what_the_photo_needs_and_what_is_done(service: Service) -> 
 
 
 def test_bars_show_every_defect_and_chips_are_marked_not_ticked(service: Service) -> None:
-    bars, marked = findings.look(service, upload(Image.open(HAZY).reduce(2), "hazy.png"))
+    hazy = upload(Image.open(HAZY).reduce(2), "hazy.png")
+    bars, marked = findings.look(service, hazy)
     percents = {bar.name: bar.percent for bar in bars.bars}
-    assert list(percents) == [defect_of(name) for name in load_diagnosis().tasks]
+    assert list(percents) == [defect_of(name) for name in service.diagnose(hazy["path"]).severities]
     assert max(percents, key=percents.get) == "hazy" and "hazy" in bars.sentence
     assert "hazy" in [bar.name for bar in bars.bars if bar.kind]
     assert ("Remove haze · suggested", "dehaze") in marked.choices and marked.value == []
-    bars, marked = findings.look(service, upload(GOOD["text"], "good.png"))
+    bars, marked = findings.look(service, upload(GOOD["landscape"], "good.png"))
     assert bars.sentence == "Nothing wrong was found." and not any(bar.kind for bar in bars.bars)
     plain = [(task.title, name) for name, task in TASKS.items()]
     assert marked.choices == plain
@@ -80,7 +82,6 @@ def test_bars_show_every_defect_and_chips_are_marked_not_ticked(service: Service
 
 
 def test_what_no_task_removes_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(WITHOUT_TASK, "denoise", "noisy")
     monkeypatch.setattr(Diagnosis, "present", {"denoise": 0.9})
     found = findings.found(Diagnosis({"deblur": 0.1, "denoise": 0.9}))
     assert [(bar.name, bar.percent, bar.kind, bar.note) for bar in found.bars] == [
@@ -113,6 +114,26 @@ def test_a_photo_is_looked_at_once_however_many_ask(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(ImageError):
             diagnoses.of(photo)
+
+
+def test_a_diagnosis_computes_in_one_thread_and_all_else_in_as_many_as_before(tmp_path: Path) -> None:
+    picture(64, 64).save(tmp_path / "photo.png")
+    before, used = torch.get_num_threads(), []
+    torch.set_num_threads(3)
+
+    def find(path: str) -> Diagnosis:
+        used.append(torch.get_num_threads())
+        return Diagnosis({})
+
+    def ask_in_a_new_thread() -> int:
+        with ThreadPoolExecutor(1) as other:
+            return other.submit(torch.get_num_threads).result()
+
+    try:
+        Diagnoses(find).of(str(tmp_path / "photo.png"))
+        assert (used, ask_in_a_new_thread(), torch.get_num_threads()) == ([1], 3, 3)
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ LONGEST = """() => [...document.querySelectorAll('#findings li')]
 def test_what_is_wrong_shows_at_once_and_is_fixed_by_one_press(any_page: Page, tmp_path: Path) -> None:
     hazy, good = tmp_path / "hazy.png", tmp_path / "good.png"
     Image.open(HAZY).reduce(2).save(hazy)
-    GOOD["text"].save(good)
+    GOOD["landscape"].save(good)
     chip = any_page.locator("#tasks").get_by_label("Remove haze")
     expect(any_page.locator("#findings")).to_be_hidden()
     give(any_page, hazy)
@@ -205,7 +205,7 @@ def test_what_is_wrong_shows_at_once_and_is_fixed_by_one_press(any_page: Page, t
     any_page.click("#restore")  # without a sentence it is the same
     shows(any_page, "#done", "Nothing wrong was found: the photo is unchanged.")
     result = Image.open(download(any_page, tmp_path)).convert("RGB")
-    assert result.tobytes() == GOOD["text"].tobytes()
+    assert result.tobytes() == GOOD["landscape"].tobytes()
 
 
 def test_each_task_chip(page: Page, photo: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 from gradio.context import LocalContext
 
 import app
-from lwr.diagnose import Diagnosis, load_diagnosis
+from lwr.diagnose import Diagnosis
 from lwr.fit import NO_STRENGTH, found_and_done
+from lwr.loading.diagnosis import load_head
 from lwr.prompt import route
 from lwr.request import MAX_OUTPUT_PIXELS, Request, RestoreError, Settings, remarks
 from lwr.tasks import TASKS
@@ -39,7 +40,7 @@ def accounts(settings: Settings) -> Iterator[str]:
     """What is said of photos that were left to the diagnosis."""
     asked = Request("enhance but keep the haze").asked()
     for severity in (0.0, 0.3, 0.6, 1.0):
-        found = Diagnosis(dict.fromkeys(load_diagnosis().tasks, severity))
+        found = Diagnosis(dict.fromkeys(load_head().defects, severity))
         for tasks in ({}, {"deblur": 0.5, "super-resolution": 1.0}):
             done = replace(settings, tasks=tasks, scale=2.0 if tasks else 1.0)
             yield " ".join(found_and_done(found, asked, done))
@@ -106,7 +107,7 @@ def test_sentences_with_values_are_translated(name: str, monkeypatch: pytest.Mon
                 ),
             ),
             said("I would do: **fix blur, bring out detail (strength 0.5)**, in about 3 s"),
-            *(said(Diagnosis(dict.fromkeys(load_diagnosis().tasks, s)).sentence) for s in (0.0, 0.5, 1.0)),
+            *(said(Diagnosis(dict.fromkeys(load_head().defects, s)).sentence) for s in (0.0, 0.5, 1.0)),
             errors.sentence(RestoreError("lying.jpg is damaged, too large, or not a photo: try another.")),
             batch_tab._lost("There is no photo yet: choose one first."),
         ]
