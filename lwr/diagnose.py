@@ -30,7 +30,8 @@ from lwr.models.diagnosis import (
 from lwr.models.statistics import coarse_statistics
 from lwr.tasks import TASKS
 
-NEEDED = 0.4  # from which on a photo needs a task that nobody named
+PRESENT = 0.15  # severity from which on a photo is said to have a defect
+NEEDED, FULL = 0.25, 0.4  # from which on it needs a task that nobody named, and all of it
 SMALL, SMALL_SCALE = 500_000, 2.0  # pixels of a photo under which it is enlarged, and how much
 MEDIUM = 120_000  # pixels, from which on a photo is not small in itself
 SLIGHT, STRONG = 0.4, 0.75  # severities under which a defect is called slight, and from which on strong
@@ -50,19 +51,18 @@ class Diagnosis:
     @property
     def present(self) -> dict[str, float]:
         """{defect: severity} of those that are there, the worst first."""
-        head = load_head()
-        there = {name: s for name, s in self.severities.items() if head.strength(name, s) > 0}
+        there = {name: s for name, s in self.severities.items() if s >= PRESENT}
         return dict(sorted(there.items(), key=lambda one: -one[1]))
 
     @property
     def tasks(self) -> dict[str, float]:
-        """{task: strength}: what the photo needs; of defects that look alike the worst."""
-        head = load_head()
-        worst = max(head.kinds.alike, key=lambda name: self.severities[name])
+        """{task: strength}: what the photo needs, by severity; of defects that look alike the worst."""
+        alike = load_head().kinds.alike
+        worst = max(alike, key=lambda name: self.severities[name])
         return {
-            name: round(head.strength(name, severity), 2)
+            name: round(min(1.0, (severity - PRESENT) / (FULL - PRESENT)), 2)
             for name, severity in self.severities.items()
-            if name in TASKS and severity >= NEEDED and (name == worst or name not in head.kinds.alike)
+            if name in TASKS and severity >= NEEDED and (name == worst or name not in alike)
         }
 
     @property

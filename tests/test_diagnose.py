@@ -7,11 +7,13 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
 from lwr import fit as fitting
+from lwr.degrade.jpeg import jpeg
 from lwr.diagnose import diagnose, harmless, needed_scale
 from lwr.images import files
 from lwr.loading.diagnosis import load_head
@@ -225,3 +227,58 @@ def test_haze_is_found_in_a_photo_without_colour(tint: tuple[float, float, float
     assert harmless({"dehaze": 1.0}, ["dehaze"], diagnose(files.load(toned).pixels).severities)[0] == {
         "dehaze": 1.0
     }
+
+
+def sample(name: str) -> torch.Tensor:
+    return files.load(SAMPLES / name).rgb
+
+
+def noisy(good: torch.Tensor, sigma: float) -> torch.Tensor:
+    noise = torch.randn(good.shape, generator=torch.Generator().manual_seed(0))
+    return (good + sigma / 255 * noise).clamp(0, 1)
+
+
+@pytest.mark.parametrize("defect", ["denoise", "dejpeg"])
+def test_noise_and_compression_are_found_and_only_where_they_are(defect: str) -> None:
+    good = files.load(GOOD["landscape"]).rgb
+    damaged = {
+        "denoise": noisy(good, 30),
+        "dejpeg": jpeg(good, [8]),
+    }
+    for name, picture in damaged.items():
+        found = diagnose(picture)
+        assert (defect in found.present) == (name == defect), (name, found.severities)
+        assert set(found.tasks) <= set(TASKS)
+    assert defect not in diagnose(good).present
+
+
+def test_maps_show_where_it_is() -> None:
+    found = diagnose(files.load(landscape((640, 640), 2.5)).pixels).maps["dehaze"]
+    third = len(found) // 3
+    assert found[:third].mean() > found[-third:].mean() + 0.2, "haze grows towards the top"
+    sharp = sample("shaken-coffee.jpg")[..., :384, :512]
+    sharp = F.interpolate(sharp, (192, 256), mode="area")  # reduced, it is
+    soft = F.avg_pool2d(F.pad(sharp, (4, 4, 4, 4), mode="replicate"), 9, 1)
+    half = torch.cat([sharp[..., :128], soft[..., 128:]], -1)
+    blur = diagnose(half).maps["deblur"]
+    assert blur[:, :7].mean() + 0.2 < blur[:, -7:].mean()
+    assert all(map_.min() >= 0 and map_.max() <= 1 for map_ in (found, blur))
+
+
+def test_few_pixels_are_small_and_are_no_blur() -> None:
+    photo = F.interpolate(files.load(GOOD["text"]).rgb, (80, 120), mode="area")
+    found = diagnose(photo)
+    assert found.severities["super-resolution"] > 0.9 and "small" in found.sentence
+    assert found.seen["super-resolution"] < found.severities["super-resolution"]
+    assert diagnose(files.load(GOOD["text"]).pixels).severities["super-resolution"] < 0.1
+
+
+def test_severities_grow_with_the_damage() -> None:
+    good = files.load(landscape((480, 360), 0)).rgb
+    for defect, damaged in (
+        ("denoise", [noisy(good, sigma) for sigma in (4, 16, 45)]),
+        ("dejpeg", [jpeg(good, [quality]) for quality in (92, 45, 6)]),
+        ("dehaze", [files.load(landscape((480, 360), haze)).rgb for haze in (0, 0.9, 3)]),
+    ):
+        found = [diagnose(one).severities[defect] for one in damaged]
+        assert found == sorted(found) and found[-1] > 0.5, (defect, found)

@@ -13,6 +13,7 @@ import torch
 
 from lwr.loading.diagnosis import save_head
 from lwr.models.diagnosis import Evidence
+from training.benchmarks.record import made_with
 from training.command_line import parse
 from training.data.photos import load_photos
 from training.diagnosis.examples import Example, make_examples
@@ -42,8 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     held_out = _examples(options, "validation", options.count // 6)
     found, mixed = scores(head, held_out), confusion(head, held_out)
     measured = {name: asdict(score) for name, score in found.items()}
-    made = {"command": PROG, "examples": options.count, "held_out": len(held_out), "seed": options.seed}
-    report = made | {"scores": measured, "confusion": mixed}
+    made = {"examples": options.count, "held_out": len(held_out), "seed": options.seed}
+    command = f"{PROG} --photos PHOTOS --out {options.out} --count {options.count}"
+    report = made_with(command) | made | {"scores": measured, "confusion": mixed}
     (options.out / "scores.json").write_text(json.dumps(report, indent=2) + "\n")
     for name, score in found.items():
         print(f"{name}: AUC {score.auc:.3f}, calibration error {score.calibration:.3f}")

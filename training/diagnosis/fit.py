@@ -11,12 +11,12 @@ from lwr.models.diagnosis import DiagnosisHead, Kinds
 from training.diagnosis.damages import DAMAGES
 from training.diagnosis.examples import FINE, HAZE, MAPPED, Example
 
-BATCH, EPOCHS, RATE, DECAY = 64, 16, 2e-3, 0.05
+BATCH, EPOCHS, RATE, DECAY = 64, 36, 2e-3, 0.05
 DROPPED, NOISE = 0.1, 0.05  # share of what is read; standard deviations of the statistics
 MAP_WEIGHT = 0.3  # of the maps' loss
 AVERAGED = 0.999  # decay of the weights' moving average, less in the first steps
-# Read off training.diagnosis.harm: light haze is easily missed, and deblurring a sharp photo gains nothing.
-RAMPS = {HAZE: (0.015, 0.05)} | dict.fromkeys(FINE, (0.05, 0.15))
+# Read off training.diagnosis.harm, so that no more than 0.1 dB is lost on damaged photos
+RAMPS = {HAZE: (0.07, 0.115)} | dict.fromkeys(FINE, (0.06, 0.11))
 RAMP = (0.1, 0.3)  # of all others
 KINDS = Kinds(tuple(DAMAGES), (HAZE,), FINE, MAPPED)
 

@@ -9,7 +9,7 @@ from lwr.models.diagnosis import DiagnosisHead
 from training.diagnosis.damages import DAMAGES
 from training.diagnosis.examples import MAPPED, Example
 
-PRESENT = 0.05  # severity from which on a defect counts as present where only that is asked
+PRESENT = 0.1  # severity from which on a defect counts as present where only that is asked
 BINS = 10
 
 

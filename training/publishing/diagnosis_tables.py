@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from lwr.diagnose import defect_of
-from training.publishing.results import Results
 
 
 def found_table(diagnosis: Mapping[str, Any]) -> str:
@@ -52,4 +51,6 @@ def _drawn(lines: list[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
+    from training.publishing.results import Results  # which puts these tables into cards
+
     print(found_table(Results().file("diagnosis")), harm_table(Results().file("harm")), sep="\n\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from training.evaluation.report import short_table, swap_table, table
+from training.publishing.diagnosis_tables import found_table, harm_table
 from training.publishing.errors import PublishError
 
 FOLDER = Path(__file__).parents[1] / "results"
@@ -81,6 +82,14 @@ class Results:
     def swap_table(self) -> str:
         """PSNR gain under the right and the wrong prompts."""
         return self._noted(swap_table(self.value("evaluate", "swap")))
+
+    def found_table(self) -> str:
+        """How well the diagnosis finds each defect."""
+        return self._noted(found_table(self.file("diagnosis")))
+
+    def harm_table(self) -> str:
+        """What a sentence does to good and to damaged photos."""
+        return self._noted(harm_table(self.file("harm")))
 
     def minutes(self) -> tuple[str, str]:
         """(minutes of training, core-hours) that went into the shipped weights."""
