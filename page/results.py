@@ -34,9 +34,10 @@ def plan(settings: Settings, photo_is_known: bool = True, strengths: bool = Fals
         strength = settings.tasks[name]
         if strength == 0:  # the photo has that size already, or shows no need of it
             continue
-        if name == ENLARGING and enlarged:
-            continue
         degree = "" if strength == 1 and not strengths else f" (strength {strength:g})"
+        if name == ENLARGING and enlarged:
+            enlarged += degree if strengths else ""
+            continue
         parts.append(deed(name, settings.scale) + degree)
     return ", ".join(filter(None, [*parts, enlarged])) or NOTHING
 
