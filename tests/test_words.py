@@ -106,9 +106,7 @@ def test_sentences_with_values_are_translated(name: str, monkeypatch: pytest.Mon
                     given.ALSO_BY_THE_PHOTO,
                 ),
             ),
-            said(
-                "I would do: **fix blur, bring out detail (strength 0.5), enlarge 2x (strength 1)**, in about 3 s"
-            ),
+            said("I would do: **bring out detail (strength 0.5), enlarge 2x (strength 1)**, in about 3 s"),
             *(said(Diagnosis(dict.fromkeys(load_head().defects, s)).sentence) for s in (0.0, 0.5, 1.0)),
             errors.sentence(RestoreError("lying.jpg is damaged, too large, or not a photo: try another.")),
             batch_tab._lost("There is no photo yet: choose one first."),
