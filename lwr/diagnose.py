@@ -33,7 +33,7 @@ from lwr.tasks import TASKS
 PRESENT = 0.15  # severity from which on a photo is said to have a defect
 NEEDED, FULL = 0.25, 0.4  # from which on it needs a task that nobody named, and all of it
 SMALL, SMALL_SCALE = 500_000, 2.0  # pixels of a photo under which it is enlarged, and how much
-MEDIUM = 120_000  # pixels, from which on a photo is not small in itself
+MEDIUM = 100_000  # pixels, from which on a photo is not small in itself
 SLIGHT, STRONG = 0.4, 0.75  # severities under which a defect is called slight, and from which on strong
 # What is found and no task removes: {name: what the photo is}
 WITHOUT_TASK = {"denoise": "noisy", "dejpeg": "full of JPEG artefacts"}

@@ -48,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report = made_with(command) | made | {"scores": measured, "confusion": mixed}
     (options.out / "scores.json").write_text(json.dumps(report, indent=2) + "\n")
     for name, score in found.items():
-        print(f"{name}: AUC {score.auc:.3f}, calibration error {score.calibration:.3f}")
+        auc = "not measured" if score.auc is None else f"{score.auc:.3f}"
+        print(f"{name}: AUC {auc}, calibration error {score.calibration:.3f}")
 
 
 def _examples(options: Options, split: str, count: int) -> list[Example]:

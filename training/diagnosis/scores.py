@@ -17,11 +17,11 @@ BINS = 10
 class Score:
     """Of one defect."""
 
-    auc: float  # area under the ROC curve, present against absent
+    auc: float | None  # area under the ROC curve, present against absent; None where one has no example
     calibration: float  # expected calibration error of the severity, over ten bins
     error: float  # mean absolute
-    absent: tuple[float, float, float]  # severity found where there is none: 50, 90 and 99 % are below
-    present: tuple[float, float, float]  # and where there is some: 1, 5 and 10 % are below
+    absent: tuple[float, ...]  # severity found where there is none: 50, 90 and 99 % are below
+    present: tuple[float, ...]  # and where there is some: 1, 5 and 10 % are below
     map_correlation: float | None  # between found and true map, of cells where the truth is known
 
 
@@ -35,7 +35,7 @@ def scores(head: DiagnosisHead, examples: Sequence[Example]) -> dict[str, Score]
         severity, target = found[rows, place], torch.tensor([examples[i].severities[name] for i in rows])
         absent, present = severity[target == 0], severity[target > PRESENT]
         result[name] = Score(
-            auc=area(present, absent),
+            auc=area(present, absent) if len(present) and len(absent) else None,
             calibration=calibration(severity, target),
             error=(severity - target).abs().mean().item(),
             absent=_quantiles(absent, (0.5, 0.9, 0.99)),
@@ -94,4 +94,6 @@ def calibration(found: torch.Tensor, target: torch.Tensor) -> float:
 
 
 def _quantiles(values: torch.Tensor, at: tuple[float, ...]) -> tuple[float, ...]:
+    if not len(values):
+        return ()
     return tuple(round(value, 4) for value in values.quantile(torch.tensor(at)).tolist())
