@@ -16,7 +16,8 @@ from lwr.models.statistics import block_statistics, fine_statistics
 
 CELL = 16  # pixels
 OVERVIEW = 160_000  # pixels of the photo that haze is read from, at most
-TILE, TILES = 256, 3  # pixels a side of the parts that fine defects are read from; how many a side at most
+WHOLE = 512  # pixels of a side up to which a photo is read in one part
+TILE, TILES = 192, 3  # pixels a side of the parts of larger ones; how many of them a side at most
 SHARPEST = 0.15  # quantile of the tiles: a photo is as sharp as its sharpest parts, whatever lies behind
 CHANNELS = (32, 64, 128)  # of the encoder's features at a half, a quarter and an eighth of the resolution
 LEAST_DEVIATION = 1e-3
@@ -113,10 +114,10 @@ def overview_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def tiles_of(size: tuple[int, int]) -> tuple[list[slice], list[slice]]:
-    """Rows and columns of parts spread evenly over (H, W); a side little longer than one is not parted."""
+    """Rows and columns of the parts that fine defects are read from, spread evenly over (H, W)."""
     sides = []
     for side in size:
-        count = 1 if side <= 2 * TILE else min(TILES, side // TILE)
+        count = 1 if side <= WHOLE else min(TILES, side // TILE)
         length = side if count == 1 else TILE
         starts = [round(i * (side - length) / max(count - 1, 1)) for i in range(count)]
         sides.append([slice(start, start + length) for start in starts])
