@@ -25,22 +25,21 @@ def found_table(diagnosis: Mapping[str, Any]) -> str:
 
 
 def harm_table(harm: Mapping[str, Any]) -> str:
-    """What asking costs good photos and gains damaged ones, heeding the diagnosis or insisting."""
+    """What asking costs good photos and gains damaged ones; in brackets, insisting ("strongly")."""
     head = (
-        "asked for", "good photos, PSNR to themselves", "left alone", "under the floor",
-        "gain on damaged photos", "left alone",
+        "asked for (insisting)", "good photos: PSNR to themselves", "left alone", "under the floor",
+        "damaged photos: gain", "left alone",
     )  # fmt: skip
     lines = [head, ("---",) * len(head)]
     for name, one in harm["tasks"].items():
+        floor = f"under {one['floor_db']:g} dB"
         lines.append((
-            f'"{name}"', f"{one['good_db']:.1f} dB", f"{one['good_left_alone']:.0%}",
-            f"{one['good_under_floor']:.0%} under {one['floor_db']:.0f} dB", f"{one['gain_db']:+.2f} dB",
-            f"{one['damaged_left_alone']:.0%}",
-        ))  # fmt: skip
-        lines.append((
-            f'"strongly {name}"', f"{one['good_db_insisted']:.1f} dB", "0%",
-            f"{one['good_under_floor_insisted']:.0%} under {one['floor_db']:.0f} dB",
-            f"{one['gain_db_insisted']:+.2f} dB", "0%",
+            name,
+            f"{one['good_db']:.1f} ({one['good_db_insisted']:.1f}) dB",
+            f"{one['good_left_alone']:.0%} (0%)",
+            f"{one['good_under_floor']:.0%} ({one['good_under_floor_insisted']:.0%}) {floor}",
+            f"{one['gain_db']:+.2f} ({one['gain_db_insisted']:+.2f}) dB",
+            f"{one['damaged_left_alone']:.0%} (0%)",
         ))  # fmt: skip
     return _drawn(lines)
 
