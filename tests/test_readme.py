@@ -10,6 +10,7 @@ from typer.main import get_command
 from lwr.cli import app
 from training import build_dataset, run, study
 from training.command_line import parse
+from training.diagnosis import __main__ as diagnosis
 from training.evaluation.plan import read_arguments
 
 ROOT = Path(__file__).parents[1]
@@ -82,7 +83,11 @@ def test_commands_of_the_product_parse(file: Path) -> None:
 def test_commands_of_training_parse() -> None:
     found = [*commands(README, "python -m training.run "), *commands(TRAINING, "python -m training.run ")]
     assert len(found) > 10
-    for arguments in found:
+    diagnoses = [arguments for arguments in found if arguments[0] == run.DIAGNOSE]
+    assert diagnoses
+    for _, *arguments in diagnoses:
+        assert parse(diagnosis.Options, arguments, diagnosis.PROG).photos or not arguments
+    for arguments in (one for one in found if one not in diagnoses):
         config, dry = run.resolve(["dehaze" if word == "NAME" else word for word in arguments])
         assert not dry and config.photos == "PHOTOS"
     for file in (README, TRAINING):
