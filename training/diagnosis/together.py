@@ -14,6 +14,7 @@ import torch
 
 from lwr.images.files import to_pil
 from lwr.restore import Restorer
+from lwr.tasks import TASKS
 from training.benchmarks.record import RESULTS, made_with, write
 from training.command_line import parse
 from training.data.photos import load_photos
@@ -47,7 +48,7 @@ def main() -> None:
 def _measured(restorer: Restorer, pair: tuple[str, str], clean: list[torch.Tensor]) -> dict[str, float]:
     """Shares of photos in which each and both are found; gains in dB of the ways to undo them."""
     generator = torch.Generator().manual_seed(0)
-    tasks = [name for name in pair if name in restorer.network.config.tasks]
+    tasks = [name for name in pair if name in TASKS]
     ways = {f"{', then '.join(way)}": way for way in permutations(tasks)} if len(tasks) > 1 else {}
     found, gains = {name: 0 for name in (*pair, "both")}, {name: [] for name in ("asked for nothing", *ways)}
     for good in clean:
