@@ -31,12 +31,13 @@ from lwr.models.statistics import coarse_statistics
 from lwr.tasks import TASKS
 
 PRESENT = 0.15  # severity from which on a photo is said to have a defect
-NEEDED, FULL = 0.25, 0.4  # from which on it needs a task that nobody named, and all of it
+NEEDED, FULL = 0.3, 0.4  # from which on it needs a task that nobody named, and all of it
 SMALL, SMALL_SCALE = 500_000, 2.0  # pixels of a photo under which it is enlarged, and how much
 MEDIUM = 100_000  # pixels, from which on a photo is not small in itself
+FLAT = 2.5 / 255  # range of values up to which a photo is one plain area
 SLIGHT, STRONG = 0.4, 0.75  # severities under which a defect is called slight, and from which on strong
 # What is found and no task removes: {name: what the photo is}
-WITHOUT_TASK = {"denoise": "noisy", "dejpeg": "full of JPEG artefacts"}
+WITHOUT_TASK = {"denoise": "noisy", "dejpeg": "over-compressed"}
 
 
 @dataclass(frozen=True)
@@ -106,13 +107,13 @@ def diagnose(photo: torch.Tensor) -> Diagnosis:
     coarse = coarse_statistics(overview)
     whole = _read(overview, coarse)
     parts = [_read(tile, coarse) for tile in tiles] or [whole]
-    seen, maps = {}, {}
+    seen, maps, flat = {}, {}, _is_flat(overview)
     for place, name in enumerate(head.defects):
         own = torch.stack([each.severities[place] for each in parts])
         # As sharp as its sharpest parts; noise and blocks are everywhere
         from_parts = own.quantile(SHARPEST if name in head.kinds.alike else 0.5)
         found = whole.severities[place] if name in head.kinds.coarse else from_parts
-        seen[name] = round(found.item(), 3)
+        seen[name] = 0.0 if flat else round(found.item(), 3)
     for place, name in enumerate(head.kinds.mapped):
         coarse_one = name in head.kinds.coarse
         maps[name] = (whole.where[place] if coarse_one else _joined(parts, place, len(columns))).numpy()
@@ -120,6 +121,11 @@ def diagnose(photo: torch.Tensor) -> Diagnosis:
     return Diagnosis(
         {name: max(severity, small_itself.get(name, 0.0)) for name, severity in seen.items()}, maps, seen
     )
+
+
+def _is_flat(overview: torch.Tensor) -> bool:
+    """Whether a photo (1,3,H,W) in [0,1] shows nothing, so that nothing can be wrong with it."""
+    return bool((overview.amax((-2, -1)) - overview.amin((-2, -1))).max() < FLAT)
 
 
 def _is_toned(overview: torch.Tensor) -> bool:

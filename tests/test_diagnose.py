@@ -262,6 +262,11 @@ def test_noise_and_compression_are_found_and_only_where_they_are(defect: str) ->
     assert defect not in diagnose(good).present
 
 
+@pytest.mark.parametrize("name", ["white", "flat gray", "black"])
+def test_nothing_is_wrong_with_a_plain_area(name: str) -> None:
+    assert not any(diagnose(files.load(GOOD[name].resize((400, 400))).pixels).severities.values())
+
+
 def test_maps_show_where_it_is() -> None:
     found = diagnose(veiled(2)).maps["dehaze"]
     third = len(found) // 3

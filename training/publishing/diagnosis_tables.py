@@ -13,7 +13,7 @@ def found_table(diagnosis: Mapping[str, Any]) -> str:
     """Area under the curve, calibration error and confusion of each defect."""
     confusion = diagnosis["confusion"]
     rows = [name for name in confusion if name != "nothing"]
-    names = {name: defect_of(name).split()[-2 if " " in defect_of(name) else -1] for name in rows}
+    names = {name: defect_of(name) for name in rows}
     head = ("picture that is", "AUC", "calibration error", *(f"found {names[name]}" for name in rows))
     lines = [head, ("---",) * len(head)]
     for name in rows:
