@@ -31,7 +31,7 @@ from lwr.models.statistics import coarse_statistics
 from lwr.tasks import TASKS
 
 PRESENT = 0.15  # severity from which on a photo is said to have a defect
-NEEDED, FULL = 0.3, 0.4  # from which on it needs a task that nobody named, and all of it
+NEEDED, FULL = 0.28, 0.4  # from which on it needs a task that nobody named, and all of it
 SMALL, SMALL_SCALE = 500_000, 2.0  # pixels of a photo under which it is enlarged, and how much
 MEDIUM = 100_000  # pixels, from which on a photo is not small in itself
 FLAT = 2.5 / 255  # range of values up to which a photo is one plain area
