@@ -46,14 +46,15 @@ class Task:
 
     name: str  # as in the command line, the API and the dataset: "dehaze"
     title: str  # as a person reads it: "Remove haze"
-    defect: str  # what a photo that needs it is: "hazy"
     instruction: str  # the one sentence that conditions the prior's text encoder for this task
     examples: tuple[str, ...]  # prompts shown to people
     vocabulary: Vocabulary
     degrade: Degradation
-    severity: Severity
     default_scale: float  # output side / input side when the user names none
     color_fix: Literal["wavelet", "none"]  # "none" where the input's colours are the defect (haze, low light)
     formation: str = ""  # how the photo goes bad: equations and sources, Markdown, for dataset cards
     default_fidelity: float | None = None  # None: the prior's; 1 where sharpness is not what is missing
     adapter: str = "embedded"  # "embedded", or "REPO@REVISION" on the Hub
+    # With both, `training.run diagnose` teaches the diagnosis to find it:
+    defect: str = ""  # what a photo that needs it is: "hazy"
+    severity: Severity | None = None

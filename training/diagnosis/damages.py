@@ -32,4 +32,4 @@ def _jpeg(params: dict[str, Any], degraded: torch.Tensor, clean: torch.Tensor) -
 DAMAGES: dict[str, Damage] = {
     "denoise": Damage(add_any_noise, _noise),
     "dejpeg": Damage(recompress, _jpeg),
-} | {name: Damage(task.degrade, task.severity) for name, task in TASKS.items()}
+} | {name: Damage(task.degrade, task.severity) for name, task in TASKS.items() if task.severity is not None}
