@@ -111,7 +111,7 @@ def test_names_and_numbers_that_no_run_can_have_are_one_sentence_too(
 def test_unknown_preset_is_answered_with_the_nearest(refused: Refused) -> None:
     answer = refused(["refinr"])
     assert answer.startswith("2 ") and "there is no preset 'refinr'; did you mean refiner" in answer
-    assert refused(["zzz"]).endswith(f"use one of {', '.join(PRESETS)}.")
+    assert refused(["zzz"]).endswith(f"use one of {', '.join(PRESETS)}, diagnose.")
 
 
 def test_checkpoint_of_another_architecture_is_refused_and_stays(
