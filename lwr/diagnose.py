@@ -104,19 +104,27 @@ def diagnose(photo: torch.Tensor) -> Diagnosis:
     tiles = [to_unit(photo[..., down, across]) for down in rows for across in columns] if in_parts else []
     if _is_toned(overview):  # sepia is no haze, and hides none
         overview = overview.mean(1, keepdim=True).expand_as(overview)
+    if _is_flat(overview):
+        nowhere = {name: np.zeros((1, 1), np.float32) for name in head.kinds.mapped}
+        return _with_size(dict.fromkeys(head.defects, 0.0), nowhere, size)
     coarse = coarse_statistics(overview)
     whole = _read(overview, coarse)
     parts = [_read(tile, coarse) for tile in tiles] or [whole]
-    seen, maps, flat = {}, {}, _is_flat(overview)
+    seen, maps = {}, {}
     for place, name in enumerate(head.defects):
         own = torch.stack([each.severities[place] for each in parts])
         # As sharp as its sharpest parts; noise and blocks are everywhere
         from_parts = own.quantile(SHARPEST if name in head.kinds.alike else 0.5)
         found = whole.severities[place] if name in head.kinds.coarse else from_parts
-        seen[name] = 0.0 if flat else round(found.item(), 3)
+        seen[name] = round(found.item(), 3)
     for place, name in enumerate(head.kinds.mapped):
         coarse_one = name in head.kinds.coarse
         maps[name] = (whole.where[place] if coarse_one else _joined(parts, place, len(columns))).numpy()
+    return _with_size(seen, maps, size)
+
+
+def _with_size(seen: dict[str, float], maps: dict[str, np.ndarray], size: tuple[int, int]) -> Diagnosis:
+    """What the pixels of a photo (H, W) show, and that it has few of them."""
     small_itself = {name: _smallness(size) for name, task in TASKS.items() if task.default_scale > 1}
     return Diagnosis(
         {name: max(severity, small_itself.get(name, 0.0)) for name, severity in seen.items()}, maps, seen
