@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -27,9 +28,17 @@ from training.diagnosis.made_pictures import KINDS
 HAZE, FINE = "dehaze", ("deblur", "super-resolution")  # what is lost: contrast at large, or detail
 MAPPED = (HAZE, FINE[0])  # those of which there is a map
 MADE, LOOKING = 0.28, 0.2  # shares of pictures that are no photographs, and of photographs with a look
+WHITE = 0.1  # share of pictures that are white and not hazy, above those that chance brings
+HAZED, HAZED_INDOORS = 0.32, 0.2  # shares of photos and scenes that get haze, and of other made pictures
+SCENIC = ("scene", "sky", "snow", "art")  # made pictures with a distance
 GRAY = 0.12  # share of pictures without colour; `lwr.diagnose` sees those of one hue so, too
 SIDES = (256, 256, 256, 384)  # pixels; squares, so that examples stack
 LOSES_DETAIL = 0.7  # severity of JPEG from which on it takes visible detail away
+HAZE_FREE = {
+    line
+    for line in Path(__file__).with_name("haze_free.txt").read_text().splitlines()
+    if not line.startswith("#")
+}
 CHANCE = {"denoise": 0.2, "dejpeg": 0.22}  # after what happened to the light
 
 
@@ -107,8 +116,10 @@ def _good(photos: Sequence[Photo], stream: random.Random) -> _Picture:
     if stream.random() < MADE:
         kind = stream.choice(list(KINDS))
         return _Picture(KINDS[kind](stream, (side, side)), kind, True)
-    photo = stream.choice(photos)
-    picture = _Picture(_crop(photo, side, stream), "photo", photo.clear)
+    white = [photo for photo in photos if photo.photo in HAZE_FREE] if stream.random() < WHITE else []
+    photo = stream.choice(white or photos)
+    clear = photo.clear or photo.photo in HAZE_FREE
+    picture = _Picture(_crop(photo, side, stream), "photo", clear)
     if stream.random() < LOOKING:
         picture.kind = stream.choice(list(LOOKS))
         picture.pixels = LOOKS[picture.kind](stream, picture.pixels)
@@ -144,7 +155,7 @@ def _veil(picture: _Picture, stream: random.Random, generator: torch.Generator) 
     picture.maps[HAZE] = torch.zeros(cells) if picture.clear else torch.full(cells, -1.0)
     if not picture.clear:
         picture.unknown.add(HAZE)
-    elif stream.random() < (0.22 if picture.kind in KINDS else 0.32):
+    elif stream.random() < (HAZED_INDOORS if picture.kind in KINDS and picture.kind not in SCENIC else HAZED):
         clean = picture.pixels
         picture.pixels, params, passing = haze_and_transmission(clean, generator)
         picture.severities[HAZE] = DAMAGES[HAZE].severity(params[0], picture.pixels, clean)
