@@ -63,7 +63,7 @@ class _Inputs:
     options: list[gr.components.Component]  # in the order of OPTIONS
     link: gr.Textbox
     share: gr.Button
-    routed: gr.State  # the sentence that the chips stand for
+    routed: gr.Textbox  # the sentence that the chips stand for, hidden
 
     @property
     def request(self) -> list[gr.components.Component]:
@@ -154,7 +154,8 @@ def _inputs(service: Service) -> _Inputs:
     with gr.Accordion(t("Link to these settings"), open=False):
         link = gr.Textbox(show_label=False, buttons=["copy"], interactive=False, elem_id="link")
         share = gr.Button(t("Create and copy the link"), size="sm", elem_id="share")
-    routed = gr.State("")
+    # No State: that would be of the server, which knows it before the browser has the chips.
+    routed = gr.Textbox(visible="hidden", container=False)
     return _Inputs(
         photo, prompt, tasks, found, strengths, line, fix, restore, cancel, advanced, link, share, routed
     )

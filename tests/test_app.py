@@ -56,7 +56,9 @@ def test_a_photo_and_a_sentence_are_enough(client: Client, photo: Path) -> None:
     assert (settings["width"], settings["height"]) == (96, 64)
 
 
-def test_a_photo_alone_gets_what_it_needs_and_is_diagnosed(client: Client, url: str, photo: Path) -> None:
+def test_a_photo_alone_gets_what_it_needs_and_is_diagnosed(client: Client, url: str, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    picture(192, 128).save(photo)
     image = handle_file(str(photo))
     found = client.predict(image, api_name="/diagnose")
     assert found["tasks"]["dehaze"] > 0 and "hazy" in found["sentence"]

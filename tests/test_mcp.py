@@ -136,7 +136,9 @@ def test_the_tools_say_what_a_photo_may_be(server: Server) -> None:
         assert tool.inputSchema.get("required", ["image"]) == ["image"]
 
 
-def test_a_photo_alone_is_diagnosed_and_gets_what_it_needs(server: Server, photo: Path) -> None:
+def test_a_photo_alone_is_diagnosed_and_gets_what_it_needs(server: Server, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    picture(192, 128).save(photo)
     given = "data:image/png;base64," + base64.b64encode(photo.read_bytes()).decode()
     calls = [("diagnose", {"image": given}), ("restore", {"image": given}), ("diagnose", {"image": "/x.png"})]
     found, restored, refused = talk(server.url, calls)[1]

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 from served import MAKE, Server, exif, picture
 from test_diagnose import GOOD
 from test_findings import HAZY
@@ -238,6 +238,23 @@ def test_the_sentence_can_be_overridden(page: Page, photo: Path) -> None:
 def test_enter_sends_the_sentence_as_it_stands(page: Page, photo: Path) -> None:
     give(page, photo)
     page.fill(SENTENCE, "fix the blur")
+    page.press(SENTENCE, "Enter")
+    shows(page, "#done", "fix blur")
+
+
+def test_enter_sends_the_sentence_while_its_chips_are_on_their_way(page: Page, photo: Path) -> None:
+    give(page, photo)
+    shows(page, "#findings", "The photo is")
+
+    def late(route: Route) -> None:
+        answer = route.fetch()
+        if answer.json()["data"][:1] == [["deblur"]]:  # the chips
+            page.wait_for_timeout(3000)
+        route.fulfill(response=answer)
+
+    page.route("**/gradio_api/run/**", late)
+    page.fill(SENTENCE, "fix the blur")
+    page.wait_for_timeout(1000)
     page.press(SENTENCE, "Enter")
     shows(page, "#done", "fix blur")
 

@@ -169,7 +169,7 @@ def test_a_very_long_text_takes_no_time(unit: str) -> None:
         start = time.process_time()
         route(text)
         seconds.append(time.process_time() - start)
-    assert min(seconds) < 0.02
+    assert min(seconds) < 0.2  # linear takes a tenth of it on a slow machine, quadratic many times as much
 
 
 @given(st.text(max_size=80))
