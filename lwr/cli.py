@@ -251,7 +251,9 @@ def route(
         print(json.dumps(found.json()))
         return
     lines = [f"{name}: {strength:g}" for name, strength in found.tasks.items()]
-    lines += ["general: what the photo needs"] if found.general else []
+    if found.general:
+        degree = "" if found.degree is None else f" ({found.degree:g} of it)"
+        lines.append(f"general: what the photo needs{degree}")
     lines += [f"size: {found.size.text}"] if found.size else []
     lines += [f"scale: {found.scale:g}"] if found.scale is not None else []
     lines += [f"not done: {', '.join(found.ignored)}"] if found.ignored and found.understood else []

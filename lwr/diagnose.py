@@ -106,7 +106,8 @@ def diagnose(photo: torch.Tensor) -> Diagnosis:
         overview = overview.mean(1, keepdim=True).expand_as(overview)
     if _is_flat(overview):
         nowhere = {name: np.zeros((1, 1), np.float32) for name in head.kinds.mapped}
-        return _with_size(dict.fromkeys(head.defects, 0.0), nowhere, size)
+        nothing = dict.fromkeys(head.defects, 0.0)
+        return Diagnosis(nothing, nowhere, nothing)
     coarse = coarse_statistics(overview)
     whole = _read(overview, coarse)
     parts = [_read(tile, coarse) for tile in tiles] or [whole]

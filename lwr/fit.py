@@ -81,7 +81,7 @@ def found_and_done(found: Diagnosis, asked: Route, settings: Settings) -> Iterat
         yield f"Done: {', '.join(_deed(name, strength, settings) for name, strength in done.items())}."
     spared = [TASKS[name].title.lower() for name in present if name in asked.spared]
     if spared:
-        yield f"Not done, as you said so: {', '.join(spared)}."
+        yield f"Left out, as you asked: {', '.join(spared)}."
     stays = [described(name, severity) for name, severity in present.items() if name in WITHOUT_TASK]
     if stays:
         yield f"The photo stays {', '.join(stays)}, as there is no task for that yet."

@@ -90,8 +90,9 @@ class Request:
         """
         asked = self.asked()
         found = {name: s for name, s in (chosen or {}).items() if name not in asked.spared}
-        if self.strength is not None:
-            found = dict.fromkeys(found, float(self.strength))
+        degree = asked.degree if self.strength is None else float(self.strength)
+        if degree is not None:  # part of what it needs, or all in full
+            found = {name: 1.0 if degree == 1 else round(degree * s, 2) for name, s in found.items()}
         tasks = found | asked.tasks  # what was asked for by name wins
         text = self._text(prior)
         return Settings(

@@ -19,7 +19,7 @@ FAILED = f"The GPU did not finish this photo, {ON_CPU}"
 
 
 class NoGpuError(Exception):
-    """ZeroGPU does not do it; the text says so to the visitor."""
+    """ZeroGPU does not do it; the text, if there is one, says so to the visitor."""
 
 
 def seconds_to_ask(estimate: float) -> int:

@@ -151,16 +151,20 @@ class Service:
         job = Job(self.cpu_pace.seconds(work), signals, run, remark)
         restored = yield from _followed(self.cpu_line, job, always)
         self.cpu_pace.learn(self._worked(restored), restored.seconds)
-        return replace(restored, notes=(remark, *restored.notes))
+        return replace(restored, notes=(*filter(None, [remark]), *restored.notes))
 
     def _on_gpu(
         self, photo: str, request: Request, signals: Signals, work: float, always: bool
     ) -> Generator[State, None, Restored]:
-        """NoGpuError where ZeroGPU does not do it and the CPU can."""
+        """NoGpuError where ZeroGPU does not do it and the CPU can, or where there is nothing to do."""
         zero = self.run_on_cpu is not None and hasattr(self.run_on_gpu, "zerogpu")
         seconds = self.pace.seconds(work)
         if zero and is_too_long(seconds):
             raise NoGpuError(TOO_LONG)
+        if (
+            zero and self.planned(photo, request)[2] == 0
+        ):  # the photo needs nothing, and no visitor's GPU time
+            raise NoGpuError
         job = Job(seconds, signals, partial(self.run_on_gpu, photo, request, signals))
         try:
             restored = yield from _followed(self.line, job, always)

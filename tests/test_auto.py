@@ -17,6 +17,7 @@ from lwr.diagnose import WITHOUT_TASK, Diagnosis
 from lwr.fit import NO_STRENGTH, UNCHANGED, fit_to
 from lwr.images.files import ImageError, save
 from lwr.loading.diagnosis import load_head
+from lwr.prompt import route
 from lwr.record import like, recorded
 from lwr.request import Request, RestoreError, Settings
 from lwr.restore import Restored, Restorer
@@ -85,7 +86,7 @@ def test_a_sentence_or_a_task_beside_auto_is_done_too(restorer: Restorer) -> Non
     assert met(restorer, Request(task="dehaze", auto=True), {"deblur": 1.0})[0].tasks == both
     assert met(restorer, Request(task="dehaze"), {"deblur": 1.0})[0].tasks == {"dehaze": 1.0}
     settings, notes = met(restorer, Request("leave the fog", auto=True), both)
-    assert settings.tasks == {"deblur": 1.0} and "Not done, as you said so: remove haze." in notes[0]
+    assert settings.tasks == {"deblur": 1.0} and "Left out, as you asked: remove haze." in notes[0]
     settings, notes = met(restorer, Request("make it brighter", auto=True), both)
     assert settings.tasks == both and notes[0].endswith("no task for it yet: brightness.")
     alike = {"super-resolution": 1.0, "deblur": 1.0}
@@ -119,6 +120,18 @@ def test_what_was_found_and_done_is_said_in_plain_words(restorer: Restorer) -> N
         )
 
 
+def test_a_general_sentence_says_how_much(restorer: Restorer) -> None:
+    found = {"dehaze": 0.32}
+    usual = met(restorer, Request("enhance it"), found)[0].tasks["dehaze"]
+    part = route("slightly enhance it").degree
+    assert 0 < part < 1 and route("enhance it").degree is None and route("slightly dehaze it").degree is None
+    for sentence in ("slightly enhance it", "improve this photo a little"):
+        assert met(restorer, Request(sentence), found)[0].tasks == {"dehaze": round(part * usual, 2)}, (
+            sentence
+        )
+    assert met(restorer, Request("enhance it strongly"), found)[0].tasks == {"dehaze": 1.0}
+
+
 def test_strength_is_for_all_tasks_and_insists(restorer: Restorer) -> None:
     for asked in ({"prompt": "remove the haze"}, {"task": "dehaze"}, {"task": {"dehaze": 0.2}}):
         assert met(restorer, Request(strength=0.4, **asked), {})[0].tasks == {"dehaze": 0.4}, asked
@@ -128,6 +141,13 @@ def test_strength_is_for_all_tasks_and_insists(restorer: Restorer) -> None:
         assert met(restorer, insisting, {}) == met(restorer, Request(task="dehaze"), {})
     settings, notes = met(restorer, Request(strength=0.3), {"dehaze": 1.0})
     assert settings.tasks == {"dehaze": 0.3} and notes[0].endswith("Done: remove haze (strength 0.3).")
+    slight = {"dehaze": 0.3}  # of which a part is done anyway
+    usual = met(restorer, Request(), slight)[0].tasks["dehaze"]
+    for less in (Request(strength=0.5), Request("slightly enhance it", strength=0.5)):
+        assert met(restorer, less, slight)[0].tasks == {"dehaze": round(0.5 * usual, 2)}, (
+            "never more than none"
+        )
+    assert met(restorer, Request(strength=1), slight)[0].tasks == {"dehaze": 1.0}
     for asked in ({}, {"task": "super-resolution"}, {"prompt": "fix the blur"}):
         settings, notes = met(restorer, Request(strength=0, **asked), {"super-resolution": 1.0}, side=200)
         assert not any(settings.tasks.values()) and settings.scale == 1 and NO_STRENGTH in notes, asked
@@ -181,7 +201,8 @@ def test_diagnose_says_what_is_wrong_with_each_photo(
     assert {name: hazy[name] for name in ("severities", "sentence", "tasks")} == restorer.diagnose(
         hazy["input"]
     ).json()
-    assert list(good) == ["input", "severities", "sentence", "tasks"] and good["tasks"] == {}
+    assert list(good) == ["input", "severities", "sentence", "tasks", "scale"]
+    assert (good["tasks"], good["scale"]) == ({}, 1)
     assert set(letter) == {"input", "error"} and "is not an image" in letter["error"]
     spoken = run("diagnose", album / "hazy.jpg", album / "good.png", album / "letter.jpg")
     assert spoken.status == 1 and spoken.out.count("\n") == 2 and spoken.err.count("\n") == 1

@@ -262,9 +262,10 @@ def test_noise_and_compression_are_found_and_only_where_they_are(defect: str) ->
     assert defect not in diagnose(good).present
 
 
+@pytest.mark.parametrize("side", [400, 1])
 @pytest.mark.parametrize("name", ["white", "flat gray", "black"])
-def test_nothing_is_wrong_with_a_plain_area(name: str) -> None:
-    found = diagnose(files.load(GOOD[name].resize((400, 400))).pixels)
+def test_nothing_is_wrong_with_a_plain_area(name: str, side: int) -> None:
+    found = diagnose(files.load(GOOD[name].resize((side, side))).pixels)
     assert not any(found.severities.values()) and not any(map_.any() for map_ in found.maps.values())
 
 

@@ -23,6 +23,7 @@ from gradio.utils import get_upload_folder
 from limits import full_disk
 from PIL import Image
 from served import picture
+from test_diagnose import GOOD
 
 import app
 from lwr.images import disk
@@ -257,6 +258,20 @@ def test_what_zerogpu_refuses_the_cpu_does_and_a_sentence_says_so(
     notes = done.value.value.settings["notes"]
     assert sentence in notes[0] and "restored on the CPU" in notes[0]
     assert service.pace.rate == 7.0, "the CPU's pace is not the GPU's"
+
+
+def test_a_photo_that_needs_nothing_takes_no_gpu_time(service: Service, tmp_path: Path) -> None:
+    good = tmp_path / "good.png"
+    GOOD["text"].save(good)
+    service.run_on_cpu = app.run_on_cpu
+    service.run_on_gpu = Mock(zerogpu=None, side_effect=RestoreError("on the GPU"))
+    for sentence in ("", "remove the haze"):
+        done = service.restore(str(good), Request(sentence), "visitor", nothing)
+        assert Image.open(done.file).tobytes() == GOOD["text"].tobytes()
+        assert not any("CPU" in note for note in done.settings["notes"])
+    service.run_on_gpu.assert_not_called()
+    with pytest.raises(gr.Error, match="on the GPU"):
+        service.restore(str(good), Request("strongly remove the haze"), "visitor", nothing)
 
 
 def test_an_error_of_the_work_is_no_refusal(service: Service, photo: str) -> None:

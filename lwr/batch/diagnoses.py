@@ -70,9 +70,7 @@ def _diagnosed(photo: Named, maps: Maps | None, base: Path | None) -> Line:
         return {"error": photo.error}
     loaded: Loaded = load(photo.path, refuse=_refusal)
     found = diagnose(loaded.pixels)
-    line, scale = found.json(), needed_scale(found.tasks, loaded.size)
-    if scale > 1:
-        line["scale"] = scale
+    line = found.json() | {"scale": needed_scale(found.tasks, loaded.size)}
     if maps is not None:
         line["maps"] = maps.write(found, loaded.size, base)
     return line

@@ -34,6 +34,7 @@ class Route:
     size: Size | None = None  # of the restored photo; None: unsaid
     wish: bool = False  # "make it HD" and no more: it is to look better; not "enlarge it to HD"
     general: bool = False  # a request that leaves it to the photo what is done: "enhance"
+    degree: float | None = None  # how much of what the photo needs, "slightly enhance"; 1: all of it in full
     ignored: tuple[str, ...] = ()  # what was understood and no task does: "noise", "brightness"
     spared: tuple[str, ...] = ()  # tasks that were forbidden; they matter to a general request
     insisted: tuple[str, ...] = ()  # tasks that are to be done in full whatever the photo shows: "strongly"
@@ -45,6 +46,7 @@ class Route:
             "scale": self.scale,
             "size": self.size and self.size.text,
             "general": self.general,
+            "degree": self.degree,
             "ignored": list(self.ignored),
             "notes": list(self.notes),
             "message": self.message,
@@ -88,8 +90,9 @@ def route(text: str, tasks: Mapping[str, Task] | None = None) -> Route:
         size=size,
         wish=size is not None and size.is_grade and _is_wish(found),
         general=general,
+        degree=strengths.get(GENERAL.name) if general else None,
         ignored=ignored,
-        insisted=tuple(name for name, strength in strengths.items() if strength == 1),
+        insisted=tuple(name for name in asked if strengths.get(name) == 1),
         spared=spared,
         notes=(*notes, *_left_out(enlarging, scale, size)),
     )
