@@ -4,7 +4,7 @@ What follows a whole photo's pass in lwr.restore follows here too, band by band:
 input, its hue where it has only one, 8 bits.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 
@@ -113,9 +113,9 @@ def _write(bands: Bands, levels: torch.Tensor, rows: int = LARGE) -> None:
         top += band.shape[-2]
 
 
-def keeps_tones_of(strengths: Mapping[str, float]) -> bool:
+def keeps_tones_of(tasks: Iterable[str]) -> bool:
     """Whether these tasks leave the photo its colours at large."""
-    return all(TASKS[name].color_fix == "wavelet" for name in strengths)
+    return all(TASKS[name].color_fix == "wavelet" for name in tasks)
 
 
 def instructions_of(strengths: Mapping[str, float]) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """From a photo at its final size to the restored pixels, whole or in bands: steps 5 to 7 of lwr.restore."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -20,6 +20,43 @@ from lwr.models.network import RestorationNetwork
 from lwr.models.tiled import TiledNetwork
 from lwr.models.tones import keep_flat, keep_plain_tones
 from lwr.request import Settings, pass_size
+from lwr.tasks import TASKS
+from lwr.tasks.base import WAY
+
+
+def order_of(strengths: Mapping[str, float]) -> list[str]:
+    """The tasks in the order in which they are done, a pass each: what happened last is undone first.
+
+    Better than one pass with all adapters (training/results/together.json).
+    """
+    return sorted(strengths, key=lambda name: (-WAY.index(TASKS[name].arises), name))
+
+
+def passes(
+    network: RestorationNetwork,
+    photo: Canvas,
+    device: torch.device,
+    settings: Settings,
+    attach: Callable[[str, float], None],
+    progress: Progress,
+) -> torch.Tensor:
+    """The photo at its size restored, (1,3,H,W): levels where it goes in bands, else floats in [0,1].
+
+    A pass for each task that is done, or one that only resizes; `attach` folds a task's adapter in.
+    """
+    strengths = {name: strength for name, strength in settings.tasks.items() if strength > 0}
+    order = order_of(strengths)
+    for place, name in enumerate(order):
+        attach(name, strengths[name])
+        counted = _part_of(progress, place, len(order))
+        pixels = restored_pixels(network, photo, device, {name: strengths[name]}, settings, counted)
+        photo = Canvas(pixels, photo.size, network.multiple, spend=True)
+    return photo.pixels if order else restored_pixels(network, photo, device, {}, settings, progress)
+
+
+def _part_of(progress: Progress, place: int, count: int) -> Progress:
+    """Progress of the pass at `place` of `count`, as a part of them all."""
+    return lambda done, total, what: progress(place * total + done, count * total, what)
 
 
 def restored_pixels(
@@ -30,7 +67,7 @@ def restored_pixels(
     settings: Settings,
     progress: Progress,
 ) -> torch.Tensor:
-    """The photo at its size restored, (1,3,H,W): levels where it goes in bands, else floats in [0,1]."""
+    """One of the passes."""
     if strengths:
         large = restore_in_bands(network, photo, device, strengths, settings, progress)
     else:
@@ -49,23 +86,25 @@ def megapixels(
     """How much passes the network for a photo of its final `size` (H,W): what takes the time.
 
     Tiles count with what they share, a reduced photo that shows the tones counts too, and all of it once for
-    encoding and decoding and once for each sampling step, if it is `sampled` (see OnePass.needs_sampler). A
-    general request, whose photo is not known yet, counts as one task.
+    encoding and decoding and once for each sampling step, if it is `sampled` (see OnePass.needs_sampler), in
+    each task's pass. A general request, whose photo is not known yet, counts as one task.
     """
-    strengths = {name: strength for name, strength in settings.tasks.items() if strength > 0}
-    if not strengths and not settings.general:
-        return 0.0
+    changes_tones = [not keeps_tones_of([name]) for name, strength in settings.tasks.items() if strength > 0]
+    if settings.general and not changes_tones:
+        changes_tones = [False]
+    pixels = sum(_pixels(network, size, settings.tile, each) for each in changes_tones)
+    return pixels * (1 + settings.steps if sampled else 1) / 1e6
+
+
+def _pixels(network: RestorationNetwork, size: tuple[int, int], tile: int, changes_tones: bool) -> int:
+    """Pixels that pass the network once, for one task."""
     size, multiple = pass_size(size, network.prior.config.least_side), network.multiple
     height, width = (-(-side // multiple) * multiple for side in size)
-    tiles = TiledNetwork(network, (height, width), settings.tile, not keeps_tones_of(strengths))
-    pixels = (
-        height * width
-        if tiles.count == 1
-        else tiles.count * min(settings.tile, height) * min(settings.tile, width)
-    )
+    tiles = TiledNetwork(network, (height, width), tile, changes_tones)
+    pixels = height * width if tiles.count == 1 else tiles.count * min(tile, height) * min(tile, width)
     if tiles.overview is not None:
         pixels += tiles.overview[0] * tiles.overview[1]
-    return pixels * (1 + settings.steps if sampled else 1) / 1e6
+    return pixels
 
 
 def _whole(

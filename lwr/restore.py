@@ -33,7 +33,7 @@ from lwr.loading.offload import Offload
 from lwr.loading.priors import EMBEDDED, PriorError
 from lwr.models.network import RestorationNetwork
 from lwr.models.tiled import OVERLAP
-from lwr.passes import restored_pixels
+from lwr.passes import passes
 from lwr.record import with_record
 from lwr.request import (
     MAX_OUTPUT_PIXELS,
@@ -171,11 +171,14 @@ class Restorer:
         settings = replace(settings, adapters=settings.adapters | {n: a.name for n, a in adapters.items()})
         with self._lock, _memory_errors(size):
             entered = time.perf_counter()
-            if strengths:  # 4. Folded into the network
-                self._attachment.attach(list(adapters.values()), [strengths[name] for name in adapters])
             photo = Canvas(loaded.pixels, size, self.network.multiple, spend=in_place or not given)
-            how = (self.device, strengths, settings, progress or _silent)
-            pixels = restored_pixels(self.network, photo, *how)
+
+            def attach(task: str, strength: float) -> None:  # 4. Folded into the network
+                self._attachment.attach(
+                    [adapters[task]] if task in adapters else [], [strength] if task in adapters else []
+                )
+
+            pixels = passes(self.network, photo, self.device, settings, attach, progress or _silent)
             self._kept = max(self._kept, pass_memory(self.network, size, self.tile) // 2)
         # 8. The result
         return Restored(

@@ -155,15 +155,27 @@ def test_strength_is_for_all_tasks_and_insists(restorer: Restorer) -> None:
     assert np.array_equal(nothing.image, TEXT)
 
 
-def test_two_defects_at_once_are_found_and_done_in_one_pass(restorer: Restorer) -> None:
+def test_two_defects_at_once_are_found_and_each_has_its_pass(restorer: Restorer) -> None:
     calls: list[str] = []
     photo = HAZY.filter(ImageFilter.GaussianBlur(2.5))
     restored = restorer(photo, scale=1, progress=lambda _done, _all, what: calls.append(what))
     done = {name for name, strength in restored.tasks.items() if strength > 0}
     assert "dehaze" in done and done & {"deblur", "super-resolution"} and len(done) == 2
-    assert set(restored.settings.adapters) == done and calls == ["encoding", "restoring", "decoding"]
+    assert set(restored.settings.adapters) == done and calls == 2 * ["encoding", "restoring", "decoding"]
     note = said(restored, "Found: ")
     assert "hazy (" in note and note.count("(strength ") == 2
+
+
+def test_what_happened_last_is_undone_first(restorer: Restorer) -> None:
+    photo, told = HAZY.crop((80, 40, 240, 200)), []
+    tasks = {"dehaze": 1.0, "deblur": 0.7}
+    both = restorer(
+        photo, task=tasks, fidelity=0.6, progress=lambda done, total, _: told.append((done, total))
+    )
+    first = restorer(photo, task={"deblur": 0.7}, fidelity=0.6)
+    then = restorer(first.loaded, task="dehaze", fidelity=0.6)
+    assert np.array_equal(both.image, then.image) and both.tasks == tasks
+    assert told == [(done, len(told)) for done in range(1, len(told) + 1)], "one count for all passes"
 
 
 def test_results_keep_auto_and_strength_for_like(restorer: Restorer, tmp_path: Path) -> None:

@@ -40,6 +40,9 @@ def phrases(text: str) -> tuple[str, ...]:
     return tuple(" ".join(phrase.split()) for phrase in text.split(",") if phrase.strip())
 
 
+WAY = ("scene", "lens", "sensor", "file")  # of a photo; damages are undone backwards
+
+
 @dataclass(frozen=True)
 class Task:
     """One restoration task. A new task is one new file in this folder holding one constant of this class."""
@@ -51,6 +54,7 @@ class Task:
     vocabulary: Vocabulary
     degrade: Degradation
     default_scale: float  # output side / input side when the user names none
+    arises: Literal["scene", "lens", "sensor", "file"]  # of WAY: where on a photo's way its damage is done
     color_fix: Literal["wavelet", "none"]  # "none" where the input's colours are the defect (haze, low light)
     formation: str = ""  # how the photo goes bad: equations and sources, Markdown, for dataset cards
     default_fidelity: float | None = None  # None: the prior's; 1 where sharpness is not what is missing

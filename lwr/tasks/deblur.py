@@ -68,6 +68,7 @@ TASK = Task(
     severity=severity,
     adapter="embedded",  # or "NAMESPACE/NAME@vX.Y.Z" on the Hub
     default_scale=1.0,
+    arises="lens",
     color_fix="wavelet",
     formation="""`I = G(clip(k * L) + n)`: the light `L` of the clean photo (its sRGB curve undone,
 clipped highlights up to `highlight_gain` times brighter) is spread by a kernel `k` and clipped by the

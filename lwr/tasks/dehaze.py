@@ -60,6 +60,7 @@ TASK = Task(
     severity=severity,
     adapter="embedded",  # or "NAMESPACE/NAME@vX.Y.Z" on the Hub
     default_scale=1.0,
+    arises="scene",
     color_fix="none",
     formation="""Koschmieder's law: `I = J t + A (1 - t)` with `t = exp(-beta d)`, for the clean photo
 `J`, the airlight `A` (RGB) and the depth `d` from 0 (near) to 1 (far); ranges after RESIDE (Li et al.
