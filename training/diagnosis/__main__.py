@@ -29,7 +29,7 @@ class Options:
 
     photos: Path  # a folder with photos or shards
     out: Path
-    count: int = 9_000  # training examples; a sixth as many for validation
+    count: int = 12_000  # training examples; a sixth as many for validation
     seed: int = 0
     workers: int = 2  # processes
 

@@ -60,6 +60,7 @@ class _Picture:
     pixels: torch.Tensor  # (1,3,H,W) in [0,1]
     kind: str
     clear: bool  # without haze of its own
+    white: bool = False  # as white as haze, so that some on it could not be told
     severities: dict[str, float] = field(default_factory=lambda: dict.fromkeys(DAMAGES, 0.0))
     unknown: set[str] = field(default_factory=set)
     maps: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -118,8 +119,8 @@ def _good(photos: Sequence[Photo], stream: random.Random) -> _Picture:
         return _Picture(KINDS[kind](stream, (side, side)), kind, True)
     white = [photo for photo in photos if photo.photo in HAZE_FREE] if stream.random() < WHITE else []
     photo = stream.choice(white or photos)
-    clear = photo.clear or photo.photo in HAZE_FREE
-    picture = _Picture(_crop(photo, side, stream), "photo", clear)
+    is_white = photo.photo in HAZE_FREE and not photo.clear
+    picture = _Picture(_crop(photo, side, stream), "photo", photo.clear or is_white, is_white)
     if stream.random() < LOOKING:
         picture.kind = stream.choice(list(LOOKS))
         picture.pixels = LOOKS[picture.kind](stream, picture.pixels)
@@ -155,12 +156,18 @@ def _veil(picture: _Picture, stream: random.Random, generator: torch.Generator) 
     picture.maps[HAZE] = torch.zeros(cells) if picture.clear else torch.full(cells, -1.0)
     if not picture.clear:
         picture.unknown.add(HAZE)
-    elif stream.random() < (HAZED_INDOORS if picture.kind in KINDS and picture.kind not in SCENIC else HAZED):
+    elif stream.random() < _share_hazed(picture):
         clean = picture.pixels
         picture.pixels, params, passing = haze_and_transmission(clean, generator)
         picture.severities[HAZE] = DAMAGES[HAZE].severity(params[0], picture.pixels, clean)
         mean = F.avg_pool2d(passing, CELL)[0, 0]
         picture.maps[HAZE] = torch.tensor([[haze_severity(t) for t in row] for row in mean.tolist()])
+
+
+def _share_hazed(picture: _Picture) -> float:
+    if picture.white:
+        return 0.0
+    return HAZED_INDOORS if picture.kind in KINDS and picture.kind not in SCENIC else HAZED
 
 
 def _soften(picture: _Picture, stream: random.Random, generator: torch.Generator) -> None:
