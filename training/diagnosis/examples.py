@@ -119,12 +119,16 @@ def _good(photos: Sequence[Photo], stream: random.Random) -> _Picture:
         return _Picture(KINDS[kind](stream, (side, side)), kind, True)
     white = [photo for photo in photos if photo.photo in HAZE_FREE] if stream.random() < WHITE else []
     photo = stream.choice(white or photos)
-    is_white = photo.photo in HAZE_FREE and not photo.clear
-    picture = _Picture(_crop(photo, side, stream), "photo", photo.clear or is_white, is_white)
+    picture = _Picture(_crop(photo, side, stream), "photo", photo.clear or is_white(photo), is_white(photo))
     if stream.random() < LOOKING:
         picture.kind = stream.choice(list(LOOKS))
         picture.pixels = LOOKS[picture.kind](stream, picture.pixels)
     return picture
+
+
+def is_white(photo: Photo) -> bool:
+    """Whether its dark channel is as high as that of haze, and there is none."""
+    return photo.photo in HAZE_FREE and not photo.clear
 
 
 def _crop(photo: Photo, side: int, stream: random.Random) -> torch.Tensor:

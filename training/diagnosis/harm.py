@@ -1,7 +1,8 @@
 """What a sentence does to photos that need it and to photos that do not.
 
 `python -m training.diagnosis.harm --photos PHOTOS` asks for each task on validation photos, damaged as in
-training and good, once as a sentence does, which heeds the diagnosis, and once as who insists.
+training and good, once as a sentence does, which heeds the diagnosis, and once as who insists. White ones
+without haze (snow, paper, overcast skies) are counted apart.
 """
 
 import json
@@ -20,6 +21,7 @@ from lwr.tasks import TASKS
 from training.benchmarks.record import RESULTS, made_with, write
 from training.command_line import parse
 from training.data.photos import Photo, load_photos
+from training.diagnosis.examples import is_white
 from training.evaluation.samples import damaged
 
 COMMAND = "python -m training.diagnosis.harm"
@@ -40,14 +42,18 @@ class Options:
 def main() -> None:
     """Entry point."""
     options = parse(Options, None, COMMAND, __doc__)
-    photos = chosen(load_photos(options.photos, "validation"), options.limit)
-    restorer, tasks = Restorer.load(), {}
+    held_out = load_photos(options.photos, "validation")
+    photos, white = chosen(held_out, options.limit), [each for each in held_out if is_white(each)]
+    restorer, tasks, of_white = Restorer.load(), {}, {}
     for task in (name for name, each in TASKS.items() if each.default_scale == 1):
         tasks[task] = _damaged(restorer, task, photos) | _good(restorer, task, photos)
-        print(task, json.dumps(tasks[task]))
+        print(task, json.dumps(tasks[task]), flush=True)
+        of_white[task] = _good(restorer, task, white) if white else {}
+        print(task, "of white ones", json.dumps(of_white[task]), flush=True)
     auto = _just_fix(restorer, photos)
     print("asked for nothing", json.dumps(auto))
     found = {"photos": len(photos), "tasks": tasks, "asked_for_nothing": auto}
+    found |= {"white_photos": len(white), "white": of_white}
     write(made_with(COMMAND) | found, options.out)
 
 
