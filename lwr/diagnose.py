@@ -28,10 +28,13 @@ from lwr.models.diagnosis import (
     tiles_of,
 )
 from lwr.models.statistics import coarse_statistics
+from lwr.models.where import Where
 from lwr.tasks import TASKS
 
 PRESENT = 0.15  # severity from which on a photo is said to have a defect
 NEEDED, FULL = 0.28, 0.4  # from which on it needs a task that nobody named, and all of it
+LOCAL = (0.03, 0.1)  # severities at one place: up to the first a task that follows its map leaves it alone
+SMOOTH = 5  # cells a side, over which such a map is averaged
 SMALL, SMALL_SCALE = 500_000, 2.0  # pixels of a photo under which it is enlarged, and how much
 MEDIUM = 100_000  # pixels, from which on a photo is not small in itself
 FLAT = 2.5 / 255  # range of values up to which a photo is one plain area
@@ -196,6 +199,18 @@ def harmless(
         if kept[name] < tasks[name]:
             remarks.append(_remark(TASKS[name].title, share))
     return kept, tuple(remarks)
+
+
+def where(found: Diagnosis, task: str, size: tuple[int, int]) -> Where | None:
+    """Where a task acts on a photo that ends up with `size` (H,W); None: everywhere.
+
+    Whoever insists on a task that the photo shows no need of gets it everywhere.
+    """
+    if not TASKS[task].follows_map or found.severities[task] < PRESENT:
+        return None
+    shares = (torch.from_numpy(found.maps[task])[None, None] - LOCAL[0]) / (LOCAL[1] - LOCAL[0])
+    padded = F.pad(shares.clamp(0, 1), (SMOOTH // 2,) * 4, mode="replicate")
+    return Where(F.avg_pool2d(padded, SMOOTH, 1).clamp(0, 1), size)
 
 
 def _remark(title: str, share: float) -> str:

@@ -2,11 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 
-import torch
-
-from lwr.diagnose import WITHOUT_TASK, Diagnosis, described, diagnose, harmless, needed_scale
+from lwr.diagnose import WITHOUT_TASK, Diagnosis, described, harmless, needed_scale
 from lwr.prompt import Route
 from lwr.request import ENLARGING, Request, Settings, fitted, remarks
 from lwr.tasks import TASKS
@@ -35,14 +32,8 @@ class Fit:
         return (*self.on_words, *self.on_size, *self.account, *self.on_tasks)
 
 
-def fit(request: Request, resolve: Resolve, photo: torch.Tensor) -> tuple[Settings, tuple[str, ...]]:
-    """(settings, remarks) for a photo (1,3,H,W), levels (uint8) or floats in [0,1]."""
-    found = fit_to(request, resolve, (photo.shape[-2], photo.shape[-1]), partial(diagnose, photo))
-    return found.settings, found.remarks
-
-
 def fit_to(request: Request, resolve: Resolve, size: tuple[int, int], find: Callable[[], Diagnosis]) -> Fit:
-    """The same for a photo of `size` (H,W); `find` says what is wrong with it, where that matters.
+    """For a photo of `size` (H,W); `find` says what is wrong with it, and is called where that matters.
 
     A general request gets what the photo needs, and so does "make it HD" for a photo that is. Tasks that a
     sentence names are done as far as the photo shows their defect, unless it insists; enlarging has other

@@ -18,6 +18,7 @@ from lwr.models.bands import Bands, bands_of, cropped, fixed, keep_plain_tones_i
 from lwr.models.network import RestorationNetwork
 from lwr.models.tiled import TILE_SLACK, TiledNetwork
 from lwr.models.tones import FLAT, keep_flat
+from lwr.models.where import Where
 from lwr.request import Settings
 from lwr.tasks import TASKS
 
@@ -36,10 +37,12 @@ def restore_in_bands(
     strengths: Mapping[str, float],
     settings: Settings,
     progress: Progress,
+    where: Where | None = None,
 ) -> torch.Tensor | None:
     """The photo restored, (1,3,H,W) levels (uint8); None where it has to pass otherwise.
 
-    They take the place of the photo's own where these are levels of that size.
+    They take the place of the photo's own where these are levels of that size. `where` it is changed: None =
+    everywhere.
     """
     keeps_tones = keeps_tones_of(strengths)
     tiles = TiledNetwork(network, photo.padded, settings.tile, changes_tones=not keeps_tones)
@@ -61,6 +64,8 @@ def restore_in_bands(
         bands = fixed(bands, photo, keep_flat, FLAT)
     if toning is not None:
         bands = map(toning.apply, bands)
+    if where is not None:
+        bands = (where.turned() if turned else where).applied_in_bands(bands, photo)
     give_back()
     _write(bands, levels.mT if turned else levels, settings.tile)
     give_back()

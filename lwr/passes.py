@@ -19,6 +19,7 @@ from lwr.large import (
 from lwr.models.network import RestorationNetwork
 from lwr.models.tiled import TiledNetwork
 from lwr.models.tones import keep_flat, keep_plain_tones
+from lwr.models.where import Where
 from lwr.request import Settings, pass_size
 from lwr.tasks import TASKS
 from lwr.tasks.base import WAY
@@ -38,18 +39,20 @@ def passes(
     device: torch.device,
     settings: Settings,
     attach: Callable[[str, float], None],
+    places: Mapping[str, Where | None],
     progress: Progress,
 ) -> torch.Tensor:
     """The photo at its size restored, (1,3,H,W): levels where it goes in bands, else floats in [0,1].
 
-    A pass for each task that is done, or one that only resizes; `attach` folds a task's adapter in.
+    A pass for each task that is done, or one that only resizes; `attach` folds a task's adapter in, and
+    `places` says where it acts, None = everywhere.
     """
     strengths = {name: strength for name, strength in settings.tasks.items() if strength > 0}
     order = order_of(strengths)
     for place, name in enumerate(order):
         attach(name, strengths[name])
-        counted = _part_of(progress, place, len(order))
-        pixels = restored_pixels(network, photo, device, {name: strengths[name]}, settings, counted)
+        counted, where = _part_of(progress, place, len(order)), places.get(name)
+        pixels = restored_pixels(network, photo, device, {name: strengths[name]}, settings, counted, where)
         photo = Canvas(pixels, photo.size, network.multiple, spend=True)
     return photo.pixels if order else restored_pixels(network, photo, device, {}, settings, progress)
 
@@ -66,18 +69,20 @@ def restored_pixels(
     strengths: Mapping[str, float],
     settings: Settings,
     progress: Progress,
+    where: Where | None = None,
 ) -> torch.Tensor:
     """One of the passes."""
     if strengths:
-        large = restore_in_bands(network, photo, device, strengths, settings, progress)
+        large = restore_in_bands(network, photo, device, strengths, settings, progress, where)
     else:
         large = resize_in_bands(photo)
     if large is not None:
         return large
     whole = resize(to_unit(photo.pixels).contiguous(), photo.size)
-    if strengths:
-        whole = _whole(network, whole, device, strengths, settings, progress).clamp(0, 1).cpu()
-    return whole
+    if not strengths:
+        return whole
+    restored = _whole(network, whole, device, strengths, settings, progress).clamp(0, 1).cpu()
+    return restored if where is None else where.applied(restored, whole)
 
 
 def megapixels(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 
-from lwr.diagnose import Diagnosis, diagnose
-from lwr.fit import fit
+from lwr.diagnose import Diagnosis, diagnose, where
+from lwr.fit import fit_to
 from lwr.images import files as images
 from lwr.images.canvas import Canvas
 from lwr.large import (
@@ -162,9 +162,11 @@ class Restorer:
         # 2. The photo, what that means for the request, and its final size
         given = isinstance(image, images.Loaded)
         loaded = image if given else images.load(image, refuse=partial(self.refuse, settings))
-        settings, said = fit(request, self.settings, loaded.pixels)
-        size = output_size(loaded.size, settings.scale)
+        find = cache(partial(diagnose, loaded.pixels))
+        fit = fit_to(request, self.settings, loaded.size, find)
+        settings, size = fit.settings, output_size(loaded.size, fit.settings.scale)
         strengths = {name: strength for name, strength in settings.tasks.items() if strength > 0}
+        places = {name: where(find(), name, size) for name in strengths if TASKS[name].follows_map}
         prepared = time.perf_counter() - started
         # 3. The tasks' adapters; a download delays nobody else
         adapters = {name: self.adapters.of(name) for name in strengths if self.adapters.needed(name)}
@@ -178,14 +180,14 @@ class Restorer:
                     [adapters[task]] if task in adapters else [], [strength] if task in adapters else []
                 )
 
-            pixels = passes(self.network, photo, self.device, settings, attach, progress or _silent)
+            pixels = passes(self.network, photo, self.device, settings, attach, places, progress or _silent)
             self._kept = max(self._kept, pass_memory(self.network, size, self.tile) // 2)
         # 8. The result
         return Restored(
             tasks=settings.tasks,
             settings=settings,
             seconds=prepared + time.perf_counter() - entered,
-            notes=(*said, *loaded.notes, *self.notes, *_notes(adapters)),
+            notes=(*fit.remarks, *loaded.notes, *self.notes, *_notes(adapters)),
             loaded=with_record(loaded.with_rgb(pixels), request, settings),
             ignored=asked.ignored,
             newer=tuple(filter(None, (self.newer, *(one.newer for one in adapters.values())))),
