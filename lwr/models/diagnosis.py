@@ -21,6 +21,7 @@ TILE, TILES = 192, 3  # pixels a side of the parts of larger ones; how many of t
 SHARPEST = 0.15  # quantile of the tiles: a photo is as sharp as its sharpest parts, whatever lies behind
 CHANNELS = (32, 64, 128)  # of the encoder's features at a half, a quarter and an eighth of the resolution
 LEAST_DEVIATION = 1e-3
+MOST = 8  # a photo's worst part is this share of its cells
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,8 @@ class DiagnosisHead(nn.Module):
         self.read = nn.Conv2d(cells, width, 1)
         self.around = nn.Conv2d(width, width, 3, padding=1, padding_mode="replicate")
         self.where = nn.Conv2d(width, len(kinds.mapped), 1)
-        self.layers = nn.Sequential(
-            nn.Linear(3 * width + statistics, hidden), nn.GELU(), nn.Linear(hidden, len(defects))
-        )
+        read = 3 * width + 2 * len(kinds.mapped) + statistics
+        self.layers = nn.Sequential(nn.Linear(read, hidden), nn.GELU(), nn.Linear(hidden, len(defects)))
 
     def forward(self, cells: torch.Tensor, statistics: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """See the class."""
@@ -78,9 +78,13 @@ class DiagnosisHead(nn.Module):
         h = F.gelu(self.around(h))
         where, flat = self.where(h), h.flatten(2)
         deviation = (flat - flat.mean(2, keepdim=True)).square().mean(2).add(1e-6).sqrt()
+        there = where.flatten(2).sigmoid()
+        most = there.topk(-(-there.shape[2] // MOST), 2).values.mean(2)
         own = ((statistics - self.statistic_mean) / self.statistic_spread).clamp(-5, 5)
         own = F.dropout(own, dropped, dropped > 0)
-        return self.layers(torch.cat([flat.mean(2), deviation, flat.amax(2), own], 1)), where
+        return self.layers(
+            torch.cat([flat.mean(2), deviation, flat.amax(2), there.mean(2), most, own], 1)
+        ), where
 
     def strength(self, defect: str, severity: float) -> float:
         """How much of a task is done to a photo of this severity, in [0,1]."""

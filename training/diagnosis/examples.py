@@ -22,14 +22,15 @@ from lwr.diagnose import evidence_of
 from lwr.models.diagnosis import CELL, Evidence
 from training.data.photos import Photo
 from training.diagnosis.damages import DAMAGES
-from training.diagnosis.looks import LOOKS
+from training.diagnosis.looks import LOOKS, spot
 from training.diagnosis.made_pictures import KINDS
 
 HAZE, FINE = "dehaze", ("deblur", "super-resolution")  # what is lost: contrast at large, or detail
 MAPPED = (HAZE, FINE[0])  # those of which there is a map
 MADE, LOOKING = 0.28, 0.2  # shares of pictures that are no photographs, and of photographs with a look
-WHITE = 0.1  # share of pictures that are white and not hazy, above those that chance brings
+WHITE = 0.1  # share of training pictures that are white and not hazy, above those that chance brings
 HAZED, HAZED_INDOORS = 0.32, 0.2  # shares of photos and scenes that get haze, and of other made pictures
+PARTLY = 0.2  # share of hazed pictures with a part that is clear
 SCENIC = ("scene", "sky", "snow", "art")  # made pictures with a distance
 GRAY = 0.12  # share of pictures without colour; `lwr.diagnose` sees those of one hue so, too
 SIDES = (256, 256, 256, 384)  # pixels; squares, so that examples stack
@@ -66,43 +67,49 @@ class _Picture:
     maps: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
-def make_examples(photos: Sequence[Photo], count: int, seed: int, workers: int = 1) -> list[Example]:
-    """`count` examples; the same photos and seed give the same ones, with any number of workers."""
+def make_examples(
+    photos: Sequence[Photo], count: int, seed: int, workers: int = 1, white: float = 0.0
+) -> list[Example]:
+    """`count` examples; the same photos and seed give the same ones, with any number of workers.
+
+    `white` is WHITE for training.
+    """
     places = range(count)
     if workers == 1:
-        return [example(photos, seed, place) for place in places]
-    with ProcessPoolExecutor(workers, initializer=_share, initargs=(photos, seed)) as pool:
+        return [example(photos, seed, place, white) for place in places]
+    with ProcessPoolExecutor(workers, initializer=_share, initargs=(photos, seed, white)) as pool:
         return list(pool.map(_shared_example, places, chunksize=32))
 
 
-_shared: tuple[Sequence[Photo], int] | None = None
+_shared: tuple[Sequence[Photo], int, float] | None = None
 
 
-def _share(photos: Sequence[Photo], seed: int) -> None:
+def _share(photos: Sequence[Photo], seed: int, white: float) -> None:
     global _shared
-    _shared = photos, seed
+    _shared = photos, seed, white
     torch.set_num_threads(1)
     torch.multiprocessing.set_sharing_strategy("file_system")  # thousands of small tensors
 
 
 def _shared_example(place: int) -> Example:
-    return example(*_shared, place)
+    photos, seed, white = _shared
+    return example(photos, seed, place, white)
 
 
-def example(photos: Sequence[Photo], seed: int, place: int) -> Example:
+def example(photos: Sequence[Photo], seed: int, place: int, white: float = 0.0) -> Example:
     """The example at `place`."""
     with single_precision():
-        picture = draw_picture(photos, seed, place)
+        picture = draw_picture(photos, seed, place, white)
     evidence = evidence_of(picture.pixels)
     evidence = Evidence(evidence.cells.half(), evidence.statistics)
     return Example(evidence, picture.severities, picture.unknown, picture.maps, picture.kind)
 
 
-def draw_picture(photos: Sequence[Photo], seed: int, place: int) -> _Picture:
+def draw_picture(photos: Sequence[Photo], seed: int, place: int, white: float = 0.0) -> _Picture:
     """The picture at `place`: good or damaged, with its labels."""
     stream = random.Random(f"{seed}:{place}")
     generator = torch.Generator().manual_seed(stream.getrandbits(62))
-    picture = _good(photos, stream)
+    picture = _good(photos, stream, white)
     _edit(picture, stream)
     _veil(picture, stream, generator)
     _soften(picture, stream, generator)
@@ -112,13 +119,13 @@ def draw_picture(photos: Sequence[Photo], seed: int, place: int) -> _Picture:
     return picture
 
 
-def _good(photos: Sequence[Photo], stream: random.Random) -> _Picture:
+def _good(photos: Sequence[Photo], stream: random.Random, white: float) -> _Picture:
     side = stream.choice(SIDES)
     if stream.random() < MADE:
         kind = stream.choice(list(KINDS))
         return _Picture(KINDS[kind](stream, (side, side)), kind, True)
-    white = [photo for photo in photos if photo.photo in HAZE_FREE] if stream.random() < WHITE else []
-    photo = stream.choice(white or photos)
+    pale = [photo for photo in photos if photo.photo in HAZE_FREE] if stream.random() < white else []
+    photo = stream.choice(pale or photos)
     picture = _Picture(_crop(photo, side, stream), "photo", photo.clear or is_white(photo), is_white(photo))
     if stream.random() < LOOKING:
         picture.kind = stream.choice(list(LOOKS))
@@ -163,6 +170,10 @@ def _veil(picture: _Picture, stream: random.Random, generator: torch.Generator) 
     elif stream.random() < _share_hazed(picture):
         clean = picture.pixels
         picture.pixels, params, passing = haze_and_transmission(clean, generator)
+        if stream.random() < PARTLY:
+            there = 1 - spot(stream, clean.shape[-2:])
+            picture.pixels, passing = torch.lerp(clean, picture.pixels, there), 1 - there * (1 - passing)
+            params[0]["mean_transmission"] = passing.mean().item()
         picture.severities[HAZE] = DAMAGES[HAZE].severity(params[0], picture.pixels, clean)
         mean = F.avg_pool2d(passing, CELL)[0, 0]
         picture.maps[HAZE] = torch.tensor([[haze_severity(t) for t in row] for row in mean.tolist()])

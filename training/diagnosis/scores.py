@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import torch
 
+from lwr.diagnose import PRESENT
 from lwr.models.diagnosis import DiagnosisHead
 from training.diagnosis.damages import DAMAGES
 from training.diagnosis.examples import MAPPED, Example
 
-PRESENT = 0.1  # severity from which on a defect counts as present where only that is asked
 BINS = 10
 
 
