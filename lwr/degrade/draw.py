@@ -35,6 +35,11 @@ def photo_streams(generator: torch.Generator, count: int) -> list[random.Random]
     return [random.Random(seed) for seed in seeds.tolist()]
 
 
+def own_generator(seed: int, device: torch.device | str) -> torch.Generator:
+    """One photo's own numbers, from a seed of its parameters: they do not depend on the batch around it."""
+    return torch.Generator(device=device).manual_seed(seed)
+
+
 def draw_or_read(
     kind: type[T],
     draw: Callable[[random.Random], T],

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 
 WORST_HAZE = 0.75  # 1 - mean transmission of the densest haze, about
 WORST_NOISE = 50 / 255  # root mean square
+MOST_STOPS = 5.0  # of light lost, as in the darkest photos
+MOST_STREAKS, MOST_DROPS = 0.2, 0.25  # shares of the scene that streaks of rain and drops hide, about
 BEST_JPEG, WORST_JPEG = 85, 5  # qualities: from which on nothing is seen, and the lowest
 LEAST_DETAIL = 2e-6  # mean square of neighbours' differences under which a picture has nothing to blur
 
@@ -63,3 +65,14 @@ def jpeg_severity(params: Mapping[str, Any]) -> float:
 def jpeg_quality_severity(quality: int) -> float:
     """Of one JPEG quality, 1 to 100."""
     return min(1.0, max(0.0, (BEST_JPEG - quality) / (BEST_JPEG - WORST_JPEG)))
+
+
+def dark_severity(params: Mapping[str, Any]) -> float:
+    """By how many stops of light the photo of `lwr.degrade.dark` lost, on the mean of its pixels."""
+    return min(1.0, max(0.0, params["mean_stops"] / MOST_STOPS))
+
+
+def rain_severity(params: Mapping[str, Any]) -> float:
+    """By how much of the scene the streaks, veil and drops on the lens of `lwr.degrade.rain` hide, in sum."""
+    hidden = params["streak_cover"] / MOST_STREAKS + params["drop_cover"] / MOST_DROPS
+    return min(1.0, hidden + haze_severity(params["mean_transmission"]))
