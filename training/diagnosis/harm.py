@@ -28,6 +28,7 @@ COMMAND = "python -m training.diagnosis.harm"
 SAME = 60.0  # dB, of a photo that did not change
 FLOORS = {"dehaze": 40.0, "deblur": 38.0}  # dB, of a good photo to itself; SAFE for other tasks
 SAFE = 38.0
+THICKNESS, AIR = 1.6, 0.85  # of the haze on half of a photo: optical, at the top; brightness
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ def main() -> None:
     auto = _just_fix(restorer, photos)
     print("asked for nothing", json.dumps(auto))
     found = {"photos": len(photos), "tasks": tasks, "asked_for_nothing": auto}
-    found |= {"white_photos": len(white), "white": of_white}
+    half = _half_hazy(restorer, photos)
+    print("half hazy", json.dumps(half))
+    found |= {"white_photos": len(white), "white": of_white, "half_hazy": half}
     write(made_with(COMMAND) | found, options.out)
 
 
@@ -101,6 +104,25 @@ def _good(restorer: Restorer, task: str, photos: list[Photo]) -> dict[str, float
         "floor_db": floor,
         "good_under_floor": round(sum(value < floor for value in asked) / len(photos), 3),
         "good_under_floor_insisted": round(sum(value < floor for value in insisted) / len(photos), 3),
+    }
+
+
+def _half_hazy(restorer: Restorer, photos: list[Photo]) -> dict[str, float]:
+    """Of photos with haze above and none below: how much the clear part changes, in dB."""
+    near, gains, insisted = [], [], []
+    for photo in photos:
+        clean = pixels_of(photo)
+        middle = clean.shape[-2] // 2
+        passing = torch.exp(-THICKNESS * torch.linspace(2, 0, clean.shape[-2]).sub(1).clamp_min(0))[:, None]
+        hazy = clean * passing + AIR * (1 - passing)
+        heeding, forced = _both(restorer, "dehaze", hazy)
+        near.append(likeness(heeding.loaded.rgb[..., middle:, :], clean[..., middle:, :]))
+        gains.append(likeness(heeding.loaded.rgb, clean) - likeness(hazy, clean))
+        insisted.append(likeness(forced.loaded.rgb, clean) - likeness(hazy, clean))
+    return {
+        "clear_part_db": round(mean(near), 2),
+        "gain_db": round(mean(gains), 3),
+        "gain_db_insisted": round(mean(insisted), 3),
     }
 
 
