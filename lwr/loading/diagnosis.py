@@ -24,8 +24,9 @@ def load_head(folder: Path = EMBEDDED.parent) -> DiagnosisHead:
     with safe_open(folder / FILE, "pt") as file:
         weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
         kinds = Kinds(**{one.name: tuple(file.metadata()[one.name].split(",")) for one in fields(Kinds)})
-    width, hidden = len(weights["read.bias"]), len(weights["layers.0.bias"])
-    head = DiagnosisHead(kinds, len(weights["statistic_mean"]), width, hidden)
+    width, hidden = len(weights["readers.0.read.bias"]), len(weights["readers.0.layers.0.bias"])
+    readers = sum(name.endswith(".read.bias") for name in weights)
+    head = DiagnosisHead(kinds, len(weights["statistic_mean"]), width, hidden, readers)
     head.load_state_dict(weights)
     return head.eval().requires_grad_(False)
 

@@ -21,7 +21,6 @@ TILE, TILES = 192, 3  # pixels a side of the parts of larger ones; how many of t
 SHARPEST = 0.15  # quantile of the tiles: a photo is as sharp as its sharpest parts, whatever lies behind
 CHANNELS = (32, 64, 128)  # of the encoder's features at a half, a quarter and an eighth of the resolution
 LEAST_DEVIATION = 1e-3
-MOST = 8  # a photo's worst part is this share of its cells
 
 
 @dataclass(frozen=True)
@@ -43,24 +42,34 @@ class Kinds:
 
 
 class DiagnosisHead(nn.Module):
-    """Cells (N,C,h,w) and statistics (N,D) -> logits of severities: (N,T) of the part, (N,M,h,w) of cells."""
+    """Cells (N,C,h,w) and statistics (N,D) -> logits of severities: (N,T) of the part, (N,M,h,w) of cells.
 
-    def __init__(self, kinds: Kinds, statistics: int, width: int = 48, hidden: int = 96) -> None:
-        """`statistics`: how many are read; `width` and `hidden`: of its two stages."""
+    The mean of readers that were trained apart, which are wrong in different places.
+    """
+
+    def __init__(
+        self, kinds: Kinds, statistics: int, width: int = 48, hidden: int = 96, readers: int = 1
+    ) -> None:
+        """`statistics`: how many are read; `width` and `hidden`: of a reader's two stages."""
         super().__init__()
         self.kinds, self.defects = kinds, kinds.defects
-        defects = self.defects
         cells = 2 * sum(CHANNELS)
         # severities up to which nothing is done to a photo, and from which on all that was asked for is
-        self.register_buffer("ramp", torch.tensor([[0.0, 1.0]]).repeat(len(defects), 1))
+        self.register_buffer("ramp", torch.tensor([[0.0, 1.0]]).repeat(len(self.defects), 1))
         for name, count in (("cell", cells), ("statistic", statistics)):
             self.register_buffer(f"{name}_mean", torch.zeros(count))
             self.register_buffer(f"{name}_spread", torch.ones(count))
-        self.read = nn.Conv2d(cells, width, 1)
-        self.around = nn.Conv2d(width, width, 3, padding=1, padding_mode="replicate")
-        self.where = nn.Conv2d(width, len(kinds.mapped), 1)
-        read = 3 * width + 2 * len(kinds.mapped) + statistics
-        self.layers = nn.Sequential(nn.Linear(read, hidden), nn.GELU(), nn.Linear(hidden, len(defects)))
+        self.readers = nn.ModuleList(_Reader(kinds, cells, statistics, width, hidden) for _ in range(readers))
+
+    @classmethod
+    def joined(cls, heads: Sequence["DiagnosisHead"]) -> "DiagnosisHead":
+        """One head of all their readers, for heads that scale what they read alike."""
+        first = heads[0]
+        head = cls(first.kinds, len(first.statistic_mean), readers=0)
+        for name, buffer in first.named_buffers(recurse=False):
+            getattr(head, name).copy_(buffer)
+        head.readers.extend(reader for each in heads for reader in each.readers)
+        return head
 
     def forward(self, cells: torch.Tensor, statistics: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """See the class."""
@@ -74,22 +83,37 @@ class DiagnosisHead(nn.Module):
         self, cells: torch.Tensor, statistics: torch.Tensor, dropped: float = 0.0
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """`forward` for scaled cells; in training a share of what is read is `dropped`."""
-        h = F.dropout2d(F.gelu(self.read(cells)), dropped, dropped > 0)
-        h = F.gelu(self.around(h))
-        where, flat = self.where(h), h.flatten(2)
-        deviation = (flat - flat.mean(2, keepdim=True)).square().mean(2).add(1e-6).sqrt()
-        there = where.flatten(2).sigmoid()
-        most = there.topk(-(-there.shape[2] // MOST), 2).values.mean(2)
         own = ((statistics - self.statistic_mean) / self.statistic_spread).clamp(-5, 5)
-        own = F.dropout(own, dropped, dropped > 0)
-        return self.layers(
-            torch.cat([flat.mean(2), deviation, flat.amax(2), there.mean(2), most, own], 1)
-        ), where
+        said, where = zip(*(reader(cells, own, dropped) for reader in self.readers), strict=True)
+        return torch.stack(said).mean(0), torch.stack(where).mean(0)
 
     def strength(self, defect: str, severity: float) -> float:
         """How much of a task is done to a photo of this severity, in [0,1]."""
         nothing, all_ = self.ramp[self.defects.index(defect)].tolist()
         return min(1.0, max(0.0, (severity - nothing) / (all_ - nothing)))
+
+
+class _Reader(nn.Module):
+    """Scaled cells (N,C,h,w) and statistics (N,D) -> the logits of `DiagnosisHead`."""
+
+    def __init__(self, kinds: Kinds, cells: int, statistics: int, width: int, hidden: int) -> None:
+        super().__init__()
+        self.read = nn.Conv2d(cells, width, 1)
+        self.around = nn.Conv2d(width, width, 3, padding=1, padding_mode="replicate")
+        self.where = nn.Conv2d(width, len(kinds.mapped), 1)
+        self.layers = nn.Sequential(
+            nn.Linear(3 * width + statistics, hidden), nn.GELU(), nn.Linear(hidden, len(kinds.defects))
+        )
+
+    def forward(
+        self, cells: torch.Tensor, statistics: torch.Tensor, dropped: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        h = F.dropout2d(F.gelu(self.read(cells)), dropped, dropped > 0)
+        h = F.gelu(self.around(h))
+        where, flat = self.where(h), h.flatten(2)
+        deviation = (flat - flat.mean(2, keepdim=True)).square().mean(2).add(1e-6).sqrt()
+        own = F.dropout(statistics, dropped, dropped > 0)
+        return self.layers(torch.cat([flat.mean(2), deviation, flat.amax(2), own], 1)), where
 
 
 def cells_of(features: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -22,7 +22,7 @@ from lwr.diagnose import evidence_of
 from lwr.models.diagnosis import CELL, Evidence
 from training.data.photos import Photo
 from training.diagnosis.damages import DAMAGES
-from training.diagnosis.looks import LOOKS, spot
+from training.diagnosis.looks import LOOKS
 from training.diagnosis.made_pictures import KINDS
 
 HAZE, FINE = "dehaze", ("deblur", "super-resolution")  # what is lost: contrast at large, or detail
@@ -30,7 +30,6 @@ MAPPED = (HAZE, FINE[0])  # those of which there is a map
 MADE, LOOKING = 0.28, 0.2  # shares of pictures that are no photographs, and of photographs with a look
 WHITE = 0.1  # share of training pictures that are white and not hazy, above those that chance brings
 HAZED, HAZED_INDOORS = 0.32, 0.2  # shares of photos and scenes that get haze, and of other made pictures
-PARTLY = 0.2  # share of hazed pictures with a part that is clear
 SCENIC = ("scene", "sky", "snow", "art")  # made pictures with a distance
 GRAY = 0.12  # share of pictures without colour; `lwr.diagnose` sees those of one hue so, too
 SIDES = (256, 256, 256, 384)  # pixels; squares, so that examples stack
@@ -170,10 +169,6 @@ def _veil(picture: _Picture, stream: random.Random, generator: torch.Generator) 
     elif stream.random() < _share_hazed(picture):
         clean = picture.pixels
         picture.pixels, params, passing = haze_and_transmission(clean, generator)
-        if stream.random() < PARTLY:
-            there = 1 - spot(stream, clean.shape[-2:])
-            picture.pixels, passing = torch.lerp(clean, picture.pixels, there), 1 - there * (1 - passing)
-            params[0]["mean_transmission"] = passing.mean().item()
         picture.severities[HAZE] = DAMAGES[HAZE].severity(params[0], picture.pixels, clean)
         mean = F.avg_pool2d(passing, CELL)[0, 0]
         picture.maps[HAZE] = torch.tensor([[haze_severity(t) for t in row] for row in mean.tolist()])

@@ -11,6 +11,7 @@ from lwr.models.diagnosis import DiagnosisHead, Kinds
 from training.diagnosis.damages import DAMAGES
 from training.diagnosis.examples import FINE, HAZE, MAPPED, Example
 
+READERS = 2
 BATCH, EPOCHS, RATE, DECAY = 64, 36, 2e-3, 0.05
 DROPPED, NOISE = 0.1, 0.05  # share of what is read; standard deviations of the statistics
 MAP_WEIGHT = 0.3  # of the maps' loss
@@ -35,8 +36,15 @@ class Batch:
         return Batch(*(getattr(self, one.name)[rows] for one in fields(self)))
 
 
-def fit(examples: Sequence[Example], seed: int = 0, epochs: int = EPOCHS) -> DiagnosisHead:
-    """Train a new head with AdamW and one cycle of the learning rate; its moving average is what remains."""
+def fit(
+    examples: Sequence[Example], seed: int = 0, epochs: int = EPOCHS, readers: int = READERS
+) -> DiagnosisHead:
+    """Train a new head: its readers differ by their seeds alone."""
+    return DiagnosisHead.joined([_fit_one(examples, seed + place, epochs) for place in range(readers)])
+
+
+def _fit_one(examples: Sequence[Example], seed: int, epochs: int) -> DiagnosisHead:
+    """With AdamW and one cycle of the learning rate; the moving average of its weights is what remains."""
     torch.manual_seed(seed)
     head = DiagnosisHead(KINDS, len(examples[0].evidence.statistics))
     head.ramp.copy_(torch.tensor([RAMPS.get(name, RAMP) for name in head.defects]))

@@ -29,7 +29,7 @@ def bokeh_photo(stream: random.Random, photo: torch.Tensor) -> torch.Tensor:
     detail[..., 1:] += light.diff(dim=-1).abs()
     detail[..., 1:, :] += light.diff(dim=-2).abs()
     detail = box_filter(detail.clamp(max=0.2), 4)  # all over the subject, not one hard edge
-    shares = [spot(stream, photo.shape[-2:]) for _ in range(CANDIDATES)]
+    shares = [_focused(stream, photo.shape[-2:]) for _ in range(CANDIDATES)]
     found = [(detail * share).sum().item() / share.sum().item() for share in shares]
     best = max(range(CANDIDATES), key=found.__getitem__)
     blades = stream.choice((0, 0, 6, 7))
@@ -37,13 +37,13 @@ def bokeh_photo(stream: random.Random, photo: torch.Tensor) -> torch.Tensor:
     aperture = Aperture(stream.uniform(4, 14), blades, turn, edge, None)
     if found[best] < LEAST_DETAIL:
         return photo
-    kernel = draw_apertures([aperture], photo.device).to(photo.dtype)
-    soft = to_display(filter_each(to_linear(photo), kernel))
+    spot = draw_apertures([aperture], photo.device).to(photo.dtype)
+    soft = to_display(filter_each(to_linear(photo), spot))
     return torch.lerp(soft, photo, shares[best]).clamp(0, 1)
 
 
-def spot(stream: random.Random, size: tuple[int, int]) -> torch.Tensor:
-    """(1,1,H,W) in [0,1]: 1 in an ellipse or on one side, with a soft border."""
+def _focused(stream: random.Random, size: tuple[int, int]) -> torch.Tensor:
+    """(1,1,H,W) in [0,1]: 1 where it is sharp, with a soft border."""
     height, width = size
     y = torch.linspace(-1, 1, height)[:, None] - stream.uniform(-0.5, 0.5)
     x = torch.linspace(-1, 1, width)[None] - stream.uniform(-0.5, 0.5)
