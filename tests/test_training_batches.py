@@ -14,7 +14,7 @@ from training.checkpoint import TrainingError
 from training.config import Config
 from training.data import mixture
 from training.data.crops import CropSampler
-from training.data.mixture import Batch, draw
+from training.data.mixture import Batch, draw, weights_of
 from training.data.photos import Photo
 from training.data.rng import RngStreams, rng_streams
 
@@ -198,3 +198,11 @@ def test_hazy_photos_are_no_targets_of_a_sentence_that_removes_haze(weather: Cro
         batch = draw(HALF, weather, rng_streams(HALF, CPU, step))
         if any(TASKS[name].arises == SCENE for name in batch.tasks):
             assert set(weather.drawn) == {"clear"}, (step, batch.kind, batch.tasks)
+
+
+def test_tasks_are_drawn_as_often_as_they_or_the_run_say() -> None:
+    config = Config("none", tasks=("dehaze", "deblur"))
+    haze, blur = weights_of(config)
+    assert (haze, blur) == (TASKS["dehaze"].weight, TASKS["deblur"].weight)
+    assert weights_of(replace(config, scene_weight=0.5)) == (haze / 2, blur)
+    assert weights_of(replace(config, task_weights=(3.0, 1.0, 5.0), scene_weight=0.5)) == (3.0, 1.0)
