@@ -46,17 +46,17 @@ def test_each_example_shown_to_people_asks_for_its_task() -> None:
 
 
 def test_a_new_task_needs_only_its_own_vocabulary() -> None:
-    words = Vocabulary(defects=("rain", "rainy", "drizzle"), actions=("derain",), qualities=("dry look",))
-    rain = replace(TASKS["deblur"], name="derain", title="Remove rain", vocabulary=words)
-    tasks = TASKS | {"derain": rain}
-    assert route("remove the rain", tasks).tasks == {"derain": 1.0}
-    assert route("slightly deraining, and get rid of the fog", tasks).tasks == {"derain": 0.5, "dehaze": 1.0}
-    assert route("keep the drizzle, fix the blur", tasks).tasks == {"deblur": 1.0}
-    assert route("give it a dry look", tasks).tasks == {"derain": 1.0}
-    assert route("drizlze", tasks).tasks == {"derain": 1.0}
-    assert "remove rain" in route("hello", tasks).message
-    assert route("enlarge 2x", {"derain": rain}) == Route(
-        {}, False, message=route("hello", {"derain": rain}).message
+    words = Vocabulary(defects=("snow", "snowy", "snowfall"), actions=("desnow",), qualities=("dry look",))
+    snow = replace(TASKS["deblur"], name="snow", title="Remove snow", vocabulary=words)
+    tasks = TASKS | {"snow": snow}
+    assert route("remove the snow", tasks).tasks == {"snow": 1.0}
+    assert route("slightly desnowing, and get rid of the fog", tasks).tasks == {"snow": 0.5, "dehaze": 1.0}
+    assert route("keep the snowfall, fix the blur", tasks).tasks == {"deblur": 1.0}
+    assert route("give it a dry look", tasks).tasks == {"snow": 1.0}
+    assert route("snofwall", tasks).tasks == {"snow": 1.0}
+    assert "remove snow" in route("hello", tasks).message
+    assert route("enlarge 2x", {"snow": snow}) == Route(
+        {}, False, message=route("hello", {"snow": snow}).message
     )
 
 
@@ -78,11 +78,11 @@ def test_what_a_general_request_forbids_is_spared() -> None:
 
 
 def test_a_topic_goes_when_a_task_covers_it() -> None:
-    words = Vocabulary(defects=("rain",), actions=("derain",))
-    tasks = TASKS | {"derain": replace(TASKS["deblur"], name="derain", vocabulary=words)}
-    assert route("remove the rain and the scratches").ignored == ("rain", "scratches")
-    found = route("remove the rain and the scratches", tasks)
-    assert found.tasks == {"derain": 1.0} and found.ignored == ("scratches",)
+    words = Vocabulary(defects=("snow",), actions=("desnow",))
+    tasks = TASKS | {"snow": replace(TASKS["deblur"], name="snow", vocabulary=words)}
+    assert route("remove the snow and the scratches").ignored == ("snow", "scratches")
+    found = route("remove the snow and the scratches", tasks)
+    assert found.tasks == {"snow": 1.0} and found.ignored == ("scratches",)
 
 
 def test_two_tasks_in_one_sentence_work_for_every_pair() -> None:
