@@ -39,8 +39,7 @@ SMALL, SMALL_SCALE = 500_000, 2.0  # pixels of a photo under which it is enlarge
 MEDIUM = 100_000  # pixels, from which on a photo is not small in itself
 FLAT = 2.5 / 255  # range of values up to which a photo is one plain area
 SLIGHT, STRONG = 0.4, 0.75  # severities under which a defect is called slight, and from which on strong
-# What is found and no task removes: {name: what the photo is}
-WITHOUT_TASK = {"denoise": "noisy", "dejpeg": "over-compressed"}
+WITHOUT_TASK = {"dejpeg": "over-compressed"}  # what is found and no task removes: {name: what the photo is}
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class Diagnosis:
 
 def defect_of(name: str) -> str:
     """What a photo with this defect is: "hazy"."""
-    return TASKS[name].defect if name in TASKS else WITHOUT_TASK[name]
+    return TASKS[name].defect if name in TASKS else WITHOUT_TASK.get(name, name)
 
 
 def described(name: str, severity: float) -> str:
