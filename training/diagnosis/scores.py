@@ -7,7 +7,6 @@ import torch
 
 from lwr.diagnose import PRESENT
 from lwr.models.diagnosis import DiagnosisHead
-from training.diagnosis.damages import DAMAGES
 from training.diagnosis.examples import MAPPED, Example
 
 BINS = 10
@@ -30,7 +29,7 @@ def scores(head: DiagnosisHead, examples: Sequence[Example]) -> dict[str, Score]
     """{defect: Score}."""
     found, maps = _found(head, examples)
     result = {}
-    for place, name in enumerate(DAMAGES):
+    for place, name in enumerate(head.defects):
         rows = [i for i, each in enumerate(examples) if name not in each.unknown]
         severity, target = found[rows, place], torch.tensor([examples[i].severities[name] for i in rows])
         absent, present = severity[target == 0], severity[target > PRESENT]
@@ -55,8 +54,8 @@ def confusion(head: DiagnosisHead, examples: Sequence[Example]) -> dict[str, dic
         if len(there) < 2:
             groups.setdefault(there[0] if there else "nothing", []).append(i)
     return {
-        name: {d: round(found[groups[name], place].mean().item(), 3) for place, d in enumerate(DAMAGES)}
-        for name in ("nothing", *DAMAGES)
+        name: {d: round(found[groups[name], place].mean().item(), 3) for place, d in enumerate(head.defects)}
+        for name in ("nothing", *head.defects)
         if name in groups
     }
 
