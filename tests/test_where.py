@@ -16,7 +16,7 @@ from lwr.images.metrics import psnr
 from lwr.models.where import Where
 from lwr.restore import Restorer
 
-CLEAR = EXAMPLES / "hazy-street.after.webp"
+CLEAR = EXAMPLES / "blurred-bar.after.webp"
 
 
 def half_hazy(size: tuple[int, int]) -> tuple[Image.Image, torch.Tensor]:
@@ -42,7 +42,7 @@ def test_bands_and_turns_take_what_the_whole_takes(
     photo, changed = (torch.rand(1, 3, height, width, generator=generator) for _ in range(2))
     where = Where(torch.rand(1, 1, h, w, generator=generator), (height, width))
     whole = where.applied(changed, photo)
-    cuts = changed.split([*[7] * (height // 7), height % 7], -2)
+    cuts = changed.split(7, -2)
     bands = torch.cat(list(where.applied_in_bands(iter(cuts), Canvas(photo, (height, width)))), -2)
     turned = where.turned().applied(changed.mT, photo.mT).mT
     assert torch.allclose(bands, whole, atol=1e-6) and torch.allclose(turned, whole, atol=1e-5)
@@ -54,7 +54,7 @@ def test_bands_and_turns_take_what_the_whole_takes(
         )
 
 
-@pytest.mark.parametrize("asked", [{"prompt": "remove the haze"}, {"task": "dehaze"}, {}])
+@pytest.mark.parametrize("asked", [{"prompt": "remove the haze"}, {"task": "dehaze"}])
 def test_the_near_part_of_a_half_hazy_photo_stays(restorer: Restorer, asked: dict[str, str]) -> None:
     hazy, clear = half_hazy((384, 288))
     restored = restorer(hazy, **asked)
