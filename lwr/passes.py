@@ -1,6 +1,7 @@
 """From a photo at its final size to the restored pixels, whole or in bands: steps 5 to 7 of lwr.restore."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import torch
 
@@ -52,9 +53,18 @@ def passes(
     for place, name in enumerate(order):
         attach(name, strengths[name])
         counted, where = _part_of(progress, place, len(order)), places.get(name)
-        pixels = restored_pixels(network, photo, device, {name: strengths[name]}, settings, counted, where)
+        own = replace(settings, fidelity=fidelity_of(name, strengths, settings.fidelity))
+        pixels = restored_pixels(network, photo, device, {name: strengths[name]}, own, counted, where)
         photo = Canvas(pixels, photo.size, network.multiple, spend=True)
     return photo.pixels if order else restored_pixels(network, photo, device, {}, settings, progress)
+
+
+def fidelity_of(task: str, tasks: Iterable[str], fidelity: float) -> float:
+    """That of a task's pass: beside a task that brings sharpness, the fidelity is for that one."""
+    own = TASKS[task].default_fidelity
+    if own is None or not any(TASKS[name].default_fidelity is None for name in tasks):
+        return fidelity
+    return max(fidelity, own)
 
 
 def _part_of(progress: Progress, place: int, count: int) -> Progress:

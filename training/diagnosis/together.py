@@ -18,7 +18,7 @@ import torch
 
 from lwr.images.canvas import Canvas
 from lwr.images.files import to_pil
-from lwr.passes import restored_pixels
+from lwr.passes import fidelity_of, restored_pixels
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
 from training.benchmarks.record import RESULTS, made_with, write
@@ -105,7 +105,8 @@ def _ways(restorer: Restorer, tasks: dict[str, float]) -> dict[str, Callable[[to
 
     def one_by_one(bad: torch.Tensor, order: Sequence[str]) -> torch.Tensor:
         for name in order:
-            bad = restorer(to_pil(bad), task=name, scale=1, fidelity=settings.fidelity).loaded.rgb
+            fidelity = fidelity_of(name, order, settings.fidelity)
+            bad = restorer(to_pil(bad), task=name, scale=1, fidelity=fidelity).loaded.rgb
         return bad
 
     orders = {", then ".join(order): partial(one_by_one, order=order) for order in permutations(tasks)}
