@@ -174,12 +174,7 @@ class Restorer:
         with self._lock, _memory_errors(size):
             entered = time.perf_counter()
             photo = Canvas(loaded.pixels, size, self.network.multiple, spend=in_place or not given)
-
-            def attach(task: str, strength: float) -> None:  # 4. Folded into the network
-                self._attachment.attach(
-                    [adapters[task]] if task in adapters else [], [strength] if task in adapters else []
-                )
-
+            attach = partial(_attach, self._attachment, adapters)  # 4. Folded into the network
             pixels = passes(self.network, photo, self.device, settings, attach, places, progress or _silent)
             self._kept = max(self._kept, pass_memory(self.network, size, self.tile) // 2)
         # 8. The result
@@ -238,6 +233,12 @@ class Restorer:
             self._attachment.attach([adapter], [1.0])  # tried now, so that a misfit shows here
             self._attachment.detach()
             self.adapters.give(adapter)
+
+
+def _attach(attachment: Attachment, adapters: Mapping[str, Adapter], task: str, strength: float) -> None:
+    """The adapter of one task, if it takes one, instead of those before."""
+    adapter = adapters.get(task)
+    attachment.attach([adapter] if adapter else [], [strength] if adapter else [])
 
 
 def _seconds_of(network: RestorationNetwork, photo: torch.Tensor) -> float:

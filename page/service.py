@@ -159,12 +159,8 @@ class Service:
         """NoGpuError where ZeroGPU does not do it and the CPU can, or where there is nothing to do."""
         zero = self.run_on_cpu is not None and hasattr(self.run_on_gpu, "zerogpu")
         seconds = self.pace.seconds(work)
-        if zero and is_too_long(seconds):
-            raise NoGpuError(TOO_LONG)
-        if (
-            zero and self.planned(photo, request)[2] == 0
-        ):  # the photo needs nothing, and no visitor's GPU time
-            raise NoGpuError
+        if zero and (is_too_long(seconds) or self.planned(photo, request)[2] == 0):
+            raise NoGpuError(TOO_LONG if is_too_long(seconds) else "")
         job = Job(seconds, signals, partial(self.run_on_gpu, photo, request, signals))
         try:
             restored = yield from _followed(self.line, job, always)
