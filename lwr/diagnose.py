@@ -14,12 +14,13 @@ import torch
 import torch.nn.functional as F
 
 from lwr.images.canvas import Canvas
-from lwr.images.pixels import pad_to_multiple, to_unit
+from lwr.images.pixels import pad_to_multiple, resize, to_unit
 from lwr.images.toning import find_toning
 from lwr.loading.diagnosis import load_encoder, load_head
 from lwr.models.bands import reduced
 from lwr.models.diagnosis import (
     CELL,
+    OVERVIEW,
     SHARPEST,
     Evidence,
     cells_of,
@@ -37,6 +38,7 @@ LOCAL = (0.02, 0.05)  # severities at one place: up to the first a task that fol
 SMOOTH = 5  # cells a side, over which such a map is averaged
 SMALL, SMALL_SCALE = 500_000, 2.0  # pixels of a photo under which it is enlarged, and how much
 MEDIUM = 100_000  # pixels, from which on a photo is not small in itself
+LEAST_SIDE = 192  # pixels; haze is read from smaller photos enlarged
 FLAT = 2.5 / 255  # range of values up to which a photo is one plain area
 SLIGHT, STRONG = 0.4, 0.75  # severities under which a defect is called slight, and from which on strong
 WITHOUT_TASK = {"dejpeg": "over-compressed"}  # what is found and no task removes: {name: what the photo is}
@@ -111,8 +113,11 @@ def diagnose(photo: torch.Tensor) -> Diagnosis:
         nothing = dict.fromkeys(head.defects, 0.0)
         return Diagnosis(nothing, nowhere, nothing)
     coarse = coarse_statistics(overview)
-    whole = _read(overview, coarse)
-    parts = [_read(tile, coarse) for tile in tiles] or [whole]
+    enlarged = _enlarged(overview)
+    whole = _read(overview if enlarged is None else enlarged, coarse)
+    parts = [_read(tile, coarse) for tile in tiles] or [
+        whole if enlarged is None else _read(overview, coarse)
+    ]
     seen, maps = {}, {}
     for place, name in enumerate(head.defects):
         own = torch.stack([each.severities[place] for each in parts])
@@ -124,6 +129,15 @@ def diagnose(photo: torch.Tensor) -> Diagnosis:
         coarse_one = name in head.kinds.coarse
         maps[name] = (whole.where[place] if coarse_one else _joined(parts, place, len(columns))).numpy()
     return _with_size(seen, maps, size)
+
+
+def _enlarged(overview: torch.Tensor) -> torch.Tensor | None:
+    """A thumbnail (1,3,h,w) at a size of which training knows haze; None for what is not that small."""
+    height, width = overview.shape[-2:]
+    factor = min(LEAST_SIDE / min(height, width), (OVERVIEW / (height * width)) ** 0.5)
+    if factor <= 1:
+        return None
+    return resize(overview, (round(height * factor), round(width * factor))).clamp(0, 1)
 
 
 def _with_size(seen: dict[str, float], maps: dict[str, np.ndarray], size: tuple[int, int]) -> Diagnosis:
