@@ -148,10 +148,9 @@ def joined(earlier: Mapping[str, Any], results: Mapping[str, Any], rows: Rows, t
     photos = kept | new
     scores = summaries(photos)
     swap: dict[str, dict[str, float | None]] = {}
-    cases = {case: case.split("|") for case in scores if "|baseline" not in case}
-    swapped = {fidelity for damage, asked, fidelity in cases.values() if damage != asked}
-    for case, (damage, asked, fidelity) in cases.items():
-        if fidelity in swapped:
+    for case in scores:
+        damage, asked, fidelity = case.split("|")
+        if fidelity == f"fidelity {earlier['default_fidelity']:g}":
             swap.setdefault(damage, {})[asked] = scores[case].get("psnr_gain")
     swap = {damage: {name: gains[name] for name in swap if name in gains} for damage, gains in swap.items()}
     note = f"{task}: measured by `{results['command']}`, {results['date']}"
