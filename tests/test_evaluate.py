@@ -12,6 +12,7 @@ import skimage.data
 import torch
 from PIL import Image, ImageFilter
 
+from lwr.degrade.jpeg import jpeg
 from lwr.images import files as images
 from lwr.images.metrics import psnr
 from lwr.loading.priors import EMBEDDED
@@ -86,6 +87,22 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
     return refused
 
 
+def joins_a_task_that_was_measured_alone(file: Path, words: tuple[object, ...], results: dict) -> None:
+    """`--into` gives back the rows that were taken out of a results file, and leaves all others alone."""
+    rest = {case: row for case, row in results["photos"].items() if "deblur" not in case.split("|")[:2]}
+    assert 0 < len(rest) < len(results["photos"])
+    file.write_text(json.dumps(results | {"photos": rest, "scores": {}, "swap": {}}))
+    assert main([*map(str, words), "--task", "deblur", "--no-baselines", "--into", str(file)]) == 0
+    joined = json.loads(file.read_text())
+    assert joined["scores"].keys() == {c for c in results["scores"] if not c.startswith("deblur|baseline")}
+    assert {damage: dict(sorted(gains.items())) for damage, gains in joined["swap"].items()} == {
+        damage: dict(sorted(gains.items())) for damage, gains in results["swap"].items()
+    }
+    assert all(joined["photos"][case] == row for case, row in rest.items())
+    assert joined["command"] == results["command"] and "deblur: measured by" in joined["notes"][-1]
+    file.write_text(json.dumps(results))
+
+
 def test_clean_photos_every_task_and_the_swap(tmp_path: Path, run: Run) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -113,6 +130,7 @@ def test_clean_photos_every_task_and_the_swap(tmp_path: Path, run: Run) -> None:
     scored = results["photos"][worst["case"]]["a.png"]
     assert worst["psnr_gain"] == pytest.approx(scored["psnr_output"] - scored["psnr_input"], abs=1e-3)
     assert (tmp_path / "sheet-deblur.jpg").exists()
+    joins_a_task_that_was_measured_alone(tmp_path / "scores.json", words, results)
     run(*words, "--limit", 1, "--task", "deblur", "--no-swap", "--no-baselines")  # all are its own files
 
 
@@ -258,7 +276,9 @@ def test_baselines_run_and_help() -> None:
     sharp = tensor(photo)
     soft = tensor(photo.filter(ImageFilter.GaussianBlur(1)))
     enlarged = images.resize(images.resize(sharp[..., :128, :128], (32, 32)), (128, 128))
+    noisy = (sharp + 0.1 * torch.randn(sharp.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     damage = {"deblur": soft, "dehaze": 0.5 * sharp + 0.5, "super-resolution": soft}
+    damage |= {"denoise": noisy, "dejpeg": jpeg(sharp, [15])}
     for baseline in baselines_for(TASKS)[0]:
         given, good = damage[baseline.task], sharp
         if baseline.learned:  # it is slow, needs an enlarged photo, and invents detail

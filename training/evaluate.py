@@ -37,6 +37,7 @@ from training.evaluation.scores import (
     ResultsError,
     Rows,
     compare,
+    joined,
     read_results,
     summaries,
 )
@@ -78,6 +79,7 @@ def run(plan: Plan, command: str) -> None:
     skipped: list[Skipped] = []
     photos = find(plan, settings[0].scale, skipped)
     other = read_results(plan.against, photos.ids) if plan.against else None
+    earlier = read_results(plan.into, photos.ids) if plan.into else None
     judge = Judge()
     baselines, notes = _baselines(plan, settings[0].tasks)
     found = evaluate(restorer, photos.samples, cases, judge, baselines)
@@ -99,6 +101,8 @@ def run(plan: Plan, command: str) -> None:
         "peak_gb": round(peak_gb(), 3),
         "minutes": round((time.time() - start) / 60, 1),
     }
+    if earlier is not None:
+        results = joined(earlier, results, found.rows, str(plan.task))
     _finish(plan, results, found, judge, other)
 
 
@@ -131,7 +135,8 @@ def _baselines(plan: Plan, asked: Mapping[str, float]) -> tuple[dict[str, list[B
     """{damage: methods} or None, and sentences about methods that are not installed."""
     if not plan.baselines:
         return None, []
-    there, notes = baselines_for(plan.damages if plan.mode == "clean" else asked)
+    damages = (plan.task,) if plan.into else plan.damages
+    there, notes = baselines_for(damages if plan.mode == "clean" else asked)
     fits = {damage: [b for b in there if plan.mode != "clean" or b.task == damage] for damage in plan.damages}
     return fits, notes
 
@@ -155,9 +160,11 @@ def _finish(
         except ResultsError as error:
             failure = error
     if plan.sheet and found.sheet.first:
-        results["sheets"] = found.sheet.write(plan.sheet)
+        sheets = found.sheet.write(plan.sheet, whole=plan.into is None)
+        results["sheets"] = results.get("sheets", {}) | sheets
     readable = report.markdown(results)
-    plan.file.write_text(_dumped(results, found.rows), encoding="utf-8")
+    rows = results.pop("photos", found.rows)  # last in the file
+    plan.file.write_text(_dumped(results, rows), encoding="utf-8")
     plan.file.with_suffix(".md").write_text(readable, encoding="utf-8")
     short_of(plan.file).write_text(report.short(results), encoding="utf-8")
     if plan.curve:

@@ -55,12 +55,12 @@ class Sheet:
         if bad:
             self.worst[row.damage] = shown
 
-    def write(self, path: Path) -> dict[str, object]:
-        """Write the sheet of all, and one for each damage that ends with its worst photo.
+    def write(self, path: Path, whole: bool = True) -> dict[str, object]:
+        """Write the sheet of all, if `whole`, and one for each damage that ends with its worst photo.
 
         Returns {file name: its rows}.
         """
-        sheets = {path: self.first}
+        sheets = {path: self.first} if whole else {}
         for damage, last in self.worst.items():
             best = [s for s in self.first if s[0].damage == damage and s[0].photo != last[0].photo]
             sheets[sheet_of(path, damage)] = [*best[:EXAMPLES], last]

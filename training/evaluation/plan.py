@@ -55,6 +55,8 @@ class Plan:
     sheet: Path | None = None  # FILE.jpg, pictures: input | output | target
     curve: Path | None = None  # FILE.png, PSNR against LPIPS over fidelities
     against: Path | None = None  # an earlier FILE.json, to compare with photo by photo
+    # an earlier FILE.json of the same photos and network that gets the rows of --task; all its others stay
+    into: Path | None = None
 
     @property
     def mode(self) -> str:
@@ -69,14 +71,14 @@ class Plan:
     @property
     def file(self) -> Path:
         """Where the results go."""
-        return self.out or RESULTS / f"{'evaluate' if self.mode == 'clean' else self.mode}.json"
+        return self.into or self.out or RESULTS / f"{'evaluate' if self.mode == 'clean' else self.mode}.json"
 
     @property
     def damages(self) -> tuple[str, ...]:
         """What may be wrong with the photos, as cases name it."""
         if self.mode != "clean":
             return (self.mode,)
-        return (self.task,) if self.task else tuple(TASKS)
+        return (self.task,) if self.task and not (self.into and self.swap) else tuple(TASKS)
 
     def config(self) -> dict[str, object]:
         """The plan as results keep it."""
@@ -87,7 +89,8 @@ class Plan:
         """What is asked for each damage at each fidelity, without the prompt swap."""
         asked = self.task or self.prompt
         fidelities = self.fidelity or ([None] if default_fidelity == 1 else [None, 1.0])
-        return [Case(d, asked or d, f, self.steps) for d in self.damages for f in dict.fromkeys(fidelities)]
+        damages = (self.task,) if self.into else self.damages
+        return [Case(d, asked or d, f, self.steps) for d in damages for f in dict.fromkeys(fidelities)]
 
     def swapped(self, default_fidelity: float) -> list[Case]:
         """The prompt-swap cases, at the prior's fidelity or else the first one listed."""
@@ -95,7 +98,8 @@ class Plan:
             return []
         listed = self.fidelity or [None]
         fidelity = default_fidelity if default_fidelity in listed else listed[0]
-        return swap_cases(self.damages, fidelity, self.steps)
+        cases = swap_cases(self.damages, fidelity, self.steps)
+        return [case for case in cases if not self.into or self.task in (case.damage, case.asked)]
 
     def prepare_files(self) -> None:
         """Make the folders to write in; ResultsError when a file of somebody else is in the way."""
@@ -161,6 +165,11 @@ def read_arguments(arguments: Sequence[str], about: str) -> Plan:
         fail(COMMAND, "--prompt goes with --pairs or --photos: clean photos are damaged by task, see --task.")
     if plan.task is not None and plan.task not in TASKS:
         fail(COMMAND, f"There is no task {plan.task!r}: use {', '.join(TASKS)}.")
+    if plan.into is not None and (plan.mode != "clean" or plan.task is None or plan.out is not None):
+        fail(
+            COMMAND,
+            "--into adds a task to an evaluation of clean photos: give --clean and --task, no --out.",
+        )
     if plan.limit is not None and plan.limit < 1:
         fail(COMMAND, f"--limit {plan.limit} is no number of photos: give 1 or more.")
     return plan

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from scipy.special import stdtrit
@@ -126,6 +127,45 @@ def read_results(path: Path, ids: Mapping[str, Sequence[str]]) -> dict[str, obje
     if not any(theirs.get(damage, set()) & set(ours) for damage, ours in ids.items()):
         raise ResultsError(f"{path} is about other photos: give results of the same photos and mode.")
     return results
+
+
+def joined(earlier: Mapping[str, Any], results: Mapping[str, Any], rows: Rows, task: str) -> dict[str, Any]:
+    """Earlier results with those of one `task` in them, its damage and its prompt on the others' damages.
+
+    Raises ResultsError when they are of another network, or of other photos.
+    """
+    for name in ("prior", "split"):
+        if earlier[name] != results[name]:
+            raise ResultsError(f"The earlier results are of {name} {earlier[name]}, not {results[name]}.")
+
+    def own(case: str) -> bool:
+        return task in case.split("|")[:2]
+
+    kept = {case: photos for case, photos in earlier["photos"].items() if not own(case)}
+    new = {case: photos for case, photos in rows.items() if own(case)}
+    if set().union(*kept.values()) != set().union(*new.values()):
+        raise ResultsError("The earlier results are of other photos: give the same --clean and --limit.")
+    photos = kept | new
+    scores = summaries(photos)
+    swap: dict[str, dict[str, float | None]] = {}
+    cases = {case: case.split("|") for case in scores if "|baseline" not in case}
+    swapped = {fidelity for damage, asked, fidelity in cases.values() if damage != asked}
+    for case, (damage, asked, fidelity) in cases.items():
+        if fidelity in swapped:
+            swap.setdefault(damage, {})[asked] = scores[case].get("psnr_gain")
+    swap = {damage: {name: gains[name] for name in swap if name in gains} for damage, gains in swap.items()}
+    note = f"{task}: measured by `{results['command']}`, {results['date']}"
+    notes = [one for one in earlier["notes"] if not one.startswith(f"{task}: ")]
+    return {
+        **earlier,
+        "adapters": earlier["adapters"] | results["adapters"],
+        "baselines": earlier["baselines"] | results["baselines"],
+        "notes": [*notes, note, *results["notes"]],
+        "scores": scores,
+        "swap": swap,
+        "skipped": [*earlier["skipped"], *results["skipped"]],
+        "photos": photos,
+    }
 
 
 def read_json(path: Path) -> object:
