@@ -54,9 +54,10 @@ class Task:
     vocabulary: Vocabulary
     degrade: Degradation
     default_scale: float  # output side / input side when the user names none
-    arises: Literal["scene", "lens", "sensor", "file"]  # of WAY: where on a photo's way its damage is done
     color_fix: Literal["wavelet", "none"]  # "none" where the input's colours are the defect (haze, low light)
     follows_map: bool = False  # it is done only where the diagnosis' map shows the defect
+    # where on a photo's way its damage is done
+    arises: Literal["scene", "lens", "sensor", "file"] = "lens"
     formation: str = ""  # how the photo goes bad: equations and sources, Markdown, for dataset cards
     default_fidelity: float | None = None  # None: the prior's; 1 where sharpness is not what is missing
     adapter: str = "embedded"  # "embedded", or "REPO@REVISION" on the Hub
