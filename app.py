@@ -93,7 +93,7 @@ def restore(
     strength: float | None = None,
     auto: bool = False,
 ) -> tuple[gr.FileData, dict[str, Any]]:
-    """Restore a bad photo: remove haze, fix blur, enlarge. Returns the restored PNG and all settings.
+    """Restore a bad photo as a sentence asks, see /tasks. Returns the restored PNG and all settings.
 
     Without a prompt it finds out itself what is wrong with the photo, and does what that takes.
 

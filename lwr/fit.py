@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from lwr.diagnose import WITHOUT_TASK, Diagnosis, described, harmless, needed_scale
+from lwr.diagnose import Diagnosis, described, harmless, needed_scale
 from lwr.prompt import Route
 from lwr.request import ENLARGING, Request, Settings, fitted, remarks
 from lwr.tasks import TASKS
@@ -73,7 +73,7 @@ def found_and_done(found: Diagnosis, asked: Route, settings: Settings) -> Iterat
     spared = [TASKS[name].title.lower() for name in present if name in asked.spared]
     if spared:
         yield f"Left out, as you asked: {', '.join(spared)}."
-    stays = [described(name, severity) for name, severity in present.items() if name in WITHOUT_TASK]
+    stays = [described(name, severity) for name, severity in present.items() if name not in TASKS]
     if stays:
         yield f"The photo stays {', '.join(stays)}, as there is no task for that yet."
     if not (settings.tasks or spared or stays):

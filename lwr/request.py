@@ -17,7 +17,8 @@ if TYPE_CHECKING:  # the command line lists the options without loading a model
 MAX_SCALE = 4.0
 MAX_OUTPUT_PIXELS = 64_000_000
 MAX_GUIDANCE = 30.0
-ENLARGING = "super-resolution"  # the task that a size alone asks for
+# The task that a size alone asks for: the one that knows sizes
+ENLARGING = next((name for name, task in TASKS.items() if task.vocabulary.measures), "")
 
 N = TypeVar("N", int, float)
 
@@ -222,8 +223,8 @@ def remarks(asked: Route) -> Iterator[str]:
 def fitted(settings: Settings, photo: tuple[int, int]) -> tuple[Settings, tuple[str, ...]]:
     """(settings, remarks) for a photo (H, W): the scale at which it gets the size asked for, or the nearest.
 
-    A photo that is that large already is not enlarged: "super-resolution" then does nothing to it, and who
-    asked for the size alone gets what the photo needs.
+    A photo that is that large already is not enlarged: the task that does so then does nothing to it, and
+    who asked for the size alone gets what the photo needs.
     """
     size = size_of(settings.size) if settings.size else None
     if size is None:

@@ -25,7 +25,6 @@ CAPTIONS = {  # of the failures, by name; each is one of the limits
     "fur": "Enlarged 4x (middle) from what is on the left, fur is flat; on the right is the true photo.",
     "sharp-text": "Clean text (left) gets ringing edges (right) if you insist that its blur be fixed.",
     "dots": "At fidelity 0.5 fine dots show (right).",
-    "noise": "What has no task stays: “sharpen it and remove the noise” leaves the noise (right).",
     "small-text": "Small text (left) is made up (middle): on the right is what stood there.",
 }
 STABLESR = "[Wang et al. 2024](https://arxiv.org/abs/2305.07015)"

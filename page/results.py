@@ -43,12 +43,15 @@ def plan(settings: Settings, photo_is_known: bool = True, strengths: bool = Fals
 
 
 def _enlarged(settings: Settings, photo_is_known: bool) -> str:
+    enlarge = TASKS[ENLARGING].title.lower()
     if settings.size is None:
-        return "" if settings.scale == 1 else f"enlarge {settings.scale:g}x"
+        return "" if settings.scale == 1 else f"{enlarge} {settings.scale:g}x"
     if photo_is_known and settings.scale == 1:
         return ""
     limited = photo_is_known and settings.scale == MAX_SCALE
-    return f"enlarge {MAX_SCALE:g}x, towards {settings.size}" if limited else f"enlarge to {settings.size}"
+    return (
+        f"{enlarge} {MAX_SCALE:g}x, towards {settings.size}" if limited else f"{enlarge} to {settings.size}"
+    )
 
 
 def left_out(ignored: Sequence[str]) -> str:

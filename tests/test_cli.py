@@ -268,8 +268,8 @@ def test_route_speaks_exactly_as_promised() -> None:
     assert nothing.lines[0]["understood"] is False and "you can ask me to" in nothing.lines[0]["message"]
     assert run("route", "dehaze, then enlarge").out == "dehaze: 1\nsuper-resolution: 1\n"
     assert "you can ask me to" in run("route", "make it pretty").out
-    said = run("route", "make it 4k, enhance it, remove the noise").out
-    assert said == "super-resolution: 1\ngeneral: what the photo needs\nsize: 4k\nnot done: noise\n"
+    said = run("route", "make it 4k, enhance it, remove the red eyes").out
+    assert said == "super-resolution: 1\ngeneral: what the photo needs\nsize: 4k\nnot done: red eyes\n"
 
 
 def test_sizes_general_requests_and_what_is_not_done(photo: Path) -> None:

@@ -82,11 +82,11 @@ def test_bars_show_every_defect_and_chips_are_marked_not_ticked(service: Service
 
 
 def test_what_no_task_removes_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Diagnosis, "present", {"denoise": 0.9})
-    found = findings.found(Diagnosis({"deblur": 0.1, "denoise": 0.9}))
+    monkeypatch.setattr(Diagnosis, "present", {"crooked": 0.9})
+    found = findings.found(Diagnosis({"deblur": 0.1, "crooked": 0.9}))
     assert [(bar.name, bar.percent, bar.kind, bar.note) for bar in found.bars] == [
         ("blurred", 10, "", ""),
-        ("noisy", 90, "there", "(no task yet)"),
+        ("crooked", 90, "there", "(no task yet)"),
     ]
 
 

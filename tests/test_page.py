@@ -329,12 +329,12 @@ def test_a_batch_loses_nothing(page: Page, tmp_path: Path) -> None:
     expect(page.locator("#batch-files")).to_contain_text("16")
     bottom = page.locator("#batch-cancel").bounding_box()["y"] + 100
     assert bottom < page.viewport_size["height"], "buttons and progress stay on the screen"
-    page.fill("#batch-sentence textarea, #batch-sentence input", "fix the blur, denoise")
+    page.fill("#batch-sentence textarea, #batch-sentence input", "fix the blur, remove the red eyes")
     page.click("#batch-start")
     report = page.locator("#batch-report")
     expect(report).to_contain_text("Restored 19 of 20 photos")
     expect(report).to_contain_text("letter.png is not an image")
-    expect(report).to_contain_text("Not done, as there is no task for it yet: noise.")
+    expect(report).to_contain_text("Not done, as there is no task for it yet: red eyes.")
     with page.expect_download() as coming:
         page.locator("#batch-zip a[download]").first.click()
     coming.value.save_as(tmp_path / "all.zip")
@@ -612,9 +612,9 @@ def test_the_page_speaks_the_visitors_language(
         expect(page.locator("#tasks")).to_contain_text(known[task.title])
     expect(page.locator("#result")).to_contain_text(known["Split"])
     shows(page, "#done", said(examples.found()[0]["done"], name))
-    give(page, photo, "strongly fix the blur, remove the noise")
+    give(page, photo, "strongly fix the blur, remove the red eyes")
     shows(page, "#plan", said("I understood: **fix blur**", name).replace("*", ""))
-    shows(page, "#plan", known["noise"])
+    shows(page, "#plan", known["red eyes"])
     if language == "de-DE":
         page.click("#restore")
         shows(page, "#done", "Fertig: Unschärfe beheben, 64x96 Pixel")

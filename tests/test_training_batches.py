@@ -8,11 +8,13 @@ import torch
 from toy_runs import SAMPLES
 
 from lwr.images import files as images
+from lwr.tasks import TASKS
+from lwr.tasks.base import SCENE
 from training.checkpoint import TrainingError
 from training.config import Config
 from training.data import mixture
 from training.data.crops import CropSampler
-from training.data.mixture import DISTINCT, Batch, draw
+from training.data.mixture import Batch, draw, weights_of
 from training.data.photos import Photo
 from training.data.rng import RngStreams, rng_streams
 
@@ -126,7 +128,7 @@ def test_photo_with_two_damages_and_its_target_have_the_very_same_blur(
     for step in range(300):
         calls.clear()
         if draw(HALF, sampler, rng_streams(HALF, CPU, step)).kind == "one-of-two" and len(calls) == 3:
-            assert calls[1] == calls[2] and calls[0][0] in DISTINCT
+            assert calls[1] == calls[2] and TASKS[calls[0][0]].distinct
             blurred += 1
     assert blurred
 
@@ -194,5 +196,13 @@ def test_crops_can_be_of_clear_photos_only_and_small_ones_are_left_out(weather: 
 def test_hazy_photos_are_no_targets_of_a_sentence_that_removes_haze(weather: CropSampler) -> None:
     for step in range(300):
         batch = draw(HALF, weather, rng_streams(HALF, CPU, step))
-        if batch.tasks.keys() & DISTINCT:
+        if any(TASKS[name].arises == SCENE for name in batch.tasks):
             assert set(weather.drawn) == {"clear"}, (step, batch.kind, batch.tasks)
+
+
+def test_tasks_are_drawn_as_often_as_they_or_the_run_say() -> None:
+    config = Config("none", tasks=("dehaze", "deblur"))
+    haze, blur = weights_of(config)
+    assert (haze, blur) == (TASKS["dehaze"].weight, TASKS["deblur"].weight)
+    assert weights_of(replace(config, scene_weight=0.5)) == (haze / 2, blur)
+    assert weights_of(replace(config, task_weights=(3.0, 1.0, 5.0), scene_weight=0.5)) == (3.0, 1.0)

@@ -80,12 +80,13 @@ def test_sentences_with_values_are_translated(name: str, monkeypatch: pytest.Mon
         settings = app.SERVICE.restorer.resolve("fix the blur")
         states = (State(ahead=1, wait=9, left=3), State(ahead=4, wait=999, left=3), State(stopping=True))
         states += (State(left=40, done=2, total=9), State(left=0), State(left=5, remark=gpu.USED_UP))
-        asked = [Request(prompt).asked() for prompt in ("enhance, denoise", "make it 9x and brighter")]
+        prompts = ("enhance, remove the red eyes", "make it 9x and brighter")
+        asked = [Request(prompt).asked() for prompt in prompts]
         sentences = [
-            preview("fix the blur, slightly dehaze and remove the noise, make it 4k"),
+            preview("fix the blur, slightly dehaze and remove the red eyes, make it 4k"),
             preview("enhance"),
             preview("hello"),
-            preview("remove the scratches and the noise"),
+            preview("remove the scratches and the red eyes"),
             preview("enlarge it 2x"),
             preview("make it 8k and 2x"),
             preview("enlarge it 2x to 4k"),

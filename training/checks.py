@@ -9,6 +9,7 @@ import torch
 from lwr.tasks import TASKS
 from training.checkpoint import TrainingError
 from training.config import Config
+from training.data.mixture import weights_of
 from training.data.shards import NEEDED, open_source
 from training.stages import STAGES
 from training.stages.adapted import ATTENTION, LORA_PARTS
@@ -49,6 +50,7 @@ ABOVE_ZERO = ("minutes", "lr", "clip", "save_minutes")
 RANGES = {
     "weight_decay": (0, 1),
     "ema": (0, 0.999999),
+    "scene_weight": (0, 1e6),
     "exact": (0, 1),
     "sampled": (0, 1),
     "perceptual": (0, 1e6),
@@ -97,7 +99,7 @@ def _check_together(config: Config) -> None:
             f"--scene {config.scene} takes one of {fewer} crops: use a --batch that is a multiple of {fewer} "
             "and no --group, or one that is a multiple too."
         )
-    weights = config.task_weights[: len(config.tasks)]
+    weights = weights_of(config)
     if not config.tasks or len(weights) < len(config.tasks) or not sum(weights) > 0 or not min(weights) >= 0:
         raise TrainingError(
             f"--task-weights are {config.task_weights} for {len(config.tasks)} tasks: give each a number "

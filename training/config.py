@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from lwr.tasks import TASKS
+
 
 @dataclass(frozen=True)
 class Config:
@@ -13,8 +15,9 @@ class Config:
     # -- data
     photos: str | None = None  # folder of pictures, tar or parquet shards, or a Hub dataset NAMESPACE/NAME
     photos_limit: int | None = None  # read only this many photos, for a quick try
-    tasks: tuple[str, ...] = ("dehaze", "deblur", "super-resolution")  # to train on
-    task_weights: tuple[float, ...] = (1.0, 2.0, 1.5)  # how often each task is drawn
+    tasks: tuple[str, ...] = tuple(TASKS)  # to train on
+    task_weights: tuple[float, ...] = ()  # how often each is drawn; none = by the tasks' own weights
+    scene_weight: float = 1.0  # times the own weights of tasks whose damage lies in the scene
     crop: int = 128  # pixels, a multiple of 32
     # crops with haze have this many times the side, and a batch holds as many fewer as makes the same pixels
     scene: int = 1

@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from lwr.tasks import TASKS
 from training.config import Config
 
 RUNS = [f"runs/{name}" for name in ("autoencoder", "prior", "encoder", "end-to-end", "perceptual", "adapter")]
 VAE, PRIOR, ENCODER, WHOLE, PERCEPTUAL, ADAPTER = RUNS
-# Weights of dehaze, deblur, super-resolution: haze is learned first, blur last.
-DETAIL: dict[str, Any] = {"task_weights": (0.5, 2.0, 2.0), "clip": 0.02}
-EVEN: dict[str, Any] = {"task_weights": (1.5, 2.0, 2.0), "clip": 0.02, "scene": 2}
+# What lies in the scene, such as haze, is learned first, detail last.
+DETAIL: dict[str, Any] = {"scene_weight": 0.5, "clip": 0.02}
+EVEN: dict[str, Any] = {"scene_weight": 1.5, "clip": 0.02, "scene": 2}
 LPIPS: dict[str, Any] = {"perceptual": 1.0}
 SMALL = {"batch": 32, "crop": 64}  # many different damages a step
 CONDITION = {"minutes": 8, "lr": 1e-3, "batch": 16, "scene": 2, "clip": 0.02, "parts": ("prior.unet",)}
@@ -34,7 +35,7 @@ NONE: dict[str, Any] = {"lora_parts": ()}
 # Of the strategies: one minute each on two cores, on the shipped prior with everything around it new.
 BRIEF = DETAIL | {
     "minutes": 1.0, "batch": 8, "crop": 64, "lr": 1e-3, "warmup": 20, "ema": 0.98, "exact": 1.0,
-    "task_weights": (1.0, 1.0, 1.0), "tracker": "none", "validate_minutes": 0, "save_minutes": 60.0,
+    "task_weights": tuple(1.0 for _ in TASKS), "tracker": "none", "validate_minutes": 0, "save_minutes": 60.0,
 }  # fmt: skip
 START = "runs/study/start"
 

@@ -41,6 +41,7 @@ def phrases(text: str) -> tuple[str, ...]:
 
 
 WAY = ("scene", "lens", "sensor", "file")  # of a photo; damages are undone backwards
+SCENE = WAY[0]  # such damage takes the whole photo to see
 
 
 @dataclass(frozen=True)
@@ -64,3 +65,6 @@ class Task:
     # With both, `training.run diagnose` teaches the diagnosis to find it:
     defect: str = ""  # what a photo that needs it is: "hazy"
     severity: Severity | None = None
+    # What training and evaluation know of its damage:
+    distinct: bool = False  # whether no other task's instruction covers any of it
+    weight: float = 1.0  # how often training on several tasks draws it

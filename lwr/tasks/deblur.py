@@ -69,6 +69,7 @@ TASK = Task(
     adapter="embedded",  # or "NAMESPACE/NAME@vX.Y.Z" on the Hub
     default_scale=1.0,
     arises="lens",
+    weight=2.0,
     color_fix="wavelet",
     formation="""`I = G(clip(k * L) + n)`: the light `L` of the clean photo (its sRGB curve undone,
 clipped highlights up to `highlight_gain` times brighter) is spread by a kernel `k` and clipped by the

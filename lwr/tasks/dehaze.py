@@ -72,4 +72,5 @@ noise.shot² I`, and 8 bits. `mean_transmission` is the mean of `t`. Of random d
 darker than `depth.cut` is `depth.near` times as far.""",
     default_fidelity=1.0,
     follows_map=True,  # what is near has less haze, or none
+    distinct=True,
 )

@@ -79,6 +79,7 @@ TASK = Task(
     adapter="embedded",  # or "NAMESPACE/NAME@vX.Y.Z" on the Hub
     default_scale=4.0,
     arises="sensor",
+    weight=2.0,
     color_fix="wavelet",
     formation="""The second-order degradation of Real-ESRGAN (Wang et al. 2021) with the milder ranges
 of StableSR (Wang et al. 2023): `x = JPEG(N(R(k1 * J)))`, then `y = JPEG(N(R(k2 * x)))` with a last

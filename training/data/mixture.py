@@ -9,12 +9,11 @@ from dataclasses import dataclass
 import torch
 
 from lwr.tasks import TASKS
+from lwr.tasks.base import SCENE, WAY
 from training.config import Config
 from training.data.crops import CropSampler
 from training.data.rng import RngStreams
 
-# The damages that no other task's instruction covers; super-resolution and deblurring overlap.
-DISTINCT = {"dehaze"}
 # Share of the crops that show twice as much, at half the size: haze is a matter of the whole scene.
 WIDE, WIDE_SCENES = 1 / 3, 1.0
 
@@ -41,30 +40,31 @@ def draw(config: Config, sampler: CropSampler, rng: RngStreams) -> Batch:
 
     Degrading is exact work (JPEG's transform is a matrix product): float32, whatever the loop runs in.
     """
-    weights = torch.tensor(config.task_weights[: len(config.tasks)])
+    weights = torch.tensor(weights_of(config))
     task = config.tasks[int(torch.multinomial(weights, 1, generator=rng.shared))]
-    others = [t for t in config.tasks if t != task and (t in DISTINCT or task in DISTINCT)]
+    others = [t for t in config.tasks if t != task and (TASKS[t].distinct or TASKS[task].distinct)]
     roll, choice = torch.rand(2, generator=rng.shared).tolist()
     other = others[int(choice * len(others))] if others and roll < 0.12 else None
-    scenic = bool({task, other} & DISTINCT)
+    scenic = any(TASKS[name].arises == SCENE for name in (task, other) if name)
     clean = sampler.batch(rng, scenic, wide=WIDE_SCENES if scenic else WIDE)
 
     if other is not None:
         if roll < 0.05:  # wrong prompt: nothing of what it asks for is there
             damaged = degrade(other, clean, rng)
             return Batch(damaged, damaged, {task: 1.0}, "wrong")
-        hazy, rest = (other, task) if other in DISTINCT else (task, other)
-        veiled = degrade(hazy, clean, rng)
+        # haze lies in the scene, blur and small size come from the camera
+        first, then = sorted((task, other), key=lambda name: WAY.index(TASKS[name].arises))
+        veiled = degrade(first, clean, rng)
         states = rng.states()
-        both = degrade(rest, veiled, rng)  # haze lies in the scene, blur and small size come from the camera
+        both = degrade(then, veiled, rng)
         if roll < 0.09:
             return Batch(both, clean, {task: 1.0, other: 1.0}, "both")
-        if task == rest:
+        if task == then:
             return Batch(both, veiled, {task: 1.0}, "one-of-two")
         rng.rewind(states)  # the same blur on the clear photo
-        return Batch(both, degrade(rest, clean, rng), {task: 1.0}, "one-of-two")
+        return Batch(both, degrade(then, clean, rng), {task: 1.0}, "one-of-two")
     # more for haze: the colours of a clear photo are easily taken for a veil
-    good_from = 0.865 if task in DISTINCT else 0.925
+    good_from = 0.865 if TASKS[task].arises == SCENE else 0.925
     if roll > 0.955:
         plain = plain_pictures(clean, rng)
         return Batch(plain, plain, {task: 1.0}, "plain")
@@ -75,6 +75,14 @@ def draw(config: Config, sampler: CropSampler, rng: RngStreams) -> Batch:
         strength = 0.25 + 0.5 * choice
         return Batch(degraded, torch.lerp(degraded, clean, strength), {task: strength}, "partial")
     return Batch(degraded, clean, {task: 1.0}, task)
+
+
+def weights_of(config: Config) -> tuple[float, ...]:
+    """How often each of the config's tasks is drawn, relative to the others."""
+    if config.task_weights:
+        return config.task_weights[: len(config.tasks)]
+    tasks = [TASKS[name] for name in config.tasks]
+    return tuple(one.weight * (config.scene_weight if one.arises == SCENE else 1.0) for one in tasks)
 
 
 def plain_pictures(like: torch.Tensor, rng: RngStreams) -> torch.Tensor:

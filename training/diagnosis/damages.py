@@ -5,9 +5,8 @@ from typing import Any
 
 import torch
 
-from lwr.degrade.grainy import add_any_noise
 from lwr.degrade.recompress import recompress
-from lwr.degrade.severity import jpeg_severity, noise_severity
+from lwr.degrade.severity import jpeg_severity
 from lwr.tasks import TASKS
 from lwr.tasks.base import Degradation, Severity
 
@@ -20,16 +19,11 @@ class Damage:
     severity: Severity
 
 
-def _noise(params: dict[str, Any], degraded: torch.Tensor, clean: torch.Tensor) -> float:
-    return noise_severity(degraded, clean)
-
-
 def _jpeg(params: dict[str, Any], degraded: torch.Tensor, clean: torch.Tensor) -> float:
     return jpeg_severity(params)
 
 
-# What no task removes yet, under the names that tasks will have, then the tasks' own.
-DAMAGES: dict[str, Damage] = {
-    "denoise": Damage(add_any_noise, _noise),
-    "dejpeg": Damage(recompress, _jpeg),
-} | {name: Damage(task.degrade, task.severity) for name, task in TASKS.items() if task.severity is not None}
+# What no task removes yet, under the name that its task will have, then the tasks' own.
+DAMAGES: dict[str, Damage] = {"dejpeg": Damage(recompress, _jpeg)} | {
+    name: Damage(task.degrade, task.severity) for name, task in TASKS.items() if task.severity is not None
+}

@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from lwr.images import files as images
 from lwr.restore import MAX_SCALE
 from lwr.tasks import TASKS
+from lwr.tasks.base import SCENE
 from training.data.photos import Photo, Split, load_photos
 from training.data.shards import SUFFIXES, Skipped
 
@@ -101,11 +102,11 @@ def damaged(photo_id: str, clean: torch.Tensor, task: str) -> torch.Tensor:
 
 
 def damaged_samples(photos: Iterable[Photo], tasks: Sequence[str] = tuple(TASKS)) -> Iterator[Sample]:
-    """Every photo as each task damages it; photos that are hazy themselves are no target for dehazing."""
+    """Every photo as each task damages it; photos that are hazy themselves are no target of a clear scene."""
     for photo in photos:
         clean = photo.pixels.permute(2, 0, 1)[None].float() / 255
         for task in tasks:
-            if task != "dehaze" or photo.clear:
+            if photo.clear or TASKS[task].arises != SCENE:
                 yield Sample(photo.id, task, damaged(photo.id, clean, task), clean, 1, photo.credit)
 
 

@@ -5,7 +5,7 @@ huggingface_hub's card classes. (The dataset's card is made with the set, by tra
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,7 @@ def prior_card(names: Names, pins: Mapping[str, str], measured: Measured) -> str
     return _filled(
         ModelCard, "prior.md", data, names, measured.results,
         tasks=tasks, pins=pins, tasks_there=list(pins), sheet=SHEET, repo=names.prior,
+        exceptions=_exceptions(pins),
         credits=_credits(measured.results, "evaluate.jpg"), minutes=_minutes(measured.results),
     )  # fmt: skip
 
@@ -143,6 +144,12 @@ def _filled(kind: type, template: str, data: Any, names: Names, results: Results
         **values,
     )
     return re.sub(r"[ \t]+\n", "\n", str(text)).rstrip() + "\n"
+
+
+def _exceptions(tasks: Iterable[str]) -> str:
+    """The tasks that have a default fidelity of their own: "; of dehaze 1"."""
+    own = [(name, TASKS[name].default_fidelity) for name in tasks]
+    return "".join(f"; of {name} {fidelity:g}" for name, fidelity in own if fidelity is not None)
 
 
 def _datasets(names: Names) -> list[str] | None:

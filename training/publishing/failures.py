@@ -5,17 +5,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from lwr.images import files as images
 from lwr.restore import Restorer
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "lwr" / "samples"
 INDEX = "failures.json"
 CELL, GAP = (300, 200), 6  # pixels
-NOISE = 0.07  # standard deviation
 
 
 @dataclass(frozen=True)
@@ -72,15 +69,6 @@ def dots(restorer: Restorer, sentence: str) -> Pictures:
     return photo.resize(result.size, Image.Resampling.BICUBIC).crop(part), result.crop(part)
 
 
-def noise(restorer: Restorer, sentence: str) -> Pictures:
-    """A noisy photo: what there is no task for stays."""
-    clean = images.load(SAMPLES / "shaken-coffee.jpg").rgb
-    grain = NOISE * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
-    given = images.to_pil((clean + grain).clamp(0, 1))
-    part = (130, 70, 430, 270)
-    return given.crop(part), _restored(restorer, given, sentence).crop(part)
-
-
 def small_text(restorer: Restorer, sentence: str) -> Pictures:
     """Text too small to read."""
     return tuple(picture.crop((0, 0, 300, 200)) for picture in _enlarged(restorer, _page(), sentence))
@@ -91,7 +79,6 @@ FAILURES: dict[str, tuple[str, Make]] = {
     "fur": ("enlarge it 4x", fur),
     "sharp-text": ("strongly fix the blur", sharp_text),
     "dots": ("enlarge it 3x", dots),
-    "noise": ("strongly sharpen it and remove the noise", noise),
     "small-text": ("enlarge it 4x", small_text),
 }
 

@@ -25,6 +25,7 @@ SENTENCES = {
     "foggy-railway.jpg": "lift the fog",
     "moving-motorbike.jpg": "fix the motion blur",
     "hazy-dancer.jpg": "remove the haze and enlarge it 2x",
+    "noisy-astronaut.jpg": "remove the noise",
     "misty-canyon.jpg": "the cliffs vanish behind a white veil",
     "small-cat.jpg": "enlarge it 3x",
     "hazy-rocket.jpg": "remove the haze",
