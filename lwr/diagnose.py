@@ -41,7 +41,6 @@ MEDIUM = 100_000  # pixels, from which on a photo is not small in itself
 LEAST_SIDE = 192  # pixels; haze is read from smaller photos enlarged
 FLAT = 2.5 / 255  # range of values up to which a photo is one plain area
 SLIGHT, STRONG = 0.4, 0.75  # severities under which a defect is called slight, and from which on strong
-WITHOUT_TASK = {"dejpeg": "over-compressed"}  # what is found and no task removes: {name: what the photo is}
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class Diagnosis:
 
 def defect_of(name: str) -> str:
     """What a photo with this defect is: "hazy"."""
-    return TASKS[name].defect if name in TASKS else WITHOUT_TASK.get(name, name)
+    return TASKS[name].defect if name in TASKS else name
 
 
 def described(name: str, severity: float) -> str:
