@@ -67,5 +67,4 @@ and spreads `bloom` of its light over the photo. `sensor` is the noise of raw va
 pixels, `finish.sharpening` times, and a JPEG of `finish.quality`; 8 bits. `mean_stops` is the mean of the stops
 that were lost.""",
     default_fidelity=1.0,
-    distinct=True,
 )

@@ -42,7 +42,7 @@ def draw(config: Config, sampler: CropSampler, rng: RngStreams) -> Batch:
     """
     weights = torch.tensor(weights_of(config))
     task = config.tasks[int(torch.multinomial(weights, 1, generator=rng.shared))]
-    others = [t for t in config.tasks if t != task and (TASKS[t].distinct or TASKS[task].distinct)]
+    others = [t for t in TASKS if t != task and (TASKS[t].distinct or TASKS[task].distinct)]
     roll, choice = torch.rand(2, generator=rng.shared).tolist()
     other = others[int(choice * len(others))] if others and roll < 0.12 else None
     scenic = any(TASKS[name].arises == SCENE for name in (task, other) if name)
@@ -57,7 +57,7 @@ def draw(config: Config, sampler: CropSampler, rng: RngStreams) -> Batch:
         veiled = degrade(first, clean, rng)
         states = rng.states()
         both = degrade(then, veiled, rng)
-        if roll < 0.09:
+        if roll < 0.09 and other in config.tasks:  # it has an adapter that trains, too
             return Batch(both, clean, {task: 1.0, other: 1.0}, "both")
         if task == then:
             return Batch(both, veiled, {task: 1.0}, "one-of-two")
