@@ -1,5 +1,6 @@
 """The network: it is saved and comes back, its parts fit each other, fidelity 0 is the plain decoder."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from lwr.loading.load import load_network
 from lwr.loading.priors import EMBEDDED
 from lwr.loading.save import save_network
 from lwr.models.network import RestorationNetwork
+from lwr.tasks import TASKS
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +55,15 @@ def test_a_saved_network_comes_back(network: RestorationNetwork, tmp_path: Path)
 
 
 def test_shipped_weights_fit_where_they_must() -> None:
-    sizes = {file.name: file.stat().st_size for file in EMBEDDED.rglob("*") if file.is_file()}
+    sizes = {file.relative_to(EMBEDDED): file.stat().st_size for file in EMBEDDED.rglob("*") if file.is_file()}
     large = [f"{name} ({size / 1e6:.1f} MB)" for name, size in sizes.items() if size >= 10e6]
     assert not large, f"a Space takes no plain file of 10 MB: {', '.join(large)}; save into an empty folder"
-    assert sum(file.stat().st_size for file in EMBEDDED.rglob("*")) < 40e6
+    adapters = Counter()
+    for name, size in sizes.items():
+        if name.parts[0] == "adapters":
+            adapters[name.parts[1]] += size
+    assert set(adapters) == set(TASKS) and max(adapters.values()) < 2e6
+    assert sum(sizes.values()) - adapters.total() < 40e6 and sum(sizes.values()) < 50e6
 
 
 def test_fidelity_0_is_the_plain_decoder_and_more_is_another_picture(network: RestorationNetwork) -> None:

@@ -162,7 +162,9 @@ def test_scenes_are_larger_and_fewer_in_the_same_pixels(sampler: CropSampler) ->
     shapes = {"dehaze": (2, 3, 64, 64), "super-resolution": (8, 3, 32, 32)}
     for task, shape in shapes.items():
         one = replace(config, tasks=(task,), task_weights=(1.0,))
-        assert {batch.target.shape for batch in batches(scenes, one, range(6))} == {shape}
+        own = [batch for batch in batches(scenes, one, range(6)) if batch.kind == task]
+        assert own
+        assert {batch.target.shape for batch in own} == {shape}
 
 
 @pytest.mark.parametrize("group", [1, 2, 4], ids="group {}".format)
