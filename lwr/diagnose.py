@@ -33,7 +33,7 @@ from lwr.models.where import Where
 from lwr.tasks import TASKS
 
 PRESENT = 0.15  # severity from which on a photo is said to have a defect
-NEEDED, FULL = 0.28, 0.4  # from which on it needs a task that nobody named, and all of it
+FULL = 0.4  # from which on it gets all of a task that it needs (`Task.needed_from`)
 LOCAL = (0.02, 0.05)  # severities at one place: up to the first a task that follows its map leaves it alone
 SMOOTH = 5  # cells a side, over which such a map is averaged
 SMALL, SMALL_SCALE = 500_000, 2.0  # pixels of a photo under which it is enlarged, and how much
@@ -66,7 +66,7 @@ class Diagnosis:
         return {
             name: round(min(1.0, (severity - PRESENT) / (FULL - PRESENT)), 2)
             for name, severity in self.severities.items()
-            if name in TASKS and severity >= NEEDED and (name == worst or name not in alike)
+            if name in TASKS and severity >= TASKS[name].needed_from and (name == worst or name not in alike)
         }
 
     @property
@@ -89,9 +89,11 @@ def defect_of(name: str) -> str:
 
 
 def described(name: str, severity: float) -> str:
-    """The same with how much: "slightly blurred", "very hazy"."""
-    degree = "slightly " if severity < SLIGHT else "very " if severity >= STRONG else ""
-    return degree + defect_of(name)
+    """The same with how much: "slightly blurred", "very hazy", "far too dark"."""
+    defect = defect_of(name)
+    very = "far " if defect.startswith("too ") else "very "
+    degree = "slightly " if severity < SLIGHT else very if severity >= STRONG else ""
+    return degree + defect
 
 
 @torch.inference_mode()

@@ -12,7 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lwr.models.statistics import block_statistics, fine_statistics
+from lwr.models.statistics import (
+    block_statistics,
+    dark_statistics,
+    fine_statistics,
+    streak_statistics,
+)
 
 CELL = 16  # pixels
 OVERVIEW = 160_000  # pixels of the photo that haze is read from, at most
@@ -80,11 +85,17 @@ class DiagnosisHead(nn.Module):
         return ((cells - self.cell_mean[:, None, None]) / self.cell_spread[:, None, None]).clamp(-5, 5)
 
     def judge(
-        self, cells: torch.Tensor, statistics: torch.Tensor, dropped: float = 0.0
+        self,
+        cells: torch.Tensor,
+        statistics: torch.Tensor,
+        kept: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """`forward` for scaled cells; in training a share of what is read is `dropped`."""
+        """`forward` for scaled cells; in training what is read is multiplied by `kept`.
+
+        Those are factors (N,width) of a reader's first stage and (N,D) of the statistics.
+        """
         own = ((statistics - self.statistic_mean) / self.statistic_spread).clamp(-5, 5)
-        said, where = zip(*(reader(cells, own, dropped) for reader in self.readers), strict=True)
+        said, where = zip(*(reader(cells, own, kept) for reader in self.readers), strict=True)
         return torch.stack(said).mean(0), torch.stack(where).mean(0)
 
     def strength(self, defect: str, severity: float) -> float:
@@ -106,13 +117,17 @@ class _Reader(nn.Module):
         )
 
     def forward(
-        self, cells: torch.Tensor, statistics: torch.Tensor, dropped: float
+        self,
+        cells: torch.Tensor,
+        statistics: torch.Tensor,
+        kept: tuple[torch.Tensor, torch.Tensor] | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        h = F.dropout2d(F.gelu(self.read(cells)), dropped, dropped > 0)
+        h, own = F.gelu(self.read(cells)), statistics
+        if kept is not None:
+            h, own = h * kept[0][..., None, None], own * kept[1]
         h = F.gelu(self.around(h))
         where, flat = self.where(h), h.flatten(2)
         deviation = (flat - flat.mean(2, keepdim=True)).square().mean(2).add(1e-6).sqrt()
-        own = F.dropout(statistics, dropped, dropped > 0)
         return self.layers(torch.cat([flat.mean(2), deviation, flat.amax(2), own], 1)), where
 
 
@@ -132,7 +147,8 @@ def cells_of(features: Sequence[torch.Tensor]) -> torch.Tensor:
 
 def statistics_of(part: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
     """(1,3,H,W) in [0,1] and the coarse statistics of its whole photo -> (D,)."""
-    return torch.cat([fine_statistics(part), block_statistics(part), coarse])
+    own = (fine_statistics, block_statistics, streak_statistics, dark_statistics)
+    return torch.cat([*(read(part) for read in own), coarse])
 
 
 def overview_size(size: tuple[int, int]) -> tuple[int, int]:

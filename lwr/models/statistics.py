@@ -2,7 +2,8 @@
 
 What tells haze is global and coarse: the darkest of the three channels (He et al. 2009), saturation and local
 contrast of the reduced photo. What tells blur and a small size is fine: how strong the strongest differences
-are between pixels 1, 2, 4 and 8 apart, in four directions. What tells JPEG is their period of 8 pixels.
+are between pixels 1, 2, 4 and 8 apart, in four directions. What tells JPEG is their period of 8 pixels. What
+tells rain is thin bright lines of about one direction, and what tells too little light is how much is black.
 """
 
 import numpy as np
@@ -16,6 +17,9 @@ COLOUR_QUANTILES = (0.01, 0.1, 0.9, 0.99)
 STRIPS = 4  # haze grows towards the top
 BLOCK = 8  # pixels, of JPEG
 ENOUGH = 160_000  # pixels of which all rows are read; of more, every second one
+DIRECTIONS = 12  # of lines, over half a turn
+BLACK = (2, 6, 16, 40)  # levels of 255 up to which shadows are counted
+LEVELS = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)  # quantiles of brightness
 
 
 def fine_statistics(photo: torch.Tensor) -> torch.Tensor:
@@ -66,6 +70,66 @@ def block_statistics(photo: torch.Tensor) -> torch.Tensor:
         for middle in (turns.mean(0), turns.median(0).values):
             rows.append(middle.sort(descending=True).values)
     return torch.cat(rows).add(1e-4).log()
+
+
+def dark_statistics(photo: torch.Tensor) -> torch.Tensor:
+    """(1,3,H,W) in [0,1] -> (13,): how dark it is, and how much of it is black.
+
+    Logarithms of the mean and of quantiles of brightness, as stops count; shares of what is darker than each
+    of BLACK; and differences of neighbours beside the brightness, which are large where noise is all there is.
+    """
+    gray = photo.mean(1)[0]
+    if gray.numel() > ENOUGH:
+        gray = gray[::2]
+    shares = [(gray <= (level + 0.5) / 255).float().mean() for level in BLACK]
+    brightness = gray.mean()
+    steps = (gray[:, 1:] - gray[:, :-1]).abs().mean() if gray.shape[1] > 1 else gray.new_zeros(())
+    logs = torch.stack([brightness, steps / (brightness + 0.02), *_quantiles(gray, LEVELS)])
+    return torch.cat([torch.stack(shares), logs.add(1 / 255).log()])
+
+
+def streak_statistics(photo: torch.Tensor) -> torch.Tensor:
+    """(1,3,H,W) in [0,1] -> (38,): which way lines run, how thin and how bright they are.
+
+    At the photo's resolution and at a half of it: the share of each of DIRECTIONS in all lines, by the
+    structure tensor (Bigün and Granlund 1987), how much they agree, and of the differences of second order
+    across and down, how much the bright lines outweigh the dark ones, and how rare they are.
+    """
+    gray, rows = photo.mean(1, keepdim=True), []
+    for level in (gray, F.avg_pool2d(gray, 2) if min(gray.shape[-2:]) > 1 else gray):
+        rows += [_directions(level), _ridges(level[0, 0]), _ridges(level[0, 0].T)]
+    return torch.cat(rows)
+
+
+def _directions(gray: torch.Tensor) -> torch.Tensor:
+    """(1,1,H,W) -> (DIRECTIONS + 3,): shares of the directions of lines; how clear and agreed they are."""
+    padded = F.pad(gray, (1, 1, 1, 1), mode="replicate")
+    across = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]
+    down = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
+    size = min(4, *gray.shape[-2:])
+    products = torch.cat([across.square(), down.square(), across * down], 1)
+    xx, yy, xy = F.avg_pool2d(products, size)[0].flatten(1)
+    apart, both = xx - yy, 2 * xy
+    clear = torch.hypot(apart, both)  # difference of the tensor's eigenvalues
+    weight = clear.sqrt()  # a strong edge counts as its height, not as the square of it
+    place = (torch.atan2(both, apart) / (2 * torch.pi) + 0.5) * DIRECTIONS
+    shares = torch.zeros(DIRECTIONS, device=gray.device)
+    shares.index_add_(0, place.long().clamp(0, DIRECTIONS - 1), weight)
+    total = weight.sum() + 1e-4
+    agreed = torch.hypot(apart.sum(), both.sum()) / (clear.sum() + 1e-6)
+    clearness = (clear / (xx + yy + 1e-5)).mean()
+    strength = weight.mean().add(1e-4).log()
+    return torch.cat([shares / total, torch.stack([clearness, agreed, strength])])
+
+
+def _ridges(gray: torch.Tensor) -> torch.Tensor:
+    """(H,W) -> (2,): of thin lines across the rows, how much the bright ones outweigh the dark; how rare."""
+    if gray.shape[1] < 3:
+        return gray.new_zeros(2)
+    ridge = gray[:, 1:-1] - (gray[:, 2:] + gray[:, :-2]) / 2
+    square = ridge.square()
+    power = square.mean() + 1e-7
+    return torch.stack([(square * ridge).mean() / power**1.5, (square.square().mean() / power**2 + 1).log()])
 
 
 def coarse_statistics(photo: torch.Tensor) -> torch.Tensor:

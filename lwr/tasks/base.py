@@ -65,6 +65,7 @@ class Task:
     # With both, `training.run diagnose` teaches the diagnosis to find it:
     defect: str = ""  # what a photo that needs it is: "hazy"
     severity: Severity | None = None
+    needed_from: float = 0.28  # severity from which on a photo gets it though nobody asked for it
     # What training and evaluation know of its damage:
     distinct: bool = False  # whether no other task's instruction covers any of it
     weight: float = 1.0  # how often training on several tasks draws it

@@ -44,10 +44,13 @@ TASK = Task(
         ),
         actions=phrases("derain, deraining, unrain, rain removal, remove rain, stop the rain, dry the lens"),
         qualities=phrases("rain free, free of rain, dry weather"),
-        idioms=phrases("rain coat, rain forest, rain boots, rain jacket, rain check, right as rain, rain gauge"),
+        idioms=phrases(
+            "rain coat, rain forest, rain boots, rain jacket, rain check, right as rain, rain gauge"
+        ),
     ),
     degrade=degrade,
     severity=severity,
+    needed_from=0.3,
     default_scale=1.0,
     arises="scene",
     color_fix="wavelet",

@@ -54,6 +54,7 @@ TASK = Task(
     ),
     degrade=degrade,
     severity=severity,
+    needed_from=0.35,  # many photos are dark because they are meant to be
     default_scale=1.0,
     arises="sensor",
     color_fix="none",  # the dark and the colours of lamps are the defect

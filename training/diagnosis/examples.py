@@ -7,16 +7,22 @@ editor does to a good photo is no defect here: other tones, no colour, sharpenin
 import random
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
+from lwr.degrade.dark import darken, relit, sample_dark
+from lwr.degrade.depth import sample_mix
 from lwr.degrade.draw import single_precision
+from lwr.degrade.finish import Finish
 from lwr.degrade.haze import haze_and_transmission
 from lwr.degrade.jpeg import jpeg
-from lwr.degrade.light import round_to_8_bit
+from lwr.degrade.light import luminance, round_to_8_bit, to_display
+from lwr.degrade.noise import Noise
+from lwr.degrade.rain import rain_photos, sample_rain
 from lwr.degrade.severity import detail_lost_in_cells, haze_severity, jpeg_quality_severity, noise_severity
 from lwr.diagnose import evidence_of
 from lwr.models.diagnosis import CELL, Evidence
@@ -26,11 +32,18 @@ from training.diagnosis.looks import LOOKS
 from training.diagnosis.made_pictures import KINDS
 
 HAZE, FINE = "dehaze", ("deblur", "super-resolution")  # what is lost: contrast at large, or detail
+DARK, RAIN = "low-light", "derain"
 MAPPED = (HAZE, FINE[0])  # those of which there is a map
 MADE, LOOKING = 0.28, 0.2  # shares of pictures that are no photographs, and of photographs with a look
 WHITE = 0.1  # share of training pictures that are white and not hazy, above those that chance brings
 HAZED, HAZED_INDOORS = 0.32, 0.2  # shares of photos and scenes that get haze, and of other made pictures
 SCENIC = ("scene", "sky", "snow", "art")  # made pictures with a distance
+RAINY, RAINY_INDOORS = 0.18, 0.08  # the same of rain
+DIM, DIM_MADE = 0.2, 0.1  # shares of photos and of made pictures that get too little light
+UNLIT = ("plain", "screen", "drawing", "night")  # made pictures whose light nobody could tell
+WHITISH = ("plain", "snow", "screen")  # on which rain does not show
+DARKER, BRIGHTER = 1.25, 0.8  # exponents of an edit, beyond which it is not said whether light is missing
+BARELY = 0.06  # mean brightness of a photo, below which little shows how sharp it is
 GRAY = 0.12  # share of pictures without colour; `lwr.diagnose` sees those of one hue so, too
 SIDES = (256, 256, 256, 384)  # pixels; squares, so that examples stack
 LOSES_DETAIL = 0.7  # severity of JPEG from which on it takes visible detail away
@@ -61,6 +74,7 @@ class _Picture:
     kind: str
     clear: bool  # without haze of its own
     white: bool = False  # as white as haze, so that some on it could not be told
+    wet: bool = False  # seen through drops, which blur it
     severities: dict[str, float] = field(default_factory=lambda: dict.fromkeys(DAMAGES, 0.0))
     unknown: set[str] = field(default_factory=set)
     maps: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -77,7 +91,7 @@ def make_examples(
     if workers == 1:
         return [example(photos, seed, place, white) for place in places]
     with ProcessPoolExecutor(workers, initializer=_share, initargs=(photos, seed, white)) as pool:
-        return list(pool.map(_shared_example, places, chunksize=32))
+        return [_unpacked(each) for each in pool.map(_shared_example, places, chunksize=16)]
 
 
 _shared: tuple[Sequence[Photo], int, float] | None = None
@@ -87,12 +101,23 @@ def _share(photos: Sequence[Photo], seed: int, white: float) -> None:
     global _shared
     _shared = photos, seed, white
     torch.set_num_threads(1)
-    torch.multiprocessing.set_sharing_strategy("file_system")  # thousands of small tensors
 
 
 def _shared_example(place: int) -> Example:
+    """With arrays for tensors: PyTorch would pass each of them through shared memory, which may be small."""
     photos, seed, white = _shared
-    return example(photos, seed, place, white)
+    one = example(photos, seed, place, white)
+    arrays = Evidence(one.evidence.cells.numpy(), one.evidence.statistics.numpy())
+    return replace(one, evidence=arrays, maps={name: each.numpy() for name, each in one.maps.items()})
+
+
+def _unpacked(packed: Example) -> Example:
+    own = Evidence(_tensor(packed.evidence.cells), _tensor(packed.evidence.statistics))
+    return replace(packed, evidence=own, maps={name: _tensor(each) for name, each in packed.maps.items()})
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(array)
 
 
 def example(photos: Sequence[Photo], seed: int, place: int, white: float = 0.0) -> Example:
@@ -111,8 +136,12 @@ def draw_picture(photos: Sequence[Photo], seed: int, place: int, white: float = 
     picture = _good(photos, stream, white)
     _edit(picture, stream)
     _veil(picture, stream, generator)
+    _rain(picture, stream, generator)
     _soften(picture, stream, generator)
-    _take(picture, stream, generator)
+    if _dim(picture, stream, generator):
+        _save(picture, stream, generator)
+    else:
+        _take(picture, stream, generator)
     if stream.random() < GRAY:  # last, for haze has a colour
         picture.pixels = picture.pixels.mean(1, keepdim=True).expand_as(picture.pixels)
     return picture
@@ -129,6 +158,8 @@ def _good(photos: Sequence[Photo], stream: random.Random, white: float) -> _Pict
     if stream.random() < LOOKING:
         picture.kind = stream.choice(list(LOOKS))
         picture.pixels = LOOKS[picture.kind](stream, picture.pixels)
+        if picture.kind == "dusk":  # which is less light, and may be meant
+            picture.unknown.add(DARK)
     return picture
 
 
@@ -154,7 +185,10 @@ def _edit(picture: _Picture, stream: random.Random) -> None:
     """At times other tones."""
     pixels = picture.pixels.clamp(0, 1)
     if stream.random() < 0.25:
-        pixels = pixels ** stream.uniform(0.6, 1.8)
+        power = stream.uniform(0.6, 1.8)
+        pixels = pixels**power
+        if not BRIGHTER < power < DARKER:
+            picture.unknown.add(DARK)
     if stream.random() < 0.15:
         pixels = (pixels - 0.5) * stream.uniform(0.6, 1.2) + 0.5
     picture.pixels = pixels.clamp(0, 1)
@@ -180,6 +214,22 @@ def _share_hazed(picture: _Picture) -> float:
     return HAZED_INDOORS if picture.kind in KINDS and picture.kind not in SCENIC else HAZED
 
 
+def _rain(picture: _Picture, stream: random.Random, generator: torch.Generator) -> None:
+    """At times rain; its noise and JPEG come with those of all pictures."""
+    scenic = picture.kind not in KINDS or picture.kind in SCENIC
+    if stream.random() >= (RAINY if scenic else RAINY_INDOORS) or picture.white or picture.kind in WHITISH:
+        return
+    rain = replace(sample_rain(stream), noise=Noise(), finish=Finish())
+    params = asdict(rain) | {"depth": asdict(sample_mix(stream))}
+    clean = picture.pixels
+    picture.pixels, found = rain_photos(clean, generator, [params])
+    picture.severities[RAIN] = DAMAGES[RAIN].severity(found[0], picture.pixels, clean)
+    picture.wet = rain.drops is not None
+    if rain.veil:  # which is haze
+        picture.unknown.add(HAZE)
+        picture.maps[HAZE] = torch.full_like(picture.maps[HAZE], -1.0)
+
+
 def _soften(picture: _Picture, stream: random.Random, generator: torch.Generator) -> None:
     """At times blur, a small size or sharpening."""
     clean, roll = picture.pixels, stream.random()
@@ -196,19 +246,42 @@ def _soften(picture: _Picture, stream: random.Random, generator: torch.Generator
         picture.pixels = (clean + stream.uniform(0.3, 1.5) * (clean - smooth)).clamp(0, 1)
     elif picture.kind in LOOKS:  # which may have a blurred background
         blur = torch.full_like(blur, -1.0)
+    if picture.wet:
+        picture.unknown |= _sharp_in(picture)
+        blur = torch.full_like(blur, -1.0)
     picture.maps[FINE[0]] = blur
+
+
+def _dim(picture: _Picture, stream: random.Random, generator: torch.Generator) -> bool:
+    """At times too little light, with the noise that comes with it, 8-bit; returns whether it was so.
+
+    Good photos that are dark are as they are meant to be: their severity is 0.
+    """
+    if stream.random() >= (DIM_MADE if picture.kind in KINDS else DIM) or picture.kind in UNLIT:
+        return False
+    dark, clean = sample_dark(stream), picture.pixels
+    picture.pixels, found = darken(clean, generator, [asdict(dark)])
+    picture.severities[DARK] = DAMAGES[DARK].severity(found[0], picture.pixels, clean)
+    dim = to_display(relit(clean, [dark])[0])
+    dim = ((dim - dark.black) / (1 - dark.black)).clamp(0, 1)
+    picture.severities["denoise"] = noise_severity(picture.pixels, dim)
+    _label_finish(picture, dark.finish.quality)
+    if (
+        dark.sensor.smear or luminance(picture.pixels).mean() < BARELY
+    ):  # detail went with the noise or is black
+        picture.unknown |= _sharp_in(picture)
+        blur = picture.maps[FINE[0]]
+        picture.maps[FINE[0]] = torch.where(blur > 0, blur, -1.0)
+    return True
 
 
 def _take(picture: _Picture, stream: random.Random, generator: torch.Generator) -> None:
     """At times noise and JPEG, much or little; 8-bit."""
-    noise, saved = (stream.random() < CHANCE[name] for name in ("denoise", "dejpeg"))
     before = picture.pixels
-    if noise:
+    if stream.random() < CHANCE["denoise"]:
         picture.pixels, params = DAMAGES["denoise"].degrade(before, generator)
         _label(picture, "denoise", params[0], before)
-        if params[0]["finish"]["quality"]:
-            picture.severities["dejpeg"] = jpeg_quality_severity(params[0]["finish"]["quality"])
-            picture.unknown.discard("dejpeg")
+        _label_finish(picture, params[0]["finish"]["quality"])
         if params[0]["noise"].get("smear"):  # some detail went with the noise
             picture.unknown |= _sharp_in(picture)
     elif stream.random() < 0.3:
@@ -217,8 +290,14 @@ def _take(picture: _Picture, stream: random.Random, generator: torch.Generator) 
         picture.pixels = (before + grain).clamp(0, 1)
         if "denoise" not in picture.unknown:
             picture.severities["denoise"] = noise_severity(picture.pixels, before)
-    picture.pixels = before = round_to_8_bit(picture.pixels)
-    if saved:
+    picture.pixels = round_to_8_bit(picture.pixels)
+    _save(picture, stream, generator)
+
+
+def _save(picture: _Picture, stream: random.Random, generator: torch.Generator) -> None:
+    """At times JPEG, much or little."""
+    before = picture.pixels
+    if stream.random() < CHANCE["dejpeg"]:
         picture.pixels, params = DAMAGES["dejpeg"].degrade(before, generator)
         _label(picture, "dejpeg", params[0], before)
         if params[0]["kind"] == "chat" or picture.severities["dejpeg"] > LOSES_DETAIL:
@@ -235,6 +314,13 @@ def _take(picture: _Picture, stream: random.Random, generator: torch.Generator) 
 def _label(picture: _Picture, name: str, params: dict, before: torch.Tensor) -> None:
     picture.severities[name] = DAMAGES[name].severity(params, picture.pixels, before)
     picture.unknown.discard(name)
+
+
+def _label_finish(picture: _Picture, quality: int) -> None:
+    """That of a camera's JPEG; 0 = none."""
+    if quality:
+        picture.severities["dejpeg"] = jpeg_quality_severity(quality)
+        picture.unknown.discard("dejpeg")
 
 
 def _sharp_in(picture: _Picture) -> set[str]:

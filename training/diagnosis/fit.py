@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from lwr.models.diagnosis import DiagnosisHead, Kinds
 from training.diagnosis.damages import DAMAGES
-from training.diagnosis.examples import FINE, HAZE, MAPPED, Example
+from training.diagnosis.examples import DARK, FINE, HAZE, MAPPED, RAIN, Example
 
 READERS = 2
 BATCH, EPOCHS, RATE, DECAY = 64, 36, 2e-3, 0.05
@@ -19,8 +19,9 @@ AVERAGED = 0.999  # decay of the weights' moving average, less in the first step
 # Read off training.diagnosis.harm, so that no more than 0.1 dB is lost on hazy and blurred photos; noise that
 # nobody sees costs more, and may
 RAMPS = {HAZE: (0.13, 0.15), "denoise": (0.01, 0.04)} | dict.fromkeys(FINE, (0.05, 0.15))
+RAMPS |= {DARK: (0.08, 0.2), RAIN: (0.05, 0.15)}  # not yet measured
 RAMP = (0.1, 0.3)  # of all others
-KINDS = Kinds(tuple(DAMAGES), (HAZE,), FINE, MAPPED)
+KINDS = Kinds(tuple(DAMAGES), (HAZE, DARK, RAIN), FINE, MAPPED)
 
 
 @dataclass(frozen=True)
@@ -36,40 +37,77 @@ class Batch:
     def __getitem__(self, rows: torch.Tensor) -> "Batch":
         return Batch(*(getattr(self, one.name)[rows] for one in fields(self)))
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        return Batch(*(getattr(self, one.name).to(device) for one in fields(self)))
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What is random in one step, drawn on the CPU."""
+
+    noise: torch.Tensor  # (N,D), of the statistics, standard deviation 1
+    kept: tuple[torch.Tensor, torch.Tensor]  # (N,width) and (N,D): factors, 0 where something is dropped
+
+    @classmethod
+    def drawn(cls, count: int, width: int, statistics: int, device: torch.device) -> "Chance":
+        """Of `count` examples."""
+        noise = torch.randn(count, statistics)
+        kept = [(torch.rand(count, each) >= DROPPED) / (1 - DROPPED) for each in (width, statistics)]
+        return cls(noise.to(device), (kept[0].to(device), kept[1].to(device)))
+
+    def part(self, start: int, count: int) -> "Chance":
+        """Of so many examples."""
+        rows = slice(start, start + count)
+        return Chance(self.noise[rows], (self.kept[0][rows], self.kept[1][rows]))
+
 
 def fit(
-    examples: Sequence[Example], seed: int = 0, epochs: int = EPOCHS, readers: int = READERS
+    examples: Sequence[Example],
+    seed: int = 0,
+    epochs: int = EPOCHS,
+    readers: int = READERS,
+    device: torch.device | str = "cpu",
 ) -> DiagnosisHead:
-    """Train a new head: its readers differ by their seeds alone."""
-    return DiagnosisHead.joined([_fit_one(examples, seed + place, epochs) for place in range(readers)])
+    """Train a new head, returned on the CPU: its readers differ by their seeds alone.
+
+    All that is random is drawn on the CPU, so it is the same on every `device`.
+    """
+    scale = DiagnosisHead(KINDS, len(examples[0].evidence.statistics), readers=0)
+    scale.ramp.copy_(torch.tensor([RAMPS.get(name, RAMP) for name in scale.defects]))
+    _scale_inputs(scale, examples)
+    groups = _groups(scale.to(device), examples)
+    heads = [_fit_one(groups, scale, seed + place, epochs) for place in range(readers)]
+    return DiagnosisHead.joined(heads).eval().requires_grad_(False)
 
 
-def _fit_one(examples: Sequence[Example], seed: int, epochs: int) -> DiagnosisHead:
+def _fit_one(groups: Sequence[Batch], scale: DiagnosisHead, seed: int, epochs: int) -> DiagnosisHead:
     """With AdamW and one cycle of the learning rate; the moving average of its weights is what remains."""
     torch.manual_seed(seed)
-    head = DiagnosisHead(KINDS, len(examples[0].evidence.statistics))
-    head.ramp.copy_(torch.tensor([RAMPS.get(name, RAMP) for name in head.defects]))
-    _scale_inputs(head, examples)
-    groups, averaged, step = _groups(head, examples), copy.deepcopy(head), 0
+    device = scale.ramp.device
+    head = DiagnosisHead(KINDS, len(scale.statistic_mean))
+    head.load_state_dict(scale.state_dict(), strict=False)
+    head.to(device)
+    averaged, step = copy.deepcopy(head), 0
+    means, weights = [[each.data for each in one.parameters()] for one in (averaged, head)]
     steps = epochs * sum(-(-len(group.statistics) // BATCH) for group in groups)
-    optimizer = torch.optim.AdamW(head.parameters(), RATE, weight_decay=DECAY)
+    optimizer = torch.optim.AdamW(head.parameters(), RATE, weight_decay=DECAY, fused=device.type == "cuda")
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, steps)
     for _ in range(epochs):
-        for batch in _shuffled(groups):
+        for batch, chance in _shuffled(groups, head.readers[0].read.out_channels):
             step += 1
-            loss = _loss(head, batch)
+            loss = _loss(head, batch, chance)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
-            for mean, now in zip(averaged.parameters(), head.parameters(), strict=True):
-                mean.data.lerp_(now.data, max(1 - AVERAGED, 9 / (9 + step)))
-    return averaged.eval().requires_grad_(False)
+            torch._foreach_lerp_(means, weights, max(1 - AVERAGED, 9 / (9 + step)))
+    return averaged.cpu()
 
 
-def _loss(head: DiagnosisHead, batch: Batch) -> torch.Tensor:
-    noise = NOISE * head.statistic_spread * torch.randn(batch.statistics.shape)
-    severities, where = head.judge(batch.cells.float(), batch.statistics + noise, DROPPED)
+def _loss(head: DiagnosisHead, batch: Batch, chance: Chance) -> torch.Tensor:
+    noise = NOISE * head.statistic_spread * chance.noise
+    severities, where = head.judge(batch.cells.float(), batch.statistics + noise, chance.kept)
     whole = F.binary_cross_entropy_with_logits(severities, batch.severities, weight=batch.known)
     known = (batch.maps >= 0).float()
     places = F.binary_cross_entropy_with_logits(where, batch.maps.clamp_min(0), weight=known)
@@ -91,7 +129,7 @@ def _groups(head: DiagnosisHead, examples: Sequence[Example]) -> list[Batch]:
     shapes: dict[torch.Size, list[Example]] = {}
     for example in examples:
         shapes.setdefault(example.evidence.cells.shape, []).append(example)
-    groups = [stacked(group) for group in shapes.values()]
+    groups = [stacked(group).to(head.ramp.device) for group in shapes.values()]
     return [replace(group, cells=_scaled_in_half(head, group.cells)) for group in groups]
 
 
@@ -99,10 +137,17 @@ def _scaled_in_half(head: DiagnosisHead, cells: torch.Tensor) -> torch.Tensor:
     return torch.cat([head.scaled(part.float()).half() for part in cells.split(BATCH)])
 
 
-def _shuffled(groups: Sequence[Batch]) -> Iterator[Batch]:
+def _shuffled(groups: Sequence[Batch], width: int) -> Iterator[tuple[Batch, Chance]]:
     """All examples once, in batches of one shape, in random order."""
     parts = [(group, rows) for group in groups for rows in torch.randperm(len(group.statistics)).split(BATCH)]
-    yield from (parts[i][0][parts[i][1]] for i in torch.randperm(len(parts)).tolist())
+    device = groups[0].statistics.device
+    parts = [(group, rows.to(device)) for group, rows in parts]
+    count, read = sum(len(rows) for _, rows in parts), groups[0].statistics.shape[1]
+    chance, start = Chance.drawn(count, width, read, device), 0
+    for i in torch.randperm(len(parts)).tolist():
+        group, rows = parts[i]
+        yield group[rows], chance.part(start, len(rows))
+        start += len(rows)
 
 
 def stacked(examples: Sequence[Example]) -> Batch:

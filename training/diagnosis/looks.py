@@ -20,6 +20,7 @@ LEAST_DETAIL = 0.02  # mean difference of neighbours in the part in focus; with 
 GRAIN = (0.6, 2.5)  # standard deviation at mid-grey, white = 255
 DARK = 0.4  # mean brightness of a photo that would seem hazy, were its blacks lifted
 STOPS = (0.7, 2.2)  # less light at dusk
+STAGE = (3.0, 7.0)  # stops between what is lit and what is not
 
 
 def bokeh_photo(stream: random.Random, photo: torch.Tensor) -> torch.Tensor:
@@ -74,6 +75,13 @@ def dusk(stream: random.Random, photo: torch.Tensor) -> torch.Tensor:
     return to_display(to_linear(photo) * 2 ** -stream.uniform(*STOPS) * tint)
 
 
+def low_key(stream: random.Random, photo: torch.Tensor) -> torch.Tensor:
+    """Lit in one place as under a lamp on a stage, nearly black elsewhere, without noise."""
+    lit = _focused(stream, photo.shape[-2:])
+    left = 2 ** -stream.uniform(*STAGE)
+    return to_display(to_linear(photo) * (left + (1 - left) * lit))
+
+
 def film_grain(stream: random.Random, photo: torch.Tensor) -> torch.Tensor:
     """With grain too fine to be a defect."""
     color = stream.choice((0.0, stream.uniform(0.2, 1)))
@@ -92,6 +100,7 @@ LOOKS: dict[str, Callable[[random.Random, torch.Tensor], torch.Tensor]] = {
     "bokeh_photo": bokeh_photo,
     "pale": pale,
     "dusk": dusk,
+    "low_key": low_key,
     "film_grain": film_grain,
     "sharpened": sharpened,
 }
