@@ -6,6 +6,10 @@ import pytest
 import torch
 
 from lwr.degrade.light import luminance
+from lwr.models.statistics import dark_statistics, streak_statistics
+from training.data.photos import Photo
+from training.diagnosis.examples import DARK, HAZE, RAIN, draw_picture
+from training.diagnosis.fit import BATCH, Chance
 from training.diagnosis.looks import LOOKS
 from training.diagnosis.made_pictures import KINDS
 from training.diagnosis.textures import TEXTURES
@@ -67,6 +71,8 @@ def test_looks_do_what_they_are_called() -> None:
     good, seeds = photo(), [random.Random(seed) for seed in range(8)]
     for stream in seeds:
         assert LOOKS["pale"](stream, good).mean() > good.mean() > LOOKS["dusk"](stream, good).mean()
+        stage = LOOKS["low_key"](stream, good)
+        assert stage.mean() < 0.95 * good.mean() and stage.max() > 0.7 * good.max()
         assert (LOOKS["film_grain"](stream, good) - good).std() * 255 < 2.8
         assert sharpest(LOOKS["sharpened"](stream, good)) > sharpest(good)
         left = (LOOKS["bokeh_photo"](stream, good) - good).abs().mean(1) < 1e-4
@@ -76,3 +82,48 @@ def test_looks_do_what_they_are_called() -> None:
 def test_a_photo_without_detail_is_not_put_out_of_focus() -> None:
     plain = torch.full((1, 3, 64, 64), 0.5)
     assert torch.equal(LOOKS["bokeh_photo"](random.Random(0), plain), plain)
+
+
+def test_each_dark_and_rainy_picture_has_its_label() -> None:
+    shades = torch.rand(300, 300, 3, generator=torch.Generator().manual_seed(0)).mul(180).add(60)
+    photos = [Photo("a", "a", shades.to(torch.uint8), clear=True)]
+    drawn = [draw_picture(photos, 0, place) for place in range(120)]
+    dark, rainy = ([one for one in drawn if one.severities[name] > 0] for name in (DARK, RAIN))
+    assert 8 < len(dark) < 40 and 8 < len(rainy) < 40
+    bright = [one for one in drawn if one.kind == "photo" and not one.severities[DARK]]
+    low = [one.pixels.mean().item() for one in dark if one.severities[DARK] > 0.5 and one.kind == "photo"]
+    assert low and max(low) < min(one.pixels.mean().item() for one in bright)
+    veiled = [one for one in rainy if HAZE in one.unknown]
+    assert veiled and all((one.maps[HAZE] < 0).all() for one in veiled)
+    nights = [one for one in drawn if one.kind == "night"]
+    assert nights and not any(one.severities[DARK] for one in nights)
+    assert any(DARK not in one.unknown for one in nights)
+
+
+def test_statistics_tell_the_dark_and_streaks() -> None:
+    scene = KINDS["scene"](random.Random(4), (128, 160))
+    dim = dark_statistics(scene * 0.2) - dark_statistics(scene)
+    assert dim[3] > 0, "more of it is black"
+    assert (dim[-7:] < 0).all() and torch.allclose(dim[-3:], torch.tensor(0.2).log().expand(3), atol=0.2)
+    streaks = torch.zeros(1, 1, 128, 160)
+    streaks[..., 30:90, 20::24] = 0.3
+    rainy = (scene + streaks).clamp(0, 1)
+    before, after = streak_statistics(scene), streak_statistics(rainy)
+    turned = streak_statistics(rainy.transpose(-1, -2))
+    assert after[6] > before[6] + 0.1, "there are more upright lines"
+    assert turned[6] < after[6] - 0.1 and turned[0] > 0.1
+    assert after[15] > before[15] and after[15] > turned[15], "bright lines across the rows"
+    for size in ((1, 5), (7, 1), (2, 3), (3, 700), (600, 500)):
+        found = torch.cat(
+            [streak_statistics(torch.rand(1, 3, *size)), dark_statistics(torch.rand(1, 3, *size))]
+        )
+        assert found.shape == (51,) and found.isfinite().all(), size
+
+
+def test_what_is_dropped_in_training_keeps_the_mean() -> None:
+    chance = Chance.drawn(4000, 48, 30, torch.device("cpu"))
+    for kept in chance.kept:
+        assert kept.unique().tolist() == pytest.approx([0, 1 / 0.9])
+        assert kept.mean().item() == pytest.approx(1, abs=0.02)
+    some = chance.part(64, BATCH)
+    assert torch.equal(some.noise, chance.noise[64 : 64 + BATCH]) and len(some.kept[0]) == BATCH

@@ -17,6 +17,7 @@ COLOUR_QUANTILES = (0.01, 0.1, 0.9, 0.99)
 STRIPS = 4  # haze grows towards the top
 BLOCK = 8  # pixels, of JPEG
 ENOUGH = 160_000  # pixels of which all rows are read; of more, every second one
+MIDDLE = 320  # pixels a side, where a photo's finest lines are read
 DIRECTIONS = 12  # of lines, over half a turn
 BLACK = (2, 6, 16, 40)  # levels of 255 up to which shadows are counted
 LEVELS = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)  # quantiles of brightness
@@ -76,7 +77,7 @@ def dark_statistics(photo: torch.Tensor) -> torch.Tensor:
     """(1,3,H,W) in [0,1] -> (13,): how dark it is, and how much of it is black.
 
     Logarithms of the mean and of quantiles of brightness, as stops count; shares of what is darker than each
-    of BLACK; and differences of neighbours beside the brightness, which are large where noise is all there is.
+    of BLACK; and differences of neighbours beside the brightness, large where there is little but noise.
     """
     gray = photo.mean(1)[0]
     if gray.numel() > ENOUGH:
@@ -91,12 +92,14 @@ def dark_statistics(photo: torch.Tensor) -> torch.Tensor:
 def streak_statistics(photo: torch.Tensor) -> torch.Tensor:
     """(1,3,H,W) in [0,1] -> (38,): which way lines run, how thin and how bright they are.
 
-    At the photo's resolution and at a half of it: the share of each of DIRECTIONS in all lines, by the
-    structure tensor (Bigün and Granlund 1987), how much they agree, and of the differences of second order
-    across and down, how much the bright lines outweigh the dark ones, and how rare they are.
+    Of its middle at its resolution, and of all of it at a half of that: the share of each of DIRECTIONS in
+    all lines, by the structure tensor (Bigün and Granlund 1987), how much they agree, and of the differences
+    of second order across and down, how much the bright lines outweigh the dark ones, and how rare they are.
     """
     gray, rows = photo.mean(1, keepdim=True), []
-    for level in (gray, F.avg_pool2d(gray, 2) if min(gray.shape[-2:]) > 1 else gray):
+    top, left = (max(side - MIDDLE, 0) // 2 for side in gray.shape[-2:])
+    middle = gray[..., top : top + MIDDLE, left : left + MIDDLE]
+    for level in (middle, F.avg_pool2d(gray, 2) if min(gray.shape[-2:]) > 1 else gray):
         rows += [_directions(level), _ridges(level[0, 0]), _ridges(level[0, 0].T)]
     return torch.cat(rows)
 
@@ -112,9 +115,10 @@ def _directions(gray: torch.Tensor) -> torch.Tensor:
     apart, both = xx - yy, 2 * xy
     clear = torch.hypot(apart, both)  # difference of the tensor's eigenvalues
     weight = clear.sqrt()  # a strong edge counts as its height, not as the square of it
-    place = (torch.atan2(both, apart) / (2 * torch.pi) + 0.5) * DIRECTIONS
+    # Lines straight across and straight down lie in the middle of the shares 0 and DIRECTIONS / 2
+    place = (torch.atan2(both, apart) / (2 * torch.pi) + 0.5) * DIRECTIONS + 0.5
     shares = torch.zeros(DIRECTIONS, device=gray.device)
-    shares.index_add_(0, place.long().clamp(0, DIRECTIONS - 1), weight)
+    shares.index_add_(0, place.long() % DIRECTIONS, weight)
     total = weight.sum() + 1e-4
     agreed = torch.hypot(apart.sum(), both.sum()) / (clear.sum() + 1e-6)
     clearness = (clear / (xx + yy + 1e-5)).mean()
