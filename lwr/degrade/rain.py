@@ -62,8 +62,8 @@ def rain_photos(
 
     With them come `streak_cover`, `drop_cover` (mean shares of the scene's light that streaks and drops
     hide) and `mean_transmission` (of the veil). With `params`, one dict a photo as an earlier call returned
-    them, the same photo comes out, whatever the generator. Of the depth, `depth` decides; None =
-    `random_depth`.
+    them, the same photo comes out, whatever the generator; a dict without "depth" gets one that its seed
+    draws. Of the depth, `depth` decides; None = `random_depth`.
     """
     rains = draw_or_read(Rain, sample_rain, generator, len(clean), params)
     clean = clean.to(working_dtype(clean.device))
@@ -73,7 +73,7 @@ def rain_photos(
         light, entry = to_linear(clean[i : i + 1]), asdict(rain)
         entry |= {"streak_cover": 0.0, "drop_cover": 0.0, "mean_transmission": 1.0}
         if rain.streaks:
-            given = None if params is None else params[i : i + 1]
+            given = params[i : i + 1] if params and "depth" in params[i] else None
             depths, drawn = depth_of(depth, clean[i : i + 1], numbers, given)
             light, seen, veiled = fall(light, depths, rain)
             entry |= {"depth": drawn[0], "streak_cover": _mean(1 - seen), "mean_transmission": _mean(veiled)}

@@ -1,5 +1,5 @@
-"""Noise and JPEG of a known strength, beside classical methods: `python -m training.benchmarks.fixed_damage
---photos PHOTOS` writes training/results/fixed-damage.json.
+"""Noise, JPEG, too little light and rain of a known strength, beside classical methods:
+`python -m training.benchmarks.fixed_damage --photos PHOTOS` writes training/results/fixed-damage.json.
 
 `training.evaluate` damages photos as training does, by every strength at once; these are the strengths that
 other work reports. The middle of each validation photo is damaged, restored at the default settings and
@@ -9,15 +9,17 @@ at other fidelities, and measured.
 import random
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 
 from lwr.degrade.camera import sample_sensor, take
+from lwr.degrade.dark import darken, sample_dark
 from lwr.degrade.jpeg import jpeg
 from lwr.degrade.light import round_to_8_bit
 from lwr.degrade.noise import Noise, add_noise
+from lwr.degrade.rain import rain_photos, sample_rain
 from lwr.images import files as images
 from lwr.request import Request
 from lwr.restore import Restorer
@@ -100,6 +102,20 @@ def _camera(photo: str, clean: torch.Tensor) -> torch.Tensor:
     return round_to_8_bit(take(clean, [sample_sensor(random.Random(photo), HIGH_ISO)], _generator()))
 
 
+def _dark(stops: float) -> Damage:
+    def dim(photo: str, clean: torch.Tensor) -> torch.Tensor:
+        drawn = replace(sample_dark(random.Random(photo)), ev=-stops, fall=0.0)
+        return darken(clean, _generator(), [asdict(drawn)])[0]
+
+    return dim
+
+
+def _rain(kind: str) -> Damage:
+    return lambda photo, clean: rain_photos(
+        clean, _generator(), [asdict(sample_rain(random.Random(photo), kind))]
+    )[0]
+
+
 def _jpeg(quality: int) -> Damage:
     return lambda _, clean: jpeg(clean, [quality])
 
@@ -116,6 +132,11 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
     "JPEG, quality 10": ("dejpeg", _jpeg(10)),
     "JPEG, quality 20": ("dejpeg", _jpeg(20)),
     "JPEG, quality 40": ("dejpeg", _jpeg(40)),
+    "2 stops too dark": ("low-light", _dark(2)),
+    "4 stops too dark": ("low-light", _dark(4)),
+    "streaks of rain": ("derain", _rain("streaks")),
+    "streaks and drops on the lens": ("derain", _rain("streaks and drops")),
+    "drops on the lens": ("derain", _rain("drops")),
 }
 
 
