@@ -87,8 +87,8 @@ def test_a_sentence_or_a_task_beside_auto_is_done_too(restorer: Restorer) -> Non
     assert met(restorer, Request(task="dehaze"), {"deblur": 1.0})[0].tasks == {"dehaze": 1.0}
     settings, notes = met(restorer, Request("leave the fog", auto=True), both)
     assert settings.tasks == {"deblur": 1.0} and "Left out, as you asked: remove haze." in notes[0]
-    settings, notes = met(restorer, Request("make it brighter", auto=True), both)
-    assert settings.tasks == both and notes[0].endswith("no task for it yet: brightness.")
+    settings, notes = met(restorer, Request("make it darker", auto=True), both)
+    assert settings.tasks == both and notes[0].endswith("no task for it yet: darkening.")
     alike = {"super-resolution": 1.0, "deblur": 1.0}
     assert met(restorer, Request("fix it, but don't enlarge it"), alike)[0].tasks == {"deblur": 1.0}
     for nonsense in ("qwertz uiop", "what a lovely day"):

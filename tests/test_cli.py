@@ -273,11 +273,11 @@ def test_route_speaks_exactly_as_promised() -> None:
 
 
 def test_sizes_general_requests_and_what_is_not_done(photo: Path) -> None:
-    words = ("--prompt", "strongly dehaze and make it brighter", "--size", "150x150", "--json")
+    words = ("--prompt", "strongly dehaze and make it darker", "--size", "150x150", "--json")
     done = run("restore", photo, *words)
-    line, note = done.lines[0], "Not done, as there is no task for it yet: brightness."
+    line, note = done.lines[0], "Not done, as there is no task for it yet: darkening."
     assert (line["width"], line["height"], line["size"]) == (150, 125, "150x150")
-    assert (line["ignored"], line["notes"]) == (["brightness"], [note])
+    assert (line["ignored"], line["notes"]) == (["darkening"], [note])
     assert done.err == f"{photo}: {note}\n"
     done = run("restore", photo, "--prompt", "enhance", "--json", "--overwrite")
     assert done.status == 0 and done.lines[0]["notes"][0].startswith(("Found: ", "Nothing wrong was found"))

@@ -80,7 +80,7 @@ def test_sentences_with_values_are_translated(name: str, monkeypatch: pytest.Mon
         settings = app.SERVICE.restorer.resolve("fix the blur")
         states = (State(ahead=1, wait=9, left=3), State(ahead=4, wait=999, left=3), State(stopping=True))
         states += (State(left=40, done=2, total=9), State(left=0), State(left=5, remark=gpu.USED_UP))
-        prompts = ("enhance, remove the red eyes", "make it 9x and brighter")
+        prompts = ("enhance, remove the red eyes", "make it 9x and darker")
         asked = [Request(prompt).asked() for prompt in prompts]
         sentences = [
             preview("fix the blur, slightly dehaze and remove the red eyes, make it 4k"),
@@ -142,10 +142,10 @@ def test_the_plan_says_what_is_limited_and_left_out() -> None:
 
 def test_parts_of_a_sentence_find_their_places() -> None:
     what = "fix blur, enlarge 4x, towards 4k"
-    text = f"I understood: **{what}**, in about 2 minutes; not done: noise, text. Or so."
+    text = f"I understood: **{what}**, in about 2 minutes; not done: snow, text. Or so."
     assert said(text, "fr") == (
         "Compris : **corriger le flou, agrandir 4x, vers 4k**, en 2 minutes environ ; "
-        "pas fait : bruit, texte. Or so."
+        "pas fait : neige, texte. Or so."
     )
 
 

@@ -126,7 +126,9 @@ def _through_filters(white: torch.Tensor) -> torch.Tensor:
     seen[:, 1, ::2, 1::2] = white[:, 1, ::2, 1::2]
     seen[:, 1, 1::2, ::2] = white[:, 1, 1::2, ::2]
     seen[:, 2, 1::2, 1::2] = white[:, 2, 1::2, 1::2]
-    seen = F.pad(seen, (1, 1, 1, 1), mode="reflect")  # which goes on with the pattern
+    narrow = min(white.shape[-2:]) < 2
+    # reflection goes on with the pattern
+    seen = F.pad(seen, (1, 1, 1, 1), mode="replicate" if narrow else "reflect")
     red, green, blue = seen.split(1, 1)
     middle = green[..., 1:-1, 1:-1]
     beside = green[..., 1:-1, :-2] + green[..., 1:-1, 2:] + green[..., :-2, 1:-1] + green[..., 2:, 1:-1]

@@ -38,7 +38,8 @@ CUES: dict[str, tuple[str, ...]] = {
             spoils, problem, issue, matter, matters, distracting, ugly, disturbs, disturbing, hides,
             hiding""",
         "BAD": """bad, poor, terrible, awful, off, wrong, missed, lost, weak, lousy, horrible,
-            insufficient, missing, low, failed, too low, not right, not good""",
+            insufficient, missing, low, failed, too low, not right, not good,
+            sucks, suck, sucked, stinks, crap, garbage, rubbish""",
         # negations and goals
         "NOT": """not, no, no more, never, without, none, nothing, neither, avoid, avoiding, skip,
             skipping, forget, forgetting, omit, fail, refrain from, leave out, no need, lack, lacks,
@@ -68,7 +69,8 @@ CUES: dict[str, tuple[str, ...]] = {
         # "haze removal"
         "REMOVAL": "removal, reduction, correction, elimination, removing, suppression",
         "QUESTION": """write, describe, tell me, is it, was it, what is, what are, what does, what was,
-            how does, how do you define, who is, explain, define, tell me about, what causes, what did,
+            where is, where are, how does, how do you define, who is, explain, define, tell me about,
+            what causes, what did,
             what a lovely, what a beautiful, what a nice, what a great, is this photo, is this picture,
             is this image, is the photo, is the picture, is the image""",
         "ARTICLE": """the, a, an, any, some, all, this, that, these, those, my, your, his, her, our,
@@ -86,6 +88,8 @@ CUES: dict[str, tuple[str, ...]] = {
             left half, left corner, on the left, left hand, leaves, left eye, strength, intensity,
             top half, bottom half, upper half, lower half, right half, other half, half of the photo,
             half of the picture, half of the image, half the photo, half the picture, half the image,
+            taken, photographed, captured, snapped, filmed, as hell, as heck, as fuck, af, asf, omg, lol, tbh,
+            imo, ugh, plz, thx, here, outside, outdoors, indoors, tonight, overall, already,
             the mood, that mood, the atmosphere, that atmosphere""",
     }.items()
 }
@@ -94,12 +98,13 @@ CORRECTED = frozenset({"REMOVE", "REPAIR", "KEEP", "CREATE", "NOT", "STRENGTH"})
 
 STRENGTHS: dict[float, tuple[str, ...]] = {
     0.25: phrases(
-        """very slightly, ever so slightly, very lightly, very gently, barely, just barely, hardly,
+        """very slightly, very slight, very light, very mild, very gentle, ever so slightly, very lightly,
+        very gently, barely, just barely, hardly,
         a tiny bit, tiny bit, very little, minimally, by a quarter,
         the slightest bit, just the slightest bit"""
     ),
     0.5: phrases(
-        """slightly, slight, a bit, a bit of, a little, a little of, a little bit, a little bit of,
+        """slightly, slight, a bit, a bit of, bit too, a little, a little of, a little bit, a little bit of,
         little bit, a tiny little bit, just a little, a touch, a tad, a tad bit, a lil bit, lil bit, a lil,
         a wee bit, wee bit, a smidgen, a light, light touch, a small amount, a hint, a smidge, lightly,
         gently, gentle, subtly, subtle, mildly, mild, carefully, not too much, not too strongly,
@@ -153,6 +158,6 @@ _COMMON = """
     talking tasty tazed there thing things think thorough threat three title token tokens torch tough tower
     track train trash trees trick trip tuned tuning twisted underlined unfolded views vile vocal walls
     warmer water were whale while whine white whole window winds wine wings wired wording worker works world
-    write
+    write shrank shrunk
 """
 COMMON = frozenset(_COMMON.split())

@@ -42,6 +42,12 @@ _SPELLING = (  # (pattern, replacement), in this order, on lower-case text
     (r"\b(can|do|does|did|is|are|was|were|should|could|would|must|need|has|have|had|wo)\s?n'?t\b", r"\1 not"),
     (r"\bcannot\b|\bcan'?t\b", "can not"),
     (r"'(?:s|re|m)\b", " is"),
+    (  # "do not brighten it too much", but not "I do not like it too much"
+        r"\b(?:do not|never) (?!want|need|like|love|mind|see|have|care)"
+        r"((?:\w+ ){1,5})too (?:much|strongly|hard)\b(?! \w)",
+        r"\1not too much",
+    ),
+    (r"'d(?= to (?:death|hell|bits))", "ed"),
     (r"'d\b", " would"),
     (r"\b(de|un|up|re|over)-(?=[a-z])", r"\1"),
     (r"(?<=[^\W\d_])[-/'](?=\w)", " "),
@@ -87,6 +93,7 @@ class Lexicon:
 
     def _add_words(self, name: str, words: Vocabulary, role: str = "") -> None:
         self._add("DEFECT", words.defects, name, role=role)
+        self._add("DEFECT", words.looks, name, role=role, look=True)
         self._add("ACTION", words.actions, name, inflect=True, role=role)
         self._add("QUALITY", words.qualities, name, role=role)
         self._add("FUNCTION", words.idioms)
@@ -99,12 +106,13 @@ class Lexicon:
         value: float = 0.0,
         inflect: bool = False,
         role: str = "",
+        look: bool = False,
     ) -> None:
         for phrase in phrases:
             for form in _inflected(phrase) if inflect and (not task or " " not in phrase) else (phrase,):
                 words = tuple(form.casefold().replace("-", " ").split())
                 if form == phrase or words not in self.phrases:
-                    self.phrases[words] = Token(kind, form, task, value, role)
+                    self.phrases[words] = Token(kind, form, task, value, role, look)
 
     def tokens(self, text: str) -> list[Token]:
         """The tokens of a text, longest phrases first, typos corrected."""

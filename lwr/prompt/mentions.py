@@ -23,6 +23,7 @@ _ABOUT = ("at least", "exactly", "about", "around", "roughly", "approximately", 
 _SIZED = phrases("version, wallpaper, copy, format, print, poster, version please, edition, size, wide, high")
 _BESIDE_SIZE = ("FUNCTION", "ARTICLE", "PICTURE", "CREATE", "QUALITY", "STRENGTH", "REPAIR", "STAY")
 _PAPER = re.compile("a[0-6]")
+_HAVING = ("has", "have", "had", "contains", "shows", "there", "see", "like a")  # what follows is a thing
 _SUBJECTS = ("i", "you", "we", "one", "they", "he", "she")
 _SIGNS = {"REMOVE": 1, "REPAIR": 1, "GONE": 1, "TROUBLE": 1, "BAD": 1, "KEEP": -1, "STAY": -1}
 
@@ -84,7 +85,7 @@ def rank(tokens: Sequence[Token], i: int, clause: Clause) -> Rank:
     if token.kind == "SIZE":
         return _of_size(tokens, i, clause)
     if token.kind == "DEFECT" and not named:
-        adjective = token.role and clause.verb != "REPAIR" and kinds(tokens, i + 1, 1) == ["WORD"]
+        adjective = token.look and clause.verb != "REPAIR" and _is_of_noun(tokens, i)
         return Rank.NOTHING if adjective else _of_defect(tokens, i, clause)  # "sharpen the dark car"
     if token.kind == "QUALITY":
         of_size = token.task == GENERAL.name and i > 0 and tokens[i - 1].kind == "SIZE"  # "4k quality"
@@ -249,13 +250,19 @@ def after_articles(tokens: Sequence[Token], i: int) -> int:
 
 
 def _sequel(tokens: Sequence[Token], i: int) -> _Sequel:
-    sequel, before = _Sequel(), ""
-    for token in _following(tokens, i):
+    sequel, before, pictured = _Sequel(), "", False
+    rest = [*_following(tokens, i)]
+    for j, token in enumerate(rest):
         if token.kind in MENTIONS:
             return _Sequel()  # what was said may belong to that mention
         seeing = token.kind == "CANNOT" and before in _SUBJECTS  # "so much haze that you can not see a thing"
-        if token.kind in (*ENDS, "JOIN", "PICTURE") or seeing:
+        praised = kinds(rest, j + 1, 1) == ["STAY"] and set(kinds(rest, j + 2, 1)) <= set(ENDS)
+        if token.kind == "JOIN" and praised:
+            continue  # "the sky is dark and beautiful"
+        # "the dark photo is fine", but not "a dark photo of a fine house"
+        if token.kind in (*ENDS, "JOIN") or seeing or (pictured and token.kind != "BE"):
             break
+        pictured = token.kind == "PICTURE"
         if token.kind in _SIGNS:
             sequel.sign, sequel.bad = _SIGNS[token.kind], token.kind == "BAD"
             break
@@ -293,11 +300,25 @@ def _is_attribute(tokens: Sequence[Token], i: int) -> bool:
     return next(rest, "") in ("WORD", "PICTURE")  # "increase the fog" asks for no less of it
 
 
+def _is_of_noun(tokens: Sequence[Token], i: int) -> bool:
+    """Whether an adjective only tells of a noun after it: "dark hair"; unlike "it is too dark here"."""
+    near = reversed(tokens[max(i - REACH, 0) : i])
+    before = next((token for token in near if token.kind != "STRENGTH"), None)
+    after = next((token for token in tokens[i + 1 : i + REACH] if token.kind != "DEFECT"), None)
+    said = before is not None and (
+        before.text in ("too", "so") or (before.kind == "BE" and before.text not in _HAVING)
+    )
+    thing = after is not None and (after.kind == "WORD" or after.role == "TOPIC")
+    return not said and thing  # also after "dark rainy (night)"
+
+
 def _is_imperative(tokens: Sequence[Token], i: int) -> bool:
     """Whether a defect is used as a verb: "blur the background"."""
     following = tokens[i + 1].text if i + 1 < len(tokens) else ""
     starts = i == 0 or tokens[i - 1].kind in ("FUNCTION", "BREAK", "COMMA", "JOIN", "NOT")
-    return starts and " " not in tokens[i].text and following in _OBJECTS
+    # "it rained the whole day", "they sent and compressed the photo"
+    told = (i > 0 and tokens[i - 1].text == "it") or tokens[i].text.endswith("ed")
+    return starts and not told and " " not in tokens[i].text and following in _OBJECTS
 
 
 def _is_caption(tokens: Sequence[Token], i: int) -> bool:
@@ -305,6 +326,6 @@ def _is_caption(tokens: Sequence[Token], i: int) -> bool:
     before = kinds(tokens, 0, i)
     adorned = i == 1 and tokens[0].text in ("a", "an") and kinds(tokens, i + 1, 1) == ["WORD"]
     placed = before.count("PREPOSITION") == 1 and "WORD" in before
-    placed = placed and set(before) <= {"WORD", "ARTICLE", "PREPOSITION"}
+    placed = placed and set(before) <= {"WORD", "ARTICLE", "PREPOSITION", "DEFECT"}
     said = {token.kind for token in tokens}
     return (adorned and "BE" not in said) or (placed and not said & _SAYING)

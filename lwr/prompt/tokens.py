@@ -21,6 +21,7 @@ class Token:
     task: str = ""  # of a mention; or the name of a topic
     value: float = 0.0  # of STRENGTH, SCALE, FACTOR and NUMBER
     role: str = ""  # of a topic: TOPIC, THING and COMMAND (of kind WORD); of a size without a unit: UNREAD
+    look: bool = False  # of a defect that before a noun only tells of a thing: "dark hair"
     size: Size | None = None  # of SIZE
 
 

@@ -49,14 +49,6 @@ def _with_background(verbs: str) -> str:
 
 
 TOPICS = (
-    _topic(
-        "noise",
-        """noise, noisy, noises, noisiness, iso noise, image noise, digital noise, color noise, colour noise,
-        sensor noise, speckle, speckles, speckled""",
-        "denoise, noise removal, noise reduction, remove noise",
-        task="denoise",
-    ),
-    _topic("grain", "grain, grainy, graininess, film grain", "degrain", task="denoise"),
     _topic("scratches", "scratch, scratches, scratched, scratchy", "descratch", task="inpaint"),
     _topic("dust", "dust, dust spots, dust specks, specks, specs of dust", "dedust", task="inpaint"),
     _topic("stains", "stain, stains, stained, blotches, blotchy, water stains, water spots", task="inpaint"),
@@ -73,24 +65,23 @@ TOPICS = (
         task="inpaint",
     ),
     _topic(
-        "JPEG artifacts",
-        """jpeg artifacts, jpeg artefacts, jpg artifacts, jpg artefacts, artifacts, artefacts, artifact,
-        artefact,
-        compression artifacts, compression artefacts, compression, overcompressed, over compressed, banding,
-        jpeg compression, jpg compression, jpeg noise, jpeg blocks, mosquito noise, compression noise,
-        heavily compressed, too compressed, compressed, blocking artifacts""",
-        "dejpeg, deblock, deartifact",
-        task="dejpeg",
-    ),
-    _topic(
-        "brightness",
-        """dark, darkness, dim, underexposed, under exposed, overexposed, over exposed, too bright,
-        low light, underexposure, overexposure, blown highlights, gloomy""",
-        """brighten, brighter, lighten, lighter, darken, darker, brighten up, lighten up, less dark,
-        less bright,
-        more light, relight, relighting, more brightness, less brightness""",
-        "brightness, exposure, lighting, illumination, bright, well lit",
-        task="low-light",
+        "darkening",
+        """overexposed, over exposed, overexposure, over exposure, too bright, so bright, too light,
+        too white, blown out, blown highlights, burnt out, burned out, burnt highlights, glaring""",
+        "darken, darker, dimmer, less bright, less exposed, "
+        + ", ".join(
+            f"{less} {light}"
+            for less in (
+                "less",
+                "reduce",
+                "reduce the",
+                "lower",
+                "lower the",
+                "decrease the",
+                "turn down the",
+            )
+            for light in ("light", "brightness", "exposure")
+        ),
     ),
     _topic("contrast", "low contrast, contrasty", "more contrast, less contrast", "contrast"),
     _topic(
@@ -98,7 +89,9 @@ TOPICS = (
         """faded, discoloured, discolored, yellowed, yellowish, color cast, colour cast, yellow cast,
         blue cast,
         oversaturated, undersaturated, faded colours, faded colors""",
-        """more vivid, more vibrant, warmer, cooler, recolor, recolour, saturate, desaturate,
+        """more vivid, more vibrant, brighter colors, brighter colours, brighten the colors,
+        brighten the colours, brighten colors, brighten colours, bright colors, bright colours, warmer,
+        cooler, recolor, recolour, saturate, desaturate,
         more saturated, less saturated, color correct, colour correct, color grade, colour grade,
         color correction, colour correction, color grading, colour grading, more colorful, more colourful""",
         """vivid, vibrant, colorful, colourful, color, colour, colors, colours, colouring, coloring,
@@ -119,9 +112,6 @@ TOPICS = (
         "black and white, grayscale, greyscale, monochrome, sepia",
     ),
     _topic("HDR", "", "to hdr", "hdr"),
-    _topic(
-        "rain", "", "derain", things="rain, raindrops, rain drops, rain streaks, water drops", task="derain"
-    ),
     _topic("snow", "", "desnow", things="snow, snowflakes"),
     _topic(
         "watermark",
@@ -159,8 +149,15 @@ TOPICS = (
     _topic(
         "smaller size",
         "",
-        """shrink, downscale, downsize, downsample, make it smaller, make this smaller, smaller, smaller file,
-        reduce the size, reduce its size, reduce size, reduce the file size, compress it, compress this""",
+        """shrink, downscale, downsize, downsample, make it smaller, make this smaller, smaller,
+        smaller file, lighter file, file lighter,
+        reduce the size, reduce its size, reduce size, reduce the file size, compress it, """
+        + ", ".join(
+            f"compress {the}{file}"
+            for the in ("the ", "this ", "my ", "")
+            for file in ("file", "photo", "picture", "image")
+        )
+        + ", compress this",
     ),
     _topic(
         "objects",
@@ -178,8 +175,14 @@ TOPICS = (
     _topic(
         "skin",
         "wrinkles, pimples, pimple, acne, blemishes, blemish, freckles",
-        """soften the skin, soften skin, smooth the skin, smooth skin, smooth my skin, whiten the teeth,
-        whiten teeth""",
+        """soften the skin, soften skin, smooth the skin, smooth skin, smooth my skin, lighter skin,
+        brighter skin, brighter smile, whiter teeth, """
+        + ", ".join(
+            f"{whiten} {the}{teeth}"
+            for whiten in ("whiten", "brighten", "whiten and brighten")
+            for the in ("", "the ", "my ", "her ", "his ")
+            for teeth in ("teeth", "smile")
+        ),
     ),
     _topic(
         "faces",

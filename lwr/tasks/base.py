@@ -32,6 +32,7 @@ class Vocabulary:
     actions: tuple[str, ...]  # what to do, verbs in their base form: "dehaze", "sharper"; asks by itself
     qualities: tuple[str, ...] = ()  # what should be: "sharp", "resolution"; asks when wanted or missing
     measures: tuple[str, ...] = ()  # what "2x" multiplies: "size", "big"; only one task has measures
+    looks: tuple[str, ...] = ()  # defects that also tell of things, "dark": none before a noun, "dark hair"
     idioms: tuple[str, ...] = ()  # phrases that hold such words and mean something else: "focus on"
 
 

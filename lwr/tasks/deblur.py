@@ -38,30 +38,32 @@ TASK = Task(
     vocabulary=Vocabulary(
         defects=phrases(
             """blur, blurs, blurry, blurred, blurriness, blurring, motion blur, camera shake, lens blur,
-            out of focus, unsharp, unsharpness, unfocused, defocus, defocused, misfocused, fuzzy, fuzziness,
-            soft, softness, smeared, smeary, smudged, smudgy, shaky, shaken, shake, shakes, shakiness,
-            hands were shaking, hand was shaking, hands shook, hand shook, shaking hands, shaky hands,
-            shaking, hands shake, hands trembled, hands were trembling, trembling, wobbly, wobbled,
-            camera moved, moved the camera, camera was moving, shook the camera, shook it, camera shook,
-            i shook, shook when, i moved, he moved, she moved, they moved, kid moved, child moved,
-            moved too fast, moving too fast, was moving, were moving, subject moved, indistinct, jittery,
-            missed the focus, missed focus, focus missed, autofocus missed, autofocus failed, wrong focus,
-            soft focus, lost focus, focused on the wrong, focus on the wrong, focus is on the wrong,
-            tripod moved, tripod shook, shook my tripod, shook the tripod, locked onto the wrong,
+            out of focus, unsharp, unsharpness, unfocused, defocus, defocused, misfocused, fuzzy,
+            fuzziness, soft, softness, smeared, smeary, smudged, smudgy, shaky, shaken, shake, shakes,
+            shakiness, hands were shaking, hand was shaking, hands shook, hand shook, shaking hands,
+            shaky hands, shaking, hands shake, hands trembled, hands were trembling, trembling, wobbly,
+            wobbled, camera moved, moved the camera, camera was moving, shook the camera, shook it,
+            camera shook, i shook, shook when, moved, moving too fast, was moving, were moving, kept
+            moving, indistinct, jittery, camera focused on, phone focused on, focused on something else,
+            missed the focus, missed focus, focus missed, autofocus missed, autofocus failed, wrong
+            focus, soft focus, lost focus, focused on the wrong, focus on the wrong, focus is on the
+            wrong, tripod moved, tripod shook, shook my tripod, shook the tripod, locked onto the wrong,
             locked on the wrong, shutter speed was too slow, shutter was too slow"""
         ),
         actions=phrases(
-            """deblur, unblur, sharpen, sharper, crisper, crispen, refocus, sharpen up, into focus,
-            in better focus, more focused, shake reduction, stabilise, stabilize, desmear, steady it,
-            steady this, steady the, crisp up, crisp it, crisp this, sharp it, sharp this"""
+            """deblur, unblur, sharpen, sharper, crisper, crispen, refocus, sharpen up, into focus, in
+            better focus, more focused, shake reduction, stabilise, stabilize, desmear, steady it, steady
+            this, steady the, crisp up, crisp it, crisp this, sharp it, sharp this"""
         ),
         qualities=phrases(
-            "sharp, sharpness, crisp, crispness, focus, the focus on, in focus, focused, well focused"
+            """sharp, sharpness, crisp, crispness, focus, the focus on, in focus, focused, well focused,
+            hold still, sit still, stay still, keep still, stand still"""
         ),
         idioms=phrases(
             """focus on, focuses on, focusing on, focus only on, soft light, soft colours, soft colors,
-            soft tones, soft glow, soft pastel, soft shadows, soft lighting, background blur, sharp contrast,
-            shake hands, milk shake, blur out the, blur out my"""
+            soft tones, soft glow, soft pastel, soft shadows, soft lighting, background blur, sharp
+            contrast, shake hands, milk shake, moved to, moved into, moved from, moved away, moved house,
+            moved in, moved on, moved by, soft skin, soft drink, soft toy, blur out the, blur out my"""
         ),
     ),
     degrade=degrade,

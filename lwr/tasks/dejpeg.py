@@ -26,6 +26,15 @@ def severity(params: dict[str, Any], degraded: torch.Tensor, clean: torch.Tensor
     return jpeg_severity(params)
 
 
+_APPS = phrases(
+    """whatsapp, facebook, instagram, messenger, telegram, discord, viber, wechat, snapchat, twitter,
+    tiktok, pinterest"""
+)
+_RUINED = phrases(
+    """ruined, killed, destroyed, crushed, wrecked, butchered, mangled, compressed, compresses,
+    compression, artifacts, artefacts, made it worse, made it blocky"""
+)
+
 TASK = Task(
     name="dejpeg",
     title="Remove JPEG artefacts",
@@ -34,35 +43,68 @@ TASK = Task(
     examples=("remove the JPEG artefacts", "it went through WhatsApp", "blocky from being saved too often"),
     vocabulary=Vocabulary(
         defects=phrases(
-            """jpeg artifacts, jpeg artefacts, jpg artifacts, jpg artefacts, artifacts, artefacts, artifact,
-            artefact, artifacting, compression artifacts, compression artefacts, compression, overcompressed,
-            over compressed, jpeg compression, jpg compression, webp compression, jpeg noise, jpg noise, jpeg
-            blocks, jpg blocks, jpeg blockiness, jpeg damage, mosquito noise, compression noise, heavily
-            compressed, too compressed, compressed, compressed too much, compressed to death, compressed too
-            hard, blocking artifacts, blocking artefacts, the blocking, jpeg blocking, blocky, blockiness,
-            the blocks, blocks everywhere, see blocks, full of blocks, visible blocks, 8x8 blocks,
-            macroblocks, macroblocking, little squares, tiny squares, small squares, see the squares,
-            banding, deep fried, jpegged, jpeged, saved too often, saved too many times, saved so many times,
-            resaved too often, re saved too often, low jpeg quality, low quality jpeg, low quality jpg, bad
-            jpeg, bad jpg, crushed by whatsapp, ruined by whatsapp, went through whatsapp, sent through
-            whatsapp, sent over whatsapp, sent via whatsapp, sent by whatsapp, sent it on whatsapp, sent on
-            whatsapp, got it on whatsapp, came from whatsapp, came through whatsapp, came over whatsapp,
-            comes from whatsapp, it is from whatsapp, whatsapp compression, whatsapp compressed, whatsapp
-            artifacts, messenger compression, facebook compression, instagram compression, facebook
-            compressed, instagram compressed, messenger compressed, telegram compressed, compressed by
-            whatsapp, compressed by facebook, compressed by instagram, compressed by messenger, ringing
-            artifacts, ringing around the edges, ringing at the edges, halos around the edges"""
-        ),
+            """artifacts, artefacts, artifact, artefact, artifacting, compression, overcompressed, over
+            compressed, compressed, compressed too much, compressed too hard, compressed to death, too
+            compressed, heavily compressed, jpeg noise, jpg noise, jpeg damage, mosquito noise,
+            compression noise, blocking artifacts, blocking artefacts, the blocking, jpeg blocking,
+            blocky, blockiness, blocks everywhere, are blocks, has blocks, blocks around, blocks at the,
+            blocks in the sky, macro blocks, saved as a tiny jpeg, saved as a small jpeg, small in file
+            size, small file size, tiny file size, blocks all over, full of blocks, see blocks, 8x8
+            blocks, macroblocks, macroblocking, squares everywhere, squares all over, full of squares,
+            grid of squares, see the squares, banding, posterized, posterised, posterization,
+            posterisation, deep fried, jpegged, jpeged, saved too often, saved too many times, saved so
+            many times, saved many times, resaved, re saved, reposted, re posted, reuploaded, re
+            uploaded, low jpeg quality, low quality save, bad compression, low bitrate, low bit rate,
+            screenshot of a screenshot, jpeg of a jpeg, copy of a copy, ringing artifacts, ringing
+            around, ringing at the edges, halos around the edges"""
+        )
+        + tuple(
+            f"{low} {file}"
+            for low in phrases(
+                "low quality, lowest quality, poor quality, bad, poor, crappy, terrible, old, ancient, 2005"
+            )
+            for file in phrases("jpeg, jpg, webp, jpeg file, jpg file")
+        )
+        + tuple(f"quality {number}" for number in range(1, 61))
+        + tuple(
+            f"{saved} {at} {low} quality"
+            for saved in phrases("saved, saved it, saved this, exported, exported it")
+            for at in ("at", "at the", "in", "with")
+            for low in ("low", "lowest", "poor", "minimum")
+        )
+        + tuple(
+            f"{these} blocks"
+            for these in phrases("the, these, those, ugly, visible, jpeg, jpg, compression, pixel")
+        )
+        + tuple(
+            f"{small} squares" for small in phrases("these, those, ugly, weird, strange, little, tiny, small")
+        )
+        + tuple(f"{way} {app}" for way in phrases("from, over, via, through, by") for app in _APPS)
+        + tuple(
+            f"{sent} on {app}"
+            for sent in phrases("sent, sent it, got it, got this, received")
+            for app in _APPS
+        )
+        + tuple(f"{app} {did}" for app in (*_APPS, "email") for did in _RUINED),
         actions=phrases(
-            """dejpeg, dejpg, unjpeg, deblock, deblocking, deartifact, deartefact, decompress, uncompress,
-            artifact removal, artefact removal, jpeg repair, jpeg cleanup, jpeg restoration"""
+            """dejpeg, dejpg, unjpeg, deblock, deblocking, deartifact, deartefact, decompress,
+            uncompress, artifact removal, artefact removal, jpeg repair, jpeg cleanup, jpeg restoration"""
+        )
+        + tuple(
+            f"{fix} {the}{jpeg}{noise}"
+            for fix in phrases("clean, clean up, fix, repair")
+            for the in ("", "the ", "this ", "my ")
+            for jpeg in ("jpeg", "jpg")
+            for noise in ("", " noise")  # which is no noise
         ),
         qualities=phrases("artifact free, artefact free, free of artifacts, free of artefacts"),
         idioms=phrases(
-            """city blocks, blocks away, apartment blocks, apartment block, blocks of flats, blocks the view,
-            blocks the sun, historical artifact, historical artifacts, ancient artifact, ancient artifacts,
-            blocks of ice, blocks of stone, blocking the view, blocking the sun"""
-        ),
+            """compression socks, compression stockings, city blocks, blocks away, apartment blocks,
+            apartment block, blocks of flats, blocks the view, blocks the sun, historical artifact,
+            historical artifacts, ancient artifact, ancient artifacts, blocks of ice, blocks of stone,
+            blocking the view, blocking the sun"""
+        )
+        + tuple(f"send it {way} {app}" for way in phrases("over, via, through, by") for app in _APPS),
     ),
     degrade=degrade,
     severity=severity,

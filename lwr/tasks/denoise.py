@@ -34,23 +34,43 @@ TASK = Task(
     examples=("remove the noise", "high ISO, very grainy", "reduce the grain a little"),
     vocabulary=Vocabulary(
         defects=phrases(
-            """noise, noisy, noises, noisiness, iso noise, image noise, digital noise, color noise, colour
-            noise, chroma noise, sensor noise, luminance noise, high iso, iso too high, iso was too high, iso
-            is too high, iso was high, at high iso, at a high iso, iso 800, iso 1600, iso 3200, iso 6400, iso
-            12800, iso 25600, grain, grainy, graininess, film grain, grains, grainier, speckle, speckles,
-            speckled, speckling, colored dots, coloured dots, colored specks, coloured specks, color specks,
-            colour specks, random dots, tiny dots, full of dots"""
+            """noise, nois, noisy, noises, noisiness, noisier, iso, iso noise, image noise, digital
+            noise, color noise, colour noise, chroma noise, sensor noise, luminance noise, grain, grainy,
+            graininess, film grain, grains, grainier, speckle, speckles, speckled, speckling, speckly,
+            static, tv static, tv snow, salt and pepper, hot pixels, hot pixel, stuck pixels, dead
+            pixels, full of dots, dots everywhere, dots all over, specks all over, specks everywhere"""
+        )
+        + tuple(
+            f"{colored} {dots}"
+            for colored in phrases(
+                "colored, coloured, color, colour, colorful, colourful, random, tiny, little, red, green"
+            )
+            for dots in phrases("dots, specks, speckles, spots, pixels")
+        )
+        + phrases("tiny colored dots, tiny coloured dots, little colored dots, little coloured dots")
+        + tuple(
+            f"{like} {sand}"
+            for like in phrases("like, looks like, look like, looked like")
+            for sand in phrases("sand, sandpaper, static, tv static, salt and pepper")
         ),
         actions=phrases(
             """denoise, denoiser, denoising, noise removal, noise reduction, noise reducer, degrain,
             degraining, despeckle, clean up the noise, smooth the noise, smooth out the noise, smooth the
             grain, smooth out the grain, less noise, less grain, less grainy, less noisy"""
+        )
+        + tuple(
+            f"{remove} {the} dots"
+            for remove in phrases("remove, clean, clean up, get rid of, delete, erase")
+            for the in ("the", "these", "those", "all the")
         ),
         qualities=phrases("noise free, noiseless, grain free, free of noise, free of grain, clean look"),
         idioms=phrases(
-            """noise complaint, noise level meter, make some noise, grain of salt, grain of sand, grains of
-            sand, grains of rice, wood grain, grain of the wood, grain field, grain silo, whole grain, add
-            noise, add grain, add film grain, add some grain, add some noise"""
+            """grainy mustard, noise barrier, noise cancelling, noise complaint, noise level meter, make
+            some noise, grain of salt, grain of sand, grains of sand, grains of rice, wood grain, grain
+            of the wood, grain field, grain fields, grain bread, grain silo, whole grain, add noise, add
+            grain, add film grain, add some grain, add some noise, low iso, base iso, iso 50, iso 64, iso
+            100, iso 200, iso 400, iso was fine, iso was low, iso is fine, iso is low, static scene,
+            polka dots"""
         ),
     ),
     degrade=degrade,

@@ -42,13 +42,11 @@ TASK = Task(
             """pixelated, pixelation, pixellated, pixelly, see the pixels, see pixels, see every pixel,
             count the pixels, count pixels, single pixel, single pixels, individual pixels, big pixels,
             visible pixels, low resolution, low res, lowres, low definition, low def, poor resolution,
-            bad resolution, too small, so small, very small, quite small, really small, is small,
-            looks small, is tiny, too tiny, so tiny, very tiny, thumbnail, the pixels, few pixels,
-            not enough pixels, pixels everywhere, jagged, jaggies, too few pixels, undersized, low pixel,
-            but small, but tiny"""
+            bad resolution, thumbnail, the pixels, few pixels, not enough pixels, pixels everywhere, jagged,
+            jaggies, too few pixels, undersized, low pixel"""
         )
-        + tuple(f"{small} {picture}" for small in ("small", "tiny") for picture in _PICTURES)
-        + tuple(f"{picture} {small}" for small in ("small", "tiny") for picture in _PICTURES),
+        + tuple(f"{small} {picture}" for small in ("small", "tiny") for picture in _PICTURES),
+        looks=phrases("small, tiny, teeny"),
         actions=phrases(
             """super resolution, superresolution, depixelate, unpixelate, embiggen, inlarge, make big,
             make large, want big, need big, super resolve, super res, superres, sr, enlarge, enlargement,
@@ -59,7 +57,7 @@ TASK = Task(
             add detail, add details, restore detail, restore details, restore the detail,
             restore the details, its detail, bring out the detail, bring out the details, bring out detail,
             more big, more large, readable at poster size, poster print, print quality, zoom in, expand,
-            increase the size, increase its size, increase size, grow"""
+            increase the size, enhance the size, improve the size, increase its size, increase size, grow"""
         ),
         qualities=phrases(
             """resolution, detail, details, detailed, big enough, large enough, enough pixels, enough detail,
@@ -67,12 +65,15 @@ TASK = Task(
             print, poster size, poster sized, a poster, billboard, wall size, a big one, a large one, it big,
             it large, this big, this large"""
         )
-        + tuple(f"{picture} {big}" for picture in _PICTURES for big in ("big", "large")),
+        + tuple(f"{picture} {big}" for picture in _PICTURES for big in ("big", "large"))
+        + tuple(f"{big} {picture}" for picture in _PICTURES for big in ("big", "large")),
         measures=phrases(
             """size, sizes, sized, resolution, big, bigger, large, larger, wide, wider, width, height,
             pixels, dimensions, scale, zoom, magnification, original"""
         ),
-        idioms=phrases("same resolution, same size, keep the size, original size, big deal, in detail"),
+        idioms=phrases(
+            "the big picture, same resolution, same size, keep the size, original size, big deal, in detail"
+        ),
     ),
     degrade=degrade,
     severity=severity,
