@@ -30,6 +30,7 @@ SPACE_FILES = ("app.py", "requirements.txt", "LICENSE", "cards/limits.md")
 SHORT = "evaluate-short.md"  # the table of the page's About tab, with the command that measured it
 NUMBERS = "numbers.webp"  # its picture
 UNPINNED = re.compile(r'^    adapter="[^"]*",', re.MULTILINE)  # of a task file
+BEGINNING = re.compile(r"^TASK = Task\($", re.MULTILINE)
 Kind = Literal["model", "dataset", "space"]
 
 
@@ -161,11 +162,12 @@ def space(names: Names, network: Path, results: Results) -> Publication:
 def _pinned(files: Mapping[str, Path | bytes], name: str, pin: str) -> bytes:
     """The task file with its adapter's line naming the published one."""
     source = files[name].read_text(encoding="utf-8") if name in files else ""
-    text, count = UNPINNED.subn(f'    adapter="{pin}",', source)
+    line = f'    adapter="{pin}",'
+    text, count = UNPINNED.subn(line, source)
+    if count == 0:  # a task need not say that its adapter is the shipped one
+        text, count = BEGINNING.subn(f"\\g<0>\n{line}", source)
     if count != 1:
-        raise PublishError(
-            f'{name} does not say once which adapter it uses: give its Task the line adapter="embedded".'
-        )
+        raise PublishError(f"{name} does not hold one constant TASK = Task(...): write it as the others are.")
     return text.encode()
 
 
