@@ -50,8 +50,9 @@ class Config:
     new_unet: bool = False  # the UNet starts again at random, to see what its training as a prior is worth
     parts: tuple[str, ...] = ()  # parts of the network that train whole, where the stage leaves the choice
     lora_parts: tuple[str, ...] = ()  # parts whose LoRA pairs train, where the stage leaves the choice
-    rank: int = 4  # of the LoRA pairs
-    refiner_rank: int = 16  # of the LoRA pairs in refiner or CFW, where the tasks differ most
+    rank: int | None = None  # of the LoRA pairs; None = as in the adapter to go on from, 4 of new ones
+    # the same in refiner or CFW, where the tasks differ most; 16 of new ones
+    refiner_rank: int | None = None
     perceptual_rank: int = 24  # of the refiner's perceptual weights, a low-rank difference
     new_perceptual: bool = False  # stage perceptual starts those weights again, though the network has them
     teacher_steps: int = 4  # of the sampler whose result stage distill learns in one step

@@ -18,6 +18,7 @@ from lwr.models.refiner import FROM_UNET
 from training.checkpoint import TrainingError
 from training.config import Config
 
+NEW_RANKS = {"rank": 4, "refiner_rank": 16}
 LORA_PARTS = ("prior.unet", "encoder", "sft", "refiner", "cfw")
 ATTENTION = "unet-attention"  # of LoRAs: the UNet's attention alone, a few MB on a large UNet
 
@@ -146,7 +147,7 @@ class TaskLoras(nn.ModuleDict):
             for adapter in before.iterdir():
                 if adapter.name not in self:
                     shutil.copytree(adapter, folder / adapter.name)
-        prior, rank = self.prior_config, self.config.rank
+        prior, rank = self.prior_config, self.config.rank or NEW_RANKS["rank"]
         for task, pairs in self.pairs().items():
             metadata = AdapterMetadata(
                 task, prior.id, prior.revision, rank=rank, alpha=rank, version=prior.revision
@@ -157,13 +158,13 @@ class TaskLoras(nn.ModuleDict):
             )
 
     def _known(self, task: str) -> dict[str, Pair]:
-        """The pairs to go on from; TrainingError when their ranks are not those of the config."""
+        """The pairs to go on from; TrainingError when the config asks for other ranks."""
         folder = self.start / "adapters" / task if self.start else None
         if folder is None or not folder.exists():
             return {}
         adapter = load_adapter(folder, task, self.prior_config.id)
         ranks = {_rank_field(name): a.shape[0] for name, (a, _) in adapter.pairs.items()}
-        if any(getattr(self.config, field) != rank for field, rank in ranks.items()):
+        if any(getattr(self.config, field) not in (None, rank) for field, rank in ranks.items()):
             options = " ".join(f"--{field.replace('_', '-')} {rank}" for field, rank in sorted(ranks.items()))
             raise TrainingError(
                 f"The adapter for {task!r} in {self.start} has other ranks: give {options}, or start from a "
@@ -172,7 +173,8 @@ class TaskLoras(nn.ModuleDict):
         return {name: (a, adapter.metadata.scaling * b) for name, (a, b) in adapter.pairs.items()}
 
     def _rank(self, name: str) -> int:
-        return getattr(self.config, _rank_field(name))
+        field = _rank_field(name)
+        return getattr(self.config, field) or NEW_RANKS[field]
 
 
 def _rank_field(name: str) -> str:
