@@ -92,6 +92,7 @@ def restore(
     size: str = "auto",
     strength: float | None = None,
     auto: bool = False,
+    mask: gr.FileData | None = None,
 ) -> tuple[gr.FileData, dict[str, Any]]:
     """Restore a bad photo as a sentence asks, see /tasks. Returns the restored PNG and all settings.
 
@@ -109,12 +110,14 @@ def restore(
         size: "auto", or the size of the result instead of a scale: "3840x2160", "4k", "A4 at 300 dpi".
         strength: 0 to 1, how much of all that is asked for is done; None = as the photo shows.
         auto: do what the photo needs, beside what is asked for.
+        mask: a picture of the photo's size, uploaded: what is white in it is filled from around, up to 32
+            pixels wide; without a prompt only that is done.
     """
     path = uploaded(image)
     with errors_for_visitors(path):
         request = read_request(
             prompt=prompt, task=task, scale=scale, steps=steps, fidelity=fidelity, seed=seed, size=size,
-            strength=strength, auto=auto,
+            strength=strength, auto=auto, mask=uploaded(mask) if mask else None,
         )  # fmt: skip
     done = SERVICE.restore(path, request, uuid.uuid4().hex, gr.Progress())
     return gr.FileData(path=done.file).model_dump(), done.settings

@@ -36,7 +36,7 @@ class Record:
 
 def with_record(photo: "Loaded", request: Request, settings: Settings) -> "Loaded":
     """The photo with this record in its XMP, instead of an earlier one."""
-    record = {"lwr": __version__, "request": _given(request), "settings": settings.json()}
+    record = {"lwr": __version__, "request": _lasting(request), "settings": settings.json()}
     return dataclasses.replace(photo, xmp=xmp.with_settings(photo.xmp, json.dumps(record, default=_plain)))
 
 
@@ -95,6 +95,14 @@ def weights_differ(path: str | Path, settings: Settings) -> list[str]:
 def _given(request: Request) -> dict[str, Any]:
     """The fields that say anything."""
     return {name: value for name, value in vars(request).items() if value != _USUAL[name]}
+
+
+def _lasting(request: Request) -> dict[str, Any]:
+    """The same without a mask, which is of one photo; what was only filled asks nothing of others."""
+    given = _given(request)
+    if given.pop("mask", None) is not None and not given.keys() & {"prompt", "task", "auto"}:
+        given["task"] = {}
+    return given
 
 
 def _plain(value: Any) -> Any:

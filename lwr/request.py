@@ -1,10 +1,11 @@
 """What a caller asks of one photo, and what it resolves to: everything that decides the pixels."""
 
 import math
+import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from lwr.models.config import TextConditioning
 from lwr.prompt import Route, route, size_of
@@ -21,6 +22,7 @@ MAX_GUIDANCE = 30.0
 ENLARGING = next((name for name, task in TASKS.items() if task.vocabulary.measures), "")
 
 N = TypeVar("N", int, float)
+Picture: TypeAlias = Any  # the path of a picture, or a PIL image
 
 
 class RestoreError(ValueError):
@@ -64,6 +66,12 @@ class Request:
         None,
         "0 to 1: how much of all that is asked for is done, whatever the photo shows "
         "[default: as the photo shows]",
+    )
+    mask: str | Picture | None = option(
+        None,
+        "a picture of the photo's size: what is white in it, or painted on a transparent layer, is filled "
+        "from around, up to 32 pixels wide; with nothing else asked for, only that is done",
+        metavar="FILE",
     )
 
     @classmethod
@@ -202,6 +210,7 @@ class Settings:
     wish: bool = False  # it does so if it has that size already: who wants it "in HD" wants it better
     # {defect: severity in [0,1]} that the photo was found to have, {} where nobody looked; no pixel needs it
     found: dict[str, float] = field(default_factory=dict, compare=False)
+    filled: int = field(default=0, compare=False)  # pixels of the photo that the mask had filled
 
     @property
     def text(self) -> TextConditioning:
@@ -280,6 +289,8 @@ def _check_kinds(request: Request) -> None:
         raise RestoreError(f"The task is {request.task!r}: use a name, or {{name: strength}}.")
     if not isinstance(request.auto, bool):
         raise RestoreError(f"The option auto is {request.auto!r}: use true or false.")
+    if isinstance(request.mask, str | os.PathLike) and not os.path.isfile(request.mask):
+        raise RestoreError(f"There is no mask {request.mask}: give a picture of the photo's size.")
 
 
 def _named(task: str | Mapping[str, float] | None) -> dict[str, float]:
@@ -296,7 +307,8 @@ def _unnamed(found: Route, request: Request) -> Route:
     if empty and not request.auto:
         if _enlarges(found):
             return replace(found, tasks={ENLARGING: 1.0})
-        if isinstance(request.task, Mapping):  # {}: the tasks of a photo that came back as it was
+        # {}: the tasks of a photo that came back as it was
+        if isinstance(request.task, Mapping) or request.mask is not None:
             return found
     if empty or (request.auto and (found.ignored or found.spared)):
         return replace(found, general=True)

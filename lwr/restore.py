@@ -35,6 +35,7 @@ from lwr.models.network import RestorationNetwork
 from lwr.models.tiled import OVERLAP
 from lwr.passes import passes
 from lwr.record import with_record
+from lwr.repair.photo import repair
 from lwr.request import (
     MAX_OUTPUT_PIXELS,
     MAX_SCALE,
@@ -162,9 +163,12 @@ class Restorer:
         # 2. The photo, what that means for the request, and its final size
         given = isinstance(image, images.Loaded)
         loaded = image if given else images.load(image, refuse=partial(self.refuse, settings))
+        repaired = repair(loaded, request.mask, spend=in_place or not given)
+        loaded = repaired.photo
         find = cache(partial(diagnose, loaded.pixels))
         fit = fit_to(request, self.settings, loaded.size, find)
-        settings, size = fit.settings, output_size(loaded.size, fit.settings.scale)
+        settings = replace(fit.settings, filled=repaired.filled)
+        size = output_size(loaded.size, fit.settings.scale)
         strengths = {name: strength for name, strength in settings.tasks.items() if strength > 0}
         places = {name: where(find(), name, size) for name in strengths if TASKS[name].follows_map}
         prepared = time.perf_counter() - started
@@ -182,7 +186,7 @@ class Restorer:
             tasks=settings.tasks,
             settings=settings,
             seconds=prepared + time.perf_counter() - entered,
-            notes=(*fit.remarks, *loaded.notes, *self.notes, *_notes(adapters)),
+            notes=(*repaired.notes, *fit.remarks, *loaded.notes, *self.notes, *_notes(adapters)),
             loaded=with_record(loaded.with_rgb(pixels), request, settings),
             ignored=asked.ignored,
             newer=tuple(filter(None, (self.newer, *(one.newer for one in adapters.values())))),

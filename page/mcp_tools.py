@@ -25,7 +25,7 @@ from lwr.images.disk import FULL
 from page.errors import DISK_FULL, sentence
 from page.photo_sources import received, ways
 
-PHOTO = "image"  # the argument that names a photo
+PICTURES = {"image": "the photo", "mask": "what to fill in it, a picture of its size"}  # arguments
 MOST_BYTES = 4_000_000  # of a picture in an answer; models take no larger ones
 PATIENCE = 120  # seconds that a busy server may take to answer itself
 LOOK = 1  # seconds between looks whether the client is still there
@@ -47,9 +47,9 @@ class PhotoTools(gradio.mcp.GradioMCPServer):
 
         async def with_photo(request: types.CallToolRequest) -> types.ServerResult:
             arguments = request.params.arguments or {}
-            if PHOTO in arguments:
+            for name in PICTURES.keys() & {name for name, given in arguments.items() if given is not None}:
                 try:
-                    arguments[PHOTO] = await run_sync(received, arguments[PHOTO])
+                    arguments[name] = await run_sync(received, arguments[name])
                 except images.ImageError as error:
                     return _refusal(sentence(error))
                 except OSError as error:
@@ -68,8 +68,8 @@ class PhotoTools(gradio.mcp.GradioMCPServer):
     ) -> tuple[dict[str, Any], list[list[str | int]]]:
         """Gradio's, with what a photo may be."""
         schema, places = super().get_input_schema(tool_name, parameters)
-        if PHOTO in schema["properties"]:
-            schema["properties"][PHOTO] = {"type": "string", "description": f"the photo: {ways()}"}
+        for name in PICTURES.keys() & schema["properties"].keys():
+            schema["properties"][name] = {"type": "string", "description": f"{PICTURES[name]}: {ways()}"}
         return schema, places
 
     @property
@@ -79,7 +79,10 @@ class PhotoTools(gradio.mcp.GradioMCPServer):
     def convert_strings_to_filedata(self, value: Any, filedata_positions: list[list[str | int]]) -> Any:
         """The photo is a path of Gradio's upload folder by now, see `with_photo`."""
         named = {place[0] for place in filedata_positions}
-        return {name: handle_file(one) if name in named else one for name, one in value.items()}
+        return {
+            name: handle_file(one) if name in named and one is not None else one
+            for name, one in value.items()
+        }
 
     def _get_or_create_client(self) -> Client:
         if self._client_instance is None and self.local_url:  # Gradio's own waits five seconds

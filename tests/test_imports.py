@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "prompt": ("tasks",),
     "models": (),  # no task, no file, no Hub
     "loading": BELOW_LOADING,
+    "repair": ("images",),  # no network
     "stablesr": ("models", "loading"),
     "adapter": ("loading",),
     "request": BELOW_LOADING,
@@ -34,7 +35,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "fit": (*BELOW_RESTORE, "diagnose"),
     "passes": (*BELOW_RESTORE, "large"),
     "record": ("images", "request", "version"),
-    "restore": (*BELOW_RESTORE, "diagnose", "fit", "large", "passes", "record"),
+    "restore": (*BELOW_RESTORE, "diagnose", "fit", "large", "passes", "record", "repair"),
     "options": (),
     "streams": (),
     "batch": (*BELOW_RESTORE, "diagnose", "restore"),
