@@ -17,6 +17,7 @@ from lwr.images import files as images
 from lwr.images.metrics import psnr
 from lwr.loading.priors import EMBEDDED
 from lwr.tasks import TASKS
+from training.benchmarks.swap import against
 from training.data.photos import Photo
 from training.evaluate import main
 from training.evaluation.baselines import BASELINES, apply, baselines_for
@@ -335,3 +336,14 @@ def test_means_and_paired_differences() -> None:
 
 def test_every_baseline_belongs_to_a_task() -> None:
     assert {baseline.task for baseline in BASELINES} <= TASKS.keys()
+
+
+def test_wrong_prompts_that_gain_or_harm_too_much_are_named() -> None:
+    matrix = {
+        "dehaze": {"dehaze": 4.0, "deblur": 0.99, "denoise": 1.0},
+        "deblur": {"dehaze": -0.5, "deblur": 1},
+    }
+    assert against(matrix) == [
+        "denoise on dehaze: +1.00 dB, 25% of dehaze's +4.00",
+        "dehaze on deblur: -0.50 dB",
+    ]

@@ -55,7 +55,9 @@ def test_a_saved_network_comes_back(network: RestorationNetwork, tmp_path: Path)
 
 
 def test_shipped_weights_fit_where_they_must() -> None:
-    sizes = {file.relative_to(EMBEDDED): file.stat().st_size for file in EMBEDDED.rglob("*") if file.is_file()}
+    sizes = {
+        file.relative_to(EMBEDDED): file.stat().st_size for file in EMBEDDED.rglob("*") if file.is_file()
+    }
     large = [f"{name} ({size / 1e6:.1f} MB)" for name, size in sizes.items() if size >= 10e6]
     assert not large, f"a Space takes no plain file of 10 MB: {', '.join(large)}; save into an empty folder"
     adapters = Counter()
