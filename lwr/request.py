@@ -71,7 +71,6 @@ class Request:
         None,
         "a picture of the photo's size: what is white in it, or painted on a transparent layer, is filled "
         "from around, up to 32 pixels wide; with nothing else asked for, only that is done",
-        metavar="FILE",
     )
 
     @classmethod

@@ -72,7 +72,7 @@ def test_parts_of_a_large_photo_meet_without_a_seam(monkeypatch: pytest.MonkeyPa
     whole = fill(photo, hole)
     monkeypatch.setattr(filling, "CORE", 256)
     difference = (fill(photo, hole) - whole).abs()
-    assert 0 < difference.max() < 0.08 and difference[..., hole].mean() < 0.002
+    assert 0 < difference.max() < 0.08 and difference[..., hole].mean() < 0.008
 
 
 def test_layers_and_gray_pictures_are_read_alike(tmp_path: Path) -> None:
