@@ -9,6 +9,7 @@ from lwr.request import ENLARGING, Request, Settings, fitted, remarks
 from lwr.tasks import TASKS
 
 UNCHANGED = "Nothing wrong was found: the photo is unchanged."
+NO_MORE = "Nothing else wrong was found."
 DETAIL = "bring out detail"  # what the task that enlarges does to a photo that keeps its size
 NO_STRENGTH = "Nothing was restored, as strength 0 was asked for."
 
@@ -32,12 +33,18 @@ class Fit:
         return (*self.on_words, *self.on_size, *self.account, *self.on_tasks)
 
 
-def fit_to(request: Request, resolve: Resolve, size: tuple[int, int], find: Callable[[], Diagnosis]) -> Fit:
+def fit_to(
+    request: Request,
+    resolve: Resolve,
+    size: tuple[int, int],
+    find: Callable[[], Diagnosis],
+    repaired: bool = False,
+) -> Fit:
     """For a photo of `size` (H,W); `find` says what is wrong with it, and is called where that matters.
 
     A general request gets what the photo needs, and so does "make it HD" for a photo that is. Tasks that a
     sentence names are done as far as the photo shows their defect, unless it insists; enlarging has other
-    reasons.
+    reasons. A photo that was `repaired` is not unchanged.
     """
     asked, settings = request.asked(), resolve(request, None)
     named = [name for name in asked.tasks if name not in asked.insisted]
@@ -54,17 +61,19 @@ def fit_to(request: Request, resolve: Resolve, size: tuple[int, int], find: Call
     tasks, on_tasks = harmless(settings.tasks, named, found.seen or severities if found else {})
     rounded = {name: round(severity, 2) for name, severity in severities.items()}
     settings = replace(settings, tasks=tasks, found=rounded)
-    account = (" ".join(found_and_done(found, asked, settings)),) if chosen else ()
+    account = (" ".join(found_and_done(found, asked, settings, repaired)),) if chosen else ()
     on_strength = (NO_STRENGTH,) if request.strength == 0 else ()
     return Fit(settings, tuple(remarks(asked)), on_size, account, (*on_strength, *on_tasks))
 
 
-def found_and_done(found: Diagnosis, asked: Route, settings: Settings) -> Iterator[str]:
+def found_and_done(
+    found: Diagnosis, asked: Route, settings: Settings, repaired: bool = False
+) -> Iterator[str]:
     """Sentences on a request that left it to the photo: what is wrong with it, and what was done and not."""
     present = found.present
     done = {name: strength for name, strength in settings.tasks.items() if strength > 0}
     if not present and not done and settings.scale == 1:
-        yield UNCHANGED
+        yield NO_MORE if repaired else UNCHANGED
         return
     listed = (f"{described(name, severity)} ({severity:.2f})" for name, severity in present.items())
     yield f"Found: {', '.join(listed)}." if present else "Nothing wrong was found."
@@ -77,7 +86,7 @@ def found_and_done(found: Diagnosis, asked: Route, settings: Settings) -> Iterat
     if stays:
         yield f"The photo stays {', '.join(stays)}, as there is no task for that yet."
     if not (settings.tasks or spared or stays):
-        yield "That is too little to change anything: the photo is unchanged."
+        yield "That is too little to change anything" + ("." if repaired else ": the photo is unchanged.")
 
 
 def _deed(name: str, strength: float, settings: Settings) -> str:

@@ -100,7 +100,7 @@ def _given(request: Request) -> dict[str, Any]:
 def _lasting(request: Request) -> dict[str, Any]:
     """The same without a mask, which is of one photo; what was only filled asks nothing of others."""
     given = _given(request)
-    if given.pop("mask", None) is not None and not given.keys() & {"prompt", "task", "auto"}:
+    if given.pop("mask", None) is not None and not given.keys() & {"prompt", "task", "auto", "old"}:
         given["task"] = {}
     return given
 

@@ -67,6 +67,9 @@ class Request:
         "0 to 1: how much of all that is asked for is done, whatever the photo shows "
         "[default: as the photo shows]",
     )
+    old: bool = option(
+        False, "an old photo: scratches and dust are filled, faded colours corrected, where there are any"
+    )
     mask: str | Picture | None = option(
         None,
         "a picture of the photo's size: what is white in it, or painted on a transparent layer, is filled "
@@ -119,6 +122,7 @@ class Request:
             size=asked.size and asked.size.text,
             general=asked.general and chosen is None,
             wish=asked.wish and chosen is None,
+            old=asked.old,
         )
 
     def asked(self) -> Route:
@@ -129,14 +133,16 @@ class Request:
         _check_kinds(self)
         found, tasks = _with_size(route(self.prompt), self), _named(self.task)
         if tasks:  # who names a task means it
-            found = replace(found, tasks=tasks, insisted=tuple(tasks), general=self.auto, wish=False)
+            found = replace(
+                found, tasks=tasks, insisted=tuple(tasks), general=self.auto, wish=False, old=False
+            )
         elif not found.understood:
             found = _unnamed(found, self)
         elif self.auto:
             found = replace(found, general=True)
         if found.general and _enlarges(found) and ENLARGING not in (*found.tasks, *found.spared):
             found = replace(found, tasks=found.tasks | {ENLARGING: 1.0})
-        found = replace(found, understood=True, message="")
+        found = replace(found, understood=True, message="", old=found.old or self.old)
         return found if self.strength is None else _at_strength(found, self.strength)
 
     def _scale(self, tasks: Mapping[str, float], asked: Route) -> float:
@@ -209,7 +215,9 @@ class Settings:
     wish: bool = False  # it does so if it has that size already: who wants it "in HD" wants it better
     # {defect: severity in [0,1]} that the photo was found to have, {} where nobody looked; no pixel needs it
     found: dict[str, float] = field(default_factory=dict, compare=False)
-    filled: int = field(default=0, compare=False)  # pixels of the photo that the mask had filled
+    old: bool = False  # scratches and dust were looked for, and faded colours
+    filled: int = field(default=0, compare=False)  # pixels of the photo that were filled
+    faded: float = field(default=0.0, compare=False)  # share of the fading found that was undone
 
     @property
     def text(self) -> TextConditioning:
@@ -288,6 +296,8 @@ def _check_kinds(request: Request) -> None:
         raise RestoreError(f"The task is {request.task!r}: use a name, or {{name: strength}}.")
     if not isinstance(request.auto, bool):
         raise RestoreError(f"The option auto is {request.auto!r}: use true or false.")
+    if not isinstance(request.old, bool):
+        raise RestoreError(f"The option old is {request.old!r}: use true or false.")
     if isinstance(request.mask, str | os.PathLike) and not os.path.isfile(request.mask):
         raise RestoreError(f"There is no mask {request.mask}: give a picture of the photo's size.")
 
@@ -307,9 +317,9 @@ def _unnamed(found: Route, request: Request) -> Route:
         if _enlarges(found):
             return replace(found, tasks={ENLARGING: 1.0})
         # {}: the tasks of a photo that came back as it was
-        if isinstance(request.task, Mapping) or request.mask is not None:
+        if isinstance(request.task, Mapping) or (request.mask is not None and not request.old):
             return found
-    if empty or (request.auto and (found.ignored or found.spared)):
+    if empty or request.old or (request.auto and (found.ignored or found.spared)):
         return replace(found, general=True)
     raise RestoreError(found.message)
 

@@ -163,11 +163,11 @@ class Restorer:
         # 2. The photo, what that means for the request, and its final size
         given = isinstance(image, images.Loaded)
         loaded = image if given else images.load(image, refuse=partial(self.refuse, settings))
-        repaired = repair(loaded, request.mask, spend=in_place or not given)
+        repaired = repair(loaded, request.mask, asked.old, spend=in_place or not given)
         loaded = repaired.photo
         find = cache(partial(diagnose, loaded.pixels))
-        fit = fit_to(request, self.settings, loaded.size, find)
-        settings = replace(fit.settings, filled=repaired.filled)
+        fit = fit_to(request, self.settings, loaded.size, find, repaired.changed)
+        settings = replace(fit.settings, filled=repaired.filled, faded=repaired.faded)
         size = output_size(loaded.size, fit.settings.scale)
         strengths = {name: strength for name, strength in settings.tasks.items() if strength > 0}
         places = {name: where(find(), name, size) for name in strengths if TASKS[name].follows_map}

@@ -201,7 +201,7 @@ def test_wrong_usage_is_a_sentence_and_status_2(photo: Path, subtests: pytest.Su
         (["--task", "deblur", "--scale", "nan"], "scale is nan"),
         (["--task", "deblur", "--size", "huge"], "The size is 'huge': use \"3840x2160\""),
         (["--task", "deblur", "--size", "4k", "--scale", "2"], "give one of the two"),
-        (["--prompt", "remove the scratches"], "I understood scratches, but there is no task for that yet"),
+        (["--prompt", "remove the creases"], "I understood creases, but there is no task for that yet"),
         (["--task", "deblur", "--steps", "0"], "number of steps is 0"),
         (["--task", "deblur", "--fidelity", "1.1"], "fidelity is 1.1"),
         (["--task", "deblur", "--format", "gif"], "format is 'gif'"),

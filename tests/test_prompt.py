@@ -64,8 +64,8 @@ def test_nothing_understood_lists_what_can_be_asked() -> None:
     for text in ("", "make it beautiful", "don't sharpen"):
         assert route(text).tasks == {}
         assert all(task.title.lower() in route(text).message for task in TASKS.values())
-    only_ignored = route("remove the red eyes and the scratches").message
-    assert only_ignored.startswith("I understood red eyes, scratches, but there is no task for that yet")
+    only_ignored = route("remove the red eyes and the creases").message
+    assert only_ignored.startswith("I understood red eyes, creases, but there is no task for that yet")
     assert "remove haze" in only_ignored
 
 
@@ -80,9 +80,9 @@ def test_what_a_general_request_forbids_is_spared() -> None:
 def test_a_topic_goes_when_a_task_covers_it() -> None:
     words = Vocabulary(defects=("snow",), actions=("desnow",))
     tasks = TASKS | {"snow": replace(TASKS["deblur"], name="snow", vocabulary=words)}
-    assert route("remove the snow and the scratches").ignored == ("snow", "scratches")
-    found = route("remove the snow and the scratches", tasks)
-    assert found.tasks == {"snow": 1.0} and found.ignored == ("scratches",)
+    assert route("remove the snow and the creases").ignored == ("snow", "creases")
+    found = route("remove the snow and the creases", tasks)
+    assert found.tasks == {"snow": 1.0} and found.ignored == ("creases",)
 
 
 def test_two_tasks_in_one_sentence_work_for_every_pair() -> None:

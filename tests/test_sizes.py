@@ -202,9 +202,9 @@ def test_a_general_request_spares_what_it_forbids(restorer: Restorer) -> None:
 
 
 def test_what_was_understood_and_not_done_is_named(restorer: Restorer) -> None:
-    restored = restorer(FACE, "strongly sharpen and remove the red eyes and scratches")
-    assert restored.tasks == {"deblur": 1.0} and restored.ignored == ("red eyes", "scratches")
-    assert "Not done, as there is no task for it yet: red eyes, scratches." in restored.notes
-    assert restorer(FACE, "sharpen, remove the scratches", task="deblur").ignored == ("scratches",)
+    restored = restorer(FACE, "strongly sharpen and remove the red eyes and creases")
+    assert restored.tasks == {"deblur": 1.0} and restored.ignored == ("red eyes", "creases")
+    assert "Not done, as there is no task for it yet: red eyes, creases." in restored.notes
+    assert restorer(FACE, "sharpen, remove the creases", task="deblur").ignored == ("creases",)
     long = restorer(FACE, "fix the blur. " + "Thank you! " * 100)
     assert any("first 1000 characters" in note for note in long.notes)

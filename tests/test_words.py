@@ -86,7 +86,7 @@ def test_sentences_with_values_are_translated(name: str, monkeypatch: pytest.Mon
             preview("fix the blur, slightly dehaze and remove the red eyes, make it 4k"),
             preview("enhance"),
             preview("hello"),
-            preview("remove the scratches and the red eyes"),
+            preview("remove the creases and the red eyes"),
             preview("enlarge it 2x"),
             preview("make it 8k and 2x"),
             preview("enlarge it 2x to 4k"),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from lwr.prompt.intents import Intent, intents
 from lwr.prompt.lexicon import lexicon
 from lwr.prompt.mentions import Rank
+from lwr.prompt.old import OLD, is_marked, is_title
 from lwr.prompt.sizes import Size, box_of
 from lwr.prompt.tokens import MENTIONS, Token, bounds
 from lwr.prompt.topics import GENERAL
@@ -34,6 +35,7 @@ class Route:
     size: Size | None = None  # of the restored photo; None: unsaid
     wish: bool = False  # "make it HD" and no more: it is to look better; not "enlarge it to HD"
     general: bool = False  # a request that leaves it to the photo what is done: "enhance"
+    old: bool = False  # an old photo: scratches, dust and faded colours are to be repaired
     degree: float | None = None  # how much of what the photo needs, "slightly enhance"; 1: all of it in full
     ignored: tuple[str, ...] = ()  # what was understood and no task does: "noise", "brightness"
     spared: tuple[str, ...] = ()  # tasks that were forbidden; they matter to a general request
@@ -46,6 +48,7 @@ class Route:
             "scale": self.scale,
             "size": self.size and self.size.text,
             "general": self.general,
+            "old": self.old,
             "degree": self.degree,
             "ignored": list(self.ignored),
             "notes": list(self.notes),
@@ -69,9 +72,13 @@ def route(text: str, tasks: Mapping[str, Task] | None = None) -> Route:
     found = intents(tokens)
     ranks = _ranks(found)
     asked = [name for name, rank in ranks.items() if rank.asks and name in known]
-    ignored = tuple(name for name, rank in ranks.items() if rank.asks and name not in (*known, GENERAL.name))
+    ignored = tuple(
+        name for name, rank in ranks.items() if rank.asks and name not in (*known, GENERAL.name, OLD.name)
+    )
     # who names what is wrong means that; "enhance it and make it larger" means both
     general = ranks.get(GENERAL.name, Rank.NOTHING).asks and set(asked) <= {words.scaled}
+    old = _is_old(text, ranks, general or not ranks)
+    general = general or (old and not set(asked) - {words.scaled})
     notes = (TOO_LONG,) if len(text.rstrip()) > MAX_CHARACTERS else ()
     if words.scaled in asked:
         unread = dict.fromkeys(token.text for token in tokens if token.role == "UNREAD")
@@ -90,6 +97,7 @@ def route(text: str, tasks: Mapping[str, Task] | None = None) -> Route:
         size=size,
         wish=size is not None and size.is_grade and _is_wish(found),
         general=general,
+        old=old,
         degree=strengths.get(GENERAL.name) if general else None,
         ignored=ignored,
         insisted=tuple(name for name in asked if strengths.get(name) == 1),
@@ -123,6 +131,14 @@ def _offer(text: str, tasks: Iterable[Task], ignored: Sequence[str]) -> str:
     if ignored:
         why = f"I understood {', '.join(ignored)}, but there is no task for that yet"
     return f"{why}; you can ask me to {listed}."
+
+
+def _is_old(text: str, ranks: Mapping[str, Rank], open_: bool) -> bool:
+    """Whether the damages of an old photo are asked for; `open_`: nothing else is, or all that it needs."""
+    named = ranks.get(OLD.name, Rank.NOTHING)
+    if named != Rank.NOTHING or not open_:
+        return named.asks
+    return is_title(text) or (bool(ranks) and is_marked(text))
 
 
 def _ranks(found: Sequence[Intent]) -> dict[str, Rank]:

@@ -49,8 +49,6 @@ def _with_background(verbs: str) -> str:
 
 
 TOPICS = (
-    _topic("scratches", "scratch, scratches, scratched, scratchy", "descratch", task="inpaint"),
-    _topic("dust", "dust, dust spots, dust specks, specks, specs of dust", "dedust", task="inpaint"),
     _topic("stains", "stain, stains, stained, blotches, blotchy, water stains, water spots", task="inpaint"),
     _topic(
         "creases",
@@ -86,9 +84,9 @@ TOPICS = (
     _topic("contrast", "low contrast, contrasty", "more contrast, less contrast", "contrast"),
     _topic(
         "colours",
-        """faded, discoloured, discolored, yellowed, yellowish, color cast, colour cast, yellow cast,
+        """color cast, colour cast, yellow cast,
         blue cast,
-        oversaturated, undersaturated, faded colours, faded colors""",
+        oversaturated, undersaturated""",
         """more vivid, more vibrant, brighter colors, brighter colours, brighten the colors,
         brighten the colours, brighten colors, brighten colours, bright colors, bright colours, warmer,
         cooler, recolor, recolour, saturate, desaturate,

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from lwr.images.pixels import to_levels, to_unit
 from lwr.images.toning import find_toning
 
-ENDS = 0.0003, 0.9997  # shares of pixels under black and under white
-GRAY = 0.10, 0.13  # blacks up to the first are none that faded, from the second on all of it is undone
+ENDS = 0.002, 0.998  # shares of pixels under black and under white
+GRAY = 0.12, 0.15  # blacks up to the first are none that faded, from the second on all of it is undone
 BLACK, WHITE = 0.03, 0.95  # what black and white become
 WIDE = 0.95  # range from black to white from which on nothing faded
 CAST = 0.75  # share of the difference between channels that is undone: scenes have colours too
