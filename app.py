@@ -93,6 +93,7 @@ def restore(
     strength: float | None = None,
     auto: bool = False,
     mask: gr.FileData | None = None,
+    old: bool = False,
 ) -> tuple[gr.FileData, dict[str, Any]]:
     """Restore a bad photo as a sentence asks, see /tasks. Returns the restored PNG and all settings.
 
@@ -112,12 +113,13 @@ def restore(
         auto: do what the photo needs, beside what is asked for.
         mask: a picture of the photo's size, uploaded: what is white in it is filled from around, up to 32
             pixels wide; without a prompt only that is done.
+        old: an old photo: scratches and dust are filled, faded colours corrected, where there are any.
     """
     path = uploaded(image)
     with errors_for_visitors(path):
         request = read_request(
             prompt=prompt, task=task, scale=scale, steps=steps, fidelity=fidelity, seed=seed, size=size,
-            strength=strength, auto=auto, mask=uploaded(mask) if mask else None,
+            strength=strength, auto=auto, mask=uploaded(mask) if mask else None, old=old,
         )  # fmt: skip
     done = SERVICE.restore(path, request, uuid.uuid4().hex, gr.Progress())
     return gr.FileData(path=done.file).model_dump(), done.settings

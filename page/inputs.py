@@ -11,7 +11,8 @@ from page.errors import not_restored
 from page.words import said
 
 PREVIEW = ".preview.webp"  # ends the name of a picture that is shown for a photo, which lies beside it
-# fields of Request that may arrive as text: "2", "0.5"
+FLAGS = ("auto", "old")  # fields of Request that are true or false
+# and those that may arrive as text: "2", "0.5"
 NUMBERS = ("scale", "steps", "fidelity", "seed", "strength")
 
 
@@ -21,7 +22,7 @@ def read_request(**sent: Any) -> Request:
     `Restorer.resolve` checks the values.
     """
     given = {name: value for name, value in sent.items() if value not in (None, "", "auto")}
-    auto = {"auto": given.pop("auto")} if "auto" in given else {}
+    flags = {name: given.pop(name) for name in FLAGS if name in given}
     texts = {name: str(given[name]) for name in given if name not in NUMBERS}
     if isinstance(given.get("task"), Mapping):
         texts["task"] = dict(given["task"])  # {task: strength}
@@ -29,7 +30,7 @@ def read_request(**sent: Any) -> Request:
         numbers = {name: _number(given[name]) for name in NUMBERS if name in given}
     except (TypeError, ValueError, OverflowError) as error:
         raise RestoreError(f"Scale, steps, fidelity, seed and strength must be numbers: {error}.") from None
-    return Request(**texts, **numbers, **auto)
+    return Request(**texts, **numbers, **flags)
 
 
 def _number(value: Any) -> int | float:

