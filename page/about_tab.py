@@ -26,6 +26,7 @@ CAPTIONS = {  # of the failures, by name; each is one of the limits
     "sharp-text": "Clean text (left) gets ringing edges (right) if you insist that its blur be fixed.",
     "dots": "At fidelity 0.5 fine dots show (right).",
     "small-text": "Small text (left) is made up (middle): on the right is what stood there.",
+    "drops": "Drops on the lens (left) stay when rain is removed (right): only falling rain goes.",
 }
 STABLESR = "[Wang et al. 2024](https://arxiv.org/abs/2305.07015)"
 ONE_PASS = f"""**Every part works on each result, in one pass.** The VAE encoder turns the photo into

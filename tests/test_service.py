@@ -439,7 +439,8 @@ def test_a_link_brings_a_size_back() -> None:
     assert size("prompt=enlarge&size=huge") == size("prompt=enlarge") != ""
 
 
-def test_examples_are_what_the_shipped_weights_make() -> None:
+def test_examples_show_every_task_and_are_what_the_shipped_weights_make() -> None:
+    assert {task for one in examples.found() for task in one["tasks"]} == TASKS.keys()
     for one in examples.found():
         assert one["prior"] == app.RESTORER.network.prior.config.name, (
             "run python -m training.publishing.page_examples again"

@@ -37,7 +37,7 @@ _RUINED = phrases(
 
 TASK = Task(
     name="dejpeg",
-    title="Remove JPEG artefacts",
+    title="Fix compression",
     defect="over-compressed",
     instruction="remove the compression artefacts",
     examples=("remove the JPEG artefacts", "it went through WhatsApp", "blocky from being saved too often"),

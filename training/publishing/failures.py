@@ -1,12 +1,16 @@
 """Where the shipped weights fail, for the page's About tab: a picture for each limit, made by restoring."""
 
 import json
+import random
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from lwr.degrade.rain import rain_photos, sample_rain
+from lwr.images import files as images
 from lwr.restore import Restorer
 
 ROOT = Path(__file__).parents[2]
@@ -74,12 +78,21 @@ def small_text(restorer: Restorer, sentence: str) -> Pictures:
     return tuple(picture.crop((0, 0, 300, 200)) for picture in _enlarged(restorer, _page(), sentence))
 
 
+def drops(restorer: Restorer, sentence: str) -> Pictures:
+    """A photo with drops on its lens, made as in training."""
+    rain = asdict(sample_rain(random.Random(1), "drops"))
+    photo = images.load(SAMPLES / "shaken-coffee.jpg").rgb
+    given = images.to_pil(rain_photos(photo, torch.Generator(), [rain])[0])
+    return given, _restored(restorer, given, sentence)
+
+
 FAILURES: dict[str, tuple[str, Make]] = {
     "strong-blur": ("strongly fix the blur", strong_blur),
     "fur": ("enlarge it 4x", fur),
     "sharp-text": ("strongly fix the blur", sharp_text),
     "dots": ("enlarge it 3x", dots),
     "small-text": ("enlarge it 4x", small_text),
+    "drops": ("strongly remove the rain", drops),
 }
 
 
