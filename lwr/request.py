@@ -38,9 +38,7 @@ def option(default: Any, text: str, **more: Any) -> Any:
 class Request:
     """What a caller asks of one photo; None = left open. Python, command line, page and API all make one."""
 
-    prompt: str = option(
-        "", 'what is wrong, such as "remove the haze"; without it, what the photo needs is done'
-    )
+    prompt: str = option("", 'what is wrong, such as "remove the haze"; none: what the photo needs is done')
     # a name, or {name: strength}
     task: str | Mapping[str, float] | None = option(None, "a task by name; wins over the prompt")
     scale: float | None = option(None, "output side / input side, 1 to 4 [default: by task]")
@@ -67,13 +65,10 @@ class Request:
         "0 to 1: how much of all that is asked for is done, whatever the photo shows "
         "[default: as the photo shows]",
     )
-    old: bool = option(
-        False, "an old photo: scratches and dust are filled, faded colours corrected, where there are any"
-    )
+    old: bool = option(False, "an old photo: scratches and dust are filled, faded colours corrected")
     mask: str | Picture | None = option(
         None,
-        "a picture of the photo's size: what is white in it, or painted on a transparent layer, is filled "
-        "from around, up to 32 pixels wide; with nothing else asked for, only that is done",
+        "a picture of the photo's size: what is white in it, or painted, is filled, up to 32 pixels wide",
     )
 
     @classmethod

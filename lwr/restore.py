@@ -152,13 +152,11 @@ class Restorer:
         """Restore one photo.
 
         `prompt` says what is wrong; an explicit `task` (a name, or {name: strength}) wins; with neither, what
-        the photo needs is done. Further `options` are the fields of `lwr.request.Request`, which may be the
-        `prompt` too. Same settings, same pixels. `in_place`: a Loaded may be used up, so that a large one and
-        its result do not lie in memory both. RestoreError, ImageError, AdapterError: each with one sentence.
+        the photo needs is done. `options` are fields of `lwr.request.Request`, which `prompt` may be. With
+        `in_place` a Loaded may be used up. RestoreError, ImageError, AdapterError: each with one sentence.
         """
         started = time.perf_counter()
-        # 1. What to do, with which weights
-        request = _request(prompt, task, options)
+        request = _request(prompt, task, options)  # 1. What to do, with which weights
         asked, settings = request.asked(), self.settings(request)
         # 2. The photo, what that means for the request, and its final size
         given = isinstance(image, images.Loaded)
@@ -181,8 +179,7 @@ class Restorer:
             attach = partial(_attach, self._attachment, adapters)  # 4. Folded into the network
             pixels = passes(self.network, photo, self.device, settings, attach, places, progress or _silent)
             self._kept = max(self._kept, pass_memory(self.network, size, self.tile) // 2)
-        # 8. The result
-        return Restored(
+        return Restored(  # 8. The result
             tasks=settings.tasks,
             settings=settings,
             seconds=prepared + time.perf_counter() - entered,

@@ -279,7 +279,9 @@ def test_baselines_run_and_help() -> None:
     enlarged = images.resize(images.resize(sharp[..., :128, :128], (32, 32)), (128, 128))
     noisy = (sharp + 0.1 * torch.randn(sharp.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     damage = {"deblur": soft, "dehaze": 0.5 * sharp + 0.5, "super-resolution": soft}
-    damage |= {"denoise": noisy, "dejpeg": jpeg(sharp, [15])}
+    streaks = sharp.clone()
+    streaks[..., 40:200, 5::23] = 0.9
+    damage |= {"denoise": noisy, "dejpeg": jpeg(sharp, [15]), "low-light": sharp**3, "derain": streaks}
     for baseline in baselines_for(TASKS)[0]:
         given, good = damage[baseline.task], sharp
         if baseline.learned:  # it is slow, needs an enlarged photo, and invents detail

@@ -162,7 +162,9 @@ def test_distilling_brings_one_step_nearer_to_the_teachers_steps(
 
 
 def test_the_teacher_is_the_start_whatever_the_student_becomes(shipped: Path) -> None:
+    torch.manual_seed(0)  # of the pairs that an adapter does not have yet
     start = STAGES["distill"](toy("distill", shipped, "none"))
+    torch.manual_seed(0)
     trained = STAGES["distill"](toy("distill", shipped, "none"))
     with torch.no_grad():
         for parameter in trained.loras.parameters():

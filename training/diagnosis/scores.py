@@ -1,5 +1,6 @@
 """How well the head finds each defect on examples that it was not trained on."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -86,7 +87,12 @@ def area(high: torch.Tensor, low: torch.Tensor) -> float:
 
 
 def calibration(found: torch.Tensor, target: torch.Tensor) -> float:
-    """Mean distance of found and true severity over bins of the found one, weighed by their size."""
+    """Mean distance of found and true severity over bins of the found one, weighed by their size.
+
+    NaN where there is none.
+    """
+    if not len(found):
+        return math.nan
     place = (found * BINS).long().clamp_max(BINS - 1)
     there = [place == each for each in range(BINS) if (place == each).any()]
     return sum(((found - target)[which].mean().abs() * which.sum()).item() for which in there) / len(found)
