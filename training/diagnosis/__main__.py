@@ -18,7 +18,7 @@ from lwr.models.diagnosis import Evidence
 from training.benchmarks.record import made_with
 from training.command_line import parse
 from training.data.photos import load_photos
-from training.diagnosis.examples import WHITE, Example, make_examples
+from training.diagnosis.examples import Example, make_examples
 from training.diagnosis.fit import fit
 from training.diagnosis.scores import confusion, scores
 
@@ -77,8 +77,8 @@ def _examples(options: Options, split: str, count: int) -> list[Example]:
     if kept.exists():
         with torch.serialization.safe_globals([Example, Evidence]):
             return torch.load(kept, weights_only=True)
-    photos, white = load_photos(options.photos, split), WHITE if split == "train" else 0.0
-    examples = make_examples(photos, count, options.seed, options.workers, white)
+    photos = load_photos(options.photos, split)
+    examples = make_examples(photos, count, options.seed, options.workers, hard=split == "train")
     if options.keep:
         torch.save(examples, kept)
     return examples

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 
 from lwr.degrade.dark import darken, relit, sample_dark
-from lwr.degrade.depth import sample_mix
-from lwr.degrade.draw import single_precision
+from lwr.degrade.depth import Depth, random_depth, sample_mix
+from lwr.degrade.draw import Degraded, Params, single_precision
 from lwr.degrade.finish import Finish
 from lwr.degrade.haze import haze_and_transmission
 from lwr.degrade.jpeg import jpeg
@@ -35,6 +35,7 @@ HAZE, FINE = "dehaze", ("deblur", "super-resolution")  # what is lost: contrast 
 DARK, RAIN = "low-light", "derain"
 MAPPED = (HAZE, FINE[0])  # those of which there is a map
 MADE, LOOKING = 0.28, 0.2  # shares of pictures that are no photographs, and of photographs with a look
+PARTLY = 0.3  # share of hazy training pictures whose near part is clear
 WHITE = 0.1  # share of training pictures that are white and not hazy, above those that chance brings
 HAZED, HAZED_INDOORS = 0.32, 0.2  # shares of photos and scenes that get haze, and of other made pictures
 SCENIC = ("scene", "sky", "snow", "art")  # made pictures with a distance
@@ -81,32 +82,32 @@ class _Picture:
 
 
 def make_examples(
-    photos: Sequence[Photo], count: int, seed: int, workers: int = 1, white: float = 0.0
+    photos: Sequence[Photo], count: int, seed: int, workers: int = 1, hard: bool = False
 ) -> list[Example]:
     """`count` examples; the same photos and seed give the same ones, with any number of workers.
 
-    `white` is WHITE for training.
+    `hard`, for training: more of what is mistaken, as WHITE and PARTLY say.
     """
     places = range(count)
     if workers == 1:
-        return [example(photos, seed, place, white) for place in places]
-    with ProcessPoolExecutor(workers, initializer=_share, initargs=(photos, seed, white)) as pool:
+        return [example(photos, seed, place, hard) for place in places]
+    with ProcessPoolExecutor(workers, initializer=_share, initargs=(photos, seed, hard)) as pool:
         return [_unpacked(each) for each in pool.map(_shared_example, places, chunksize=16)]
 
 
-_shared: tuple[Sequence[Photo], int, float] | None = None
+_shared: tuple[Sequence[Photo], int, bool] | None = None
 
 
-def _share(photos: Sequence[Photo], seed: int, white: float) -> None:
+def _share(photos: Sequence[Photo], seed: int, hard: bool) -> None:
     global _shared
-    _shared = photos, seed, white
+    _shared = photos, seed, hard
     torch.set_num_threads(1)
 
 
 def _shared_example(place: int) -> Example:
     """With arrays for tensors: PyTorch would pass each of them through shared memory, which may be small."""
-    photos, seed, white = _shared
-    one = example(photos, seed, place, white)
+    photos, seed, hard = _shared
+    one = example(photos, seed, place, hard)
     arrays = Evidence(one.evidence.cells.numpy(), one.evidence.statistics.numpy())
     return replace(one, evidence=arrays, maps={name: each.numpy() for name, each in one.maps.items()})
 
@@ -120,22 +121,22 @@ def _tensor(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(array)
 
 
-def example(photos: Sequence[Photo], seed: int, place: int, white: float = 0.0) -> Example:
+def example(photos: Sequence[Photo], seed: int, place: int, hard: bool = False) -> Example:
     """The example at `place`."""
     with single_precision():
-        picture = draw_picture(photos, seed, place, white)
+        picture = draw_picture(photos, seed, place, hard)
     evidence = evidence_of(picture.pixels)
     evidence = Evidence(evidence.cells.half(), evidence.statistics)
     return Example(evidence, picture.severities, picture.unknown, picture.maps, picture.kind)
 
 
-def draw_picture(photos: Sequence[Photo], seed: int, place: int, white: float = 0.0) -> _Picture:
+def draw_picture(photos: Sequence[Photo], seed: int, place: int, hard: bool = False) -> _Picture:
     """The picture at `place`: good or damaged, with its labels."""
     stream = random.Random(f"{seed}:{place}")
     generator = torch.Generator().manual_seed(stream.getrandbits(62))
-    picture = _good(photos, stream, white)
+    picture = _good(photos, stream, WHITE if hard else 0.0)
     _edit(picture, stream)
-    _veil(picture, stream, generator)
+    _veil(picture, stream, generator, PARTLY if hard else 0.0)
     _rain(picture, stream, generator)
     _soften(picture, stream, generator)
     if _dim(picture, stream, generator):
@@ -194,18 +195,30 @@ def _edit(picture: _Picture, stream: random.Random) -> None:
     picture.pixels = pixels.clamp(0, 1)
 
 
-def _veil(picture: _Picture, stream: random.Random, generator: torch.Generator) -> None:
-    """At times haze."""
+def _veil(picture: _Picture, stream: random.Random, generator: torch.Generator, partly: float) -> None:
+    """At times haze; the share `partly` of it in the distance alone."""
     cells = [side // CELL for side in picture.pixels.shape[-2:]]
     picture.maps[HAZE] = torch.zeros(cells) if picture.clear else torch.full(cells, -1.0)
     if not picture.clear:
         picture.unknown.add(HAZE)
     elif stream.random() < _share_hazed(picture):
         clean = picture.pixels
-        picture.pixels, params, passing = haze_and_transmission(clean, generator)
+        depth = _distant(stream.uniform(0.2, 0.6)) if stream.random() < partly else None
+        picture.pixels, params, passing = haze_and_transmission(clean, generator, depth=depth)
         picture.severities[HAZE] = DAMAGES[HAZE].severity(params[0], picture.pixels, clean)
         mean = F.avg_pool2d(passing, CELL)[0, 0]
         picture.maps[HAZE] = torch.tensor([[haze_severity(t) for t in row] for row in mean.tolist()])
+
+
+def _distant(start: float) -> Depth:
+    """The product's depth, but 0 up to the share `start` of it: what is near stays clear."""
+
+    def depth(clean: torch.Tensor, generator: torch.Generator, params: Params | None = None) -> Degraded:
+        depths, drawn = random_depth(clean, generator, params)
+        nearest = depths.amin((-2, -1), keepdim=True)
+        return ((depths - nearest) / (1 - nearest).clamp_min(1e-6) - start).clamp_min(0) / (1 - start), drawn
+
+    return depth
 
 
 def _share_hazed(picture: _Picture) -> float:
