@@ -6,7 +6,7 @@ A value is one word: `none` where a field may be None, `true` or `false`, severa
 import re
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from io import StringIO
 from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
@@ -38,8 +38,13 @@ def parse(
             return tyro.cli(kind, prog=prog, description=about, args=words, registry=REGISTRY, **start)
     except SystemExit as stop:
         if stop.code:
-            fail(prog, _sentence(message.getvalue()))
+            fail(prog, _sentence(message.getvalue(), words, kind, default))
         raise
+
+
+def parse_nothing(arguments: Sequence[str] | None, prog: str, about: str | None = None) -> None:
+    """The command line of a program without options: `--help`, or nothing; see `parse`."""
+    parse(lambda: None, arguments, prog, about)
 
 
 def fail(prog: str, sentence: str) -> NoReturn:
@@ -48,14 +53,30 @@ def fail(prog: str, sentence: str) -> NoReturn:
     raise SystemExit(2)
 
 
-def _sentence(box: str) -> str:
-    """The error in a box of tyro, without frame and help, with the options that it thinks were meant."""
+def _sentence(box: str, words: Sequence[str], kind: Callable[..., Any], default: Any) -> str:
+    """The error in a box of tyro, without frame and help, with the options that it thinks were meant.
+
+    Where something is missing, tyro is silent about options that it does not know; the sentence names both.
+    """
     lines = [line.strip("│╭╮ ") for line in box.splitlines()]
     _title, error, *rest = re.split("(?:─|-){5,}", "\n".join(lines))
     near = re.findall(r"^(--[\w-]+)", rest[0], re.MULTILINE) if "Perhaps" in rest[0] else []
     error = " ".join(error.split()).replace(" (required)", ";").rstrip(".;")
     error = re.sub("^Missing from .*?: ", "missing: ", error)
+    if not error.startswith("Unrecognized") and (unknown := _unknown(words, kind, default)):
+        error = f"Unrecognized options: {', '.join(unknown)}; {error}"
     return f"{error}; did you mean {' or '.join(dict.fromkeys(near))}?" if near else f"{error}."
+
+
+def _unknown(words: Sequence[str], kind: Callable[..., Any], default: Any) -> list[str]:
+    """The options among the words that the help of `kind` does not name."""
+    start = {} if default is None else {"default": default}
+    text = StringIO()
+    with redirect_stdout(text), suppress(SystemExit):
+        tyro.cli(kind, args=["--help"], registry=REGISTRY, **start)
+    known = set(re.findall(r"--[\w-]+", text.getvalue()))
+    options = [word.partition("=")[0] for word in words if word.startswith("--")]
+    return [option for option in options if option.replace("_", "-") not in known]
 
 
 @REGISTRY.primitive_rule

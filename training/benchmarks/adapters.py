@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.benchmarks.record import RESULTS, fresh, made_with, write
+from training.command_line import parse_nothing
 from training.machine import ROOT
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ REPEATS = 7
 REQUESTS = 20
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point."""
+    parse_nothing(arguments, COMMAND, __doc__)
     with tempfile.TemporaryDirectory() as folder, loopback_hub(Path(folder)) as environment:
         os.environ |= environment | {"HF_HOME": folder}  # its clients read it when they are imported
         figures = measure(Path(folder))

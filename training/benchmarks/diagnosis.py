@@ -5,7 +5,7 @@ python -m training.benchmarks.diagnosis     # writes training/results/diagnosis-
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -15,6 +15,7 @@ from lwr.images.pixels import resize, to_levels
 from lwr.loading.diagnosis import FILE, load_encoder
 from lwr.loading.priors import EMBEDDED
 from training.benchmarks.record import RESULTS, made_with, write
+from training.command_line import parse_nothing
 from training.machine import ROOT
 
 COMMAND = "python -m training.benchmarks.diagnosis"
@@ -22,8 +23,9 @@ SIDES = (512, 2048, 4000)  # pixels
 ROUNDS = 9
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point."""
+    parse_nothing(arguments, COMMAND, __doc__)
     photo = load(ROOT / "lwr" / "samples" / "moving-clock.jpg").rgb
     photos = {side: to_levels(resize(photo, (side, side))) for side in SIDES}
     small = photos[SIDES[0]] / 255

@@ -3,16 +3,21 @@
 python -m training.publishing.about_pictures     # run it again after new weights and `training.evaluate`
 """
 
+from collections.abc import Sequence
+
 from lwr.restore import Restorer
+from training.command_line import parse_nothing
 from training.publishing import failures, numbers_picture
 from training.publishing.results import Results
 
+COMMAND = "python -m training.publishing.about_pictures"
 FAILURES = failures.ROOT / "page" / "failures"
 NUMBERS = "numbers.webp"  # beside the results
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Draw the numbers, then restore what fails."""
+    parse_nothing(arguments, COMMAND, __doc__)
     results = Results()
     numbers_picture.draw(results.file("evaluate"), results.file("peers"), results.folder / NUMBERS)
     failures.write(Restorer.load(device="cpu"), FAILURES)

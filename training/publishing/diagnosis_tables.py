@@ -3,10 +3,13 @@
 `python -m training.publishing.diagnosis_tables` prints them from the files in training/results.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lwr.diagnose import defect_of
+from training.command_line import parse_nothing
+
+COMMAND = "python -m training.publishing.diagnosis_tables"
 
 
 def found_table(diagnosis: Mapping[str, Any]) -> str:
@@ -49,7 +52,13 @@ def _drawn(lines: list[tuple[str, ...]]) -> str:
     return "\n".join(f"|{row}|" for row in rows)
 
 
-if __name__ == "__main__":
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print both tables."""
     from training.publishing.results import Results  # which puts these tables into cards
 
+    parse_nothing(arguments, COMMAND, __doc__)
     print(found_table(Results().file("diagnosis")), harm_table(Results().file("harm")), sep="\n\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ The photos themselves lie in lwr/samples and page/examples, each with a CREDITS.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from lwr.images import files as images
 from lwr.restore import Restored, Restorer
+from training.command_line import parse_nothing
 
+COMMAND = "python -m training.publishing.page_examples"
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "lwr" / "samples"
 OUT = ROOT / "page" / "examples"
@@ -44,8 +47,9 @@ CELL, GAP, CORNER = (420, 280), 8, 10  # pixels
 THUMBNAIL = (192, 144)  # pixels
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Restore each photo; write result, thumbnail and a record of it, then the strip."""
+    parse_nothing(arguments, COMMAND, __doc__)
     for old in OUT.glob("*.webp"):
         old.unlink()
     restorer = Restorer.load(device="cpu")
