@@ -36,8 +36,13 @@ def folded(
             weight = found.get(name, weights.get(name))
             if weight is None or weight.shape != change.shape:
                 raise KeyError(module)
-            found[name] = weight.float() + change.to(weight.device)
+            found[name] = _sum(change.to(weight.device), weight)
     return found
+
+
+def _sum(change: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """W + change; in the change's memory where nothing is differentiated, as new pages are slow to get."""
+    return change + weight if torch.is_grad_enabled() else change.add_(weight)
 
 
 def _products(pairs: Mapping[str, Pair], factor: float) -> dict[str, torch.Tensor]:
@@ -48,7 +53,7 @@ def _products(pairs: Mapping[str, Pair], factor: float) -> dict[str, torch.Tenso
     found: dict[str, torch.Tensor] = {}
     for (shape, _), modules in alike.items():
         a, b = (torch.stack([pairs[module][side] for module in modules]).flatten(2) for side in (0, 1))
-        changes = (factor * (b @ a)).unflatten(2, shape[1:])
+        changes = (b @ a).mul_(factor).unflatten(2, shape[1:])
         found |= zip(modules, changes.unbind(), strict=True)
     return {module: found[module] for module in pairs}
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,11 +66,17 @@ def measure(root: Path) -> dict[str, object]:
     fetches = [fresh(fetch, root / f"cold-{number}", repos["dehaze"]) for number in range(REPEATS)]
     restorer = Restorer.load(device="cpu")
     switches = switch(restorer, repos)
+    slowest = max(switches, key=lambda pair: statistics.median(switches[pair]))
     right = {task: restorer(PHOTO, task=task, scale=1).image.tobytes() for task in TASKS}
     folder = ROOT / "lwr" / "embedded" / "adapters"
     return {
         "cold_fetch_and_attach_s": _median_and_most(fetches),
-        "warm_switch_ms": _median_and_most([1000 * seconds for seconds in switches], 1),
+        "warm_switch_ms": _median_and_most([each for times in switches.values() for each in times], 1)
+        | {
+            "pairs": len(switches),
+            "slowest_pair": " to ".join(slowest),
+            "median_of_slowest_pair": round(statistics.median(switches[slowest]), 1),
+        },
         "adapter_mb": {task: round((folder / task / WEIGHTS).stat().st_size / 1e6, 2) for task in TASKS},
         "at_once": at_once(repos, right),
     }
@@ -87,17 +94,23 @@ def fetch(cache: Path, repo: str) -> float:
     return time.perf_counter() - start
 
 
-def switch(restorer: "Restorer", repos: dict[str, str]) -> list[float]:
-    """Seconds of attaching the adapter of one task after another, all of them in memory; not of the first."""
+def switch(restorer: "Restorer", repos: dict[str, str]) -> dict[tuple[str, str], list[float]]:
+    """{(task before, task after): milliseconds of attaching the second's adapter}, for every pair of tasks.
+
+    All adapters are in memory. A photo has no part in it, so this holds for any size.
+    """
     from lwr.loading.adapter import Adapter
 
+    attachment = restorer._attachment
     adapters = {task: Adapter.fetch(repo, VERSION) for task, repo in repos.items()}
-    seconds = []
-    for task in list(adapters) * REPEATS:
-        start = time.perf_counter()
-        restorer._attachment.attach([adapters[task]], [1.0])
-        seconds.append(time.perf_counter() - start)
-    return seconds[1:]
+    taken: dict[tuple[str, str], list[float]] = {pair: [] for pair in permutations(adapters, 2)}
+    for _ in range(REPEATS):
+        for (before, after), times in taken.items():
+            attachment.attach([adapters[before]], [1.0])
+            start = time.perf_counter()
+            attachment.attach([adapters[after]], [1.0])
+            times.append(1000 * (time.perf_counter() - start))
+    return taken
 
 
 def at_once(repos: dict[str, str], right: dict[str, bytes]) -> dict[str, float]:
