@@ -201,8 +201,6 @@ def build() -> gr.Blocks:
 demo = build()
 
 if __name__ == "__main__":
-    if not os.environ.get("SPACES_ZERO_GPU"):  # there, nothing runs on the GPU outside `run`
-        SERVICE.warm_up()
     mcp_tools.install()
     demo.launch(
         theme=THEME,
@@ -215,4 +213,8 @@ if __name__ == "__main__":
         mcp_server=True,
         app_kwargs={"exception_handlers": {OSError: disk_full}, "middleware": [Middleware(CancelOne)]},
         allowed_paths=[str(examples.FOLDER), str(about_tab.RESULTS)],
+        prevent_thread_lock=True,
     )
+    if not os.environ.get("SPACES_ZERO_GPU"):  # there, nothing runs on the GPU outside `run`
+        SERVICE.warm_up()
+    demo.block_thread()

@@ -1,6 +1,7 @@
 """Try to break it: a task's own degradation damages a good photo, it is restored, and both are measured."""
 
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from typing import Any
 
 import gradio as gr
@@ -21,6 +22,9 @@ from page.words import known, said, t
 
 MIN_SIDE = 32  # pixels, of the shorter side
 MAX_SIDE = 1024  # pixels, of the longer side that is measured
+BROKEN = "broken"  # kind of a run that ends once its visitor has chosen another photo, or none
+REST = [gr.skip()] * 3  # pictures, score and settings stay
+LIVE = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 def build(service: Service) -> None:
@@ -58,20 +62,37 @@ def build(service: Service) -> None:
             settings = gr.JSON(label=t("Parameters of the damage"), visible=False)
 
     def break_it(image: Any, task: str, seed: Any, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        try:
-            steps = _break(service, uploaded(image), task, seed, request.session_hash)
-            done = yield from told(steps, lambda state: (*rest, with_bar(state)))
-            yield *done, ""
-        except gr.Error as error:
-            yield *rest, not_done(error)
+        yield from breaking(service, request.session_hash, image, task, seed)
 
-    rest = [gr.skip()] * 3
+    def let_go(request: gr.Request) -> None:
+        service.stops.stop(request.session_hash, BROKEN)
 
+    gr.on([photo.clear, photo.upload], let_go, None, None, **LIVE)
     photo.upload(shown, photo, photo, **ON_UPLOAD)
     button.click(
         break_it, [photo, task, seed], [pictures, score, settings, status], preprocess=False,
         show_progress="hidden", api_visibility="private", concurrency_limit=None,
     )  # fmt: skip
+
+
+def breaking(service: Service, visitor: str, image: Any, task: str, seed: Any) -> Iterator[tuple[Any, ...]]:
+    """(pictures, score, settings, status) for how the photo stands and at its end; one let go leaves none."""
+    steps = _told(service, visitor, image, task, seed)
+    with service.stops.run(visitor, BROKEN) as chosen, closing(steps):
+        for state in steps:
+            if chosen.stopped:
+                yield *REST, ""
+                return
+            yield state
+
+
+def _told(service: Service, visitor: str, image: Any, task: str, seed: Any) -> Generator[tuple[Any, ...]]:
+    try:
+        steps = _break(service, uploaded(image), task, seed, visitor)
+        done = yield from told(steps, lambda state: (*REST, with_bar(state)))
+        yield *done, ""
+    except gr.Error as error:
+        yield *REST, not_done(error)
 
 
 def _break(

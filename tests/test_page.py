@@ -21,7 +21,7 @@ from lwr.images.formats import readable_formats
 from lwr.record import recorded
 from lwr.tasks import TASKS
 from page import about_tab, examples
-from page.words import said, table
+from page.words import LANGUAGES, said, table
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs chromium (Debian's)")
@@ -36,6 +36,7 @@ UNMOVED = """() => {
 }"""
 FITS = """() => ['#result .cmp-bar', '#result .cmp-group', '#restore', '#cancel'].every((part) =>
   [...document.querySelectorAll(part)].every((one) => one.scrollWidth <= one.clientWidth))"""
+TOO_LARGE = "File(s) exceed the maximum allowed size of {size}: {name}"
 expect.set_options(timeout=PATIENCE)
 
 
@@ -503,6 +504,19 @@ def test_damaging_and_restoring_a_good_photo(page: Page, photo: Path) -> None:
     assert not faults(page)
 
 
+def test_a_good_photo_let_go_is_not_restored(page: Page, tmp_path: Path) -> None:
+    picture(1024, 1024).save(tmp_path / "good.png")
+    page.get_by_role("tab", name="Try to break it").click()
+    page.set_input_files("#good input[type=file]", tmp_path / "good.png")
+    page.wait_for_selector("#good img")
+    page.click("#break")
+    shows(page, "#break-status", "Restoring")
+    page.locator("#good button[aria-label='Remove Image']").click()
+    expect(page.locator("#break-status")).to_have_text("")
+    expect(page.locator("#score")).to_have_text("")
+    assert page.locator("#broken .there").count() == 0, "no picture of a photo that was let go"
+
+
 def test_about_shows_limits_and_numbers(any_page: Page) -> None:
     any_page.get_by_role("tab", name="About").click()
     expect(any_page.get_by_text("Strong blur stays.")).to_be_visible()
@@ -628,3 +642,24 @@ def test_the_page_speaks_the_visitors_language(
     shows(page, "#batch-status", said("There are no photos yet: choose some first.", name))
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
     context.close()
+
+
+def test_what_gradio_says_itself_is_in_the_visitors_language_too(
+    browser: Browser, url: str, photo: Path, tmp_path: Path
+) -> None:
+    with (tmp_path / "large.png").open("wb") as large:
+        large.truncate(60 * 1024**2)
+    for name in LANGUAGES:
+        known = table(name)
+        locale = "zh-CN" if name == "zh" else name  # Gradio knows no Chinese without a region
+        context = browser.new_context(viewport=SIZES["desk"], locale=locale)
+        context.set_default_timeout(PATIENCE)
+        page = opened(context, url)
+        page.set_input_files("#photo input[type=file]", tmp_path / "large.png")
+        toast = page.locator(".toast-body").first
+        expect(toast.locator(".toast-title")).to_have_text(re.compile(known["Error"]))
+        expect(toast).to_contain_text(known[TOO_LARGE].format(size="50.0 Mb", name='"large.png"'))
+        assert "Use via" not in page.locator("footer").inner_text()
+        give(page, photo)
+        expect(page.locator(f'#photo [aria-label="{known["Remove Image"]}"]')).to_be_visible()
+        context.close()

@@ -30,7 +30,18 @@ from lwr.images import disk
 from lwr.prompt import route
 from lwr.request import Request, RestoreError
 from lwr.tasks import TASKS
-from page import batch_tab, client, examples, links, options, planning, restore_tab, results, uploads
+from page import (
+    batch_tab,
+    break_tab,
+    client,
+    examples,
+    links,
+    options,
+    planning,
+    restore_tab,
+    results,
+    uploads,
+)
 from page.errors import errors_for_visitors
 from page.gpu import LEAST_SECONDS, MOST_SECONDS
 from page.inputs import read_request
@@ -544,6 +555,11 @@ def test_a_photo_let_go_stops_and_is_not_shown(service: Service, photo: str) -> 
             time.sleep(0.01)
 
     service.run_on_gpu, service.run_on_cpu = work, None
+    steps = break_tab.breaking(service, "visitor", {"path": path}, "deblur", 1)
+    until(steps, lambda _: started.is_set())
+    service.stops.stop("visitor", break_tab.BROKEN)
+    assert list(steps) == [(*break_tab.REST, "")], "so it is where good photos are damaged"
+    started.clear()
     steps = restore_tab.restoring(service, "visitor", {"path": path}, wanted)
     until(steps, lambda _: started.is_set())
     restore_tab.let_go(service, visitor)

@@ -29,7 +29,7 @@ SENTENCES = {
     "rainy-seller.jpg": "take away the rain",
     "blocky-boat.jpg": "full of JPEG blocks",
     "noisy-astronaut.jpg": "remove the noise",
-    "foggy-railway.jpg": "lift the fog",
+    "hazy-harbour.jpg": "lift the haze from this harbour",
     "moving-motorbike.jpg": "fix the motion blur",
     "hazy-dancer.jpg": "remove the haze and enlarge it 2x",
     "misty-canyon.jpg": "the cliffs vanish behind a white veil",
