@@ -1,4 +1,7 @@
-"""The tasks to do and their strengths: a chip and a slider each; they follow the sentence."""
+"""The tasks to do and their strengths: a chip and a slider each; they follow the sentence.
+
+One more chip, for old photos, is no task: it does what "restore this old photo" does.
+"""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -10,12 +13,13 @@ from lwr.tasks import TASKS
 from page.words import known, phrase, t
 
 SUGGESTED = "suggested"  # of a chip: by the photo
+OLD, OLD_TITLE = "old", "Old photo"
 
 
 def build() -> gr.CheckboxGroup:
     """The chips."""
     return gr.CheckboxGroup(
-        [(known(task.title), name) for name, task in TASKS.items()],
+        [*((known(task.title), name) for name, task in TASKS.items()), (known(OLD_TITLE), OLD)],
         label=t("What will be done"),
         info=t("Follows your sentence. Click to change it."),
         elem_id="tasks",
@@ -33,21 +37,24 @@ def sliders() -> list[gr.Slider]:
 def marked(needed: Collection[str]) -> gr.CheckboxGroup:
     """The chips, with a word on those that the photo needs; none is ticked by that."""
     marks = {name: f" · {phrase(SUGGESTED)}" for name in needed}
-    return gr.CheckboxGroup(
-        choices=[(phrase(task.title) + marks.get(name, ""), name) for name, task in TASKS.items()]
-    )
+    choices = [(phrase(task.title) + marks.get(name, ""), name) for name, task in TASKS.items()]
+    return gr.CheckboxGroup(choices=[*choices, (phrase(OLD_TITLE), OLD)])
 
 
 def understood(text: str, routed: str) -> list[Any]:
     """Chips and strengths for a sentence, and the sentence itself; a link has set them already."""
     if text and text == routed:
         return [gr.skip()] * (len(TASKS) + 2)
-    return [*values_for(route(str(text or "")).tasks), text]
+    found = route(str(text or ""))
+    return [*values_for(found.tasks, found.old), text]
 
 
-def values_for(tasks: Mapping[str, float]) -> list[Any]:
-    """The values of the chips and of each slider for {task: strength}."""
-    return [list(tasks), *(gr.Slider(value=tasks.get(name, 1.0), visible=name in tasks) for name in TASKS)]
+def values_for(tasks: Mapping[str, float], old: bool = False) -> list[Any]:
+    """The values of the chips and of each slider for {task: strength}, and for an `old` photo."""
+    return [
+        [*tasks, *([OLD] if old else [])],
+        *(gr.Slider(value=tasks.get(name, 1.0), visible=name in tasks) for name in TASKS),
+    ]
 
 
 def sliders_for(chosen: list[str]) -> list[gr.Slider]:

@@ -44,7 +44,7 @@ def upload(picture: Image.Image, name: str) -> dict[str, str]:
 def test_the_plan_is_what_the_photo_needs_and_what_is_done(service: Service) -> None:
     def plan(image: dict[str, str], prompt: str, *chosen: str) -> str:
         values = (list(chosen), *LEFT_OPEN)
-        return planning.preview(service, image, prompt, prompt, *values)[0]
+        return planning.preview(service, image, "", prompt, prompt, *values)[0]
 
     hazy, good = upload(Image.open(HAZY).reduce(2), "hazy.png"), upload(GOOD["landscape"], "good.png")
     for prompt in ("", "fix it"):

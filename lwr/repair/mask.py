@@ -44,7 +44,7 @@ def refuse_wide(hole: torch.Tensor) -> None:
         y, x = divmod(int(wide.flatten().byte().argmax()), wide.shape[1])
         raise ImageError(
             f"The mask has a hole wider than {MOST} pixels (around {x}, {y}), and larger ones cannot be "
-            "filled by this prior: paint less of it, white on black, or make photo and mask smaller first."
+            "filled by this prior: paint over less, or make photo and mask smaller first."
         )
 
 
