@@ -6,10 +6,12 @@ preview, a browser shows the photo; both show it upright.
 
 import json
 import math
+from itertools import chain
 from typing import Any
 
 from PIL import Image, ImageDraw
 
+from lwr.repair.mask import check_width
 from lwr.request import RestoreError
 from page.errors import VISITOR_ERRORS
 from page.inputs import upload_path
@@ -42,8 +44,8 @@ def pixels(image: Any) -> str:
 def mask_of(painted: str, image: Any) -> Image.Image | None:
     """The mask (mode "1", white is painted) of the strokes on this photo; None when there are none.
 
-    Those of another photo, which may still be on their way, do not count. RestoreError for what cannot be
-    read.
+    Those of another photo, which may still be on their way, do not count. RestoreError or ImageError for
+    what cannot be read or filled.
     """
     path = upload_path(image)
     if path is None or not painted:
@@ -60,7 +62,9 @@ def mask_of(painted: str, image: Any) -> Image.Image | None:
         raise RestoreError(UNREADABLE) from None
     if sum(len(points) for _, points in strokes) > MOST_POINTS:
         raise RestoreError(TOO_MUCH)
-    return _drawn(strokes, upright_size(path))
+    mask = _drawn(strokes, upright_size(path))
+    check_width(mask)
+    return mask
 
 
 def _drawn(strokes: list[tuple[float, list[tuple[float, float]]]], size: tuple[int, int]) -> Image.Image:
@@ -72,7 +76,7 @@ def _drawn(strokes: list[tuple[float, list[tuple[float, float]]]], size: tuple[i
         across = share * width
         places = [(x * width, y * height) for x, y in points]
         if not all(
-            0 <= value <= 4 * max(size) for value in (across, *map(abs, sum(places, ())))
+            0 <= value <= 4 * max(size) for value in (across, *map(abs, chain(*places)))
         ):  # NaN neither
             raise RestoreError(UNREADABLE)
         reach = max(0.0, (across - 1) / 2)

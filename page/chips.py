@@ -19,7 +19,7 @@ OLD, OLD_TITLE = "old", "Old photo"
 def build() -> gr.CheckboxGroup:
     """The chips."""
     return gr.CheckboxGroup(
-        [*((known(task.title), name) for name, task in TASKS.items()), (known(OLD_TITLE), OLD)],
+        _choices({name: known(task.title) for name, task in TASKS.items()} | {OLD: known(OLD_TITLE)}),
         label=t("What will be done"),
         info=t("Follows your sentence. Click to change it."),
         elem_id="tasks",
@@ -37,8 +37,14 @@ def sliders() -> list[gr.Slider]:
 def marked(needed: Collection[str]) -> gr.CheckboxGroup:
     """The chips, with a word on those that the photo needs; none is ticked by that."""
     marks = {name: f" · {phrase(SUGGESTED)}" for name in needed}
-    choices = [(phrase(task.title) + marks.get(name, ""), name) for name, task in TASKS.items()]
-    return gr.CheckboxGroup(choices=[*choices, (phrase(OLD_TITLE), OLD)])
+    titles = {name: phrase(task.title) + marks.get(name, "") for name, task in TASKS.items()}
+    return gr.CheckboxGroup(choices=_choices(titles | {OLD: phrase(OLD_TITLE)}))
+
+
+def _choices(titles: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(title, value) of each chip; that of old photos where it takes no fourth row on a phone."""
+    names = list(TASKS)
+    return [(titles[name], name) for name in (*names[:2], OLD, *names[2:])]
 
 
 def understood(text: str, routed: str) -> list[Any]:

@@ -5,7 +5,8 @@ const row = root.querySelector(".cmp-brush");
 const paper = root.querySelector(".cmp-paper");
 const ring = root.querySelector(".cmp-ring");
 const width = row.querySelector("input");
-const WIDEST = Number(width.max), USUAL = 14, PACE = 6; // photo's pixels; CSS pixels of a new brush, of an arrow key
+const USUAL = 10, LARGE = 20, PACE = 6;
+// LARGE: the most pixels of the photo of a new brush; USUAL, PACE: CSS pixels of a new brush, of an arrow key
 
 let photo = null; // {path, url, width}, the last in its pixels
 let strokes = []; // {width, points: [[x, y]]} in shares of the photo's sides
@@ -153,7 +154,7 @@ root.addEventListener("photo", ({ detail }) => {
   photo = detail.pixels ? { ...detail, width: Number(detail.pixels.split("x")[0]) } : null;
   if (photo) {
     const shown = Math.min(stage.clientWidth / photo.width, stage.clientHeight / Number(detail.pixels.split("x")[1]));
-    width.value = Math.round(clamp(USUAL / shown, 4, WIDEST));
+    width.value = Math.round(clamp(USUAL / shown, 4, LARGE));
   }
   if (painted) changed();
   showTools();
