@@ -49,7 +49,7 @@ def _choices(titles: Mapping[str, str]) -> list[tuple[str, str]]:
 
 def understood(text: str, routed: str) -> list[Any]:
     """Chips and strengths for a sentence, and the sentence itself; a link has set them already."""
-    if text and text == routed:
+    if (text or "") == (routed or ""):  # nor does a late event undo what was ticked since
         return [gr.skip()] * (len(TASKS) + 2)
     found = route(str(text or ""))
     return [*values_for(found.tasks, found.old), text]

@@ -277,7 +277,7 @@ def test_a_finger_paints_on_a_preview_and_two_zoom(
 def test_by_keyboard_alone_and_what_is_too_wide(page: Page, tmp_path: Path) -> None:
     give(page, scratched(tmp_path / "small.png", 200, 150))
     plans(page, "I would do")
-    shown = page.locator("#result .cmp-after img").get_attribute("src")
+    shown = page.locator("#result .there img").get_attribute("src")
     page.locator(PAINT).focus()
     page.keyboard.press("Enter")
     page.wait_for_function("document.activeElement.className == 'cmp-paper'")
@@ -297,7 +297,7 @@ def test_by_keyboard_alone_and_what_is_too_wide(page: Page, tmp_path: Path) -> N
     plans(page, "The mask has a hole wider than 32 pixels")
     page.click("#restore")
     shows(page, "#status", "Not restored. The mask has a hole wider than 32 pixels")
-    assert page.locator("#result .cmp-after img").get_attribute("src") == shown, "the last picture stays"
+    assert page.locator("#result .there img").get_attribute("src") == shown, "the last picture stays"
     page.click("#result [data-do=clear]")
     plans(page, "I would do")
     page.locator("#result .cmp-paper").focus()
