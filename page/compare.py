@@ -117,7 +117,8 @@ def _brush(widest: int) -> str:
     <button type="button" data-do="brush" aria-pressed="false">{_icon("brush")}
       <span class="cmp-start">Paint over damage</span><span class="cmp-stop">Done painting</span></button>
     <label class="cmp-tool" title="Brush size ([ and ])"><span>Brush size</span>
-      <input type="range" aria-label="Brush size" min="2" max="{widest}" value="{widest}"><output></output></label>
+      <input type="range" aria-label="Brush size" min="2" max="{widest}" value="{widest}">
+      <output></output></label>
     <div class="cmp-group cmp-tool">{"".join(tools)}</div>
     <p class="cmp-tool">{HINT}</p>
   </div>"""

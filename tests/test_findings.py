@@ -18,7 +18,7 @@ from lwr.diagnose import Diagnosis, defect_of
 from lwr.images.files import ImageError
 from lwr.request import Request
 from lwr.tasks import TASKS
-from page import findings, given, planning
+from page import chips, findings, given, planning
 from page.diagnoses import Diagnoses
 from page.service import Service
 from page.style import NOTHING_ASKED
@@ -74,6 +74,7 @@ def test_bars_show_every_defect_and_chips_are_marked_not_ticked(service: Service
     bars, marked = findings.look(service, upload(GOOD["landscape"], "good.png"))
     assert bars.sentence == "Nothing wrong was found." and not any(bar.kind for bar in bars.bars)
     plain = [(task.title, name) for name, task in TASKS.items()]
+    plain.insert(2, (chips.OLD_TITLE, chips.OLD))
     assert marked.choices == plain
     (Path(get_upload_folder()) / "letter.png").write_text("Dear reader")
     for nothing_to_see in (None, {"path": str(Path(get_upload_folder()) / "letter.png")}):

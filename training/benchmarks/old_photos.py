@@ -78,7 +78,7 @@ def scratches(clean: torch.Tensor, seed: int) -> dict[str, float]:
 
 def inside(photo: torch.Tensor, clean: torch.Tensor, where: torch.Tensor) -> float:
     """PSNR in dB within `where` (H,W)."""
-    return psnr(photo[..., where], clean[..., where])
+    return psnr(photo[..., where, None], clean[..., where, None])
 
 
 def psnr(photo: torch.Tensor, clean: torch.Tensor) -> float:
