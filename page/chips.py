@@ -1,4 +1,7 @@
-"""The tasks to do and their strengths: a chip and a slider each; they follow the sentence."""
+"""The tasks to do and their strengths: a chip and a slider each; they follow the sentence.
+
+One more chip, for old photos, is no task: it does what "restore this old photo" does.
+"""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -10,12 +13,13 @@ from lwr.tasks import TASKS
 from page.words import known, phrase, t
 
 SUGGESTED = "suggested"  # of a chip: by the photo
+OLD, OLD_TITLE = "old", "Old photo"
 
 
 def build() -> gr.CheckboxGroup:
     """The chips."""
     return gr.CheckboxGroup(
-        [(known(task.title), name) for name, task in TASKS.items()],
+        _choices({name: known(task.title) for name, task in TASKS.items()} | {OLD: known(OLD_TITLE)}),
         label=t("What will be done"),
         info=t("Follows your sentence. Click to change it."),
         elem_id="tasks",
@@ -33,21 +37,30 @@ def sliders() -> list[gr.Slider]:
 def marked(needed: Collection[str]) -> gr.CheckboxGroup:
     """The chips, with a word on those that the photo needs; none is ticked by that."""
     marks = {name: f" · {phrase(SUGGESTED)}" for name in needed}
-    return gr.CheckboxGroup(
-        choices=[(phrase(task.title) + marks.get(name, ""), name) for name, task in TASKS.items()]
-    )
+    titles = {name: phrase(task.title) + marks.get(name, "") for name, task in TASKS.items()}
+    return gr.CheckboxGroup(choices=_choices(titles | {OLD: phrase(OLD_TITLE)}))
+
+
+def _choices(titles: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(title, value) of each chip; that of old photos where it takes no fourth row on a phone."""
+    names = list(TASKS)
+    return [(titles[name], name) for name in (*names[:2], OLD, *names[2:])]
 
 
 def understood(text: str, routed: str) -> list[Any]:
     """Chips and strengths for a sentence, and the sentence itself; a link has set them already."""
-    if text and text == routed:
+    if (text or "") == (routed or ""):  # nor does a late event undo what was ticked since
         return [gr.skip()] * (len(TASKS) + 2)
-    return [*values_for(route(str(text or "")).tasks), text]
+    found = route(str(text or ""))
+    return [*values_for(found.tasks, found.old), text]
 
 
-def values_for(tasks: Mapping[str, float]) -> list[Any]:
-    """The values of the chips and of each slider for {task: strength}."""
-    return [list(tasks), *(gr.Slider(value=tasks.get(name, 1.0), visible=name in tasks) for name in TASKS)]
+def values_for(tasks: Mapping[str, float], old: bool = False) -> list[Any]:
+    """The values of the chips and of each slider for {task: strength}, and for an `old` photo."""
+    return [
+        [*tasks, *([OLD] if old else [])],
+        *(gr.Slider(value=tasks.get(name, 1.0), visible=name in tasks) for name in TASKS),
+    ]
 
 
 def sliders_for(chosen: list[str]) -> list[gr.Slider]:

@@ -15,7 +15,7 @@ from lwr.prompt import route
 from lwr.record import recorded
 from lwr.request import Request
 from lwr.tasks import TASKS
-from page import links
+from page import chips, links
 from page.errors import VISITOR_ERRORS, sentence
 from page.inputs import PREVIEW, upload_path
 from page.options import FIDELITIES, SCALES
@@ -102,8 +102,12 @@ def _texts(request: Request) -> tuple[dict[str, str], list[str]]:
         tasks = dict.fromkeys(tasks or route(given["prompt"]).tasks, float(request.strength))
         if not tasks or not request.strength:
             notes.append(f"Its strength, {float(request.strength):g}, is no choice here.")
-    if tasks:
-        given["tasks"] = ",".join(f"{name}:{strength}" for name, strength in tasks.items())
+    if request.old is True and not tasks:
+        tasks = dict(route(given["prompt"]).tasks)
+    chosen = [f"{name}:{strength}" for name, strength in tasks.items()]
+    chosen += [chips.OLD] if request.old is True else []
+    if chosen:
+        given["tasks"] = ",".join(chosen)
     if request.steps is not None:
         given["steps"] = str(request.steps)
     for name, value, choices in (

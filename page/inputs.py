@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gradio.utils import get_upload_folder
+from PIL import Image
 
 from lwr.request import Request, RestoreError
 from page.errors import not_restored
@@ -22,7 +23,9 @@ def read_request(**sent: Any) -> Request:
     `Restorer.resolve` checks the values.
     """
     given = {name: value for name, value in sent.items() if value not in (None, "", "auto")}
-    flags = {name: given.pop(name) for name in FLAGS if name in given}
+    as_they_are = {name: given.pop(name) for name in FLAGS if name in given}
+    if isinstance(given.get("mask"), Image.Image):
+        as_they_are["mask"] = given.pop("mask")
     texts = {name: str(given[name]) for name in given if name not in NUMBERS}
     if isinstance(given.get("task"), Mapping):
         texts["task"] = dict(given["task"])  # {task: strength}
@@ -30,7 +33,7 @@ def read_request(**sent: Any) -> Request:
         numbers = {name: _number(given[name]) for name in NUMBERS if name in given}
     except (TypeError, ValueError, OverflowError) as error:
         raise RestoreError(f"Scale, steps, fidelity, seed and strength must be numbers: {error}.") from None
-    return Request(**texts, **numbers, **flags)
+    return Request(**texts, **numbers, **as_they_are)
 
 
 def _number(value: Any) -> int | float:

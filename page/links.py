@@ -13,13 +13,14 @@ from lwr.tasks import TASKS
 from page import chips
 from page.options import FIDELITIES, MAX_SIZE_TEXT, OPTIONS, QUALITY, SCALES
 
-NAMES = ("prompt", "tasks", *OPTIONS)  # parameters of the address; tasks is "dehaze:0.5,deblur:1"
+NAMES = ("prompt", "tasks", *OPTIONS)  # parameters of the address; tasks is "dehaze:0.5,deblur:1,old"
 # Takes the values of NAMES and the strength of each task; copies the link and returns it.
 JS = f"""(...values) => {{
   const names = {json.dumps(NAMES)}, tasks = {json.dumps(list(TASKS))};
   const link = new URL(window.location.origin + window.location.pathname);
   const strengths = values.slice(names.length);
-  values[1] = values[1].map((task) => task + ":" + strengths[tasks.indexOf(task)]);
+  values[1] = values[1].map(
+    (task) => tasks.includes(task) ? task + ":" + strengths[tasks.indexOf(task)] : task);
   names.forEach((name, i) => {{
     if (values[i] !== null) {{ link.searchParams.set(name, String(values[i])); }}
   }});
@@ -43,7 +44,8 @@ def values_for(given: Mapping[str, str]) -> list[Any]:
     """Values of the widgets for {name of NAMES: text}; what is lacking, or is no choice, stays as it is."""
     prompt, text = given.get("prompt", "")[:MAX_CHARACTERS], given.get("tasks")
     tasks = route(prompt).tasks if text is None else _tasks(text)
-    chosen, *strengths = chips.values_for(tasks)
+    old = route(prompt).old if text is None else chips.OLD in text.split(",")
+    chosen, *strengths = chips.values_for(tasks, old)
     known = {
         "scale": {scale: scale for scale in SCALES},
         "steps": {str(steps): steps for _, steps in QUALITY},

@@ -12,7 +12,7 @@ from gradio.events import Dependency
 
 from lwr.prompt import MAX_CHARACTERS
 from lwr.request import Request, RestoreError
-from page import chips, examples, findings, given, links, options
+from page import brush, chips, examples, findings, given, links, options
 from page.compare import Comparison
 from page.errors import errors_for_visitors, not_done
 from page.inputs import upload_path, uploaded
@@ -35,9 +35,9 @@ HINT = "It is a bit hazy, and please enlarge it 2x"
 # On a phone picture and status are above the button.
 TO_RESULT = "() => { document.querySelector('#result').scrollIntoView({block: 'nearest'}); return []; }"
 PRESS = "() => { document.querySelector('#restore:not([disabled])')?.click(); return []; }"
-# (sentence, chips) -> (Just fix it, Restore), of which the one stands out that is meant by what is there.
-EMPHASIS = """(sentence, chosen) => {
-  const asked = Boolean((sentence || "").trim() || (chosen || []).length);
+# (sentence, chips, what is painted) -> (Just fix it, Restore): the one that is meant by these stands out.
+EMPHASIS = """(sentence, chosen, painted) => {
+  const asked = Boolean((sentence || "").trim() || (chosen || []).length || painted);
   const stands = (out) => ({__type__: "update", variant: out ? "primary" : "secondary"});
   return [stands(!asked), stands(asked)];
 }"""
@@ -64,6 +64,7 @@ class _Inputs:
     link: gr.Textbox
     share: gr.Button
     routed: gr.Textbox  # the sentence that the chips stand for, hidden
+    painted: gr.Textbox  # for `brush.mask_of`, hidden
 
     @property
     def request(self) -> list[gr.components.Component]:
@@ -73,7 +74,7 @@ class _Inputs:
     @property
     def all(self) -> list[gr.components.Component]:
         """Inputs of a run and of its preview."""
-        return [self.photo, self.routed, *self.request]
+        return [self.photo, self.painted, self.routed, *self.request]
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def build(service: Service) -> list[gr.components.Component]:
         with gr.Column(scale=11, min_width=300, elem_id="shown"):
             outputs, shown = _outputs()
     taken = _connect_inputs(service, inputs)
+    _connect_brush(inputs, outputs)
     _connect_restore(service, inputs, outputs)
     _connect_result(service, inputs, outputs)
     filled = [inputs.photo, inputs.prompt, outputs.pictures, outputs.status, outputs.done, outputs.details]
@@ -155,15 +157,28 @@ def _inputs(service: Service) -> _Inputs:
         link = gr.Textbox(show_label=False, buttons=["copy"], interactive=False, elem_id="link")
         share = gr.Button(t("Create and copy the link"), size="sm", elem_id="share")
     # No State: that would be of the server, which knows it before the browser has the chips.
-    routed = gr.Textbox(visible="hidden", container=False)
+    routed, painted = (gr.Textbox(visible="hidden", container=False) for _ in range(2))
     return _Inputs(
-        photo, prompt, tasks, found, strengths, line, fix, restore, cancel, advanced, link, share, routed
+        photo,
+        prompt,
+        tasks,
+        found,
+        strengths,
+        line,
+        fix,
+        restore,
+        cancel,
+        advanced,
+        link,
+        share,
+        routed,
+        painted,
     )
 
 
 def _outputs() -> tuple[_Outputs, examples.Strip]:
     """The comparison with its file and settings, and the examples under it."""
-    pictures = Comparison(examples.pictures(), elem_id="result")
+    pictures = Comparison(examples.pictures(), widest=brush.WIDEST, elem_id="result")
     status = gr.Markdown(elem_id="status")
     done = gr.Markdown(examples.first_caption(), elem_id="done")
     with gr.Column(visible=False) as details:
@@ -195,30 +210,44 @@ def _connect_inputs(service: Service, inputs: _Inputs) -> Dependency:
     follow = [inputs.chips, *inputs.strengths, inputs.routed]
     inputs.prompt.change(chips.understood, [inputs.prompt, inputs.routed], follow, **LAST)
     inputs.chips.change(chips.sliders_for, inputs.chips, inputs.strengths, **LIVE)
-    said = [inputs.prompt, inputs.chips]
+    said = [inputs.prompt, inputs.chips, inputs.painted]
     gr.on([widget.change for widget in said], None, said, [inputs.fix, inputs.restore], js=EMPHASIS, **LIVE)
     inputs.photo.change(
         partial(findings.look, service), inputs.photo, [inputs.found, inputs.chips], js=findings.FADE,
         preprocess=False, api_name="look", **LAST,
     )  # fmt: skip
-    changes = [widget.change for widget in (inputs.photo, *inputs.request)]
+    changes = [widget.change for widget in (inputs.photo, inputs.painted, *inputs.request)]
     shown = [inputs.plan, *(inputs.options[options.OPTIONS.index(name)] for name in options.CHANGING)]
     gr.on(changes, partial(preview, service), inputs.all, shown, preprocess=False, **LAST)
     return taken
+
+
+def _connect_brush(inputs: _Inputs, outputs: _Outputs) -> None:
+    """The comparison is told which photo can be painted on, and tells what is painted on it."""
+    pixels = gr.Textbox(visible="hidden", container=False)
+    looked = inputs.photo.change(brush.pixels, inputs.photo, pixels, preprocess=False, **LAST)
+    looked.then(None, [inputs.photo, pixels], None, js=brush.TELL, **LIVE)
+    outputs.pictures.input(None, None, inputs.painted, js=brush.PAINTED, **LIVE)
 
 
 def _connect_restore(service: Service, inputs: _Inputs, outputs: _Outputs) -> None:
     """Just fix it, Restore, Enter and Cancel."""
 
     def restore_on_page(
-        request: gr.Request, image: Any = None, routed: str = "", *values: Any
+        request: gr.Request, image: Any = None, painted: str = "", routed: str = "", *values: Any
     ) -> Iterator[tuple[Any, ...]]:
-        yield from restoring(service, request.session_hash, image, partial(request_from, routed, *values))
+        def wanted() -> Request:
+            return request_from(routed, *values, mask=brush.mask_of(painted, image))
+
+        yield from restoring(service, request.session_hash, image, wanted)
 
     def fix_on_page(
-        request: gr.Request, image: Any = None, _routed: str = "", *values: Any
+        request: gr.Request, image: Any = None, painted: str = "", _routed: str = "", *values: Any
     ) -> Iterator[tuple[Any, ...]]:
-        yield from restoring(service, request.session_hash, image, partial(fixing, *values))
+        def wanted() -> Request:
+            return fixing(*values, mask=brush.mask_of(painted, image))
+
+        yield from restoring(service, request.session_hash, image, wanted)
 
     # Enter presses the button, so that it does nothing while that is disabled.
     inputs.prompt.submit(None, None, None, js=PRESS, **LIVE)

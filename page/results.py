@@ -1,7 +1,7 @@
 """What a visitor sees of a finished request: comparison, one line of summary, the file in three formats."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,18 @@ GONE = "This result is not there any more: restore the photo again."
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WebP": ".webp"}
 
 
-def plan(settings: Settings, photo_is_known: bool = True, strengths: bool = False) -> str:
+def plan(
+    settings: Settings,
+    photo_is_known: bool = True,
+    strengths: bool = False,
+    repairs: Sequence[str] | None = None,
+) -> str:
     """Settings in words: "remove haze (strength 0.5), enlarge to 4k"; no photo, no scale for a size yet.
 
-    With `strengths` a strength of 1 is said too.
+    With `strengths` a strength of 1 is said too. `repairs` are to be done; None: those that were.
     """
-    parts = ["what the photo needs"] if settings.general else []
+    parts = list(_repaired(settings) if repairs is None else repairs)
+    parts += ["what the photo needs"] if settings.general else []
     enlarged = _enlarged(settings, photo_is_known)
     for name in (name for name in TASKS if name in settings.tasks):  # in the order of the chips
         strength = settings.tasks[name]
@@ -40,6 +46,15 @@ def plan(settings: Settings, photo_is_known: bool = True, strengths: bool = Fals
             continue
         parts.append(deed(name, settings.scale) + degree)
     return ", ".join(filter(None, [*parts, enlarged])) or NOTHING
+
+
+def _repaired(settings: Settings) -> Iterator[str]:
+    """What was filled and corrected before the tasks."""
+    if settings.filled:
+        yield f"fill {settings.filled:,} pixel{'s' if settings.filled > 1 else ''}"
+    if settings.faded:
+        degree = "" if settings.faded == 1 else f" (strength {settings.faded:g})"
+        yield f"correct faded colours{degree}"
 
 
 def _enlarged(settings: Settings, photo_is_known: bool) -> str:

@@ -48,6 +48,7 @@ MOST_PROCESSES = 4  # each needs up to 3 GB
 TOGETHER = {
     "test_app.py": "page",
     "test_page.py": "page",
+    "test_brush.py": "page",
     "test_service.py": "service",
     "test_findings.py": "service",
     "test_words.py": "service",

@@ -20,7 +20,7 @@ from gradio_client.utils import Status
 from huggingface_hub import SpaceCard
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
-from PIL import Image
+from PIL import Image, ImageChops, ImageDraw
 from served import MAKE, ROOT, Server, exif, picture
 
 from lwr.images.formats import readable_formats
@@ -93,6 +93,26 @@ def test_a_size_instead_of_a_scale_and_what_is_not_done(client: Client, photo: P
     file, settings = client.predict(handle_file(str(photo)), words, size="150x150", api_name="/restore")
     assert Image.open(file).size == (150, 100) and settings["size"] == "150x150"
     assert settings["ignored"] == ["red eyes"] and "Not done" in settings["notes"][0]
+
+
+def test_a_mask_is_filled_and_an_old_photo_repaired(client: Client, tmp_path: Path) -> None:
+    photo, mask = picture(192, 128), Image.new("L", (192, 128))
+    ImageDraw.Draw(photo).line([20, 64, 170, 64], fill="white", width=3)
+    ImageDraw.Draw(mask).line([20, 64, 170, 64], fill=255, width=5)
+    photo.save(tmp_path / "photo.png")
+    mask.save(tmp_path / "mask.png")
+    mask.resize((96, 64)).save(tmp_path / "small.png")
+    given, painted, small = (
+        handle_file(str(tmp_path / f"{name}.png")) for name in ("photo", "mask", "small")
+    )
+    file, settings = client.predict(given, mask=painted, api_name="/restore")
+    changed = ImageChops.difference(Image.open(file).convert("RGB"), photo).getbbox()
+    assert settings["filled"] == sum(mask.histogram()[128:]) and settings["tasks"] == {}
+    assert changed[1] >= 62 and changed[3] <= 67 and settings["notes"][0].startswith("Filled as painted: ")
+    settings = client.predict(given, "strongly fix the blur", old=True, api_name="/restore")[1]
+    assert settings["old"] and any("faded" in note for note in settings["notes"])
+    with pytest.raises(AppError, match="give a mask of the photo's size"):
+        client.predict(given, mask=small, api_name="/restore")
 
 
 def test_route_and_tasks_list_what_can_be_asked(client: Client) -> None:

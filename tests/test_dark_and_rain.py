@@ -6,10 +6,13 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from statistics import mean, median
 
 import pytest
 import torch
+from small_photos import photo as textured
+from small_photos import psnr, seeded
 
 from lwr.degrade import streaks as streaks_module
 from lwr.degrade.camera import Sensor
@@ -39,25 +42,11 @@ DEPTH = asdict(sample_mix(random.Random(1)))
 RAIN = Rain("streaks", SHOWER, None, 0.0, 1.0, 0.0, Noise(), 1)
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def photo(batch: int = 1, height: int = 64, width: int = 64) -> torch.Tensor:
-    """Smooth colours, a hard edge and a white spot, (B,3,H,W) in [0,1], 8-bit."""
-    y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
-    image = torch.stack([0.2 + 0.6 * x, 0.5 + 0.3 * torch.sin(9 * y + 4 * x), 0.8 - 0.6 * y])
-    image[:, height // 4 : height // 2, width // 4 : width // 2] *= 0.3
-    image[:, height // 3 : height // 3 + 4, width // 3 : width // 3 + 4] = 1
-    return image.mul(255).round().div(255).expand(batch, -1, -1, -1).clone()
+photo = partial(textured, texture=0)  # with a white spot
 
 
 def flat(value: float, side: int = 96) -> torch.Tensor:
     return torch.full((1, 3, side, side), value, dtype=torch.float64)
-
-
-def psnr(first: torch.Tensor, second: torch.Tensor) -> float:
-    return -10 * torch.log10((first - second).square().mean()).item()
 
 
 def opacity(streaks: Streaks, side: int = 128) -> torch.Tensor:

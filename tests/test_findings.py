@@ -18,7 +18,7 @@ from lwr.diagnose import Diagnosis, defect_of
 from lwr.images.files import ImageError
 from lwr.request import Request
 from lwr.tasks import TASKS
-from page import findings, given, planning
+from page import chips, findings, given, planning
 from page.diagnoses import Diagnoses
 from page.service import Service
 from page.style import NOTHING_ASKED
@@ -44,7 +44,7 @@ def upload(picture: Image.Image, name: str) -> dict[str, str]:
 def test_the_plan_is_what_the_photo_needs_and_what_is_done(service: Service) -> None:
     def plan(image: dict[str, str], prompt: str, *chosen: str) -> str:
         values = (list(chosen), *LEFT_OPEN)
-        return planning.preview(service, image, prompt, prompt, *values)[0]
+        return planning.preview(service, image, "", prompt, prompt, *values)[0]
 
     hazy, good = upload(Image.open(HAZY).reduce(2), "hazy.png"), upload(GOOD["landscape"], "good.png")
     for prompt in ("", "fix it"):
@@ -74,6 +74,7 @@ def test_bars_show_every_defect_and_chips_are_marked_not_ticked(service: Service
     bars, marked = findings.look(service, upload(GOOD["landscape"], "good.png"))
     assert bars.sentence == "Nothing wrong was found." and not any(bar.kind for bar in bars.bars)
     plain = [(task.title, name) for name, task in TASKS.items()]
+    plain.insert(2, (chips.OLD_TITLE, chips.OLD))
     assert marked.choices == plain
     (Path(get_upload_folder()) / "letter.png").write_text("Dear reader")
     for nothing_to_see in (None, {"path": str(Path(get_upload_folder()) / "letter.png")}):

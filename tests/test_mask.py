@@ -1,7 +1,6 @@
 """What is painted is filled, and nothing else changes: masks of every kind, holes of every width."""
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +71,7 @@ def test_parts_of_a_large_photo_meet_without_a_seam(monkeypatch: pytest.MonkeyPa
     whole = fill(photo, hole)
     monkeypatch.setattr(filling, "CORE", 256)
     difference = (fill(photo, hole) - whole).abs()
-    assert 0 < difference.max() < 0.08 and difference[..., hole].mean() < 0.008
+    assert 0 < difference.max() < 0.02 and difference[..., hole].mean() < 0.002
 
 
 def test_layers_and_gray_pictures_are_read_alike(tmp_path: Path) -> None:
@@ -177,19 +176,3 @@ def test_the_command_line_fills_and_refuses(tmp_path: Path) -> None:
     assert done.exit_code == 1 and "100x160 pixels" in json.loads(done.stdout)["error"]
     done = run.invoke(app, ["restore", photo, "--mask", str(tmp_path / "none.png"), "--json"])
     assert done.exit_code == 2 and "There is no mask" in json.loads(done.stdout)["error"]
-
-
-def test_a_megapixel_is_filled_in_two_seconds() -> None:
-    picture = ASTRONAUT.resize((1000, 1000))
-    mask = painted((1000, 1000))
-    photo, threads = load(picture).pixels, torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        seconds = []
-        for _ in range(2):
-            started = time.process_time()
-            fill(photo, read_mask(mask, (1000, 1000)))
-            seconds.append(time.process_time() - started)
-    finally:
-        torch.set_num_threads(threads)
-    assert min(seconds) < 2

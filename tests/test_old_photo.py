@@ -8,6 +8,7 @@ import pytest
 import skimage.data
 import torch
 from PIL import Image
+from small_photos import seeded
 from typer.testing import CliRunner
 
 from lwr.cli import app
@@ -45,10 +46,6 @@ NOT_OLD = (
     "a dusty road",
     "it is not faded",
 )
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.fixture(scope="module")

@@ -387,7 +387,7 @@ def test_the_plan_names_size_general_requests_and_what_is_not_done(service: Serv
 
     def plan(prompt: str, size: str = "", image: str | None = str(upload)) -> str:
         values = (list(route(prompt).tasks), "auto", 1, "auto", 0, size, *[1] * len(TASKS))
-        return planning.preview(service, image and {"path": image}, prompt, prompt, *values)[0]
+        return planning.preview(service, image and {"path": image}, "", prompt, prompt, *values)[0]
 
     assert plan("upscale to 3840x2160, remove the red eyes", image=None) == (
         "I understood: **enlarge to 3840x2160**; not done: red eyes"

@@ -33,7 +33,7 @@ def english(sentence: str) -> str:
 
 def preview(prompt: str, size: str = "") -> str:
     values = (list(route(prompt).tasks), "auto", 1, "auto", 0, size, *[1] * len(TASKS))
-    return planning.preview(app.SERVICE, None, prompt, prompt, *values)[0]
+    return planning.preview(app.SERVICE, None, "", prompt, prompt, *values)[0]
 
 
 def accounts(settings: Settings) -> Iterator[str]:

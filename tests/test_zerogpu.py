@@ -12,6 +12,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from served import ROOT, picture, running_app
 
+from lwr.tasks import TASKS
 from page.gpu import MOST_SECONDS
 
 PATIENCE = 300  # seconds
@@ -75,10 +76,15 @@ def test_a_photo_a_batch_and_a_damaged_photo_are_restored_in_its_process(space: 
     assert "hazy" in space.press("look", upload)[0]["sentence"]  # on the CPU, and no GPU is asked for
     archive, report, _ = space.press("restore_all", [upload, upload], "strongly fix the blur", "PNG")
     assert archive["path"].endswith(".zip") and "Restored 2 of 2 photos" in report
+    strokes = [{"width": 0.05, "points": [[0.2, 0.5], [0.8, 0.5]]}]
+    painted = json.dumps({"photo": upload["path"], "strokes": strokes})
+    asked = ["strongly fix the blur", ["deblur"], "auto", 1, "auto", 0, "", *[1] * len(TASKS)]
+    done = space.press("restore_on_page", upload, painted, "", *asked)  # the mask crosses into it too
+    assert "Filled as painted: " in done[2], done
     assert "restored" in space.press("break_it", upload, "deblur", 1)[1]
     log = space.log.read_text()
     asked = [int(seconds) for seconds in re.findall(r"gpu /schedule.*durationSeconds=(\d+)", log)]
-    assert len(asked) == 4 and max(asked) <= MOST_SECONDS and log.count("fail=false") == 4
+    assert len(asked) == 5 and max(asked) <= MOST_SECONDS and log.count("fail=false") == 5
     assert "PicklingError" not in log and "Traceback" not in log
 
 

@@ -25,7 +25,7 @@ BENDING, SLOPE, ACROSS = 0.15, 0.05, 0.02
 CONTRAST = 0.006  # difference of neighbours, of 1, from which on a line counts as one
 FINE, COARSE = 1.0, 7.0  # standard deviations in pixels: before gradients, and over which lines are followed
 ROUNDS = 2
-CORE, MARGIN = 512, 40  # pixels a side of the parts that are solved together, and what they see around
+CORE, MARGIN = 512, 64  # pixels a side of the parts that are solved together, and what they see around
 STEPS, PRECISION = 150, 5e-4  # of conjugate gradients: the most, and the residual relative to the first
 # The 13 weights of the squared Laplacian: {(down, across): weight}
 BIHARMONIC = {(0, 0): 20.0}

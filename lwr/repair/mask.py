@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -37,14 +38,24 @@ def read_mask(mask: Image.Image | str | Path, size: tuple[int, int]) -> torch.Te
     return hole
 
 
+def check_width(mask: Image.Image) -> None:
+    """ImageError when what is white in a mask of mode "1" is too wide to be filled."""
+    refuse_wide(torch.from_numpy(np.array(mask)))
+
+
 def refuse_wide(hole: torch.Tensor) -> None:
     """ImageError when a hole (H,W) bool is anywhere wider than MOST."""
-    wide = beyond(hole, HALF)
+    rows, columns = (hole.any(side).nonzero()[:, 0].tolist() for side in (1, 0))
+    if not rows:
+        return
+    top, left = max(0, rows[0] - 1), max(0, columns[0] - 1)  # with what is known around, if anything is
+    wide = beyond(hole[top : rows[-1] + 2, left : columns[-1] + 2], HALF)
     if wide.any():
         y, x = divmod(int(wide.flatten().byte().argmax()), wide.shape[1])
+        x, y = x + left, y + top
         raise ImageError(
             f"The mask has a hole wider than {MOST} pixels (around {x}, {y}), and larger ones cannot be "
-            "filled by this prior: paint less of it, white on black, or make photo and mask smaller first."
+            "filled by this prior: paint over less, or make photo and mask smaller first."
         )
 
 

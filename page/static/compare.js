@@ -13,6 +13,7 @@ const size = { width: 0, height: 0 }; // pixels of the result
 // scale: CSS pixels for each pixel; x, y: the pixel in the stage's middle; split: share of the visible picture
 const view = { scale: 1, x: 0, y: 0, split: 0.5, side: "both", fitted: true, lens: false };
 const lensAt = { x: 0, y: 0 }; // in the stage
+let brush = null; // what brush.js puts here, where it is
 const MOST = 16, STEP = 1.25; // times 100 %; a press of +
 const NEAR = 28, THIN = 8; // CSS pixels around the handle; of a picture that its line would cover
 
@@ -65,6 +66,7 @@ function draw() {
   button("farther").setAttribute("aria-disabled", view.scale <= least());
   button("closer").setAttribute("aria-disabled", view.scale >= most());
   drawLens(at);
+  brush?.drawn();
 }
 
 function drawLens(at) {
@@ -152,6 +154,8 @@ function arrow(key, shift) {
 
 root.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || !size.width) return;
+  if (brush?.key(event)) return event.preventDefault();
+  if (event.target.closest("input")) return; // which has keys of its own
   const pressed = event.target.closest("button") && (event.key === " " || event.key === "Enter");
   const act = keys[event.key.toLowerCase()];
   if (event.key === "Escape" && root.classList.contains("cmp-full")) root.classList.remove("cmp-full");
@@ -164,7 +168,7 @@ root.addEventListener("keydown", (event) => {
 root.addEventListener("click", (event) => actions[event.target.closest("[data-do]")?.dataset.do]?.());
 
 const fingers = new Map(); // pointers that are down: {x, y} in the stage
-let drag = null; // "split", "pan", "pinch", "lens" or null
+let drag = null; // "split", "pan", "pinch", "lens", "paint" or null
 const spot = (event) => {
   const box = stage.getBoundingClientRect();
   return { x: event.clientX - box.left, y: event.clientY - box.top };
@@ -175,16 +179,21 @@ stage.addEventListener("pointerdown", (event) => {
   fingers.set(event.pointerId, at);
   stage.setPointerCapture(event.pointerId);
   const near = root.dataset.side === "both" && Math.abs(at.x - parseFloat(handle.style.left)) < NEAR;
+  if (fingers.size > 1 && drag === "paint") brush.drop();
   if (fingers.size > 1) drag = "pinch";
+  else if (brush?.on) drag = event.shiftKey ? "pan" : "paint";
   else if (view.lens && event.pointerType === "touch") drag = "lens";
   else drag = near || !pans ? "split" : "pan";
   if (drag === "split" && !alone() && !(view.lens && event.pointerType === "touch")) splitAt(at.x);
-  handle.focus({ preventScroll: true }); // so that keys work after a click
+  if (drag === "paint") brush.down(at);
+  const steers = brush?.on ? root.querySelector(".cmp-paper") : handle;
+  steers.focus({ preventScroll: true }); // so that keys work after a click
 });
 stage.addEventListener("mousedown", (event) => event.preventDefault()); // else the focus goes to the page
 stage.addEventListener("pointermove", (event) => {
   const at = spot(event), before = fingers.get(event.pointerId);
   if (view.lens && fingers.size < 2 && (!before || drag === "lens")) { Object.assign(lensAt, at); draw(); }
+  if (drag === "paint" || !before) brush?.hover(at);
   if (!before) return;
   const gap = () => { const [a, b] = [...fingers.values()]; return Math.hypot(a.x - b.x, a.y - b.y) || 1; };
   const apart = fingers.size > 1 ? gap() : 0;
@@ -198,16 +207,22 @@ stage.addEventListener("pointermove", (event) => {
 });
 for (const end of ["pointerup", "pointercancel"]) {
   stage.addEventListener(end, (event) => {
+    if (drag === "paint") end === "pointerup" ? brush.up() : brush.drop();
     fingers.delete(event.pointerId);
     drag = null;
   });
 }
 stage.addEventListener("dblclick", (event) => {
+  if (brush?.on) return;
   const at = spot(event);
   view.fitted ? zoom(whole(), at.x, at.y) : actions.fit();
 });
 stage.addEventListener("wheel", (event) => {
   const full = document.fullscreenElement === root || root.classList.contains("cmp-full");
+  if (brush?.on && root.classList.contains("pans") && !event.ctrlKey && !event.metaKey) {
+    event.preventDefault();
+    return pan(-event.deltaX, -event.deltaY);
+  }
   if (!size.width || !(event.ctrlKey || event.metaKey || full)) return; // else the page scrolls
   event.preventDefault();
   const at = spot(event);
@@ -245,5 +260,5 @@ async function load(value) {
 
 new ResizeObserver(draw).observe(stage);
 document.addEventListener("fullscreenchange", draw);
-watch("value", () => load(props.value));
+watch("value", () => { brush?.pictures(); load(props.value); });
 load(props.value);
