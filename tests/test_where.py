@@ -56,15 +56,8 @@ def test_bands_and_turns_take_what_the_whole_takes(
         )
 
 
-# The head of seven defects, fitted to 9,000 examples, misses half hazy photos that the one before found, and
-# its map is weaker. These are the values of that one; strict, so that a better head says so.
-WEAKER = pytest.mark.xfail(strict=True, reason="the diagnosis of seven defects has learned too few examples")
-
-
 @pytest.mark.parametrize("asked", [{"prompt": "remove the haze"}, {"task": "dehaze"}])
-@pytest.mark.parametrize(
-    ("path", "less"), [pytest.param(BAR, 2.0, marks=WEAKER), (CANYON, 1.5)], ids=["bar", "canyon"]
-)
+@pytest.mark.parametrize(("path", "less"), [(BAR, 2.0), (CANYON, 2.0)], ids=["bar", "canyon"])
 def test_the_near_part_of_a_half_hazy_photo_stays(
     restorer: Restorer, path: Path, less: float, asked: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,10 +70,7 @@ def test_the_near_part_of_a_half_hazy_photo_stays(
     assert psnr(files.to_tensor(restored.image), clear) > psnr(files.to_tensor(hazy), clear) + 3
 
 
-@pytest.mark.parametrize("less", [pytest.param(2.0, marks=WEAKER), 1.5])
-def test_a_large_photo_in_bands_keeps_it_too(
-    restorer: Restorer, less: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_photo_in_bands_keeps_it_too(restorer: Restorer, monkeypatch: pytest.MonkeyPatch) -> None:
     hazy, _ = half_hazy(ROCKET, (640, 480))
     small_tiles = Restorer(restorer.network, restorer.folder, restorer.device, tile=256)
     for photo in (hazy, hazy.transpose(Image.Transpose.ROTATE_90)):
@@ -89,7 +79,7 @@ def test_a_large_photo_in_bands_keeps_it_too(
     upright = small_tiles(hazy, task="dehaze")
     monkeypatch.setattr("lwr.restore.where", lambda *_: None)
     everywhere = small_tiles(hazy, task="dehaze")
-    assert psnr(near(upright.image), near(hazy)) > psnr(near(everywhere.image), near(hazy)) + less
+    assert psnr(near(upright.image), near(hazy)) > psnr(near(everywhere.image), near(hazy)) + 2
 
 
 def test_who_insists_on_a_clear_photo_gets_it_everywhere(restorer: Restorer) -> None:
