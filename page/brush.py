@@ -11,15 +11,13 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from lwr.repair.mask import check_width
+from lwr.repair.mask import MOST, check_width
 from lwr.request import RestoreError
 from page.errors import VISITOR_ERRORS
 from page.inputs import upload_path
 from page.service import upright_size
 
-WIDEST = (
-    30  # photo's pixels; a stroke of this width is no hole too wide, and compare.py says it to the browser
-)
+WIDEST = 30  # photo's pixels; a stroke so wide is no hole too wide, and compare.py says it to the browser
 MOST_POINTS = 50_000  # of all strokes together
 UNREADABLE = "What is painted cannot be read: clear it and paint again."
 TOO_MUCH = "Too much is painted: clear it, and paint over the damage alone."
@@ -73,11 +71,9 @@ def _drawn(strokes: list[tuple[float, list[tuple[float, float]]]], size: tuple[i
     mask = Image.new("1", (width, height))
     draw = ImageDraw.Draw(mask)
     for share, points in strokes:
-        across = share * width
+        across = min(share * width, 2 * MOST)  # still too wide, but quick to draw
         places = [(x * width, y * height) for x, y in points]
-        if not all(
-            0 <= value <= 4 * max(size) for value in (across, *map(abs, chain(*places)))
-        ):  # NaN neither
+        if not all(0 <= value <= 4 * max(size) for value in (across, *map(abs, chain(*places)))):
             raise RestoreError(UNREADABLE)
         reach = max(0.0, (across - 1) / 2)
         for x, y in places:
