@@ -18,8 +18,8 @@ MAP_WEIGHT = 0.3  # of the maps' loss
 AVERAGED = 0.999  # decay of the weights' moving average, less in the first steps
 # Read off training.diagnosis.harm, so that no more than 0.1 dB is lost on hazy and blurred photos; noise that
 # nobody sees costs more, and may
-RAMPS = {HAZE: (0.13, 0.15), "denoise": (0.01, 0.04)} | dict.fromkeys(FINE, (0.05, 0.15))
-RAMPS |= {DARK: (0.08, 0.2), RAIN: (0.05, 0.15)}  # not yet measured
+RAMPS = {HAZE: (0.09, 0.1), "denoise": (0.01, 0.04)} | dict.fromkeys(FINE, (0.05, 0.15))
+RAMPS |= {DARK: (0.05, 0.12), RAIN: (0.05, 0.08)}  # just above what is found in good photos
 RAMP = (0.1, 0.3)  # of all others
 KINDS = Kinds(tuple(DAMAGES), (HAZE, DARK, RAIN), FINE, MAPPED)
 
