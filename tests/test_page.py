@@ -553,10 +553,11 @@ def test_by_keyboard_alone(page: Page, photo: Path) -> None:
     page.locator(SENTENCE).focus()
     page.keyboard.type("fix the blur")
     plans(page, "fix blur")
-    for _ in range(12):
+    for _ in range(16):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.id") == "restore":
             break
+    expect(page.locator("#restore")).to_be_focused()
     page.keyboard.press("Enter")
     shows(page, "#done", "fix blur")
 

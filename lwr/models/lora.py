@@ -41,8 +41,13 @@ def folded(
 
 
 def _sum(change: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """W + change; in the change's memory where nothing is differentiated, as new pages are slow to get."""
-    return change + weight if torch.is_grad_enabled() else change.add_(weight)
+    """W + change, in the memory format of W: convolutions round differently in another.
+
+    Where nothing is differentiated and the format is the same, in the change's memory: new pages are slow.
+    """
+    if torch.is_grad_enabled() or change.stride() != weight.stride():
+        return weight.float() + change
+    return change.add_(weight)
 
 
 def _products(pairs: Mapping[str, Pair], factor: float) -> dict[str, torch.Tensor]:
