@@ -134,7 +134,7 @@ def _restore(
         output.check()
         request = request if like is None else asked_like(like, request)
         request.asked()  # refused before a model loads
-        planned = plan(photos, output, recursive)
+        planned = plan(photos, output, recursive, request.mask)
     except (RestoreError, UsageError) as error:
         raise _refused(error, photos, report.as_json) from None
     report.total = len(planned.jobs)
