@@ -245,6 +245,7 @@ def route(
 ) -> None:
     """Show which tasks a sentence asks for."""
     from lwr.prompt.router import route as find
+    from lwr.tasks import TASKS
 
     found = find(text)
     if as_json:
@@ -254,6 +255,9 @@ def route(
     if found.general:
         degree = "" if found.degree is None else f" ({found.degree:g} of it)"
         lines.append(f"general: what the photo needs{degree}")
+        spared = [TASKS[name].title.lower() for name in found.spared]
+        lines += [f"left out: {', '.join(spared)}"] if spared else []
+    lines += ["old photo: scratches, dust and faded colours"] if found.old else []
     lines += [f"size: {found.size.text}"] if found.size else []
     lines += [f"scale: {found.scale:g}"] if found.scale is not None else []
     lines += [f"not done: {', '.join(found.ignored)}"] if found.ignored and found.understood else []

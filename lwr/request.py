@@ -314,16 +314,16 @@ def _unnamed(found: Route, request: Request) -> Route:
         # {}: the tasks of a photo that came back as it was
         if isinstance(request.task, Mapping) or (request.mask is not None and not request.old):
             return found
-    if empty or request.old or (request.auto and (found.ignored or found.spared)):
+    if empty or ((request.auto or request.old) and (found.ignored or found.spared)):
         return replace(found, general=True)
     raise RestoreError(found.message)
 
 
 def _at_strength(found: Route, strength: object) -> Route:
-    """The same with all of its tasks at one strength, which insists."""
+    """The same with all of its tasks at one strength, which insists; at 0 no old photo is repaired either."""
     strength = _checked("strength", strength, (0, 1), "0 (nothing is done) to 1 (all of it)")
     tasks = dict.fromkeys(found.tasks, strength)
-    return replace(found, tasks=tasks, insisted=tuple(tasks))
+    return replace(found, tasks=tasks, insisted=tuple(tasks), old=found.old and strength > 0)
 
 
 def _with_size(found: Route, request: Request) -> Route:

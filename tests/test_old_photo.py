@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from lwr.cli import app
 from lwr.degrade.worn import fade, scratch
+from lwr.fit import NO_MORE_STRENGTH, NO_STRENGTH
 from lwr.images.files import load, to_pil
 from lwr.images.metrics import psnr
 from lwr.prompt import route
@@ -20,6 +21,7 @@ from lwr.repair import scratches
 from lwr.repair.fading import find_fading
 from lwr.repair.photo import INTACT, NOT_FADED, repair
 from lwr.repair.scratches import find_scratches
+from lwr.request import Request, RestoreError
 from lwr.restore import Restorer
 
 CLEAN = load(Image.fromarray(skimage.data.astronaut())).rgb
@@ -160,3 +162,34 @@ def test_the_command_line_says_what_was_repaired(
     line = json.loads(done.stdout)
     assert done.exit_code == 0 and line["old"] and line["faded"] > 0.5
     assert any("Faded colours corrected" in note for note in line["notes"])
+
+
+def test_strength_counts_for_old_photos_too(
+    restorer: Restorer, worn: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    photo = to_pil(worn[0])
+    whole = restorer(photo, old=True, scale=1).settings.faded
+    part = restorer(photo, old=True, scale=1, strength=0.5)
+    assert part.settings.faded == pytest.approx(whole / 2, abs=0.01) and part.settings.filled > 1000
+    assert f"Faded colours corrected (strength {part.settings.faded:g})." in part.notes
+    nothing = restorer(photo, old=True, scale=1, strength=0)
+    assert not nothing.settings.old and nothing.settings.filled == 0 and NO_STRENGTH in nothing.notes
+    assert (np.asarray(nothing.image) == np.asarray(photo)).all()
+    painted = restorer(photo, mask=Image.fromarray(worn[1].numpy()), strength=0)
+    assert painted.settings.filled == worn[1].sum() and NO_MORE_STRENGTH in painted.notes
+
+
+@pytest.mark.parametrize("sentence", ["xyzzy", "don't remove the scratches", "make it hazy"])
+def test_a_sentence_that_is_not_understood_is_not_passed_over(sentence: str) -> None:
+    with pytest.raises(RestoreError, match="I found nothing in this"):
+        Request(sentence, old=True).asked()
+    assert Request("leave the haze", old=True).asked().spared == ("dehaze",)
+
+
+def test_the_command_line_says_how_an_old_photo_is_read() -> None:
+    said = CliRunner().invoke(app, ["route", "remove the scratches, but leave the haze"]).stdout.splitlines()
+    assert said == [
+        "general: what the photo needs",
+        "left out: remove haze",
+        "old photo: scratches, dust and faded colours",
+    ]
