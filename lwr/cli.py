@@ -167,13 +167,13 @@ def _restore_planned(
     from lwr.loading.hub import HubError
     from lwr.loading.load import without_bars
     from lwr.loading.priors import PriorError
-    from lwr.record import weights_differ
+    from lwr.record import differences
 
     without_bars()
     try:
         restorer = loading.restorer()
         settings = restorer.resolve(request)
-        for note in weights_differ(like, settings) if like else ():
+        for note in differences(like, request, settings) if like else ():
             print(note, file=sys.stderr)
         for task in restorer.adapters.given:
             if task not in settings.tasks and not (settings.general or settings.wish):
