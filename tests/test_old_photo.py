@@ -17,6 +17,7 @@ from lwr.fit import NO_MORE_STRENGTH, NO_STRENGTH
 from lwr.images.files import load, to_pil
 from lwr.images.metrics import psnr
 from lwr.prompt import route
+from lwr.prompt.router import OLD_WHOLE
 from lwr.repair import scratches
 from lwr.repair.fading import find_fading
 from lwr.repair.photo import INTACT, NOT_FADED, repair
@@ -184,6 +185,22 @@ def test_a_sentence_that_is_not_understood_is_not_passed_over(sentence: str) -> 
     with pytest.raises(RestoreError, match="I found nothing in this"):
         Request(sentence, old=True).asked()
     assert Request("leave the haze", old=True).asked().spared == ("dehaze",)
+
+
+def test_that_one_of_its_damages_is_not_left_is_said() -> None:
+    for sentence in (
+        "remove the scratches, keep the faded colours",
+        "remove the dust but leave the colours",
+        "restore this old photo, don't change the colours",
+        "remove the scratches but not the fading",
+    ):
+        assert route(sentence).old and OLD_WHOLE in route(sentence).notes, sentence
+    for sentence in (
+        "remove the scratches",
+        "an old scan, faded and scratched",
+        "keep the colours, remove haze",
+    ):
+        assert not route(sentence).notes, sentence
 
 
 def test_the_command_line_says_how_an_old_photo_is_read() -> None:
