@@ -222,6 +222,8 @@ def _diagnose(photos: list[str], recursive: bool, maps: str | None, overwrite: b
     from lwr.images.files import DiskFullError, ImageError
     from lwr.images.formats import photo_suffixes
 
+    if maps == "":  # which a path takes for the folder one is in
+        raise _refused(UsageError("The folder for --maps has no name: give one."), photos, as_json)
     found, failed = find(photos, photo_suffixes(), recursive), 0
     try:
         if maps is not None:
