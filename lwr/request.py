@@ -21,6 +21,8 @@ MAX_GUIDANCE = 30.0
 # The task that a size alone asks for: the one that knows sizes
 ENLARGING = next((name for name, task in TASKS.items() if task.vocabulary.measures), "")
 
+PASSED_OVER = "The sentence has no part in this: nothing was found in it that can be done."
+
 N = TypeVar("N", int, float)
 Picture: TypeAlias = Any  # the path of a picture, or a PIL image
 
@@ -316,6 +318,8 @@ def _unnamed(found: Route, request: Request) -> Route:
             return found
     if empty or ((request.auto or request.old) and (found.ignored or found.spared)):
         return replace(found, general=True)
+    if request.old:
+        return replace(found, general=True, notes=(*found.notes, PASSED_OVER))
     raise RestoreError(found.message)
 
 
