@@ -134,7 +134,7 @@ def _restore(
         output.check()
         request = request if like is None else asked_like(like, request)
         request.asked()  # refused before a model loads
-        planned = plan(photos, output, recursive)
+        planned = plan(photos, output, recursive, request.mask)
     except (RestoreError, UsageError) as error:
         raise _refused(error, photos, report.as_json) from None
     report.total = len(planned.jobs)
@@ -167,13 +167,13 @@ def _restore_planned(
     from lwr.loading.hub import HubError
     from lwr.loading.load import without_bars
     from lwr.loading.priors import PriorError
-    from lwr.record import weights_differ
+    from lwr.record import differences
 
     without_bars()
     try:
         restorer = loading.restorer()
         settings = restorer.resolve(request)
-        for note in weights_differ(like, settings) if like else ():
+        for note in differences(like, request, settings) if like else ():
             print(note, file=sys.stderr)
         for task in restorer.adapters.given:
             if task not in settings.tasks and not (settings.general or settings.wish):
@@ -222,6 +222,8 @@ def _diagnose(photos: list[str], recursive: bool, maps: str | None, overwrite: b
     from lwr.images.files import DiskFullError, ImageError
     from lwr.images.formats import photo_suffixes
 
+    if maps == "":  # which a path takes for the folder one is in
+        raise _refused(UsageError("The folder for --maps has no name: give one."), photos, as_json)
     found, failed = find(photos, photo_suffixes(), recursive), 0
     try:
         if maps is not None:
@@ -245,6 +247,7 @@ def route(
 ) -> None:
     """Show which tasks a sentence asks for."""
     from lwr.prompt.router import route as find
+    from lwr.tasks import TASKS
 
     found = find(text)
     if as_json:
@@ -254,6 +257,9 @@ def route(
     if found.general:
         degree = "" if found.degree is None else f" ({found.degree:g} of it)"
         lines.append(f"general: what the photo needs{degree}")
+        spared = [TASKS[name].title.lower() for name in found.spared]
+        lines += [f"left out: {', '.join(spared)}"] if spared else []
+    lines += ["old photo: scratches, dust and faded colours"] if found.old else []
     lines += [f"size: {found.size.text}"] if found.size else []
     lines += [f"scale: {found.scale:g}"] if found.scale is not None else []
     lines += [f"not done: {', '.join(found.ignored)}"] if found.ignored and found.understood else []

@@ -12,6 +12,7 @@ UNCHANGED = "Nothing wrong was found: the photo is unchanged."
 NO_MORE = "Nothing else wrong was found."
 DETAIL = "bring out detail"  # what the task that enlarges does to a photo that keeps its size
 NO_STRENGTH = "Nothing was restored, as strength 0 was asked for."
+NO_MORE_STRENGTH = "Nothing else was restored, as strength 0 was asked for."
 
 # (request, what the photo needs when the request leaves that to it) -> settings
 Resolve = Callable[[Request, Mapping[str, float] | None], Settings]
@@ -62,7 +63,7 @@ def fit_to(
     rounded = {name: round(severity, 2) for name, severity in severities.items()}
     settings = replace(settings, tasks=tasks, found=rounded)
     account = (" ".join(found_and_done(found, asked, settings, repaired)),) if chosen else ()
-    on_strength = (NO_STRENGTH,) if request.strength == 0 else ()
+    on_strength = (NO_MORE_STRENGTH if repaired else NO_STRENGTH,) if request.strength == 0 else ()
     return Fit(settings, tuple(remarks(asked)), on_size, account, (*on_strength, *on_tasks))
 
 

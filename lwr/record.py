@@ -7,7 +7,7 @@ that the same can be asked of another photo, the settings that came of it, and t
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,13 +83,16 @@ def like(path: str | Path, request: Request) -> Request:
     return Request(**(kept | given))
 
 
-def weights_differ(path: str | Path, settings: Settings) -> list[str]:
-    """A sentence when the weights here are others than those that made the result at `path`."""
+def differences(path: str | Path, request: Request, settings: Settings) -> Iterator[str]:
+    """Sentences on why `request`, made like the result at `path`, will not do the same: weights, a mask."""
     found = recorded(path)
-    made = found.settings.get("prior", settings.prior) if found else settings.prior
-    if made == settings.prior:
-        return []
-    return [f"{path} was made with {made}, and this is {settings.prior}: the pixels will differ."]
+    if found is None:
+        return
+    made = found.settings.get("prior", settings.prior)
+    if made != settings.prior:
+        yield f"{path} was made with {made}, and this is {settings.prior}: the pixels will differ."
+    if found.settings.get("filled") and not (request.mask or settings.old):
+        yield f"{path} was filled by a mask, which is of one photo: here nothing is filled without --mask."
 
 
 def _given(request: Request) -> dict[str, Any]:

@@ -21,6 +21,8 @@ MAX_GUIDANCE = 30.0
 # The task that a size alone asks for: the one that knows sizes
 ENLARGING = next((name for name, task in TASKS.items() if task.vocabulary.measures), "")
 
+PASSED_OVER = "The sentence has no part in this: nothing was found in it that can be done."
+
 N = TypeVar("N", int, float)
 Picture: TypeAlias = Any  # the path of a picture, or a PIL image
 
@@ -314,16 +316,18 @@ def _unnamed(found: Route, request: Request) -> Route:
         # {}: the tasks of a photo that came back as it was
         if isinstance(request.task, Mapping) or (request.mask is not None and not request.old):
             return found
-    if empty or request.old or (request.auto and (found.ignored or found.spared)):
+    if empty or ((request.auto or request.old) and (found.ignored or found.spared)):
         return replace(found, general=True)
+    if request.old:
+        return replace(found, general=True, notes=(*found.notes, PASSED_OVER))
     raise RestoreError(found.message)
 
 
 def _at_strength(found: Route, strength: object) -> Route:
-    """The same with all of its tasks at one strength, which insists."""
+    """The same with all of its tasks at one strength, which insists; at 0 no old photo is repaired either."""
     strength = _checked("strength", strength, (0, 1), "0 (nothing is done) to 1 (all of it)")
     tasks = dict.fromkeys(found.tasks, strength)
-    return replace(found, tasks=tasks, insisted=tuple(tasks))
+    return replace(found, tasks=tasks, insisted=tuple(tasks), old=found.old and strength > 0)
 
 
 def _with_size(found: Route, request: Request) -> Route:

@@ -161,7 +161,7 @@ class Restorer:
         # 2. The photo, what that means for the request, and its final size
         given = isinstance(image, images.Loaded)
         loaded = image if given else images.load(image, refuse=partial(self.refuse, settings))
-        repaired = repair(loaded, request.mask, asked.old, spend=in_place or not given)
+        repaired = repair(loaded, request.mask, asked.old, in_place or not given, request.strength)
         loaded = repaired.photo
         find = cache(partial(diagnose, loaded.pixels))
         fit = fit_to(request, self.settings, loaded.size, find, repaired.changed)

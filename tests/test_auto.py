@@ -242,6 +242,8 @@ def test_diagnose_writes_maps_and_never_over_a_file(album: Path) -> None:
     assert run(*words).status == (1 if line["maps"] else 0) and run(*words, "--overwrite").status == 0
     refused = run("diagnose", album / "good.png", "--maps", album / "good.png", "--json")
     assert refused.status == 2 and refused.err.count("\n") == 1 and "choose another --maps" in refused.err
+    nameless = run("diagnose", album / "good.png", "--maps", "", "--json")  # a path takes it for where one is
+    assert nameless.status == 2 and nameless.err == "The folder for --maps has no name: give one.\n"
     assert set(refused.lines[0]) == {"input", "error"}
 
 

@@ -10,6 +10,8 @@ import torch
 from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
+from lwr.batch.output_names import Output
+from lwr.batch.plan import plan
 from lwr.cli import app
 from lwr.images.errors import ImageError
 from lwr.images.files import load, save
@@ -176,3 +178,21 @@ def test_the_command_line_fills_and_refuses(tmp_path: Path) -> None:
     assert done.exit_code == 1 and "100x160 pixels" in json.loads(done.stdout)["error"]
     done = run.invoke(app, ["restore", photo, "--mask", str(tmp_path / "none.png"), "--json"])
     assert done.exit_code == 2 and "There is no mask" in json.loads(done.stdout)["error"]
+
+
+def test_a_mask_is_no_photo_and_no_result_replaces_it(tmp_path: Path) -> None:
+    album = tmp_path / "album"
+    album.mkdir()
+    Image.new("RGB", (32, 32), "gray").save(album / "photo.png")
+    mask = album / "painted.png"
+    Image.new("L", (32, 32)).save(mask)
+    before = mask.read_bytes()
+    every = sorted(map(str, album.iterdir()))
+    for photos in ([str(album)], every):  # a folder, and what a shell's * names
+        planned = plan(photos, Output(out=str(tmp_path / "out")), mask=str(mask))
+        assert [Path(job.photo.path).name for job in planned.jobs] == ["photo.png"]
+        assert planned.remarks == [f"Left out {mask}, as it is the mask."]
+    assert len(plan([str(mask)], Output(), mask=str(mask)).jobs) == 1  # who names it alone means it
+    options = ["--mask", str(mask), "--out", str(mask), "--overwrite"]
+    done = CliRunner().invoke(app, ["restore", str(album / "photo.png"), *options])
+    assert done.exit_code == 2 and "would replace the mask" in done.stderr and mask.read_bytes() == before

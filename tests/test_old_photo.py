@@ -13,13 +13,16 @@ from typer.testing import CliRunner
 
 from lwr.cli import app
 from lwr.degrade.worn import fade, scratch
+from lwr.fit import NO_MORE_STRENGTH, NO_STRENGTH
 from lwr.images.files import load, to_pil
 from lwr.images.metrics import psnr
 from lwr.prompt import route
+from lwr.prompt.router import OLD_WHOLE
 from lwr.repair import scratches
 from lwr.repair.fading import find_fading
 from lwr.repair.photo import INTACT, NOT_FADED, repair
 from lwr.repair.scratches import find_scratches
+from lwr.request import PASSED_OVER, Request
 from lwr.restore import Restorer
 
 CLEAN = load(Image.fromarray(skimage.data.astronaut())).rgb
@@ -160,3 +163,50 @@ def test_the_command_line_says_what_was_repaired(
     line = json.loads(done.stdout)
     assert done.exit_code == 0 and line["old"] and line["faded"] > 0.5
     assert any("Faded colours corrected" in note for note in line["notes"])
+
+
+def test_strength_counts_for_old_photos_too(
+    restorer: Restorer, worn: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    photo = to_pil(worn[0])
+    whole = restorer(photo, old=True, scale=1).settings.faded
+    part = restorer(photo, old=True, scale=1, strength=0.5)
+    assert part.settings.faded == pytest.approx(whole / 2, abs=0.01) and part.settings.filled > 1000
+    assert f"Faded colours corrected (strength {part.settings.faded:g})." in part.notes
+    nothing = restorer(photo, old=True, scale=1, strength=0)
+    assert not nothing.settings.old and nothing.settings.filled == 0 and NO_STRENGTH in nothing.notes
+    assert (np.asarray(nothing.image) == np.asarray(photo)).all()
+    painted = restorer(photo, mask=Image.fromarray(worn[1].numpy()), strength=0)
+    assert painted.settings.filled == worn[1].sum() and NO_MORE_STRENGTH in painted.notes
+
+
+@pytest.mark.parametrize("sentence", ["xyzzy", "don't remove the scratches", "make it hazy"])
+def test_a_sentence_that_is_passed_over_is_said_to_be(sentence: str) -> None:
+    assert Request(sentence, old=True).asked().notes == (PASSED_OVER,)
+    left = Request("leave the haze", old=True).asked()
+    assert left.spared == ("dehaze",) and not left.notes
+
+
+def test_that_one_of_its_damages_is_not_left_is_said() -> None:
+    for sentence in (
+        "remove the scratches, keep the faded colours",
+        "remove the dust but leave the colours",
+        "restore this old photo, don't change the colours",
+        "remove the scratches but not the fading",
+    ):
+        assert route(sentence).old and OLD_WHOLE in route(sentence).notes, sentence
+    for sentence in (
+        "remove the scratches",
+        "an old scan, faded and scratched",
+        "keep the colours, remove haze",
+    ):
+        assert not route(sentence).notes, sentence
+
+
+def test_the_command_line_says_how_an_old_photo_is_read() -> None:
+    said = CliRunner().invoke(app, ["route", "remove the scratches, but leave the haze"]).stdout.splitlines()
+    assert said == [
+        "general: what the photo needs",
+        "left out: remove haze",
+        "old photo: scratches, dust and faded colours",
+    ]

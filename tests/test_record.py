@@ -12,7 +12,7 @@ from test_metadata import XMP, xmp_of
 from lwr.images import xmp
 from lwr.images.files import load, save
 from lwr.images.metadata import settings_in
-from lwr.record import like, recorded
+from lwr.record import differences, like, recorded
 from lwr.request import Request, RestoreError
 from lwr.restore import Restorer
 
@@ -112,3 +112,15 @@ def test_the_photos_own_xmp_goes_before_the_settings(restorer: Restorer, photo: 
     assert filler in xmp_of(path) and recorded(path) is None and "no room for the settings" in notes[0]
     with pytest.raises(RestoreError, match="does not say"):
         like(path, Request())
+
+
+def test_like_a_photo_that_only_a_mask_filled_says_that_nothing_is_done(
+    restorer: Restorer, photo: Path
+) -> None:
+    mask = Image.new("L", (60, 40))
+    mask.paste(255, (10, 10, 14, 30))
+    result = save(restorer(photo, mask=mask).loaded, photo.with_name("filled.png"))
+    done = run("restore", photo, "--like", result, "--out", photo.with_name("other.png"))
+    assert done.status == 0 and "is of one photo: here nothing is filled without --mask." in done.err
+    for asked in (Request("remove the scratches"), Request(mask=mask)):  # these fill
+        assert not list(differences(result, asked, restorer.resolve(asked)))

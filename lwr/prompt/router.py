@@ -21,6 +21,7 @@ from lwr.tasks import TASKS
 from lwr.tasks.base import Task
 
 MAX_CHARACTERS = 1000  # what comes later in a longer text is not read: a request is a sentence, not a book
+OLD_WHOLE = "Scratches, dust and faded colours are repaired together: none of them is left out."
 TOO_LONG = f"Only the first {MAX_CHARACTERS} characters of the prompt were read."
 
 
@@ -83,6 +84,8 @@ def route(text: str, tasks: Mapping[str, Task] | None = None) -> Route:
     if words.scaled in asked:
         unread = dict.fromkeys(token.text for token in tokens if token.role == "UNREAD")
         notes += tuple(_unread(one) for one in unread)
+    if old and any(one.token.task in (OLD.name, "colours") and not one.rank.asks for one in found):
+        notes += (OLD_WHOLE,)
     spared = tuple(name for name, rank in ranks.items() if rank == Rank.FORBIDDEN and name in known)
     if not asked and not general:
         offer = _offer(text, known.values(), ignored)

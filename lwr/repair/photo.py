@@ -36,12 +36,16 @@ class Repaired:
 
 
 def repair(
-    photo: Loaded, mask: Image.Image | str | Path | None, old: bool = False, spend: bool = False
+    photo: Loaded,
+    mask: Image.Image | str | Path | None,
+    old: bool = False,
+    spend: bool = False,
+    share: float | None = None,
 ) -> Repaired:
     """The photo with what is painted in `mask` filled, see `read_mask`; None: nothing is.
 
-    Of an `old` photo scratches and dust are found and filled too, and faded colours are corrected. `spend`:
-    its levels may be changed in place. Raises ImageError for a bad mask.
+    Of an `old` photo scratches and dust are found and filled too, and faded colours are corrected, by a
+    `share` of it, None: all. `spend`: its levels may be changed in place. Raises ImageError for a bad mask.
     """
     hole, notes = torch.zeros(photo.size, dtype=torch.bool), []
     if mask is not None:
@@ -56,7 +60,8 @@ def repair(
         pixels = fill(pixels, hole, spend)
     if old:
         fading = find_fading(pixels)
-        faded = fading.strength
+        faded = fading.strength if share is None else round(fading.strength * share, 2)
+        fading = dataclasses.replace(fading, strength=faded)
         notes.append(f"Faded colours corrected (strength {faded:g})." if faded else NOT_FADED)
         pixels = fading.undone(pixels) if faded else pixels
     return Repaired(dataclasses.replace(photo, pixels=pixels), filled, faded, tuple(notes))
