@@ -71,10 +71,11 @@ def _drawn(strokes: list[tuple[float, list[tuple[float, float]]]], size: tuple[i
     mask = Image.new("1", (width, height))
     draw = ImageDraw.Draw(mask)
     for share, points in strokes:
-        across = min(share * width, 2 * MOST)  # still too wide, but quick to draw
+        across = share * width
         places = [(x * width, y * height) for x, y in points]
         if not all(0 <= value <= 4 * max(size) for value in (across, *map(abs, chain(*places)))):
             raise RestoreError(UNREADABLE)
+        across = min(across, 2 * MOST)  # no less too wide, and quick to draw
         reach = max(0.0, (across - 1) / 2)
         for x, y in places:
             x, y = math.floor(x), math.floor(y)
