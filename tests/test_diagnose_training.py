@@ -5,10 +5,11 @@ import random
 import pytest
 import torch
 
+from lwr.degrade.depth import random_depth
 from lwr.degrade.light import luminance
 from lwr.models.statistics import dark_statistics, streak_statistics
 from training.data.photos import Photo
-from training.diagnosis.examples import DARK, HAZE, RAIN, draw_picture
+from training.diagnosis.examples import DARK, HAZE, RAIN, _distant, draw_picture
 from training.diagnosis.fit import BATCH, Chance
 from training.diagnosis.looks import LOOKS
 from training.diagnosis.made_pictures import KINDS
@@ -127,3 +128,14 @@ def test_what_is_dropped_in_training_keeps_the_mean() -> None:
         assert kept.mean().item() == pytest.approx(1, abs=0.02)
     some = chance.part(64, BATCH)
     assert torch.equal(some.noise, chance.noise[64 : 64 + BATCH]) and len(some.kept[0]) == BATCH
+
+
+def test_haze_in_the_distance_leaves_the_near_part_clear() -> None:
+    clean = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    for seed in range(8):
+        depth, usual = (
+            one(clean, torch.Generator().manual_seed(seed))[0] for one in (_distant(0.4), random_depth)
+        )
+        nearness = (usual - usual.min()) / (1 - usual.min())
+        assert (depth[nearness < 0.4] == 0).all() and depth.max() > 0.99
+        assert (depth[nearness > 0.5] > 0).all()

@@ -183,3 +183,13 @@ def test_a_damaged_adapter_is_refused_in_a_sentence(
 def test_an_adapter_of_another_task_or_prior_is_refused(task: str, prior: str) -> None:
     with pytest.raises(AdapterError, match=f"not for '{task}' on '{prior}'"):
         load_adapter(EMBEDDED / "adapters" / "deblur", task, prior)
+
+
+def test_folded_weights_keep_their_memory_format() -> None:
+    """Convolutions round differently in another, and an adapter of strength 0 would change pixels."""
+    weight = torch.randn(8, 4, 3, 3).to(memory_format=torch.channels_last)
+    pair = torch.randn(2, 4, 3, 3), torch.randn(8, 2, 1, 1)
+    with torch.no_grad():
+        for strength in (0.0, 1.0):
+            found = folded({"conv.weight": weight}, [({"conv": pair}, strength)])["conv.weight"]
+            assert found.stride() == weight.stride()

@@ -16,8 +16,8 @@ BATCH, EPOCHS, RATE, DECAY = 64, 36, 2e-3, 0.05
 DROPPED, NOISE = 0.1, 0.05  # share of what is read; standard deviations of the statistics
 MAP_WEIGHT = 0.3  # of the maps' loss
 AVERAGED = 0.999  # decay of the weights' moving average, less in the first steps
-# Read off training.diagnosis.harm, so that no more than 0.1 dB is lost on hazy and blurred photos; noise that
-# nobody sees costs more, and may
+# Read off training.diagnosis.harm, so that about 0.1 dB is lost on hazy and blurred photos; noise that nobody
+# sees costs more, and may
 RAMPS = {HAZE: (0.09, 0.1), "denoise": (0.01, 0.04)} | dict.fromkeys(FINE, (0.05, 0.15))
 RAMPS |= {DARK: (0.05, 0.12), RAIN: (0.05, 0.08)}  # just above what is found in good photos
 RAMP = (0.1, 0.3)  # of all others
