@@ -212,8 +212,11 @@ def test_the_diagnosis_can_be_trained_by_anybody() -> None:
         assert first.severities == second.severities and first.unknown == second.unknown
         assert all(0 <= severity <= 1 for severity in first.severities.values())
     assert all(max(each.severities[name] for each in one) > 0.1 for name in DAMAGES)
-    found = scores(fit(one, epochs=150), one)
-    assert all(score.auc > 0.8 for score in found.values()), "40 examples are learned by heart"
+    head = fit(one, epochs=150)
+    assert all(score.auc > 0.8 for score in scores(head, one).values()), "40 examples are learned by heart"
+    further, new = (scores(fit(one, epochs=1, init=start), one) for start in (head, None))
+    assert all(score.auc > 0.8 for score in further.values()), "what is trained on is not forgotten"
+    assert not all(score.auc > 0.8 for score in new.values())
 
 
 def test_the_command_trains_and_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

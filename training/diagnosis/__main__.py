@@ -19,7 +19,7 @@ from training.benchmarks.record import made_with
 from training.command_line import parse
 from training.data.photos import load_photos
 from training.diagnosis.examples import Example, make_examples
-from training.diagnosis.fit import fit
+from training.diagnosis.fit import EPOCHS, fit
 from training.diagnosis.scores import confusion, scores
 
 PROG = "python -m training.run diagnose"
@@ -34,6 +34,8 @@ class Options:
     count: int = 12_000  # training examples
     held_out: int | None = None  # examples to score on; None: a sixth of `count`
     seed: int = 0
+    epochs: int = EPOCHS
+    init: Path | None = None  # a folder with a head to train on; None: a new one
     workers: int = 2  # processes
     device: str = "auto"  # that fits: "cpu", "cuda"; "auto" takes a GPU where there is one
     keep: bool = True  # the examples
@@ -53,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.allow_tf32 = False  # as exact as a CPU
-    head = fit(examples, options.seed, device=device)
+    init = None if options.init is None else load_head(options.init)
+    head = fit(examples, options.seed, options.epochs, device=device, init=init)
     fitted_at = time.perf_counter()
     print(f"fitted on {device}: {fitted_at - made_at:.0f} s", flush=True)
     save_head(head, options.out)
@@ -61,9 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found, mixed = scores(head, held_out), confusion(head, held_out)
     measured = {name: asdict(score) for name, score in found.items()}
     made = {"examples": options.count, "held_out": len(held_out), "seed": options.seed}
+    made |= {"epochs": options.epochs, "init": options.init and str(options.init)}
     made |= {"seconds": {"examples": round(made_at - start, 1), "fit": round(fitted_at - made_at, 1)}}
     made |= {"device": device, "workers": options.workers}
-    command = f"{PROG} --photos PHOTOS --out {options.out} --count {options.count}"
+    command = f"{PROG} --photos PHOTOS --out {options.out} --count {options.count} --held-out {len(held_out)}"
+    command += f" --epochs {options.epochs}" + (f" --init {options.init}" if options.init else "")
     report = made_with(command) | made | {"scores": measured, "confusion": mixed}
     (options.out / "scores.json").write_text(json.dumps(report, indent=2) + "\n")
     for name, score in found.items():

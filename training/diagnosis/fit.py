@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from lwr.models.diagnosis import DiagnosisHead, Kinds
 from training.diagnosis.damages import DAMAGES
@@ -16,10 +17,10 @@ BATCH, EPOCHS, RATE, DECAY = 64, 36, 2e-3, 0.05
 DROPPED, NOISE = 0.1, 0.05  # share of what is read; standard deviations of the statistics
 MAP_WEIGHT = 0.3  # of the maps' loss
 AVERAGED = 0.999  # decay of the weights' moving average, less in the first steps
-# Read off training.diagnosis.harm, so that about 0.1 dB is lost on hazy and blurred photos; noise that nobody
-# sees costs more, and may
-RAMPS = {HAZE: (0.09, 0.1), "denoise": (0.01, 0.04)} | dict.fromkeys(FINE, (0.05, 0.15))
-RAMPS |= {DARK: (0.05, 0.12), RAIN: (0.05, 0.08)}  # just above what is found in good photos
+# Read off training.diagnosis.harm, so that about 0.1 dB is lost on damaged photos: just above what is found
+# in good ones
+RAMPS = {HAZE: (0.09, 0.11), DARK: (0.01, 0.08), RAIN: (0.02, 0.04), "denoise": (0.01, 0.03)}
+RAMPS |= dict.fromkeys(FINE, (0.07, 0.17))
 RAMP = (0.1, 0.3)  # of all others
 KINDS = Kinds(tuple(DAMAGES), (HAZE, DARK, RAIN), FINE, MAPPED)
 
@@ -68,25 +69,32 @@ def fit(
     epochs: int = EPOCHS,
     readers: int = READERS,
     device: torch.device | str = "cpu",
+    init: DiagnosisHead | None = None,
 ) -> DiagnosisHead:
-    """Train a new head, returned on the CPU: its readers differ by their seeds alone.
+    """Train a head of new readers, which differ by their seeds alone, or those of `init` on; on the CPU.
 
     All that is random is drawn on the CPU, so it is the same on every `device`.
     """
-    scale = DiagnosisHead(KINDS, len(examples[0].evidence.statistics), readers=0)
+    scale = copy.deepcopy(init) or DiagnosisHead(KINDS, len(examples[0].evidence.statistics), readers=0)
     scale.ramp.copy_(torch.tensor([RAMPS.get(name, RAMP) for name in scale.defects]))
-    _scale_inputs(scale, examples)
+    if init is None:
+        _scale_inputs(scale, examples)
     groups = _groups(scale.to(device), examples)
-    heads = [_fit_one(groups, scale, seed + place, epochs) for place in range(readers)]
+    starts = [None] * readers if init is None else scale.readers
+    heads = [_fit_one(groups, scale, seed + place, epochs, start) for place, start in enumerate(starts)]
     return DiagnosisHead.joined(heads).eval().requires_grad_(False)
 
 
-def _fit_one(groups: Sequence[Batch], scale: DiagnosisHead, seed: int, epochs: int) -> DiagnosisHead:
+def _fit_one(
+    groups: Sequence[Batch], scale: DiagnosisHead, seed: int, epochs: int, start: nn.Module | None
+) -> DiagnosisHead:
     """With AdamW and one cycle of the learning rate; the moving average of its weights is what remains."""
     torch.manual_seed(seed)
     device = scale.ramp.device
     head = DiagnosisHead(KINDS, len(scale.statistic_mean))
     head.load_state_dict(scale.state_dict(), strict=False)
+    if start is not None:
+        head.readers[0].load_state_dict(start.state_dict())
     head.to(device)
     averaged, step = copy.deepcopy(head), 0
     means, weights = [[each.data for each in one.parameters()] for one in (averaged, head)]
