@@ -28,7 +28,7 @@ from lwr.prompt import route
 from lwr.request import MAX_OUTPUT_PIXELS, Request, RestoreError
 from lwr.restore import Restored, Restorer
 from lwr.tasks import TASKS
-from page import about_tab, batch_tab, break_tab, examples, links, mcp_tools, restore_tab
+from page import about_tab, batch_tab, break_tab, examples, links, mcp_tools, restore_tab, words
 from page.cancelling import CancelOne
 from page.errors import errors_for_visitors
 from page.inputs import read_request, uploaded
@@ -202,6 +202,7 @@ demo = build()
 
 if __name__ == "__main__":
     mcp_tools.install()
+    words.install()
     demo.launch(
         theme=THEME,
         css=CSS,

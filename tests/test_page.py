@@ -610,7 +610,7 @@ def test_what_browsers_do_not_show_is_shown_and_results_bring_their_settings(
     other.close()
 
 
-@pytest.mark.parametrize("language", ["de-DE", "zh-CN"])  # one with a region that Gradio knows itself
+@pytest.mark.parametrize("language", ["de-DE", "zh-CN", "zh"])  # with a region that Gradio knows, and without
 def test_the_page_speaks_the_visitors_language(
     browser: Browser, url: str, photo: Path, language: str
 ) -> None:
@@ -652,8 +652,7 @@ def test_what_gradio_says_itself_is_in_the_visitors_language_too(
         large.truncate(60 * 1024**2)
     for name in LANGUAGES:
         known = table(name)
-        locale = "zh-CN" if name == "zh" else name  # Gradio knows no Chinese without a region
-        context = browser.new_context(viewport=SIZES["desk"], locale=locale)
+        context = browser.new_context(viewport=SIZES["desk"], locale=name)
         context.set_default_timeout(PATIENCE)
         page = opened(context, url)
         page.set_input_files("#photo input[type=file]", tmp_path / "large.png")
@@ -661,6 +660,7 @@ def test_what_gradio_says_itself_is_in_the_visitors_language_too(
         expect(toast.locator(".toast-title")).to_have_text(re.compile(known["Error"]))
         expect(toast).to_contain_text(known[TOO_LARGE].format(size="50.0 Mb", name='"large.png"'))
         assert "Use via" not in page.locator("footer").inner_text()
+        assert "Click to Upload" not in page.locator("#photo").inner_text()
         give(page, photo)
         expect(page.locator(f'#photo [aria-label="{known["Remove Image"]}"]')).to_be_visible()
         context.close()
