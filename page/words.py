@@ -25,7 +25,7 @@ NUMBER, PHRASE, WORDS = r"[\d.,x%]+", "[^;]+?", "(?:(?!, | and ).)+"
 KINDS = (
     dict.fromkeys(("number", "total", "most", "scale", "share", "pixels"), NUMBER)
     | dict.fromkeys(("what", "time", "wait", "left"), PHRASE)
-    | {"defect": WORDS}
+    | {"defect": WORDS, "unit": "pixels|megapixels|inches|cm|mm"}
 )
 AND = "{one} and {other}"  # for what is known on both sides alone: names of files hold the word too
 LEAST = 4  # letters that a template must have beside its placeholders to be a sentence of its own
