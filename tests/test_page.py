@@ -34,7 +34,7 @@ UNMOVED = """() => {
   if (place != window.place) { window.place = place; window.moved = Date.now(); }
   return Date.now() - window.moved > 700;
 }"""
-FITS = """() => ['#result .cmp-bar', '#result .cmp-group', '#restore', '#cancel'].every((part) =>
+FITS = """() => ['#result .cmp-bar', '#result .cmp-group', 'button.lg'].every((part) =>
   [...document.querySelectorAll(part)].every((one) => one.scrollWidth <= one.clientWidth))"""
 TOO_LARGE = "File(s) exceed the maximum allowed size of {size}: {name}"
 expect.set_options(timeout=PATIENCE)
@@ -639,6 +639,8 @@ def test_the_page_speaks_the_visitors_language(
             page.wait_for_function(FITS)
         page.set_viewport_size(SIZES["phone"])
     page.get_by_role("tab", name=known["Batch"]).click()
+    page.set_viewport_size({"width": 320, "height": 844})
+    page.wait_for_function(FITS)
     page.click("#batch-start")
     shows(page, "#batch-status", said("There are no photos yet: choose some first.", name))
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
