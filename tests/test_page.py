@@ -332,10 +332,12 @@ def test_a_batch_loses_nothing(page: Page, tmp_path: Path) -> None:
     assert bottom < page.viewport_size["height"], "buttons and progress stay on the screen"
     page.fill("#batch-sentence textarea, #batch-sentence input", "fix the blur, remove the red eyes")
     page.click("#batch-start")
+    expect(page.locator("#batch-start")).to_be_disabled()  # a second press would restore all once more
     report = page.locator("#batch-report")
     expect(report).to_contain_text("Restored 19 of 20 photos")
     expect(report).to_contain_text("letter.png is not an image")
     expect(report).to_contain_text("Not done, as there is no task for it yet: red eyes.")
+    expect(page.locator("#batch-start")).to_be_enabled()
     with page.expect_download() as coming:
         page.locator("#batch-zip a[download]").first.click()
     coming.value.save_as(tmp_path / "all.zip")
