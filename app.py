@@ -28,7 +28,7 @@ from lwr.prompt import route
 from lwr.request import MAX_OUTPUT_PIXELS, Request, RestoreError
 from lwr.restore import Restored, Restorer
 from lwr.tasks import TASKS
-from page import about_tab, batch_tab, break_tab, examples, links, mcp_tools, restore_tab
+from page import about_tab, batch_tab, break_tab, examples, links, mcp_tools, restore_tab, words
 from page.cancelling import CancelOne
 from page.errors import errors_for_visitors
 from page.inputs import read_request, uploaded
@@ -101,8 +101,7 @@ def restore(
 
     Args:
         image: the photo (PNG, JPEG, HEIC, AVIF, WebP, TIFF, GIF or BMP), uploaded or by its URL.
-        prompt: what is wrong with it, in English, such as "remove the haze" or "it is blurry, enlarge it 2x";
-            empty, or "fix it", leaves that to the photo.
+        prompt: what is wrong with it: "remove the haze and enlarge it 2x"; "fix it" leaves it open.
         task: "auto" (as the prompt says) or the name of one task, which wins over the prompt; see /tasks.
         scale: "auto" or 1 to 4, output side / input side.
         steps: sampling steps; None = the network's default.
@@ -111,8 +110,7 @@ def restore(
         size: "auto", or the size of the result instead of a scale: "3840x2160", "4k", "A4 at 300 dpi".
         strength: 0 to 1, how much of all that is asked for is done; None = as the photo shows.
         auto: do what the photo needs, beside what is asked for.
-        mask: a picture of the photo's size, uploaded: what is white in it is filled from around, up to 32
-            pixels wide; without a prompt only that is done.
+        mask: what is white in it is filled from around, without a prompt only that; of the photo's size.
         old: an old photo: scratches and dust are filled, faded colours corrected, where there are any.
     """
     path = uploaded(image)
@@ -202,6 +200,7 @@ demo = build()
 
 if __name__ == "__main__":
     mcp_tools.install()
+    words.install()
     demo.launch(
         theme=THEME,
         css=CSS,

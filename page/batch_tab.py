@@ -3,7 +3,7 @@
 import html
 import shutil
 import zipfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ MAX_PHOTOS = 50
 LIVE = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 BATCHES = 8  # at once; they take turns
 FILES_HEIGHT = 200  # pixels; more scroll in it, so that buttons and progress stay on the screen
+PRESS = "() => { document.querySelector('#batch-start:not([disabled])')?.click(); return []; }"
 LAST = 100_000  # bytes of the zip file after the last photo: its table and the report
 
 
@@ -50,12 +51,8 @@ def build(service: Service) -> None:
             )
             kind = gr.Radio(list(FORMATS), value="PNG", label=t("File format"), elem_id="batch-format")
             with gr.Row():
-                button = gr.Button(
-                    t("Restore all"), variant="primary", elem_id="batch-start", scale=3, min_width=120
-                )
-                cancel = gr.Button(
-                    t("Cancel"), elem_id="batch-cancel", interactive=False, scale=1, min_width=90
-                )
+                button = gr.Button(t("Restore all"), variant="primary", elem_id="batch-start", scale=3)
+                cancel = gr.Button(t("Cancel"), elem_id="batch-cancel", interactive=False, scale=1)
             status = gr.Markdown(elem_id="batch-status")
         with gr.Column(min_width=320):
             result = gr.File(label=t("All results in one zip file"), interactive=False, elem_id="batch-zip")
@@ -72,14 +69,20 @@ def build(service: Service) -> None:
         except gr.Error as error:
             yield gr.skip(), gr.skip(), not_done(error)
 
-    start = gr.on([button.click, prompt.submit], lambda: gr.Button(interactive=True), None, cancel, **LIVE)
+    prompt.submit(None, None, None, js=PRESS, **LIVE)  # which does nothing while the button is disabled
+    start = button.click(_buttons(working=True), None, [button, cancel], **LIVE)
     working = start.then(
         restore_all, [files, prompt, kind], [result, report, status],
         preprocess=False, show_progress="hidden", api_visibility="private", concurrency_id="batch",
         concurrency_limit=BATCHES,
     )  # fmt: skip
-    working.then(lambda: gr.Button(interactive=False), None, cancel, **LIVE)
+    working.then(_buttons(working=False), None, [button, cancel], **LIVE)
     cancel.click(service.stop_batch, None, None, **LIVE)
+
+
+def _buttons(working: bool) -> Callable[[], tuple[gr.Button, gr.Button]]:
+    """(Restore all, Cancel): the one can be pressed when the other cannot."""
+    return lambda: (gr.Button(interactive=not working), gr.Button(interactive=working))
 
 
 def _checked(service: Service, paths: list[str], prompt: str) -> Request:

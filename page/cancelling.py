@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-PATH = "/gradio_api/cancel"
+CANCEL, RESET = "/gradio_api/cancel", "/gradio_api/reset"
 NO_FUNCTION = -1  # of which Gradio then ends all calls
 
 
@@ -16,23 +16,27 @@ class CancelOne:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request; only the body of one that cancels is looked at."""
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].endswith(PATH):
-            receive = _replayed(_marked(scope["app"], await _body(receive)), receive)
+        """Serve a request; only the body of one that cancels is looked at.
+
+        A client that cancels before it knows its call's id asks for a reset later, where Gradio does nothing.
+        """
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].endswith((CANCEL, RESET)):
+            body = await _body(receive)
+            if (cancel := _marked(scope["app"], body)) is not None:
+                body, scope = cancel, scope | {"path": scope["path"].replace(RESET, CANCEL)}
+            receive = _replayed(body, receive)
         await self.app(scope, receive, send)
 
 
-def _marked(app: Any, body: bytes) -> bytes:
-    """The body for Gradio, which removes a call that waits and tells the client that it is over."""
+def _marked(app: Any, body: bytes) -> bytes | None:
+    """What lets Gradio remove a call that waits and tell its client that it is over; None without a call."""
     try:
-        asked = json.loads(body)
-        call = app.get_blocks()._queue.event_ids_to_events.get(asked["event_id"])
+        call = app.get_blocks()._queue.event_ids_to_events[json.loads(body)["event_id"]]
     except (ValueError, TypeError, KeyError):
-        return body  # Gradio says what is wrong with it
-    if call is None:
-        return body
+        return None  # Gradio says what is wrong with it
     call.alive = False
-    return json.dumps(asked | {"fn_index": NO_FUNCTION}).encode()
+    asked = {"session_hash": call.session_hash, "event_id": call._id, "fn_index": NO_FUNCTION}
+    return json.dumps(asked).encode()
 
 
 async def _body(receive: Receive) -> bytes:

@@ -25,7 +25,10 @@ from lwr.images.disk import FULL
 from page.errors import DISK_FULL, sentence
 from page.photo_sources import received, ways
 
-PICTURES = {"image": "the photo", "mask": "what to fill in it, a picture of its size"}  # arguments
+PICTURES = {  # arguments
+    "image": "the photo",
+    "mask": "a picture of its size, what is white in it is filled, up to 32 pixels wide",
+}
 MOST_BYTES = 4_000_000  # of a picture in an answer; models take no larger ones
 PATIENCE = 120  # seconds that a busy server may take to answer itself
 LOOK = 1  # seconds between looks whether the client is still there

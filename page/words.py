@@ -15,6 +15,8 @@ from pathlib import Path
 import gradio as gr
 from gradio.context import LocalContext
 from gradio.i18n import I18nData
+from gradio.routes import templates
+from jinja2 import ChoiceLoader, DictLoader
 
 FOLDER = Path(__file__).parent / "languages"
 LANGUAGES = tuple(sorted(path.stem for path in FOLDER.glob("*.json")))  # beside English
@@ -23,12 +25,18 @@ NUMBER, PHRASE, WORDS = r"[\d.,x%]+", "[^;]+?", "(?:(?!, | and ).)+"
 KINDS = (
     dict.fromkeys(("number", "total", "most", "scale", "share", "pixels"), NUMBER)
     | dict.fromkeys(("what", "time", "wait", "left"), PHRASE)
-    | {"defect": WORDS}
+    | {"defect": WORDS, "unit": "pixels|megapixels|inches|cm|mm"}
 )
 AND = "{one} and {other}"  # for what is known on both sides alone: names of files hold the word too
 LEAST = 4  # letters that a template must have beside its placeholders to be a sentence of its own
 LONGEST = 2000  # characters; the page says nothing longer
 WIDE = ("zh", "ja")  # languages with their own comma and full stop
+FRAME = "frontend/index.html"  # Gradio's template of the page
+# Gradio knows Chinese by two regions alone: it would show English to browsers that name none or another, and
+# Taiwan's words beside ours, which are written as in China.
+CHINESE = """<script>
+if (/^zh\\b/i.test(navigator.language)) Object.defineProperty(navigator, "language", {value: "zh-CN"});
+</script>"""
 _used: set[str] = set()  # what `t` has marked
 
 
@@ -57,6 +65,13 @@ def translations() -> gr.I18n:
             for name, known in tables.items()
         }
     )
+
+
+def install() -> None:
+    """Give all Chinese browsers one page; Gradio asks for the language before any script of ours runs."""
+    given = templates.env.loader
+    text = given.get_source(templates.env, FRAME)[0].replace("<head>", f"<head>{CHINESE}", 1)
+    templates.env.loader = ChoiceLoader([DictLoader({FRAME: text}), given])
 
 
 @cache

@@ -207,21 +207,32 @@ def test_cancelled_jobs_stop_and_the_queue_goes_on(
     assert finished(server, "large.restored.png") == []
 
 
-def test_the_work_for_a_client_that_has_gone_stops(
-    url: str, client: Client, server: Server, photo: Path, large: Path
-) -> None:
-    files = {"files": ("gone.jpg", large.read_bytes())}
+def called(url: str, large: Path) -> str:
+    """The address of the answer to a call that takes long."""
+    files = {"files": (large.name, large.read_bytes())}
     path = httpx2.post(f"{url}/gradio_api/upload", files=files, timeout=PATIENCE).json()[0]
     upload = {"path": path, "meta": {"_type": "gradio.FileData"}}
     call, form = (
         f"{url}/gradio_api/call/restore",
         [upload, "strongly fix the blur", "auto", "auto", None, None, 0],
     )
-    event = httpx2.post(call, json={"data": form}, timeout=PATIENCE).json()["event_id"]
-    with httpx2.stream("GET", f"{call}/{event}", timeout=PATIENCE):
+    return f"{call}/{httpx2.post(call, json={'data': form}, timeout=PATIENCE).json()['event_id']}"
+
+
+def test_the_work_for_a_client_that_has_gone_stops(
+    url: str, client: Client, server: Server, photo: Path, large: Path
+) -> None:
+    with httpx2.stream("GET", called(url, large.rename(large.with_stem("gone"))), timeout=PATIENCE):
         pass
     client.predict(handle_file(str(photo)), "strongly fix the blur", api_name="/restore")
     assert finished(server, "gone.restored.png") == []
+
+
+def test_a_job_cancelled_before_its_client_knew_its_id_stops(url: str, large: Path) -> None:
+    address = called(url, large)
+    event = {"event_id": address.rpartition("/")[2]}  # all that Gradio's client tells by then
+    assert httpx2.post(f"{url}/gradio_api/reset", json=event, timeout=PATIENCE).status_code == 200
+    assert "restored.png" not in httpx2.get(address, timeout=PATIENCE).text
 
 
 # What the README says -----------------------------------------------------------------------------

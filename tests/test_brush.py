@@ -32,6 +32,7 @@ from test_page import (  # noqa: F401
 )
 
 from lwr.images.errors import ImageError
+from lwr.images.formats import readable_formats
 from lwr.record import recorded
 from lwr.request import RestoreError
 from lwr.tasks import TASKS
@@ -234,13 +235,15 @@ def test_a_photo_larger_than_the_screen_is_painted_and_filled(any_page: Page, tm
 
 
 @in_browser
+@pytest.mark.parametrize("name", ["scan.tiff", "phone.heic"])
 def test_a_finger_paints_on_a_preview_and_two_zoom(
-    contexts: dict[str, BrowserContext], url: str, tmp_path: Path
+    contexts: dict[str, BrowserContext], url: str, tmp_path: Path, name: str
 ) -> None:
+    readable_formats()  # lets Pillow write HEIC
     phone = opened(contexts["phone"], url)
-    photo = scratched(tmp_path / "scan.tiff", 2400, 1600)
+    photo = scratched(tmp_path / name, 2400, 1600)
     phone.set_input_files("#photo input[type=file]", photo)
-    phone.wait_for_selector("#result .cmp.alone img[src*='scan.tiff.preview.webp']")
+    phone.wait_for_selector(f"#result .cmp.alone img[src*='{name}.preview.webp']")
     expect(phone.locator(PAINT)).to_be_visible()
     plans(phone, "I would do")
     start_painting(phone)

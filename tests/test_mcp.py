@@ -134,6 +134,9 @@ def test_the_tools_say_what_a_photo_may_be(server: Server) -> None:
         assert asked["type"] == "string" and "data URL" in asked["description"]
         assert "/gradio_api/upload" in tool.description
         assert tool.inputSchema.get("required", ["image"]) == ["image"]
+    for tool in tools:
+        for name, asked in tool.inputSchema["properties"].items():  # Gradio reads one line of a docstring
+            assert name in mcp_tools.PICTURES or asked["description"].endswith("."), (tool.name, name)
 
 
 def test_a_photo_alone_is_diagnosed_and_gets_what_it_needs(server: Server, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ UNMOVED = """() => {
   if (place != window.place) { window.place = place; window.moved = Date.now(); }
   return Date.now() - window.moved > 700;
 }"""
-FITS = """() => ['#result .cmp-bar', '#result .cmp-group', '#restore', '#cancel'].every((part) =>
+FITS = """() => ['#result .cmp-bar', '#result .cmp-group', 'button.lg'].every((part) =>
   [...document.querySelectorAll(part)].every((one) => one.scrollWidth <= one.clientWidth))"""
 TOO_LARGE = "File(s) exceed the maximum allowed size of {size}: {name}"
 expect.set_options(timeout=PATIENCE)
@@ -332,10 +332,12 @@ def test_a_batch_loses_nothing(page: Page, tmp_path: Path) -> None:
     assert bottom < page.viewport_size["height"], "buttons and progress stay on the screen"
     page.fill("#batch-sentence textarea, #batch-sentence input", "fix the blur, remove the red eyes")
     page.click("#batch-start")
+    expect(page.locator("#batch-start")).to_be_disabled()  # a second press would restore all once more
     report = page.locator("#batch-report")
     expect(report).to_contain_text("Restored 19 of 20 photos")
     expect(report).to_contain_text("letter.png is not an image")
     expect(report).to_contain_text("Not done, as there is no task for it yet: red eyes.")
+    expect(page.locator("#batch-start")).to_be_enabled()
     with page.expect_download() as coming:
         page.locator("#batch-zip a[download]").first.click()
     coming.value.save_as(tmp_path / "all.zip")
@@ -610,7 +612,7 @@ def test_what_browsers_do_not_show_is_shown_and_results_bring_their_settings(
     other.close()
 
 
-@pytest.mark.parametrize("language", ["de-DE", "zh-CN"])  # one with a region that Gradio knows itself
+@pytest.mark.parametrize("language", ["de-DE", "zh-CN", "zh"])  # with a region that Gradio knows, and without
 def test_the_page_speaks_the_visitors_language(
     browser: Browser, url: str, photo: Path, language: str
 ) -> None:
@@ -639,6 +641,8 @@ def test_the_page_speaks_the_visitors_language(
             page.wait_for_function(FITS)
         page.set_viewport_size(SIZES["phone"])
     page.get_by_role("tab", name=known["Batch"]).click()
+    page.set_viewport_size({"width": 320, "height": 844})
+    page.wait_for_function(FITS)
     page.click("#batch-start")
     shows(page, "#batch-status", said("There are no photos yet: choose some first.", name))
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
@@ -652,8 +656,7 @@ def test_what_gradio_says_itself_is_in_the_visitors_language_too(
         large.truncate(60 * 1024**2)
     for name in LANGUAGES:
         known = table(name)
-        locale = "zh-CN" if name == "zh" else name  # Gradio knows no Chinese without a region
-        context = browser.new_context(viewport=SIZES["desk"], locale=locale)
+        context = browser.new_context(viewport=SIZES["desk"], locale=name)
         context.set_default_timeout(PATIENCE)
         page = opened(context, url)
         page.set_input_files("#photo input[type=file]", tmp_path / "large.png")
@@ -661,6 +664,7 @@ def test_what_gradio_says_itself_is_in_the_visitors_language_too(
         expect(toast.locator(".toast-title")).to_have_text(re.compile(known["Error"]))
         expect(toast).to_contain_text(known[TOO_LARGE].format(size="50.0 Mb", name='"large.png"'))
         assert "Use via" not in page.locator("footer").inner_text()
+        assert "Click to Upload" not in page.locator("#photo").inner_text()
         give(page, photo)
         expect(page.locator(f'#photo [aria-label="{known["Remove Image"]}"]')).to_be_visible()
         context.close()

@@ -10,10 +10,10 @@ from gradio.context import LocalContext
 
 import app
 from lwr.diagnose import Diagnosis
-from lwr.fit import NO_STRENGTH, found_and_done
+from lwr.fit import NO_MORE_STRENGTH, NO_STRENGTH, found_and_done
 from lwr.loading.diagnosis import load_head
 from lwr.prompt import route
-from lwr.request import MAX_OUTPUT_PIXELS, Request, RestoreError, Settings, remarks
+from lwr.request import MAX_OUTPUT_PIXELS, Request, RestoreError, Settings, fitted, remarks
 from lwr.tasks import TASKS
 from page import about_tab, batch_tab, errors, given, gpu, line, planning, results, words
 from page.line import State
@@ -21,7 +21,13 @@ from page.status import text
 from page.words import LANGUAGES, said, table
 
 VALUES = (1, "auto", 1, "auto", 0, "")
-ENGLISH = re.compile(r"\b(the|you|your|is|are|of|and|not|with|for|this|it|done|found|slightly|very|hazy)\b")
+ENGLISH = re.compile(
+    r"\b(the|you|your|is|are|of|and|not|with|for|this|it|done|found|slightly|very|hazy|wide|high|side|at|read|inches)\b"
+)
+SIZES = (
+    "700 wide", "20 cm wide", "900 pixels high", "4 in tall", "long side 9000", "short side 2000", "full HD",
+    "12 megapixels", "A4", "A4 at 150 dpi", "8x10 inches", "8x10 inches at 250 dpi", "10x15 cm", "6k",
+)  # fmt: skip
 STRENGTH = "Its strength, 0.5, is no choice here."
 QUOTED = re.compile(r"“[^”]*”|«[^»]*»|„[^“]*“")  # prompts
 
@@ -36,6 +42,15 @@ def preview(prompt: str, size: str = "") -> str:
     return planning.preview(app.SERVICE, None, "", prompt, prompt, *values)[0]
 
 
+def on_sizes() -> Iterator[str]:
+    """What is said of the sizes that one may ask for, for a photo that is small or large for them."""
+    for size in SIZES:
+        settings = app.SERVICE.restorer.resolve(f"enlarge to {size}")
+        for photo in ((64, 48), (9000, 6000)):
+            fit, notes = fitted(settings, photo)
+            yield f"I understood: **{results.plan(fit)}**, in about 3 s. {' '.join(notes)}"
+
+
 def accounts(settings: Settings) -> Iterator[str]:
     """What is said of photos that were left to the diagnosis."""
     asked = Request("enhance but keep the haze").asked()
@@ -45,7 +60,6 @@ def accounts(settings: Settings) -> Iterator[str]:
             done = replace(settings, tasks=tasks, scale=2.0 if tasks else 1.0)
             yield " ".join(found_and_done(found, asked, done))
             yield " ".join(found_and_done(found, replace(asked, spared=()), done))
-    yield NO_STRENGTH
 
 
 def test_there_are_five_beside_english() -> None:
@@ -80,7 +94,12 @@ def test_sentences_with_values_are_translated(name: str, monkeypatch: pytest.Mon
         settings = app.SERVICE.restorer.resolve("fix the blur")
         states = (State(ahead=1, wait=9, left=3), State(ahead=4, wait=999, left=3), State(stopping=True))
         states += (State(left=40, done=2, total=9), State(left=0), State(left=5, remark=gpu.USED_UP))
-        prompts = ("enhance, remove the red eyes", "make it 9x and darker")
+        prompts = (
+            "enhance, remove the red eyes",
+            "make it 9x and darker",
+            "upscale x2000",
+        )
+        prompts += ("remove the scratches, leave the faded colours",)
         asked = [Request(prompt).asked() for prompt in prompts]
         sentences = [
             preview("fix the blur, slightly dehaze and remove the red eyes, make it 4k"),
@@ -95,7 +114,8 @@ def test_sentences_with_values_are_translated(name: str, monkeypatch: pytest.Mon
             preview(""),
             *map(text, states),
             *(said(remark) for one in asked for remark in remarks(one)),
-            *(said(note) for note in accounts(settings)),
+            *(said(note) for note in (*accounts(settings), *on_sizes())),
+            *map(said, (NO_STRENGTH, NO_MORE_STRENGTH)),
             *map(said, (errors.DISK_FULL, errors.FAULT, line.FULL, gpu.TOO_LONG, gpu.NONE_FREE, gpu.FAILED)),
             *map(
                 said,
