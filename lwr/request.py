@@ -295,6 +295,8 @@ def _check_kinds(request: Request) -> None:
         raise RestoreError(f"The option auto is {request.auto!r}: use true or false.")
     if not isinstance(request.old, bool):
         raise RestoreError(f"The option old is {request.old!r}: use true or false.")
+    if request.mask == "":
+        raise RestoreError("The mask has no name: give a picture of the photo's size.")
     if isinstance(request.mask, str | os.PathLike) and not os.path.isfile(request.mask):
         raise RestoreError(f"There is no mask {request.mask}: give a picture of the photo's size.")
 
