@@ -248,6 +248,7 @@ def route(
     text: Annotated[str, typer.Argument(help="what is wrong, in words")], as_json: JsonFlag = False
 ) -> None:
     """Show which tasks a sentence asks for."""
+    from lwr.prompt.old import REPAIRS
     from lwr.prompt.router import route as find
     from lwr.tasks import TASKS
 
@@ -259,9 +260,10 @@ def route(
     if found.general:
         degree = "" if found.degree is None else f" ({found.degree:g} of it)"
         lines.append(f"general: what the photo needs{degree}")
-        spared = [TASKS[name].title.lower() for name in found.spared]
+    if found.general or found.repairs:
+        spared = [TASKS[name].title.lower() if name in TASKS else REPAIRS[name].does for name in found.spared]
         lines += [f"left out: {', '.join(spared)}"] if spared else []
-    lines += ["old photo: scratches, dust and faded colours"] if found.old else []
+    lines += [f"repair: {REPAIRS[name].does}" for name in found.repairs]
     lines += [f"size: {found.size.text}"] if found.size else []
     lines += [f"scale: {found.scale:g}"] if found.scale is not None else []
     lines += [f"not done: {', '.join(found.ignored)}"] if found.ignored and found.understood else []

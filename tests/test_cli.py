@@ -28,7 +28,7 @@ UNSHOWN = ["ä ö 日本 (1).png", os.fsdecode(b"bytes\xff.png")]  # names of fi
 KEYS = [
     *("input", "output", "tasks", "scale", "steps", "fidelity", "seed"),
     *("prior", "adapters", "tile", "precision", "positive", "negative", "guidance"),
-    *("size", "found", "old", "filled", "faded", "width", "height", "seconds", "notes", "ignored"),
+    *("size", "found", "repairs", "filled", "faded", "width", "height", "seconds", "notes", "ignored"),
 ]
 
 

@@ -90,6 +90,7 @@ CUES: dict[str, tuple[str, ...]] = {
             half of the picture, half of the image, half the photo, half the picture, half the image,
             taken, photographed, captured, snapped, filmed, as hell, as heck, as fuck, af, asf, omg, lol, tbh,
             imo, ugh, plz, thx, here, outside, outdoors, indoors, tonight, overall, already,
+            the rest, everything else,
             the mood, that mood, the atmosphere, that atmosphere""",
     }.items()
 }

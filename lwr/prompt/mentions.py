@@ -89,7 +89,7 @@ def rank(tokens: Sequence[Token], i: int, clause: Clause) -> Rank:
         return Rank.NOTHING if adjective else _of_defect(tokens, i, clause)  # "sharpen the dark car"
     if token.kind == "QUALITY":
         of_size = token.task == GENERAL.name and i > 0 and tokens[i - 1].kind == "SIZE"  # "4k quality"
-        asked = Rank.NOTHING if of_size else _of_quality(clause, _sequel(tokens, i))
+        asked = Rank.NOTHING if of_size else _of_quality(clause, _sequel(tokens, i), token.role == "TOPIC")
         lone = not asked and not of_size and token.role and _is_lone(tokens, i)  # just "contrast"
         return Rank.COMPLAINT if lone else asked
     return _of_action(tokens, i, clause)
@@ -145,8 +145,11 @@ def _of_described_defect(tokens: Sequence[Token], i: int, clause: Clause, odd: b
     return Rank.ASK if unwanted and "aside" not in clause.seen else Rank.NOTHING
 
 
-def _of_quality(clause: Clause, sequel: _Sequel) -> Rank:
+def _of_quality(clause: Clause, sequel: _Sequel, of_topic: bool) -> Rank:
     """Whether naming a virtue asks for it: "make it sharp" and "not sharp" do, "it is sharp" does not."""
+    kept = clause.verb == "KEEP" or (not clause.verb and sequel.sign < 0)
+    if of_topic and kept and not clause.odd ^ sequel.odd:
+        return Rank.FORBIDDEN  # "keep the colours" lets nobody change them, "keep it sharp" lets sharpen
     if clause.verb in ("KEEP", "REMOVE"):
         return Rank.NOTHING
     odd = clause.odd ^ sequel.odd
