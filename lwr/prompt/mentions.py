@@ -15,6 +15,10 @@ _DENIALS = (["BE", "NOT"], ["GOAL", "NOT"], ["NOT", "WANT"])  # "sharpening is n
 _SAYING = frozenset(  # none of these in a title
     {"BE", "REMOVE", "REPAIR", "KEEP", "CREATE", "WANT", "GOAL", "CANNOT", "TROUBLE", "BAD", "FUNCTION"}
 )
+_HIDDEN = phrases(  # what haze and the dark do to a thing: no title says so
+    """disappear, disappears, disappeared, vanish, vanishes, vanished, hidden, swallowed, drowned, drowning,
+    buried, invisible, unrecognisable, unrecognizable"""
+)
 _THE = ("the", "this", "my", "that", "these", "those", "our")
 _OBJECTS = ("the", "my", "this", "it", "out", "his", "her", "their", "everything")
 _GIVEN_SIZE = ("from", "than", "on", "my", "his", "her", "your", "our", "their")  # that of something there is
@@ -307,12 +311,13 @@ def _is_of_noun(tokens: Sequence[Token], i: int) -> bool:
     """Whether an adjective only tells of a noun after it: "dark hair"; unlike "it is too dark here"."""
     near = reversed(tokens[max(i - REACH, 0) : i])
     before = next((token for token in near if token.kind != "STRENGTH"), None)
-    after = next((token for token in tokens[i + 1 : i + REACH] if token.kind != "DEFECT"), None)
+    joined = ("DEFECT", "JOIN") if before is not None and before.kind == "ARTICLE" else ("DEFECT",)
+    after = next((token for token in tokens[i + 1 : i + REACH] if token.kind not in joined), None)
     said = before is not None and (
         before.text in ("too", "so") or (before.kind == "BE" and before.text not in _HAVING)
     )
     thing = after is not None and (after.kind == "WORD" or after.role == "TOPIC")
-    return not said and thing  # also after "dark rainy (night)"
+    return not said and thing  # also after "dark rainy (night)", "a dark and stormy (night)"
 
 
 def _is_imperative(tokens: Sequence[Token], i: int) -> bool:
@@ -331,4 +336,5 @@ def _is_caption(tokens: Sequence[Token], i: int) -> bool:
     placed = before.count("PREPOSITION") == 1 and "WORD" in before
     placed = placed and set(before) <= {"WORD", "ARTICLE", "PREPOSITION", "DEFECT"}
     said = {token.kind for token in tokens}
-    return (adorned and "BE" not in said) or (placed and not said & _SAYING)
+    hidden = any(token.text in _HIDDEN for token in tokens)
+    return (adorned and "BE" not in said) or (placed and not said & _SAYING and not hidden)

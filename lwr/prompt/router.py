@@ -91,6 +91,9 @@ def route(text: str, tasks: Mapping[str, Task] | None = None) -> Route:
         offer = _offer(text, known.values(), ignored)
         return Route({}, False, message=offer, ignored=ignored, spared=spared, notes=notes)
     strengths = _strengths(tokens, [intent for intent in found if intent.rank.asks])
+    if GENERAL.name in strengths:  # "it is really dark, fix it a little"
+        told = [name for name in asked if ranks[name] == Rank.COMPLAINT]
+        strengths |= dict.fromkeys(told, strengths[GENERAL.name])
     enlarging = [one.token for one in found if one.rank == Rank.ASK]
     scale, size = _enlargement(enlarging)
     return Route(
