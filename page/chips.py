@@ -1,7 +1,7 @@
 """The tasks to do and their strengths: a chip and a slider each; they follow the sentence.
 
 Three more chips, for old photos, are no tasks: one does what "restore this old photo" does, the others one of
-its repairs alone.
+its repairs alone. These show where they are ticked, or the first is (page.css).
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -49,7 +49,7 @@ def _titles() -> dict[str, str]:
 
 
 def _choices(titles: Mapping[str, str]) -> list[tuple[str, str]]:
-    """(title, value) of each chip; those of old photos where they take no fifth row on a phone."""
+    """(title, value) of each chip; those of old photos where they take no fourth row on a phone."""
     names = list(TASKS)
     return [(titles[name], name) for name in (*names[:2], *AGED, *names[2:])]
 
