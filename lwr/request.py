@@ -316,11 +316,14 @@ def _unnamed(found: Route, request: Request) -> Route:
     if empty and not request.auto:
         if _enlarges(found):
             return replace(found, tasks={ENLARGING: 1.0})
-        repaired = request.mask is not None or request.scratches or request.fading
-        # {}: the tasks of a photo that came back as it was
-        if isinstance(request.task, Mapping) or (repaired and not request.old):
+        if isinstance(request.task, Mapping):  # {}: the tasks of a photo that came back as it was
             return found
-    if empty or ((request.auto or request.old) and (found.ignored or found.spared)):
+    heard = empty or bool(found.ignored or found.spared)
+    whole = request.auto or request.old
+    repaired = request.mask is not None or any(getattr(request, name) for name in REPAIRS)
+    if heard and repaired and not whole:
+        return found
+    if empty or (heard and whole):
         return replace(found, general=True)
     if request.old:
         return replace(found, general=True, notes=(*found.notes, PASSED_OVER))

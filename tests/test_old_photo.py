@@ -87,6 +87,8 @@ def test_repairs_are_named_apart_in_sentences_and_options() -> None:
         assert asked.repairs == (name,) and not asked.general and not asked.tasks
         beside = Request("remove the haze", **{name: True}).asked()
         assert beside.repairs == (name,) and list(beside.tasks) == ["dehaze"]
+    beside = Request("remove the creases", scratches=True).asked()
+    assert beside.repairs == ("scratches",) and beside.ignored == ("creases",) and not beside.general
     left = Request("don't remove the scratches", old=True).asked()
     assert left.repairs == ("fading",) and left.general and not left.notes
     with pytest.raises(RestoreError, match="The option fading is 'yes'"):

@@ -52,7 +52,7 @@ _SPELLING = (  # (pattern, replacement), in this order, on lower-case text
     (r"'d\b", " would"),
     (r"\b(de|un|up|re|over)-(?=[a-z])", r"\1"),
     (r"(?<=[^\W\d_])[-/'](?=\w)", " "),
-    (r"\s[-–—]+\s|[–—]", " ; "),
+    (r"[-=]+>|[→⇒]|\s[-–—]+\s|[–—]", " ; "),
 )
 
 

@@ -28,6 +28,7 @@ _SIZED = phrases("version, wallpaper, copy, format, print, poster, version pleas
 _BESIDE_SIZE = ("FUNCTION", "ARTICLE", "PICTURE", "CREATE", "QUALITY", "STRENGTH", "REPAIR", "STAY")
 _PAPER = re.compile("a[0-6]")
 _HAVING = ("has", "have", "had", "contains", "shows", "there", "see", "like a")  # what follows is a thing
+_PLEASE = ("please", "pls", "plz", "kindly")
 _SUBJECTS = ("i", "you", "we", "one", "they", "he", "she")
 _SIGNS = {"REMOVE": 1, "REPAIR": 1, "GONE": 1, "TROUBLE": 1, "BAD": 1, "KEEP": -1, "STAY": -1}
 
@@ -145,7 +146,9 @@ def _of_described_defect(tokens: Sequence[Token], i: int, clause: Clause, odd: b
         return Rank.NOTHING
     if not odd:
         return Rank.COMPLAINT
-    unwanted = "GOAL" in clause.seen or goal or ("no" in clause.seen and "BE" not in clause.seen)
+    start, end = bounds(tokens, i)
+    please = "no" in clause.seen or any(token.text in _PLEASE for token in tokens[start:end])
+    unwanted = "GOAL" in clause.seen or goal or (please and "BE" not in clause.seen)
     return Rank.ASK if unwanted and "aside" not in clause.seen else Rank.NOTHING
 
 

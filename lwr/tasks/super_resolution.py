@@ -56,7 +56,8 @@ TASK = Task(
             more pixels, more megapixels, more mp, more detail, more details, more detailed,
             add detail, add details, restore detail, restore details, restore the detail,
             restore the details, its detail, bring out the detail, bring out the details, bring out detail,
-            more big, more large, readable at poster size, poster print, print quality, zoom in, expand,
+            more big, more large, readable at poster size, poster print, print quality, zoom in,
+            zoom and enhance, expand,
             increase the size, enhance the size, improve the size, increase its size, increase size, grow"""
         ),
         qualities=phrases(
