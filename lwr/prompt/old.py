@@ -16,13 +16,15 @@ SCRATCHES = Topic(
     "scratches",
     Vocabulary(
         defects=phrases(
-            """scratch, scratches, scratched, scratched up, scratchy, scratch marks, hairlines, dust, dusty,
+            """scratch, scratches, scratched, scratched up, scratchy, scratch marks, hairlines, dust,
             dust spots, dust specks, dust marks, specks, specks of dust, specs of dust, dust particles,
-            white specks, white spots, black specks, scuffs, scuff marks, scuffed, lint, bits of dirt"""
+            white specks, black specks, scuffs, scuff marks, scuffed, lint, bits of dirt"""
         ),
+        looks=phrases("dusty"),
         actions=phrases("descratch, dedust"),
         idioms=phrases(
-            "from scratch, dusty road, dust storm, gold dust, saw dust, scratch card, dust bowl, dusty pink"
+            """from scratch, scratch that, dusty road, dust storm, gold dust, saw dust, scratch card,
+            dust bowl, dusty pink, dust cloud, dust clouds, dust in the air, dust devil, gold specks"""
         ),
     ),
     does="fill scratches and dust",
@@ -31,8 +33,8 @@ FADING = Topic(
     "fading",
     Vocabulary(
         defects=phrases(
-            """faded, fading, faded away, faded out, fade, fades, discoloured, discolored, discolouration,
-            discoloration, yellowed, yellowing, yellowish, yellow with age, brown with age, turned yellow,
+            """faded, fading, faded away, faded out, discoloured, discolored, discolouration,
+            discoloration, yellowed, yellowing, yellow with age, brown with age, turned yellow,
             gone yellow, gone all yellow, went yellow, went all yellow, turning yellow, going yellow,
             yellow tint, sun bleached, bleached by the sun, bleached out, bleached"""
         )
@@ -50,13 +52,21 @@ FADING = Topic(
             for its in _ORIGINAL
             for colours in _COLOURS
         ),
-        idioms=phrases("faded jeans, fading light, light is fading, fade in, fade to black, bleached hair"),
+        looks=phrases("yellowish"),
+        idioms=phrases(
+            """faded into, fading into, fading in the distance, faded jeans, fading light, light is fading,
+            fade in, fade to black, bleached hair, bleached wood, bleached coral"""
+        ),
     ),
     does="correct faded colours",
 )
 OLD = Topic(
     "old photo",
-    Vocabulary(defects=phrases("aged, brittle"), actions=phrases("old photo restoration")),
+    Vocabulary(
+        defects=phrases("aged, brittle"),
+        actions=phrases("old photo restoration"),
+        idioms=phrases("middle aged, aged man, aged woman, aged cheese, aged wood, aged wine"),
+    ),
 )
 REPAIRS = {topic.name: topic for topic in (SCRATCHES, FADING)}
 
