@@ -94,6 +94,8 @@ def restore(
     auto: bool = False,
     mask: gr.FileData | None = None,
     old: bool = False,
+    scratches: bool = False,
+    fading: bool = False,
 ) -> tuple[gr.FileData, dict[str, Any]]:
     """Restore a bad photo as a sentence asks, see /tasks. Returns the restored PNG and all settings.
 
@@ -112,12 +114,15 @@ def restore(
         auto: do what the photo needs, beside what is asked for.
         mask: what is white in it is filled from around, without a prompt only that; of the photo's size.
         old: an old photo: scratches and dust are filled, faded colours corrected, where there are any.
+        scratches: scratches and dust are found and filled.
+        fading: faded and yellowed colours are corrected.
     """
     path = uploaded(image)
     with errors_for_visitors(path):
         request = read_request(
             prompt=prompt, task=task, scale=scale, steps=steps, fidelity=fidelity, seed=seed, size=size,
             strength=strength, auto=auto, mask=uploaded(mask) if mask else None, old=old,
+            scratches=scratches, fading=fading,
         )  # fmt: skip
     done = SERVICE.restore(path, request, uuid.uuid4().hex, gr.Progress())
     return gr.FileData(path=done.file).model_dump(), done.settings

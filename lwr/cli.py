@@ -134,7 +134,7 @@ def _restore(
         output.check()
         request = request if like is None else asked_like(like, request)
         request.asked()  # refused before a model loads
-        planned = plan(photos, output, recursive, request.mask)
+        planned = plan(photos, output, recursive, request.mask, like)
     except (RestoreError, UsageError) as error:
         raise _refused(error, photos, report.as_json) from None
     report.total = len(planned.jobs)
@@ -219,6 +219,7 @@ def _diagnose(photos: list[str], recursive: bool, maps: str | None, overwrite: b
     from lwr.batch.diagnoses import Maps, diagnoses, in_words
     from lwr.batch.folders import make_folder
     from lwr.batch.inputs import find
+    from lwr.batch.kept import files
     from lwr.images.files import DiskFullError, ImageError
     from lwr.images.formats import photo_suffixes
 
@@ -232,7 +233,8 @@ def _diagnose(photos: list[str], recursive: bool, maps: str | None, overwrite: b
         raise _refused(error, photos, as_json, 1 if isinstance(error, DiskFullError) else 2) from None
     for remark in found.remarks:
         print(remark, file=sys.stderr)
-    for line in diagnoses(found.photos, None if maps is None else Maps(Path(maps), overwrite)):
+    kept = files(photo.path for photo in found.photos)
+    for line in diagnoses(found.photos, None if maps is None else Maps(Path(maps), overwrite, kept)):
         failed += "error" in line
         if as_json or "error" in line:
             show(line, as_json)
@@ -246,6 +248,7 @@ def route(
     text: Annotated[str, typer.Argument(help="what is wrong, in words")], as_json: JsonFlag = False
 ) -> None:
     """Show which tasks a sentence asks for."""
+    from lwr.prompt.old import REPAIRS
     from lwr.prompt.router import route as find
     from lwr.tasks import TASKS
 
@@ -257,9 +260,10 @@ def route(
     if found.general:
         degree = "" if found.degree is None else f" ({found.degree:g} of it)"
         lines.append(f"general: what the photo needs{degree}")
-        spared = [TASKS[name].title.lower() for name in found.spared]
+    if found.general or found.repairs:
+        spared = [TASKS[name].title.lower() if name in TASKS else REPAIRS[name].does for name in found.spared]
         lines += [f"left out: {', '.join(spared)}"] if spared else []
-    lines += ["old photo: scratches, dust and faded colours"] if found.old else []
+    lines += [f"repair: {REPAIRS[name].does}" for name in found.repairs]
     lines += [f"size: {found.size.text}"] if found.size else []
     lines += [f"scale: {found.scale:g}"] if found.scale is not None else []
     lines += [f"not done: {', '.join(found.ignored)}"] if found.ignored and found.understood else []
@@ -294,13 +298,15 @@ def degrade(
     """Damage a good photo the way the training data is damaged; --json prints every parameter."""
     import torch
 
+    from lwr.batch.kept import files, replaced
     from lwr.images.files import ImageError, load, save, writable
     from lwr.tasks import TASKS
 
     if task not in TASKS:
         raise _refused(UsageError(f"There is no task {task!r}: use {', '.join(TASKS)}."), [photo], as_json)
     try:
-        writable(out, overwrite)
+        if replaced([writable(out, overwrite)], files([photo])):
+            raise ImageError(f"The result would replace the photo {photo}: choose another --out.")
         loaded = load(photo)
         degraded, params = TASKS[task].degrade(loaded.rgb, torch.Generator().manual_seed(seed))
         written = save(loaded.with_rgb(degraded), out, overwrite=overwrite)
@@ -314,7 +320,7 @@ def degrade(
 @app.command()
 def convert(
     kind: Annotated[str, typer.Argument(help="stablesr")],
-    files: Annotated[list[Path], typer.Argument(metavar="CKPT [CFW_CKPT] OUT", help="two files, one folder")],
+    files: Annotated[list[str], typer.Argument(metavar="CKPT [CFW_CKPT] OUT", help="two files, one folder")],
     half: Annotated[bool, typer.Option("--half", help="write half precision [default: as it is]")] = False,
     prediction: Annotated[str, typer.Option(help="epsilon, or v_prediction for the 768 model")] = "epsilon",
     head_channels: Annotated[int, typer.Option(help="of the UNet; 64 in Stable Diffusion 2")] = 64,
@@ -325,14 +331,16 @@ def convert(
     wrong = f"There is no kind {kind!r}: {use}" if kind != "stablesr" else ""
     if not wrong and not 2 <= len(files) <= 3:
         wrong = f"There are {len(files)} paths where two or three are needed: {use}"
+    if not wrong and "" in files:
+        wrong = f"One of the paths is empty: {use}"
     if wrong:
-        raise _refused(UsageError(wrong), [str(path) for path in files[:1]], as_json)
+        raise _refused(UsageError(wrong), files[:1], as_json)
     from lwr.loading.load import without_bars
     from lwr.stablesr.convert import StableSRError
     from lwr.stablesr.convert import convert as convert_stablesr
 
     without_bars()
-    checkpoint, *cfw, out = files
+    checkpoint, *cfw, out = map(Path, files)
     line: dict[str, Any] = {"input": str(checkpoint), "output": str(out)}
     try:
         line["remarks"] = convert_stablesr(

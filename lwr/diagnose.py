@@ -132,6 +132,12 @@ def diagnose(photo: torch.Tensor) -> Diagnosis:
     return _with_size(seen, maps, size)
 
 
+def is_hazy(photo: torch.Tensor) -> bool:
+    """Whether a photo, as `diagnose` takes it, has so much haze that it gets all of its removal."""
+    found = diagnose(photo).severities
+    return any(found[name] >= FULL for name, task in TASKS.items() if task.follows_map)
+
+
 def _enlarged(overview: torch.Tensor) -> torch.Tensor | None:
     """A thumbnail (1,3,h,w) at a size of which training knows haze; None for what is not that small."""
     height, width = overview.shape[-2:]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from lwr.diagnose import Diagnosis, described, harmless, needed_scale
 from lwr.prompt import Route
+from lwr.prompt.old import REPAIRS
 from lwr.request import ENLARGING, Request, Settings, fitted, remarks
 from lwr.tasks import TASKS
 
@@ -81,6 +82,7 @@ def found_and_done(
     if done:
         yield f"Done: {', '.join(_deed(name, strength, settings) for name, strength in done.items())}."
     spared = [TASKS[name].title.lower() for name in present if name in asked.spared]
+    spared += [REPAIRS[name].does for name in REPAIRS if name in asked.spared and asked.repairs]
     if spared:
         yield f"Left out, as you asked: {', '.join(spared)}."
     stays = [described(name, severity) for name, severity in present.items() if name not in TASKS]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lwr.images import xmp
-from lwr.request import Request, RestoreError, Settings
+from lwr.request import REPAIRS, Request, RestoreError, Settings
 from lwr.version import __version__
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def differences(path: str | Path, request: Request, settings: Settings) -> Itera
     made = found.settings.get("prior", settings.prior)
     if made != settings.prior:
         yield f"{path} was made with {made}, and this is {settings.prior}: the pixels will differ."
-    if found.settings.get("filled") and not (request.mask or settings.old):
+    if found.settings.get("filled") and not (request.mask or "scratches" in settings.repairs):
         yield f"{path} was filled by a mask, which is of one photo: here nothing is filled without --mask."
 
 
@@ -103,7 +103,7 @@ def _given(request: Request) -> dict[str, Any]:
 def _lasting(request: Request) -> dict[str, Any]:
     """The same without a mask, which is of one photo; what was only filled asks nothing of others."""
     given = _given(request)
-    if given.pop("mask", None) is not None and not given.keys() & {"prompt", "task", "auto", "old"}:
+    if given.pop("mask", None) is not None and not given.keys() & {"prompt", "task", "auto", "old", *REPAIRS}:
         given["task"] = {}
     return given
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from lwr.models.config import TextConditioning
 from lwr.prompt import Route, route, size_of
+from lwr.prompt.old import REPAIRS
 from lwr.prompt.sizes import EXAMPLES
 from lwr.tasks import TASKS
 
@@ -44,9 +45,7 @@ class Request:
     # a name, or {name: strength}
     task: str | Mapping[str, float] | None = option(None, "a task by name; wins over the prompt")
     scale: float | None = option(None, "output side / input side, 1 to 4 [default: by task]")
-    steps: int | None = option(
-        None, "sampling steps; the embedded network is made for one [default: by prior]"
-    )
+    steps: int | None = option(None, "sampling steps; the embedded network takes one [default: by prior]")
     fidelity: float | None = option(
         None,
         "1 has the least error, 0.5 is the sharpest, 0 is the diffusion model's picture [default: by task]",
@@ -67,7 +66,9 @@ class Request:
         "0 to 1: how much of all that is asked for is done, whatever the photo shows "
         "[default: as the photo shows]",
     )
-    old: bool = option(False, "an old photo: scratches and dust are filled, faded colours corrected")
+    old: bool = option(False, "an old photo: --scratches, --fading, and what else it needs")
+    scratches: bool = option(False, "scratches and dust are found and filled")
+    fading: bool = option(False, "faded and yellowed colours are corrected")
     mask: str | Picture | None = option(
         None,
         "a picture of the photo's size: what is white in it, or painted, is filled, up to 32 pixels wide",
@@ -119,7 +120,7 @@ class Request:
             size=asked.size and asked.size.text,
             general=asked.general and chosen is None,
             wish=asked.wish and chosen is None,
-            old=asked.old,
+            repairs=asked.repairs,
         )
 
     def asked(self) -> Route:
@@ -131,7 +132,7 @@ class Request:
         found, tasks = _with_size(route(self.prompt), self), _named(self.task)
         if tasks:  # who names a task means it
             found = replace(
-                found, tasks=tasks, insisted=tuple(tasks), general=self.auto, wish=False, old=False
+                found, tasks=tasks, insisted=tuple(tasks), general=self.auto, wish=False, repairs=()
             )
         elif not found.understood:
             found = _unnamed(found, self)
@@ -139,7 +140,7 @@ class Request:
             found = replace(found, general=True)
         if found.general and _enlarges(found) and ENLARGING not in (*found.tasks, *found.spared):
             found = replace(found, tasks=found.tasks | {ENLARGING: 1.0})
-        found = replace(found, understood=True, message="", old=found.old or self.old)
+        found = replace(found, understood=True, message="", repairs=tuple(_repairs(found, self)))
         return found if self.strength is None else _at_strength(found, self.strength)
 
     def _scale(self, tasks: Mapping[str, float], asked: Route) -> float:
@@ -212,7 +213,7 @@ class Settings:
     wish: bool = False  # it does so if it has that size already: who wants it "in HD" wants it better
     # {defect: severity in [0,1]} that the photo was found to have, {} where nobody looked; no pixel needs it
     found: dict[str, float] = field(default_factory=dict, compare=False)
-    old: bool = False  # scratches and dust were looked for, and faded colours
+    repairs: tuple[str, ...] = ()  # what was looked for: "scratches" and dust, "fading" of colours
     filled: int = field(default=0, compare=False)  # pixels of the photo that were filled
     faded: float = field(default=0.0, compare=False)  # share of the fading found that was undone
 
@@ -223,7 +224,8 @@ class Settings:
 
     def json(self) -> dict[str, Any]:
         """The settings of a finished photo."""
-        return {name: value for name, value in asdict(self).items() if name not in ("general", "wish")}
+        written = {name: value for name, value in asdict(self).items() if name not in ("general", "wish")}
+        return written | {"repairs": list(self.repairs)}
 
 
 def remarks(asked: Route) -> Iterator[str]:
@@ -291,10 +293,11 @@ def _check_kinds(request: Request) -> None:
         raise RestoreError(f"The prompt is {request.prompt!r}: use a text, such as 'remove the haze'.")
     if not isinstance(request.task, str | Mapping | None):
         raise RestoreError(f"The task is {request.task!r}: use a name, or {{name: strength}}.")
-    if not isinstance(request.auto, bool):
-        raise RestoreError(f"The option auto is {request.auto!r}: use true or false.")
-    if not isinstance(request.old, bool):
-        raise RestoreError(f"The option old is {request.old!r}: use true or false.")
+    for name in ("auto", "old", *REPAIRS):
+        if not isinstance(value := getattr(request, name), bool):
+            raise RestoreError(f"The option {name} is {value!r}: use true or false.")
+    if request.mask == "":
+        raise RestoreError("The mask has no name: give a picture of the photo's size.")
     if isinstance(request.mask, str | os.PathLike) and not os.path.isfile(request.mask):
         raise RestoreError(f"There is no mask {request.mask}: give a picture of the photo's size.")
 
@@ -313,21 +316,32 @@ def _unnamed(found: Route, request: Request) -> Route:
     if empty and not request.auto:
         if _enlarges(found):
             return replace(found, tasks={ENLARGING: 1.0})
-        # {}: the tasks of a photo that came back as it was
-        if isinstance(request.task, Mapping) or (request.mask is not None and not request.old):
+        if isinstance(request.task, Mapping):  # {}: the tasks of a photo that came back as it was
             return found
-    if empty or ((request.auto or request.old) and (found.ignored or found.spared)):
+    heard = empty or bool(found.ignored or found.spared)
+    whole = request.auto or request.old
+    repaired = request.mask is not None or any(getattr(request, name) for name in REPAIRS)
+    if heard and repaired and not whole:
+        return found
+    if empty or (heard and whole):
         return replace(found, general=True)
     if request.old:
         return replace(found, general=True, notes=(*found.notes, PASSED_OVER))
     raise RestoreError(found.message)
 
 
+def _repairs(found: Route, request: Request) -> Iterator[str]:
+    """Those that prompt and options ask for; a prompt can take some of them from `old`."""
+    for name in REPAIRS:
+        if name in found.repairs or getattr(request, name) or (request.old and name not in found.spared):
+            yield name
+
+
 def _at_strength(found: Route, strength: object) -> Route:
     """The same with all of its tasks at one strength, which insists; at 0 no old photo is repaired either."""
     strength = _checked("strength", strength, (0, 1), "0 (nothing is done) to 1 (all of it)")
     tasks = dict.fromkeys(found.tasks, strength)
-    return replace(found, tasks=tasks, insisted=tuple(tasks), old=found.old and strength > 0)
+    return replace(found, tasks=tasks, insisted=tuple(tasks), repairs=found.repairs if strength else ())
 
 
 def _with_size(found: Route, request: Request) -> Route:

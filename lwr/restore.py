@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 
-from lwr.diagnose import Diagnosis, diagnose, where
+from lwr.diagnose import Diagnosis, diagnose, is_hazy, where
 from lwr.fit import fit_to
 from lwr.images import files as images
 from lwr.images.canvas import Canvas
@@ -159,9 +159,9 @@ class Restorer:
         request = _request(prompt, task, options)  # 1. What to do, with which weights
         asked, settings = request.asked(), self.settings(request)
         # 2. The photo, what that means for the request, and its final size
-        given = isinstance(image, images.Loaded)
+        spend = not (given := isinstance(image, images.Loaded)) or in_place
         loaded = image if given else images.load(image, refuse=partial(self.refuse, settings))
-        repaired = repair(loaded, request.mask, asked.old, in_place or not given, request.strength)
+        repaired = repair(loaded, request.mask, asked.repairs, spend, request.strength, is_hazy)
         loaded = repaired.photo
         find = cache(partial(diagnose, loaded.pixels))
         fit = fit_to(request, self.settings, loaded.size, find, repaired.changed)
@@ -175,7 +175,7 @@ class Restorer:
         settings = replace(settings, adapters=settings.adapters | {n: a.name for n, a in adapters.items()})
         with self._lock, _memory_errors(size):
             entered = time.perf_counter()
-            photo = Canvas(loaded.pixels, size, self.network.multiple, spend=in_place or not given)
+            photo = Canvas(loaded.pixels, size, self.network.multiple, spend=spend)
             attach = partial(_attach, self._attachment, adapters)  # 4. Folded into the network
             pixels = passes(self.network, photo, self.device, settings, attach, places, progress or _silent)
             self._kept = max(self._kept, pass_memory(self.network, size, self.tile) // 2)

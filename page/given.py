@@ -102,10 +102,13 @@ def _texts(request: Request) -> tuple[dict[str, str], list[str]]:
         tasks = dict.fromkeys(tasks or route(given["prompt"]).tasks, float(request.strength))
         if not tasks or not request.strength:
             notes.append(f"Its strength, {float(request.strength):g}, is no choice here.")
-    if request.old is True and not tasks:
+    aged = {name for name in chips.AGED if getattr(request, name) is True}
+    if aged and not tasks:
         tasks = dict(route(given["prompt"]).tasks)
+    if aged or tasks:
+        aged |= set() if request.task else set(chips.aged(route(given["prompt"])))
     chosen = [f"{name}:{strength}" for name, strength in tasks.items()]
-    chosen += [chips.OLD] if request.old is True else []
+    chosen += [name for name in chips.AGED if name in aged]
     if chosen:
         given["tasks"] = ",".join(chosen)
     if request.steps is not None:
@@ -126,6 +129,7 @@ def _sentence(request: Request, notes: list[str]) -> str:
     """The prompt; where the photo decided beside a size, a word that says so, and beside tasks a note."""
     prompt = str(request.prompt)
     alone = not prompt.strip() and not request.task and request.scale is None and not request.size
+    alone = alone and not (request.scratches or request.fading)
     if not request.auto or alone or route(prompt).general:
         return prompt
     if prompt.strip() or request.task:

@@ -7,12 +7,12 @@ from typing import Any
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from lwr.request import Request, RestoreError
+from lwr.request import REPAIRS, Request, RestoreError
 from page.errors import not_restored
 from page.words import said
 
 PREVIEW = ".preview.webp"  # ends the name of a picture that is shown for a photo, which lies beside it
-FLAGS = ("auto", "old")  # fields of Request that are true or false
+FLAGS = ("auto", "old", *REPAIRS)  # fields of Request that are true or false
 # and those that may arrive as text: "2", "0.5"
 NUMBERS = ("scale", "steps", "fidelity", "seed", "strength")
 

@@ -44,8 +44,8 @@ def values_for(given: Mapping[str, str]) -> list[Any]:
     """Values of the widgets for {name of NAMES: text}; what is lacking, or is no choice, stays as it is."""
     prompt, text = given.get("prompt", "")[:MAX_CHARACTERS], given.get("tasks")
     tasks = route(prompt).tasks if text is None else _tasks(text)
-    old = route(prompt).old if text is None else chips.OLD in text.split(",")
-    chosen, *strengths = chips.values_for(tasks, old)
+    aged = chips.aged(route(prompt)) if text is None else [n for n in chips.AGED if n in text.split(",")]
+    chosen, *strengths = chips.values_for(tasks, aged)
     known = {
         "scale": {scale: scale for scale in SCALES},
         "steps": {str(steps): steps for _, steps in QUALITY},

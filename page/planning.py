@@ -8,6 +8,7 @@ from PIL import Image
 
 from lwr.diagnose import Diagnosis
 from lwr.prompt import route
+from lwr.prompt.old import REPAIRS
 from lwr.request import ENLARGING, Request, RestoreError, Settings
 from lwr.tasks import TASKS
 from page import brush, chips, options
@@ -20,7 +21,6 @@ from page.style import NOTHING_ASKED, NOTHING_SAID
 from page.words import said, t
 
 FILL = "fill what is painted"
-REPAIR = ("fill scratches and dust", "correct faded colours")  # of an old photo, where there are any
 UNCHANGED = "Your photo would come back as it is."
 SLIGHT = "What was found is too slight to be changed: your photo would come back as it is."
 
@@ -34,19 +34,21 @@ def request_from(
     tasks = {name: s for name, s in zip(TASKS, strengths, strict=True) if name in (chosen or ())}
     if (prompt or "") != (routed or ""):  # sent before the chips could follow
         return read_request(prompt=prompt, **given)
-    found, old = route(prompt or ""), chips.OLD in (chosen or ())
-    if not tasks and not old and (found.tasks or found.old):  # all were unchecked
+    found, aged = route(prompt or ""), [name for name in chips.AGED if name in (chosen or ())]
+    if not tasks and not aged and (found.tasks or found.repairs):  # all were unchecked
         if mask is None:
             raise RestoreError(NOTHING_ASKED)
         return read_request(task={}, **given)
-    if tasks == found.tasks and old == found.old:
+    said = chips.aged(found)
+    if tasks == found.tasks and aged == said:
         return read_request(prompt=prompt, **given)
-    if tasks == found.tasks and old:
-        # as "restore this old photo" and "... and enlarge it" do, and "fix the blur of it" does not
-        return read_request(prompt=prompt, old=True, auto=found.general or set(tasks) <= {ENLARGING}, **given)
+    # as "restore this old photo" and "... and enlarge it" do, and "fix the blur of it" does not
+    given["auto"] = found.general or (chips.OLD in aged and set(tasks) <= {ENLARGING})
+    given |= dict.fromkeys(aged, True)
+    if tasks == found.tasks and set(said) <= set(aged):
+        return read_request(prompt=prompt, **given)
     # Only chips and strengths changed by hand insist on a task; "enhance" still counts beside them.
-    auto = found.general or (old and set(tasks) <= {ENLARGING})
-    return read_request(prompt=prompt, task=tasks, old=old, auto=auto, **given)
+    return read_request(prompt=prompt if tasks else "", task=tasks, **given)
 
 
 def fixing(_prompt: str, _chosen: list[str], *values: Any, mask: Image.Image | None = None) -> Request:
@@ -87,9 +89,10 @@ def preview(service: Service, image: Any, painted: str, routed: str, *values: An
 def _plan(request: Request, settings: Settings, remarks: tuple[str, ...], seconds: float | None) -> str:
     """The plan's sentences; without the `seconds` there is no photo."""
     asked = request.asked()
-    if seconds is None and asked.general and not (asked.tasks or asked.old or request.prompt.strip()):
+    if seconds is None and asked.general and not (asked.tasks or asked.repairs or request.prompt.strip()):
         return NOTHING_SAID
-    repairs = [*([FILL] if request.mask is not None else []), *(REPAIR if asked.old else ())]
+    repairs = [FILL] if request.mask is not None else []
+    repairs += [REPAIRS[name].does for name in asked.repairs]
     what = plan(settings, photo_is_known=seconds is not None, strengths=asked.general, repairs=repairs)
     nothing = what == NOTHING and seconds is not None
     if nothing:

@@ -110,7 +110,7 @@ def test_a_mask_is_filled_and_an_old_photo_repaired(client: Client, tmp_path: Pa
     assert settings["filled"] == sum(mask.histogram()[128:]) and settings["tasks"] == {}
     assert changed[1] >= 62 and changed[3] <= 67 and settings["notes"][0].startswith("Filled as painted: ")
     settings = client.predict(given, "strongly fix the blur", old=True, api_name="/restore")[1]
-    assert settings["old"] and any("colours" in note for note in settings["notes"])
+    assert settings["repairs"] and any("colours" in note for note in settings["notes"])
     with pytest.raises(AppError, match="give a mask of the photo's size"):
         client.predict(given, mask=small, api_name="/restore")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import skimage.data
 from gradio.utils import get_upload_folder
 from PIL import Image, ImageDraw
 from playwright.sync_api import BrowserContext, Page, expect
@@ -33,7 +34,10 @@ from test_page import (  # noqa: F401
 
 from lwr.images.errors import ImageError
 from lwr.images.formats import readable_formats
+from lwr.prompt.old import REPAIRS
+from lwr.prompt.router import ALSO
 from lwr.record import recorded
+from lwr.repair.photo import HAZY, TOO_SMALL
 from lwr.request import RestoreError
 from lwr.tasks import TASKS
 from page import brush, chips, given, links, planning
@@ -120,21 +124,46 @@ def test_the_chip_asks_for_what_the_sentence_does() -> None:
     by_hand = planning.request_from("", "", [chips.OLD], *LEFT_OPEN)
     text = "restore this old photo"
     said_so = planning.request_from(text, text, [chips.OLD], *LEFT_OPEN)
-    assert by_hand.asked().old and by_hand.asked().general and not by_hand.asked().tasks
+    assert len(by_hand.asked().repairs) == 2 and by_hand.asked().general and not by_hand.asked().tasks
     assert said_so.prompt == text and said_so.asked().tasks == by_hand.asked().tasks
     assert chips.understood(text, "")[0] == [chips.OLD] and chips.understood("dehaze", "")[0] == ["dehaze"]
     with pytest.raises(RestoreError, match="Say what is wrong"):
         planning.request_from(text, text, [], *LEFT_OPEN)
     beside = planning.request_from("", "", [chips.OLD, "dehaze"], *LEFT_OPEN)
-    assert beside.asked().old and beside.asked().tasks == {"dehaze": 1} and not beside.asked().general
+    assert beside.asked().repairs and beside.asked().tasks == {"dehaze": 1} and not beside.asked().general
     without = planning.request_from(
         "sharpen, remove the scratches", "sharpen, remove the scratches", ["deblur"], *LEFT_OPEN
     )
-    assert not without.asked().old and without.asked().tasks == {"deblur": 1}
+    assert not without.asked().repairs and without.asked().tasks == {"deblur": 1}
     assert links.values_for({"tasks": "dehaze:0.5,old"})[1] == ["dehaze", chips.OLD]
     assert links.values_for({"prompt": text})[1] == [chips.OLD]
     texts, _ = given._texts(by_hand)
     assert texts["tasks"] == chips.OLD
+
+
+def test_each_repair_has_its_chip() -> None:
+    for text, ticked in (
+        ("remove the scratches", ["scratches"]),
+        ("remove the scratches and fix the faded colours", ["scratches", "fading"]),
+        ("restore the old photo but keep the scratches", ["fading"]),
+    ):
+        assert chips.understood(text, "")[0] == links.values_for({"prompt": text})[1] == ticked
+        assert planning.request_from(text, text, ticked, *LEFT_OPEN).prompt == text
+    for text, ticked, repairs, general in (
+        ("", ["scratches"], ("scratches",), False),
+        ("restore this old photo", ["fading"], ("fading",), True),
+        ("remove the scratches", ["fading"], ("fading",), False),
+        ("remove the scratches", ["scratches", "fading"], ("scratches", "fading"), False),
+        ("remove the scratches", [chips.OLD], ("scratches", "fading"), True),
+    ):
+        request = planning.request_from(text, text, ticked, *LEFT_OPEN)
+        assert (request.asked().repairs, request.asked().general) == (repairs, general), (text, ticked)
+        said_again, ticked_again = links.values_for(given._texts(request)[0])[:2]  # of its result's record
+        again = planning.request_from(said_again, said_again, ticked_again, *LEFT_OPEN).asked()
+        assert (again.repairs, again.general) == (repairs, general), (text, ticked)
+    by_hand = planning.request_from("", "", ["scratches", "deblur"], *LEFT_OPEN)
+    assert by_hand.asked().repairs == ("scratches",) and by_hand.asked().tasks == {"deblur": 1}
+    assert links.values_for({"tasks": "dehaze:0.5,fading"})[1] == ["dehaze", "fading"]
 
 
 def test_what_is_painted_alone_asks_for_no_more() -> None:
@@ -159,7 +188,13 @@ def test_notes_on_old_photos_are_translated() -> None:
             assert known in found and not re.search(r"\b(fill|painted|mask|faded|filled)\b", found, re.I), (
                 found
             )
-        for note in ("Faded colours corrected (strength 0.5).", brush.UNREADABLE, brush.TOO_MUCH):
+        for note in (
+            "Faded colours corrected (strength 0.5).",
+            HAZY,
+            TOO_SMALL,
+            brush.UNREADABLE,
+            brush.TOO_MUCH,
+        ):
             assert said(note, name) != note
 
 
@@ -310,17 +345,24 @@ def test_by_keyboard_alone_and_what_is_too_wide(page: Page, tmp_path: Path) -> N
 
 @in_browser
 def test_an_old_photo_by_its_chip(any_page: Page, tmp_path: Path) -> None:
-    faded = picture(320, 240).point([round(60 + 0.5 * value) for value in range(256)] * 3)
+    photo = Image.fromarray(skimage.data.astronaut()).resize((320, 320))
+    faded = photo.point([round(60 + 0.5 * value) for value in range(256)] * 3)
     faded.save(tmp_path / "old.png")
     chip = any_page.locator("#tasks").get_by_label("Old photo")
-    labels = any_page.locator("#tasks .wrap label").all()
+    labels = [one for one in any_page.locator("#tasks .wrap label").all() if one.is_visible()]
     assert len(labels) == len(TASKS) + 1 and len({label.bounding_box()["y"] for label in labels}) <= 3
+    one = any_page.locator("#tasks").get_by_label("Fill scratches")
+    any_page.fill(SENTENCE, "remove the scratches")
+    expect(one).to_be_checked()
+    expect(one).to_be_visible()
     any_page.fill(SENTENCE, "restore this old photo")
     expect(chip).to_be_checked()
     any_page.fill(SENTENCE, "")
     expect(chip).not_to_be_checked()
+    expect(one).to_be_hidden()
     give(any_page, tmp_path / "old.png")
     chip.check()
+    expect(one).to_be_visible()
     plans(any_page, "fill scratches and dust, correct faded colours")
     any_page.click("#restore")
     shows(any_page, "#done", "Faded colours corrected (strength ")
@@ -333,7 +375,7 @@ def test_an_old_photo_by_its_chip(any_page: Page, tmp_path: Path) -> None:
 
 def test_the_chip_and_the_brush_have_their_words() -> None:
     for name in ("de", "es", "fr", "ja", "zh"):
-        assert {"Old photo", "Paint over damage", "Brush size", planning.FILL, *planning.REPAIR} <= table(
-            name
-        ).keys()
+        does = {repair.does for repair in REPAIRS.values()}
+        words = {*chips.AGED.values(), "Paint over damage", "Brush size", planning.FILL, *does, *ALSO}
+        assert words <= table(name).keys()
     assert set(SIZES) == {"desk", "phone"}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 
 import lwr
 from lwr.cli import app
+from lwr.images.files import ImageError, load, save
 from lwr.request import Request
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
@@ -26,7 +28,7 @@ UNSHOWN = ["ä ö 日本 (1).png", os.fsdecode(b"bytes\xff.png")]  # names of fi
 KEYS = [
     *("input", "output", "tasks", "scale", "steps", "fidelity", "seed"),
     *("prior", "adapters", "tile", "precision", "positive", "negative", "guidance"),
-    *("size", "found", "old", "filled", "faded", "width", "height", "seconds", "notes", "ignored"),
+    *("size", "found", "repairs", "filled", "faded", "width", "height", "seconds", "notes", "ignored"),
 ]
 
 
@@ -331,3 +333,57 @@ def test_degrade_refuses_as_restore_does(photo: Path) -> None:
             out = photo.with_name(f"{task}{size}.png")
             assert run("degrade", photo.with_name("tiny.png"), "--task", task, "--out", out).status == 0
             assert Image.open(out).size == size
+
+
+def test_an_empty_name_is_a_sentence(photo: Path, subtests: pytest.Subtests) -> None:
+    """As "$OUT" is where a variable is not set; a path takes it for the folder one is in."""
+    for option in ("--out", "--mask", "--like", "--prior", "--parts", "--adapter"):
+        with subtests.test(option=option):
+            done = run("restore", photo, "--task", "deblur", option, "", "--json")
+            assert done.status == 2 and re.fullmatch(".*(no name|There (is|are) no).*\n", done.err)
+            assert list(photo.parent.iterdir()) == [photo]
+    assert "no name" in run("degrade", photo, "--task", "dehaze", "--out", "").err
+    assert "no name of a photo" in run("degrade", "", "--task", "dehaze", "--out", "x.png").err
+    assert "One of the paths is empty" in run("convert", "stablesr", "", "new").err
+    for call in (load, Restorer.load().diagnose, Restorer.load()):
+        with pytest.raises(ImageError, match="no name of a photo"):
+            call("")
+    with pytest.raises(ImageError, match="no name"):
+        save(load(photo), "")
+
+
+def test_no_command_replaces_the_photo_it_reads(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photo.parent)
+    link, hard, plain = (photo.with_name(name) for name in ("link.jpg", "hard.jpg", "photo.png"))
+    link.symlink_to(photo)
+    hard.hardlink_to(photo)
+    FACE.save(plain)
+    before = {path: path.read_bytes() for path in (photo, plain)}
+    for source, out in (
+        (photo, photo),
+        (photo, "./photo.jpg"),
+        (photo, photo.parent / "." / "photo.jpg"),
+        (photo, link),
+        (photo, hard),
+        (link, photo),
+        (plain, "photo"),  # which a PNG is written to
+    ):
+        for words in (("restore", source, "--prompt", "enhance"), ("degrade", source, "--task", "dehaze")):
+            done = run(*words, "--out", out, "--overwrite")
+            assert done.status in (1, 2) and "would replace the photo" in done.out + done.err, (words, out)
+            assert {path: path.read_bytes() for path in before} == before and link.is_symlink()
+
+
+def test_what_a_request_is_like_and_photos_named_as_maps_stay(photo: Path) -> None:
+    assert run("restore", photo, "--task", "deblur").status == 0
+    result = photo.with_name("photo.restored.png")
+    before = result.read_bytes()
+    done = run("restore", photo, "--like", result, "--overwrite")
+    assert done.status == 2 and "would replace the file" in done.err and result.read_bytes() == before
+    done = run("restore", photo, "--like", result, "--skip-existing", "--json")
+    assert done.status == 0 and done.lines[0]["skipped"]
+    as_map = photo.with_name("photo.dehaze.png")
+    FACE.save(as_map)
+    before = as_map.read_bytes()
+    done = run("diagnose", photo, as_map, "--maps", photo.parent, "--overwrite", "--json")
+    assert "would replace the photo" in done.lines[0]["error"] and as_map.read_bytes() == before

@@ -74,7 +74,7 @@ def test_bars_show_every_defect_and_chips_are_marked_not_ticked(service: Service
     bars, marked = findings.look(service, upload(GOOD["landscape"], "good.png"))
     assert bars.sentence == "Nothing wrong was found." and not any(bar.kind for bar in bars.bars)
     plain = [(task.title, name) for name, task in TASKS.items()]
-    plain.insert(2, (chips.OLD_TITLE, chips.OLD))
+    plain[2:2] = [(title, name) for name, title in chips.AGED.items()]
     assert marked.choices == plain
     (Path(get_upload_folder()) / "letter.png").write_text("Dear reader")
     for nothing_to_see in (None, {"path": str(Path(get_upload_folder()) / "letter.png")}):

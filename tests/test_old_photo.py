@@ -14,16 +14,18 @@ from typer.testing import CliRunner
 from lwr.cli import app
 from lwr.degrade.worn import fade, scratch
 from lwr.fit import NO_MORE_STRENGTH, NO_STRENGTH
-from lwr.images.files import load, to_pil
+from lwr.images.files import load, save, to_pil
 from lwr.images.metrics import psnr
 from lwr.prompt import route
-from lwr.prompt.router import OLD_WHOLE
+from lwr.prompt.old import REPAIRS
+from lwr.record import like
 from lwr.repair import scratches
 from lwr.repair.fading import find_fading
-from lwr.repair.photo import INTACT, NOT_FADED, repair
+from lwr.repair.photo import HAZY, INTACT, NOT_FADED, TOO_SMALL, repair
 from lwr.repair.scratches import find_scratches
-from lwr.request import PASSED_OVER, Request
+from lwr.request import PASSED_OVER, Request, RestoreError
 from lwr.restore import Restorer
+from lwr.tasks import TASKS
 
 CLEAN = load(Image.fromarray(skimage.data.astronaut())).rgb
 CAT = load(Image.fromarray(skimage.data.chelsea())).rgb
@@ -34,10 +36,18 @@ OLD = (
     "grandmother's wedding picture is yellowed and torn",
     "old photo",
     "Old print, dusty and scratched.",
-    "remove the scratches",
-    "the colours have faded",
     "fix my grandfather's portrait",
 )
+PARTS = {
+    "remove the scratches": ("scratches",),
+    "sharpen and remove the scratches": ("scratches",),
+    "fix the faded colours": ("fading",),
+    "it has yellowed": ("fading",),
+    "it is scratched and has yellowed": ("scratches", "fading"),
+    "restore the old photo but keep the scratches": ("fading",),
+    "restore this old photo, don't change the colours": ("scratches",),
+    "enhance it, but leave the scratches": (),
+}
 NOT_OLD = (
     "it's an old photo",
     "remove the haze from this old photo",
@@ -61,11 +71,28 @@ def worn() -> tuple[torch.Tensor, torch.Tensor]:
 def test_sentences_about_old_photos_ask_for_it_and_others_do_not() -> None:
     for text in OLD:
         found = route(text)
-        assert found.old and found.general and found.json()["old"] is True, text
+        assert found.general and found.json()["repairs"] == [*REPAIRS], text
     for text in NOT_OLD:
-        assert not route(text).old, text
-    both = route("sharpen and remove the scratches")
-    assert both.old and both.tasks == {"deblur": 1.0} and not both.general
+        assert not route(text).repairs, text
+
+
+def test_repairs_are_named_apart_in_sentences_and_options() -> None:
+    for text, repairs in PARTS.items():
+        found = route(text)
+        assert found.repairs == repairs and found.understood, text
+        assert found.general == ("restore" in text or "enhance" in text), text
+        assert not found.general or set(found.spared) | {*repairs, "fading"} == {*REPAIRS}, text
+    for name in REPAIRS:
+        asked = Request(**{name: True}).asked()
+        assert asked.repairs == (name,) and not asked.general and not asked.tasks
+        beside = Request("remove the haze", **{name: True}).asked()
+        assert beside.repairs == (name,) and list(beside.tasks) == ["dehaze"]
+    beside = Request("remove the creases", scratches=True).asked()
+    assert beside.repairs == ("scratches",) and beside.ignored == ("creases",) and not beside.general
+    left = Request("don't remove the scratches", old=True).asked()
+    assert left.repairs == ("fading",) and left.general and not left.notes
+    with pytest.raises(RestoreError, match="The option fading is 'yes'"):
+        Request(fading="yes").asked()
 
 
 def test_scratches_are_found_and_a_clean_photo_loses_nothing(
@@ -126,13 +153,38 @@ def test_an_old_photo_is_repaired_said_and_made_again(
     before = np.asarray(photo)
     restored = restorer(photo, "restore this old photo, it is from 1950", scale=1)
     s = restored.settings
-    assert s.old and s.filled > 1000 and s.faded > 0.5 and (np.asarray(photo) == before).all()
+    assert (
+        set(s.repairs) == set(REPAIRS)
+        and s.filled > 1000
+        and s.faded > 0.5
+        and (np.asarray(photo) == before).all()
+    )
     assert restored.notes[0].startswith(f"Scratches and dust filled: {s.filled:,} pixels")
     assert restored.notes[1] == f"Faded colours corrected (strength {s.faded:g})."
     assert psnr(restored.loaded.rgb, CLEAN) > psnr(load(photo).rgb, CLEAN) + 4
-    again = restorer(photo, task=s.tasks, scale=s.scale, fidelity=s.fidelity, old=s.old)
+    again = restorer(
+        photo, task=s.tasks, scale=s.scale, fidelity=s.fidelity, **dict.fromkeys(s.repairs, True)
+    )
     assert (np.asarray(again.image) == np.asarray(restored.image)).all()
-    assert not restorer(photo, task={}).settings.old
+    assert not restorer(photo, task={}).settings.repairs
+
+
+def test_one_repair_alone_is_done_said_and_asked_again(
+    restorer: Restorer, worn: tuple[torch.Tensor, torch.Tensor], tmp_path: Path
+) -> None:
+    photo = to_pil(worn[0])
+    filled = restorer(photo, "remove the scratches")
+    assert filled.settings.filled > 1000 and filled.settings.faded == 0 and not filled.settings.tasks
+    assert len(filled.notes) == 1 and filled.notes[0].startswith("Scratches and dust filled: ")
+    corrected = restorer(photo, "it has yellowed")
+    assert corrected.settings.filled == 0 and corrected.settings.faded > 0.5
+    assert len(corrected.notes) == 1 and corrected.notes[0].startswith("Faded colours corrected")
+    save(restorer(photo, scratches=True).loaded, tmp_path / "result.png")
+    again = like(tmp_path / "result.png", Request())
+    assert again.scratches and not again.fading and again.asked().repairs == ("scratches",)
+    kept = restorer(photo, "restore the old photo but keep the scratches", scale=1)
+    assert kept.settings.filled == 0 and kept.settings.faded > 0.5
+    assert not any("Scratches" in note for note in kept.notes)
 
 
 def test_a_good_photo_that_is_called_old_stays(restorer: Restorer) -> None:
@@ -150,9 +202,9 @@ def test_what_is_painted_and_what_is_found_are_filled_together(
 ) -> None:
     loaded = load(to_pil(worn[0]))
     mask = Image.fromarray(worn[1].numpy())
-    repaired = repair(loaded, mask, old=True)
+    repaired = repair(loaded, mask, REPAIRS)
     assert repaired.changed and len(repaired.notes) == 3 and repaired.filled >= worn[1].sum()
-    assert psnr(repaired.photo.rgb, CLEAN) > psnr(repair(loaded, None, old=True).photo.rgb, CLEAN)
+    assert psnr(repaired.photo.rgb, CLEAN) > psnr(repair(loaded, None, REPAIRS).photo.rgb, CLEAN)
 
 
 def test_the_command_line_says_what_was_repaired(
@@ -161,7 +213,7 @@ def test_the_command_line_says_what_was_repaired(
     to_pil(worn[0]).reduce(2).save(tmp_path / "old.png")
     done = CliRunner().invoke(app, ["restore", str(tmp_path / "old.png"), "--old", "--json", "--scale", "1"])
     line = json.loads(done.stdout)
-    assert done.exit_code == 0 and line["old"] and line["faded"] > 0.5
+    assert done.exit_code == 0 and set(line["repairs"]) == set(REPAIRS) and line["faded"] > 0.5
     assert any("Faded colours corrected" in note for note in line["notes"])
 
 
@@ -174,39 +226,41 @@ def test_strength_counts_for_old_photos_too(
     assert part.settings.faded == pytest.approx(whole / 2, abs=0.01) and part.settings.filled > 1000
     assert f"Faded colours corrected (strength {part.settings.faded:g})." in part.notes
     nothing = restorer(photo, old=True, scale=1, strength=0)
-    assert not nothing.settings.old and nothing.settings.filled == 0 and NO_STRENGTH in nothing.notes
+    assert not nothing.settings.repairs and nothing.settings.filled == 0 and NO_STRENGTH in nothing.notes
     assert (np.asarray(nothing.image) == np.asarray(photo)).all()
     painted = restorer(photo, mask=Image.fromarray(worn[1].numpy()), strength=0)
     assert painted.settings.filled == worn[1].sum() and NO_MORE_STRENGTH in painted.notes
 
 
-@pytest.mark.parametrize("sentence", ["xyzzy", "don't remove the scratches", "make it hazy"])
+@pytest.mark.parametrize("sentence", ["xyzzy", "make it hazy"])
 def test_a_sentence_that_is_passed_over_is_said_to_be(sentence: str) -> None:
     assert Request(sentence, old=True).asked().notes == (PASSED_OVER,)
     left = Request("leave the haze", old=True).asked()
     assert left.spared == ("dehaze",) and not left.notes
 
 
-def test_that_one_of_its_damages_is_not_left_is_said() -> None:
-    for sentence in (
-        "remove the scratches, keep the faded colours",
-        "remove the dust but leave the colours",
-        "restore this old photo, don't change the colours",
-        "remove the scratches but not the fading",
-    ):
-        assert route(sentence).old and OLD_WHOLE in route(sentence).notes, sentence
-    for sentence in (
-        "remove the scratches",
-        "an old scan, faded and scratched",
-        "keep the colours, remove haze",
-    ):
-        assert not route(sentence).notes, sentence
+def test_haze_and_thumbnails_are_not_called_faded(restorer: Restorer) -> None:
+    hazy = TASKS["dehaze"].degrade(CLEAN, seeded(3))[0]
+    assert find_fading(hazy).strength > 0, "or it shows nothing"
+    for asked in ({"fading": True}, {"old": True, "task": {}}):
+        restored = restorer(to_pil(hazy), **asked)
+        assert restored.settings.faded == 0 and HAZY in restored.notes
+    tiny = to_pil(fade(CLEAN, seeded(5))).resize((8, 8))
+    restored = restorer(tiny, fading=True)
+    assert restored.settings.faded == 0 and restored.notes == (TOO_SMALL,)
+
+
+def test_what_faded_by_a_trifle_stays() -> None:
+    assert find_fading(CLEAN * 0.8 + 0.118).strength == 0
+    assert find_fading(CLEAN * 0.75 + 0.15).strength > 0.5
 
 
 def test_the_command_line_says_how_an_old_photo_is_read() -> None:
     said = CliRunner().invoke(app, ["route", "remove the scratches, but leave the haze"]).stdout.splitlines()
+    assert said == ["left out: remove haze", "repair: fill scratches and dust"]
+    said = CliRunner().invoke(app, ["route", "old photo, keep the scratches"]).stdout.splitlines()
     assert said == [
         "general: what the photo needs",
-        "left out: remove haze",
-        "old photo: scratches, dust and faded colours",
+        "left out: fill scratches and dust",
+        "repair: correct faded colours",
     ]

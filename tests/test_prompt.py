@@ -11,11 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lwr.prompt import Route, route
+from lwr.prompt.old import REPAIRS
+from lwr.prompt.router import ALSO
 from lwr.tasks import TASKS
 from lwr.tasks.base import Vocabulary
 
 # Columns: text; tasks in order of mention, "NAME" or "NAME=STRENGTH"; scale; size; whether the request is
-# general; what is understood and not done, "A; B". Each is empty when unsaid.
+# general; what is understood and not done, "A; B"; repairs of an old photo, "A B", which most rows leave out.
+# Each is empty when unsaid.
 with (Path(__file__).parent / "prompts.csv").open(encoding="utf-8", newline="") as _lines:
     SENTENCES = list(csv.DictReader(_lines))
 
@@ -32,11 +35,18 @@ def test_every_sentence_asks_for_its_tasks() -> None:
         routed, tasks, scale = route(row["text"]), row["tasks"], row["scale"]
         found = list(routed.tasks.items()), routed.scale, routed.understood
         said = routed.size.text if routed.size else "", routed.general, "; ".join(routed.ignored)
-        understood = bool(tasks or row["general"])
+        repairs = (row["repairs"] or "").split()
+        understood = bool(tasks or row["general"] or repairs)
         right = expected(tasks), float(scale) if scale else None, understood
-        if (found, said) != (right, (row["size"], bool(row["general"]), row["ignored"])):
+        meant = row["size"], bool(row["general"]), row["ignored"]
+        if (found, said, list(routed.repairs)) != (right, meant, repairs):
             wrong.append(f"{routed}, not {row}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_what_can_be_asked_beside_tasks_is_understood() -> None:
+    old, better = map(route, ALSO.values())
+    assert old.general and set(old.repairs) == set(REPAIRS) and better.general and not better.repairs
 
 
 def test_each_example_shown_to_people_asks_for_its_task() -> None:
@@ -64,6 +74,7 @@ def test_nothing_understood_lists_what_can_be_asked() -> None:
     for text in ("", "make it beautiful", "don't sharpen"):
         assert route(text).tasks == {}
         assert all(task.title.lower() in route(text).message for task in TASKS.values())
+        assert all(f"{title} (“{example}”)" in route(text).message for title, example in ALSO.items())
     only_ignored = route("remove the red eyes and the creases").message
     assert only_ignored.startswith("I understood red eyes, creases, but there is no task for that yet")
     assert "remove haze" in only_ignored

@@ -101,6 +101,7 @@ def _report(built: "Built", recipe: Recipe, options: Options) -> None:
         print(f"failed: {name}: {why}", file=sys.stderr)
     if options.as_json:
         counts = {name: photos[name] for name in ("offered", "chosen", "rejected", "failed")}
+        counts |= {"drawn_again": sum(built.manifest["drawn_again"].values())}
         counts |= {"written": built.images, "tasks": tasks, "seconds": round(built.seconds, 2)}
         print(json.dumps(counts | {"peak_gb_a_worker": built.peak_gb, "splits": built.manifest["splits"]}))
         return
@@ -111,6 +112,8 @@ def _report(built: "Built", recipe: Recipe, options: Options) -> None:
     print(f"{photos['chosen']} images x {tasks} tasks in {built.seconds:.1f} s: {rate}.")
     out, failed = photos["rejected"], photos["failed"]
     print(f"Of {photos['offered']} photos, {out} were left out and {failed} failed (rejected.csv).")
+    again = sum(built.manifest["drawn_again"].values())
+    print(f"{again} damages were hardly there, or left nothing, and were drawn again.")
     print(f'Read it: datasets.load_dataset("{options.out}", "{recipe.tasks[0]}")')
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from lwr.batch.folders import make_folder
 from lwr.batch.inputs import Named
+from lwr.batch.kept import Files, replaced
 from lwr.batch.output_names import numbered, short_stem
 from lwr.batch.report import Line
 from lwr.diagnose import Diagnosis, defect_of, diagnose, needed_scale
@@ -23,6 +24,7 @@ class Maps:
 
     folder: Path
     overwrite: bool = False
+    kept: Files = frozenset()  # which no map replaces: the photos
 
     def bases(self, photos: Sequence[Named]) -> list[Path]:
         """FOLDER/NAME for each photo, numbered where several have one name; subfolders are mirrored."""
@@ -35,6 +37,8 @@ class Maps:
         make_folder(base.parent, "--maps")
         for file in files.values():
             writable(file, self.overwrite)
+        if (lost := replaced(files.values(), self.kept)) is not None:
+            raise ImageError(f"The map would replace the photo {lost}: choose another --maps.")
         for name, file in files.items():
             grey = Image.fromarray((found.maps[name] * 255).round().clip(0, 255).astype(np.uint8))
             enlarged = grey.resize((size[1], size[0]), Image.Resampling.BILINEAR)

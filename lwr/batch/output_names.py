@@ -33,6 +33,8 @@ class Output:
 
     def check(self) -> None:
         """Raises UsageError for what can never be right."""
+        if self.out == "":  # which a path takes for the folder one is in
+            raise UsageError("The file or folder for --out has no name: give one.")
         if self.format is not None and self.format.lower() not in FORMATS:
             raise UsageError(f"The format is {self.format!r}: use png, jpg or webp.")
         if self.quality is not None and not 1 <= self.quality <= 100:
@@ -53,7 +55,7 @@ class Output:
         `count`: photos that were named, with those named again; `has_folders`: they came from a folder.
         UsageError when --out is a file and there are several, or --format says otherwise than --out.
         """
-        from lwr.images.formats import SUFFIXES
+        from lwr.images.formats import SUFFIXES, with_suffix
 
         beside = [_beside(photo.path, self.suffix) for photo in photos]
         order = sorted(range(len(photos)), key=lambda index: photos[index].path)
@@ -74,7 +76,7 @@ class Output:
             out = out.with_name(out.name + self.suffix)
         if self.format and FORMATS.get(out.suffix.lower().lstrip(".")) != self.suffix:
             raise UsageError(f"--out {self.out} and --format {self.format} disagree: leave one of them out.")
-        return [out], None
+        return [with_suffix(out)], None
 
 
 def numbered(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lwr.batch.inputs import Inputs, Named, find
+from lwr.batch.kept import files, replaced
 from lwr.batch.output_names import Output, UsageError, is_lossy
 from lwr.batch.report import Line
 from lwr.images.formats import photo_suffixes, pixel_count
@@ -55,17 +56,26 @@ class Plan:
         return [0 if job.settled(output) else pixel_count(job.photo.path) for job in self.jobs]
 
 
-def plan(arguments: Sequence[str], output: Output, recursive: bool = False, mask: str | None = None) -> Plan:
+def plan(
+    arguments: Sequence[str],
+    output: Output,
+    recursive: bool = False,
+    mask: str | None = None,
+    like: str | None = None,
+) -> Plan:
     """Find the photos and name their results; UsageError when --out or --format do not fit them.
 
-    The `mask` of photos is none of them, and no result replaces it.
+    The `mask` of photos is none of them. No result replaces a photo, the mask or the file to be `like`.
     """
     found = find(arguments, photo_suffixes(), recursive)
     _leave_out(mask, found)
     has_folders = any(argument and os.path.isdir(argument) for argument in arguments)
     targets, folder = output.targets(found.photos, found.count, has_folders)
-    if mask is not None and any(_is_same(target, mask) for target in targets):
-        raise UsageError(f"The result would replace the mask {mask}: choose another --out.")
+    kept = {"photo": [photo.path for photo in found.photos], "mask": [mask]}
+    kept |= {"file": [like]} if output.overwrite else {}  # else it is there already, and done
+    for what, names in kept.items():
+        if (lost := replaced(targets, files(names))) is not None:
+            raise UsageError(f"The result would replace the {what} {lost}: choose another --out.")
     remarks = list(found.remarks)
     if output.quality is not None and not any(map(is_lossy, targets)):
         remarks.append("--quality has no part in this: it is for --format jpg or webp, which lose detail.")
@@ -75,16 +85,8 @@ def plan(arguments: Sequence[str], output: Output, recursive: bool = False, mask
 
 def _leave_out(mask: str | None, found: Inputs) -> None:
     """Take the mask from the photos, which a folder or a shell's `*` names too, unless it is all there is."""
-    photos = [one for one in found.photos if mask is None or not _is_same(one.path, mask)]
+    photos = [one for one in found.photos if replaced([one.path], files([mask])) is None]
     if photos and len(photos) < len(found.photos):
         found.count -= len(found.photos) - len(photos)
         found.photos = photos
         found.remarks.append(f"Left out {mask}, as it is the mask.")
-
-
-def _is_same(path: str | Path, other: str) -> bool:
-    """Whether two names are of one file that exists."""
-    try:
-        return os.path.samefile(path, other)
-    except (OSError, ValueError):
-        return False

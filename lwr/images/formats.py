@@ -39,6 +39,11 @@ def photo_suffixes() -> frozenset[str]:
     return frozenset(suffix for suffix, kind in Image.EXTENSION.items() if kind in known)
 
 
+def with_suffix(path: Path) -> Path:
+    """The file that is written by this name: a PNG where it says nothing else."""
+    return path if path.suffix or not path.name else path.with_name(path.name + ".png")
+
+
 def pixel_count(path: str | Path) -> int:
     """Width x height as a file's header says; 0 where it is no photo, which `load` then explains."""
     return _of_header(path, lambda image: image.width * image.height, 0)

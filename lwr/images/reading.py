@@ -107,6 +107,8 @@ def to_tensor(image: Image.Image) -> torch.Tensor:
 def _readable_file(source: str | Path) -> Path:
     if not isinstance(source, str | Path):
         raise ImageError(f"Expected a PIL image or the path of a photo, got {type(source).__name__}.")
+    if not str(source):
+        raise ImageError("An empty text is no name of a photo; name a file.")
     path = Path(source)
     try:
         size = path.stat().st_size

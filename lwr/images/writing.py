@@ -14,7 +14,7 @@ from PIL import Image
 from lwr.images import embedding
 from lwr.images.disk import FULL, DiskFullError, Stream, why_full, write_whole
 from lwr.images.errors import ImageError
-from lwr.images.formats import SUFFIXES
+from lwr.images.formats import SUFFIXES, with_suffix
 from lwr.images.photo import Loaded
 from lwr.images.pixels import to_pil
 
@@ -66,8 +66,9 @@ def save_grey(picture: Image.Image, path: str | Path, overwrite: bool = False) -
 
 def writable(path: str | Path, overwrite: bool = False) -> Path:
     """The file that `save` would write; ImageError if it exists, its suffix is unknown or its folder bad."""
-    path = Path(path)
-    path = path if path.suffix or not path.name else path.with_name(path.name + ".png")
+    if not str(path):
+        raise ImageError("The file to write has no name: give one.")
+    path = with_suffix(Path(path))
     if path.suffix.lower() not in SUFFIXES:
         names = ", ".join(SUFFIXES)
         raise ImageError(f"Cannot write {path}: unknown suffix {path.suffix!r}; use one of {names}.")

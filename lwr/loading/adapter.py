@@ -84,6 +84,8 @@ class Adapter:
     @classmethod
     def open(cls, name: str, task: str | None = None, prior: str | None = None) -> "Adapter":
         """The adapter in a local folder, or in a Hub repository "NAMESPACE/NAME@REVISION"."""
+        if not name:
+            raise AdapterError("The adapter has no name: give a folder or NAMESPACE/NAME@REVISION.")
         pin = Pin.parse(name)
         if Path(name).is_dir() or not is_repo(pin.repo):
             return load_adapter(Path(name), task, prior)

@@ -43,9 +43,9 @@ def locate(
     restoring parts to put around the prior instead of its own. Raises PriorError with one sentence when there
     is no such model, or it cannot be reached.
     """
-    name, parts = os.fspath(name), os.fspath(parts or "")
+    name, parts = os.fspath(name), None if parts is None else os.fspath(parts)
     found = _find(name, revision)
-    if parts:
+    if parts is not None:
         around = _parts(parts)
         if not (around.folder / PARTS_CONFIG).exists():
             raise PriorError(

@@ -12,7 +12,8 @@ CUES: dict[str, tuple[str, ...]] = {
             take off, taken out, eliminate, reduce, delete, lose, cut, undo, kill, erase, drop, strip,
             wipe, dissolve, decrease, diminish, minimise, minimize, lessen, less, weaken, filter,
             cut through, see past, lift, blow away, banish, dispel, do away with, tone down, free, fewer,
-            suppress, losing, revert, extract, penetrate, dial down, turn down, bring down, knock back,
+            suppress, losing, revert, stop it from, stop it being, stop this from, keep it from, prevent,
+            prevent it from, extract, penetrate, dial down, turn down, bring down, knock back,
             thin out, thinner""",
         "REPAIR": """fix, correct, repair, restore, improve, enhance, clean, clean up, clear, clear up,
             cure, solve, help, deal with, treat, handle, rescue, save, recover, do something about,
@@ -39,12 +40,13 @@ CUES: dict[str, tuple[str, ...]] = {
             hiding""",
         "BAD": """bad, poor, terrible, awful, off, wrong, missed, lost, weak, lousy, horrible,
             insufficient, missing, low, failed, too low, not right, not good,
+            screwed up, screwed, botched, wonky, hopeless, atrocious, dreadful,
             sucks, suck, sucked, stinks, crap, garbage, rubbish""",
         # negations and goals
         "NOT": """not, no, no more, never, without, none, nothing, neither, avoid, avoiding, skip,
             skipping, forget, forgetting, omit, fail, refrain from, leave out, no need, lack, lacks,
             lacking, unnecessary, zero, stop, hold off, hold off on, lay off, stay away from,
-            steer clear of""",
+            steer clear of, do not you dare, do not even think of, do not even think about""",
         "CANNOT": """can not, could not, unable to, hard to, difficult to, impossible to, can barely see,
             can hardly see, barely see, hardly see, barely recognise, barely recognize, barely read,
             hardly read, can barely, can hardly, barely visible, hardly visible, barely readable,
@@ -90,6 +92,7 @@ CUES: dict[str, tuple[str, ...]] = {
             half of the picture, half of the image, half the photo, half the picture, half the image,
             taken, photographed, captured, snapped, filmed, as hell, as heck, as fuck, af, asf, omg, lol, tbh,
             imo, ugh, plz, thx, here, outside, outdoors, indoors, tonight, overall, already,
+            the rest, everything else, that way, this way, the way it is, how it is, the way they are,
             the mood, that mood, the atmosphere, that atmosphere""",
     }.items()
 }

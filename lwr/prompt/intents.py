@@ -21,6 +21,9 @@ _REFERENCES = frozenset(  # what "but I like it" leaves is what was named last
 )
 
 
+_PRAISED = (["it"], ["that"], ["this"], ["which"], ["i", "think", "it"], ["i", "think", "that"])
+
+
 @dataclass(frozen=True)
 class Intent:
     """What the text says about one mention."""
@@ -115,6 +118,15 @@ class _Reader:
         pronoun = bool(rest) and rest[0].text in _REFERENCES
         return alone and pronoun and clause.odd != (clause.verb == "KEEP")
 
+    def _praise(self, token: Token, i: int) -> None:
+        """ "it is foggy, but that is fine" leaves what was only told of before."""
+        start, _ = bounds(self.tokens, i)
+        told = bool(self.intents) and self.intents[-1].at < start and self.intents[-1].rank == Rank.COMPLAINT
+        said = [one.text for one in self.tokens[start:i] if one.kind not in ("BE", "STRENGTH")]
+        if told and "BE" in kinds(self.tokens, start, i - start) and said in _PRAISED:
+            self.intents.append(replace(self.intents[-1], rank=Rank.FORBIDDEN))
+        self._other(token, i)
+
     def _mention(self, token: Token, i: int) -> None:
         self.intents.append(Intent(token, i, rank(self.tokens, i, self.clause)))
         self.clause.seen.add("MENTION")
@@ -145,6 +157,7 @@ _HANDLERS: dict[str, Callable[[_Reader, Token, int], None]] = {  # by kind of to
     "PREPOSITION": _Reader._preposition,
     "QUESTION": _Reader._question,
     "BE": _Reader._being,
+    "STAY": _Reader._praise,
     **dict.fromkeys(("REMOVE", "REPAIR", "KEEP", "CREATE", "WANT", "BECOME"), _Reader._verb),
     **dict.fromkeys(MENTIONS, _Reader._mention),
 }

@@ -13,7 +13,7 @@ from rapidfuzz.process import extract
 
 from lwr.prompt.english import COMMON, CORRECTED, CUES, INFLECTED, STRENGTHS
 from lwr.prompt.numbers import COUNT, NUMBER, decided, number_in
-from lwr.prompt.old import OLD
+from lwr.prompt.old import OLD, REPAIRS
 from lwr.prompt.sizes import DPI, INCHES, ODD, PATTERN, SPACED, dots_of, is_plain, size_of
 from lwr.prompt.tokens import Token
 from lwr.prompt.topics import GENERAL, topics
@@ -52,7 +52,7 @@ _SPELLING = (  # (pattern, replacement), in this order, on lower-case text
     (r"'d\b", " would"),
     (r"\b(de|un|up|re|over)-(?=[a-z])", r"\1"),
     (r"(?<=[^\W\d_])[-/'](?=\w)", " "),
-    (r"\s[-–—]+\s|[–—]", " ; "),
+    (r"[-=]+>|[→⇒]|\s[-–—]+\s|[–—]", " ; "),
 )
 
 
@@ -65,7 +65,7 @@ class Lexicon:
             self._add(kind, phrases, inflect=kind in INFLECTED)
         for value, phrases in STRENGTHS.items():
             self._add("STRENGTH", phrases, value=value)
-        for topic in (GENERAL, OLD, *topics([name for name, _ in vocabularies])):
+        for topic in (GENERAL, *REPAIRS.values(), OLD, *topics([name for name, _ in vocabularies])):
             self._add_words(topic.name, topic.words, "TOPIC")
             self._add("WORD", topic.things, topic.name, role="THING")
             self._add("WORD", topic.commands, topic.name, role="COMMAND")

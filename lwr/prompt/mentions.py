@@ -15,6 +15,10 @@ _DENIALS = (["BE", "NOT"], ["GOAL", "NOT"], ["NOT", "WANT"])  # "sharpening is n
 _SAYING = frozenset(  # none of these in a title
     {"BE", "REMOVE", "REPAIR", "KEEP", "CREATE", "WANT", "GOAL", "CANNOT", "TROUBLE", "BAD", "FUNCTION"}
 )
+_HIDDEN = phrases(  # what haze and the dark do to a thing: no title says so
+    """disappear, disappears, disappeared, vanish, vanishes, vanished, hidden, swallowed, drowned, drowning,
+    buried, invisible, unrecognisable, unrecognizable"""
+)
 _THE = ("the", "this", "my", "that", "these", "those", "our")
 _OBJECTS = ("the", "my", "this", "it", "out", "his", "her", "their", "everything")
 _GIVEN_SIZE = ("from", "than", "on", "my", "his", "her", "your", "our", "their")  # that of something there is
@@ -24,6 +28,7 @@ _SIZED = phrases("version, wallpaper, copy, format, print, poster, version pleas
 _BESIDE_SIZE = ("FUNCTION", "ARTICLE", "PICTURE", "CREATE", "QUALITY", "STRENGTH", "REPAIR", "STAY")
 _PAPER = re.compile("a[0-6]")
 _HAVING = ("has", "have", "had", "contains", "shows", "there", "see", "like a")  # what follows is a thing
+_PLEASE = ("please", "pls", "plz", "kindly")
 _SUBJECTS = ("i", "you", "we", "one", "they", "he", "she")
 _SIGNS = {"REMOVE": 1, "REPAIR": 1, "GONE": 1, "TROUBLE": 1, "BAD": 1, "KEEP": -1, "STAY": -1}
 
@@ -89,7 +94,7 @@ def rank(tokens: Sequence[Token], i: int, clause: Clause) -> Rank:
         return Rank.NOTHING if adjective else _of_defect(tokens, i, clause)  # "sharpen the dark car"
     if token.kind == "QUALITY":
         of_size = token.task == GENERAL.name and i > 0 and tokens[i - 1].kind == "SIZE"  # "4k quality"
-        asked = Rank.NOTHING if of_size else _of_quality(clause, _sequel(tokens, i))
+        asked = Rank.NOTHING if of_size else _of_quality(clause, _sequel(tokens, i), token.role == "TOPIC")
         lone = not asked and not of_size and token.role and _is_lone(tokens, i)  # just "contrast"
         return Rank.COMPLAINT if lone else asked
     return _of_action(tokens, i, clause)
@@ -141,12 +146,17 @@ def _of_described_defect(tokens: Sequence[Token], i: int, clause: Clause, odd: b
         return Rank.NOTHING
     if not odd:
         return Rank.COMPLAINT
-    unwanted = "GOAL" in clause.seen or goal or ("no" in clause.seen and "BE" not in clause.seen)
+    start, end = bounds(tokens, i)
+    please = "no" in clause.seen or any(token.text in _PLEASE for token in tokens[start:end])
+    unwanted = "GOAL" in clause.seen or goal or (please and "BE" not in clause.seen)
     return Rank.ASK if unwanted and "aside" not in clause.seen else Rank.NOTHING
 
 
-def _of_quality(clause: Clause, sequel: _Sequel) -> Rank:
+def _of_quality(clause: Clause, sequel: _Sequel, of_topic: bool) -> Rank:
     """Whether naming a virtue asks for it: "make it sharp" and "not sharp" do, "it is sharp" does not."""
+    kept = clause.verb == "KEEP" or (not clause.verb and sequel.sign < 0)
+    if of_topic and kept and not clause.odd ^ sequel.odd:
+        return Rank.FORBIDDEN  # "keep the colours" lets nobody change them, "keep it sharp" lets sharpen
     if clause.verb in ("KEEP", "REMOVE"):
         return Rank.NOTHING
     odd = clause.odd ^ sequel.odd
@@ -304,12 +314,13 @@ def _is_of_noun(tokens: Sequence[Token], i: int) -> bool:
     """Whether an adjective only tells of a noun after it: "dark hair"; unlike "it is too dark here"."""
     near = reversed(tokens[max(i - REACH, 0) : i])
     before = next((token for token in near if token.kind != "STRENGTH"), None)
-    after = next((token for token in tokens[i + 1 : i + REACH] if token.kind != "DEFECT"), None)
+    joined = ("DEFECT", "JOIN") if before is not None and before.kind == "ARTICLE" else ("DEFECT",)
+    after = next((token for token in tokens[i + 1 : i + REACH] if token.kind not in joined), None)
     said = before is not None and (
         before.text in ("too", "so") or (before.kind == "BE" and before.text not in _HAVING)
     )
     thing = after is not None and (after.kind == "WORD" or after.role == "TOPIC")
-    return not said and thing  # also after "dark rainy (night)"
+    return not said and thing  # also after "dark rainy (night)", "a dark and stormy (night)"
 
 
 def _is_imperative(tokens: Sequence[Token], i: int) -> bool:
@@ -328,4 +339,5 @@ def _is_caption(tokens: Sequence[Token], i: int) -> bool:
     placed = before.count("PREPOSITION") == 1 and "WORD" in before
     placed = placed and set(before) <= {"WORD", "ARTICLE", "PREPOSITION", "DEFECT"}
     said = {token.kind for token in tokens}
-    return (adorned and "BE" not in said) or (placed and not said & _SAYING)
+    hidden = any(token.text in _HIDDEN for token in tokens)
+    return (adorned and "BE" not in said) or (placed and not said & _SAYING and not hidden)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from lwr.prompt.intents import Intent, intents
 from lwr.prompt.lexicon import lexicon
 from lwr.prompt.mentions import Rank
-from lwr.prompt.old import OLD, is_marked, is_title
+from lwr.prompt.old import OLD, REPAIRS, is_whole, left_alone, repairs_in
 from lwr.prompt.sizes import Size, box_of
 from lwr.prompt.tokens import MENTIONS, Token, bounds
 from lwr.prompt.topics import GENERAL
@@ -21,7 +21,8 @@ from lwr.tasks import TASKS
 from lwr.tasks.base import Task
 
 MAX_CHARACTERS = 1000  # what comes later in a longer text is not read: a request is a sentence, not a book
-OLD_WHOLE = "Scratches, dust and faded colours are repaired together: none of them is left out."
+# what can be asked for beside tasks: title, example
+ALSO = {"repair an old photo": "restore this old photo", "do what the photo needs": "make it better"}
 TOO_LONG = f"Only the first {MAX_CHARACTERS} characters of the prompt were read."
 
 
@@ -36,10 +37,10 @@ class Route:
     size: Size | None = None  # of the restored photo; None: unsaid
     wish: bool = False  # "make it HD" and no more: it is to look better; not "enlarge it to HD"
     general: bool = False  # a request that leaves it to the photo what is done: "enhance"
-    old: bool = False  # an old photo: scratches, dust and faded colours are to be repaired
+    repairs: tuple[str, ...] = ()  # of `lwr.prompt.old.REPAIRS`, what years did to an old photo
     degree: float | None = None  # how much of what the photo needs, "slightly enhance"; 1: all of it in full
     ignored: tuple[str, ...] = ()  # what was understood and no task does: "noise", "brightness"
-    spared: tuple[str, ...] = ()  # tasks that were forbidden; they matter to a general request
+    spared: tuple[str, ...] = ()  # tasks and repairs that were forbidden; they matter to a general request
     insisted: tuple[str, ...] = ()  # tasks that are to be done in full whatever the photo shows: "strongly"
     notes: tuple[str, ...] = ()  # remarks on the text for its writer
 
@@ -49,7 +50,7 @@ class Route:
             "scale": self.scale,
             "size": self.size and self.size.text,
             "general": self.general,
-            "old": self.old,
+            "repairs": list(self.repairs),
             "degree": self.degree,
             "ignored": list(self.ignored),
             "notes": list(self.notes),
@@ -73,24 +74,26 @@ def route(text: str, tasks: Mapping[str, Task] | None = None) -> Route:
     found = intents(tokens)
     ranks = _ranks(found)
     asked = [name for name, rank in ranks.items() if rank.asks and name in known]
-    ignored = tuple(
-        name for name, rank in ranks.items() if rank.asks and name not in (*known, GENERAL.name, OLD.name)
-    )
+    ours = (*known, *REPAIRS, GENERAL.name, OLD.name)
+    ignored = tuple(name for name, rank in ranks.items() if rank.asks and name not in ours)
     # who names what is wrong means that; "enhance it and make it larger" means both
-    general = ranks.get(GENERAL.name, Rank.NOTHING).asks and set(asked) <= {words.scaled}
-    old = _is_old(text, ranks, general or not ranks)
-    general = general or (old and not set(asked) - {words.scaled})
+    named = set(asked) - {words.scaled}
+    whole = is_whole(text, ranks, named)
+    repairs = tuple(repairs_in(ranks, whole))
+    general = not named and (whole or (ranks.get(GENERAL.name, Rank.NOTHING).asks and not repairs))
     notes = (TOO_LONG,) if len(text.rstrip()) > MAX_CHARACTERS else ()
     if words.scaled in asked:
         unread = dict.fromkeys(token.text for token in tokens if token.role == "UNREAD")
         notes += tuple(_unread(one) for one in unread)
-    if old and any(one.token.task in (OLD.name, "colours") and not one.rank.asks for one in found):
-        notes += (OLD_WHOLE,)
     spared = tuple(name for name, rank in ranks.items() if rank == Rank.FORBIDDEN and name in known)
-    if not asked and not general:
+    spared += left_alone(ranks)
+    if not (asked or general or repairs):
         offer = _offer(text, known.values(), ignored)
         return Route({}, False, message=offer, ignored=ignored, spared=spared, notes=notes)
     strengths = _strengths(tokens, [intent for intent in found if intent.rank.asks])
+    if GENERAL.name in strengths:  # "it is really dark, fix it a little"
+        told = [name for name in asked if ranks[name] == Rank.COMPLAINT]
+        strengths |= dict.fromkeys(told, strengths[GENERAL.name])
     enlarging = [one.token for one in found if one.rank == Rank.ASK]
     scale, size = _enlargement(enlarging)
     return Route(
@@ -100,7 +103,7 @@ def route(text: str, tasks: Mapping[str, Task] | None = None) -> Route:
         size=size,
         wish=size is not None and size.is_grade and _is_wish(found),
         general=general,
-        old=old,
+        repairs=repairs,
         degree=strengths.get(GENERAL.name) if general else None,
         ignored=ignored,
         insisted=tuple(name for name in asked if strengths.get(name) == 1),
@@ -128,20 +131,13 @@ def _unread(text: str) -> str:
 
 def _offer(text: str, tasks: Iterable[Task], ignored: Sequence[str]) -> str:
     """One sentence that lists what can be asked for."""
-    offers = [f"{task.title.lower()} (“{task.examples[0]}”)" for task in tasks]
-    listed = ", ".join(offers[:-1]) + " or " + offers[-1] if len(offers) > 1 else "".join(offers)
+    pairs = [(task.title.lower(), task.examples[0]) for task in tasks] + [*ALSO.items()]
+    *offers, last = (f"{title} (“{example}”)" for title, example in pairs)
+    listed = f"{', '.join(offers)} or {last}"
     why = "I found nothing in this that I can do" if text.strip() else "Say what is wrong"
     if ignored:
         why = f"I understood {', '.join(ignored)}, but there is no task for that yet"
     return f"{why}; you can ask me to {listed}."
-
-
-def _is_old(text: str, ranks: Mapping[str, Rank], open_: bool) -> bool:
-    """Whether the damages of an old photo are asked for; `open_`: nothing else is, or all that it needs."""
-    named = ranks.get(OLD.name, Rank.NOTHING)
-    if named != Rank.NOTHING or not open_:
-        return named.asks
-    return is_title(text) or (bool(ranks) and is_marked(text))
 
 
 def _ranks(found: Sequence[Intent]) -> dict[str, Rank]:

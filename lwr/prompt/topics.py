@@ -22,6 +22,7 @@ class Topic:
     things: tuple[str, ...] = ()  # asked to go by "remove the people", but not by being named
     commands: tuple[str, ...] = ()  # verbs that are nouns too: "crop" asks where a sentence starts
     task: str = ""  # of the task that will cover it
+    does: str = ""  # what is done about it, as a person reads it: "fill scratches and dust"
 
 
 def topics(tasks: Collection[str]) -> list[Topic]:
@@ -47,6 +48,8 @@ def _with_background(verbs: str) -> str:
         f"{verb} {the} background" for verb in phrases(verbs) for the in ("the", "my", "this")
     ) + (", " + ", ".join(f"{verb} background" for verb in phrases(verbs)))
 
+
+COLOURS = "colours"
 
 TOPICS = (
     _topic("stains", "stain, stains, stained, blotches, blotchy, water stains, water spots", task="inpaint"),
@@ -83,9 +86,8 @@ TOPICS = (
     ),
     _topic("contrast", "low contrast, contrasty", "more contrast, less contrast", "contrast"),
     _topic(
-        "colours",
-        """color cast, colour cast, yellow cast,
-        blue cast,
+        COLOURS,
+        """color cast, colour cast, yellow cast, blue cast,
         oversaturated, undersaturated""",
         """more vivid, more vibrant, brighter colors, brighter colours, brighten the colors,
         brighten the colours, brighten colors, brighten colours, bright colors, bright colours, warmer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 
 from lwr.images.photo import Loaded
-from lwr.repair.fading import find_fading
+from lwr.repair.fading import find_fading, is_too_small
 from lwr.repair.fill import fill
 from lwr.repair.mask import read_mask
 from lwr.repair.scratches import find_scratches
@@ -18,6 +19,8 @@ from lwr.repair.scratches import find_scratches
 EMPTY = "The mask is empty: there was nothing to fill."
 INTACT = "No scratches and no dust were found that are sure enough to be filled."
 NOT_FADED = "The colours are not faded: they were left as they are."
+HAZY = "The photo is hazy, which looks like fading: its colours were left as they are."
+TOO_SMALL = "The photo is too small to tell whether its colours have faded: they were left as they are."
 
 
 @dataclass(frozen=True)
@@ -38,32 +41,36 @@ class Repaired:
 def repair(
     photo: Loaded,
     mask: Image.Image | str | Path | None,
-    old: bool = False,
+    repairs: Collection[str] = (),
     spend: bool = False,
     share: float | None = None,
+    is_hazy: Callable[[torch.Tensor], bool] = lambda _: False,
 ) -> Repaired:
     """The photo with what is painted in `mask` filled, see `read_mask`; None: nothing is.
 
-    Of an `old` photo scratches and dust are found and filled too, and faded colours are corrected, by a
-    `share` of it, None: all. `spend`: its levels may be changed in place. Raises ImageError for a bad mask.
+    Of `repairs`, "scratches" finds and fills scratches and dust, and "fading" corrects faded colours, by a
+    `share` of it, None: all, unless the photo `is_hazy`, as haze looks like fading. `spend`: its levels may
+    be changed in place. Raises ImageError for a bad mask.
     """
     hole, notes = torch.zeros(photo.size, dtype=torch.bool), []
     if mask is not None:
         hole = read_mask(mask, photo.size)
         notes.append(f"Filled as painted: {_amount(hole)}." if hole.any() else EMPTY)
-    if old:
-        scratched = find_scratches(photo.pixels)
+    scratched = find_scratches(photo.pixels) if repairs else None
+    if "scratches" in repairs:
         notes.append(f"Scratches and dust filled: {_amount(scratched)}." if scratched.any() else INTACT)
         hole |= scratched
     filled, faded, pixels = int(hole.sum()), 0.0, photo.pixels
     if filled:
         pixels = fill(pixels, hole, spend)
-    if old:
-        fading = find_fading(pixels)
+    if "fading" in repairs:
+        fading, hazy = find_fading(pixels, scratched), False
         faded = fading.strength if share is None else round(fading.strength * share, 2)
-        fading = dataclasses.replace(fading, strength=faded)
-        notes.append(f"Faded colours corrected (strength {faded:g})." if faded else NOT_FADED)
-        pixels = fading.undone(pixels) if faded else pixels
+        if faded and (hazy := is_hazy(pixels)):
+            faded = 0.0
+        why_not = HAZY if hazy else TOO_SMALL if is_too_small(pixels) else NOT_FADED
+        notes.append(f"Faded colours corrected (strength {faded:g})." if faded else why_not)
+        pixels = dataclasses.replace(fading, strength=faded).undone(pixels) if faded else pixels
     return Repaired(dataclasses.replace(photo, pixels=pixels), filled, faded, tuple(notes))
 
 

@@ -56,7 +56,9 @@ TASK = Task(
             this, steady the, crisp up, crisp it, crisp this, sharp it, sharp this"""
         ),
         qualities=phrases(
-            """sharp, sharpness, crisp, crispness, focus, the focus on, in focus, focused, well focused,
+            """sharp, sharpness, crisp, crispness, steady, autofocus, auto focus, focus, the focus on,
+            in focus,
+            focused, well focused,
             hold still, sit still, stay still, keep still, stand still"""
         ),
         idioms=phrases(

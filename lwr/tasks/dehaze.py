@@ -39,7 +39,9 @@ TASK = Task(
         defects=phrases(
             """haze, hase, hazy, hazed, haziness, fog, foggy, fogged, fogginess, mist, misty, mistiness, smog,
             smoggy, smoke, smoky, pollution, air pollution, polluted air, white veil, grey veil, gray veil,
-            milky veil, whitish veil, thin veil, veil over, milky, milkiness, veiled,
+            milky veil, whitish veil, thin veil, veil over, grey curtain, gray curtain, pea soup,
+            grey soup, gray soup, thick soup, white curtain,
+            milky, milkiness, veiled,
             can not see the mountains, can not see far, can barely see the mountains, mountains are hidden,
             mountains are invisible, air is not clear, sky is not clear, view is not clear, air is thick,
             air is dirty, dirty air, faded in the distance, distance is faded, distance is washed out"""

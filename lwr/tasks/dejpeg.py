@@ -43,7 +43,8 @@ TASK = Task(
     examples=("remove the JPEG artefacts", "it went through WhatsApp", "blocky from being saved too often"),
     vocabulary=Vocabulary(
         defects=phrases(
-            """artifacts, artefacts, artifact, artefact, artifacting, compression, overcompressed, over
+            """artifacts, artefacts, artifact, artefact, artifacting, compression, over compression,
+            overcompression, overcompressed, over
             compressed, compressed, compressed too much, compressed too hard, compressed to death, too
             compressed, heavily compressed, jpeg noise, jpg noise, jpeg damage, mosquito noise,
             compression noise, blocking artifacts, blocking artefacts, the blocking, jpeg blocking,

@@ -36,7 +36,8 @@ TASK = Task(
         defects=phrases(
             """noise, nois, noisy, noises, noisiness, noisier, iso, iso noise, image noise, digital
             noise, color noise, colour noise, chroma noise, sensor noise, luminance noise, grain, grainy,
-            graininess, film grain, grains, grainier, speckle, speckles, speckled, speckling, speckly,
+            graininess, granular, granulated, film grain, grains, grainier, speckle, speckles, speckled,
+            speckling, speckly,
             static, tv static, tv snow, salt and pepper, hot pixels, hot pixel, stuck pixels, dead
             pixels, full of dots, dots everywhere, dots all over, specks all over, specks everywhere"""
         )

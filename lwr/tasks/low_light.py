@@ -41,7 +41,9 @@ TASK = Task(
             backlit, back lit, backlight, backlighting, against the light, against the sun, silhouetted,
             black silhouette, black silhouettes, just a silhouette, only a silhouette, just silhouettes,
             only silhouettes, blocked up shadows, crushed blacks, crushed shadows, shadows are crushed,
-            blacks are crushed, yellow lamp light, tungsten cast, no flash, without flash, without a
+            blacks are crushed, is in shadow, are in shadow, is in the shade, are in the shade,
+            deep shadows, shadows are too deep, shadows are too heavy,
+            yellow lamp light, tungsten cast, no flash, without flash, without a
             flash, without the flash, flash was off, flash failed, flash did not fire, flash did not go
             off, flash did not work, forgot the flash, forgot my flash, forgot to use the flash, forgot
             to use flash, forgot to turn on the flash, forgot to turn the flash on"""
@@ -58,8 +60,10 @@ TASK = Task(
         ),
         looks=phrases("dark, darkish, dim, gloomy, murky, shadowy, dusky"),
         actions=phrases(
-            """brighten, brighten up, brighten it up, brightener, lighten, lighten up, relight,
-            relighting, light up, light it up, shadow recovery, expose correctly, turn up the light, turn
+            """brighten, briten, brighten up, brighten it up, brightener, lighten, lighten up, relight,
+            relighting, light up, light it up, shadow recovery, expose correctly, expose it correctly,
+            expose it properly, proper exposure, correct exposure, fix the exposure, correct the exposure,
+            turn up the light, turn
             the light on, turn on the light, turn on the lights, turn the lights on, make brighter, more
             light, more bright, better light, better lighting, fix the light, improve the light,
             brightness up, exposure up, shadows up, brightness +, exposure +, shadows +, brighter,
@@ -76,7 +80,8 @@ TASK = Task(
         ),
         qualities=phrases(
             """bright, bright enough, brightness, exposure, lighting, illumination, well lit, well
-            exposed, properly exposed, correctly exposed, properly lit, daylight, some light"""
+            exposed, properly exposed, correctly exposed, properly lit, daylight, daytime, look like day,
+            some light"""
         ),
         idioms=phrases(
             """dark enough, dark horse, dark blue, dark green, dark red, dark brown, dark grey, dark

@@ -53,16 +53,18 @@ TASK = Task(
             upscale, upscaler, upsample, upsize, upres, scale up, scaling up, size up, blow up, blowing up,
             blown up, blow it up, blow this up, blow that up, magnify, magnification, enlarging, resize,
             rescale, bigger, larger, higher resolution, higher res, high res, hi res, high resolution,
-            more pixels, more detail, more details, more detailed,
+            more pixels, more megapixels, more mp, more detail, more details, more detailed,
             add detail, add details, restore detail, restore details, restore the detail,
             restore the details, its detail, bring out the detail, bring out the details, bring out detail,
-            more big, more large, readable at poster size, poster print, print quality, zoom in, expand,
+            more big, more large, readable at poster size, poster print, print quality, zoom in,
+            zoom and enhance, expand,
             increase the size, enhance the size, improve the size, increase its size, increase size, grow"""
         ),
         qualities=phrases(
             """resolution, detail, details, detailed, big enough, large enough, enough pixels, enough detail,
             print it, print this, printable, print ready, to print, for print, for printing, large print, big
-            print, poster size, poster sized, a poster, billboard, wall size, a big one, a large one, it big,
+            print, poster size, poster sized, a poster, billboard, billboard size, wallpaper size,
+            wall size, a big one, a large one, it big,
             it large, this big, this large"""
         )
         + tuple(f"{picture} {big}" for picture in _PICTURES for big in ("big", "large"))

@@ -18,8 +18,9 @@ from lwr.tasks import TASKS
 from training.data.shards import reason
 from training.data.storage import sha256, whole_file
 from training.dataset.curate import Candidate, clean_picture
-from training.dataset.degrading import as_json, as_photo, degrade_one, row_seed
+from training.dataset.degrading import as_json, as_photo
 from training.dataset.depth import model_depth
+from training.dataset.drawing import Drawn, UselessError, draw
 from training.dataset.recipe import Recipe
 from training.dataset.schema import ALL, degraded_column, schema_of, shard_name, webp
 from training.machine import peak_gb
@@ -45,12 +46,13 @@ class Block:
 def write_block(block: Block, recipe: Recipe, out: Path) -> dict[str, Any]:
     """Degrade and write all photos of a block; the report that the set's manifest is made of.
 
-    A photo that cannot be degraded for one task is left out of all. Raises OSError when a shard cannot be
-    written; the shards that were finished before stay, no other file does.
+    A photo that cannot be degraded for one task, or not usefully, is left out of all. Raises OSError when a
+    shard cannot be written; the shards that were finished before stay, no other file does.
     """
     torch.set_num_threads(1)  # one core a worker
     depth = model_depth(recipe.depth) if recipe.depth else None
-    failed, written = [], 0
+    failed, rejected, written = [], [], 0
+    again = dict.fromkeys(recipe.tasks, 0)  # draws that were of no use, of photos that were written
     names = {config: shard_name(config, block.split, block.index, block.count) for config in _configs(recipe)}
     files: dict[str, dict[str, Any]] = {}
     with ExitStack() as shards:
@@ -62,36 +64,43 @@ def write_block(block: Block, recipe: Recipe, out: Path) -> dict[str, Any]:
             }
             for candidate in block.photos:
                 try:
-                    rows = rows_of(candidate, recipe, depth)
+                    rows, drawn = rows_of(candidate, recipe, depth)
+                except UselessError as error:
+                    rejected.append([candidate.image_id, str(error)])
+                    continue
                 except Exception as error:  # a photo or a task may fail in any way; the others go on
                     failed.append([candidate.image_id, f"cannot be degraded: {reason(error)}"])
                     continue
                 written += 1
+                again = {name: again[name] + one.again for name, one in drawn.items()}
                 for config, row in rows.items():
                     tables[config].add(row)
         for config, path in temporary.items():
             size = path.stat().st_size
             files[names[config]] = {"rows": written, "bytes": size, "sha256": sha256(path)}
-    return {"files": files, "images": written, "failed": failed, "peak_gb": round(peak_gb(), 2)}
+    lost = {"failed": failed, "rejected": rejected}
+    return {"files": files, "images": written, **lost, "again": again, "peak_gb": round(peak_gb(), 2)}
 
 
-def rows_of(candidate: Candidate, recipe: Recipe, depth: Depth | None) -> dict[str, dict[str, Any]]:
-    """{config: row} of one photo."""
+def rows_of(
+    candidate: Candidate, recipe: Recipe, depth: Depth | None
+) -> tuple[dict[str, dict[str, Any]], dict[str, Drawn]]:
+    """({config: row}, {task: its damage}) of one photo. Raises UselessError where one cannot be of use."""
     pixels = clean_picture(candidate.read(), recipe.size)
     clean = as_photo(pixels)
     ids = {"image_id": candidate.image_id, "photo_id": candidate.photo_id, "clean": webp(pixels)}
     whose = {"source": candidate.source, "author": candidate.author, "license": candidate.license}
     whose |= {"width": pixels.shape[1], "height": pixels.shape[0]}
+    drawn = {name: draw(TASKS[name], clean, recipe.seed, candidate.image_id, depth) for name in recipe.tasks}
     rows: dict[str, dict[str, Any]] = {}
     together: dict[str, Any] = {}
-    for name in recipe.tasks:
-        seed = row_seed(recipe.seed, name, candidate.image_id)
-        degraded, params = degrade_one(TASKS[name], clean, seed, depth)
-        cell = webp(degraded.numpy())
+    for name, one in drawn.items():
+        cell = webp(one.pixels.numpy())
         together[degraded_column(name)] = cell
-        own = {"task": name, "prompt": TASKS[name].instruction, "params": as_json(params), "seed": seed}
+        own = {"task": name, "prompt": TASKS[name].instruction}
+        own |= {"params": as_json(one.params), "seed": one.seed}
         rows[name] = ids | {"degraded": cell} | own | whose
-    return rows | {ALL: ids | together | whose}
+    return rows | {ALL: ids | together | whose}, drawn
 
 
 def _configs(recipe: Recipe) -> tuple[str, ...]:

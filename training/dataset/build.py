@@ -69,11 +69,10 @@ def build(source: str, out: Path, recipe: Recipe, engine: Engine) -> Built:
         remove(out / WORK)  # the claim too: a corrected command may use the folder
         raise DatasetError(_nothing_left(source, rejected, unreadable))
     written, reports = _write(chosen, recipe, engine, out)
-    broken = {image_id: why for report in reports for image_id, why in report["failed"]}
-    rejected += [
-        refuse(candidate, broken[c], True) for candidate in chosen if (c := candidate.image_id) in broken
-    ]
-    kept = [candidate for candidate in chosen if candidate.image_id not in broken]
+    lost = _lost(chosen, reports)
+    rejected += lost
+    out_again = {one.image_id for one in lost}
+    kept = [candidate for candidate in chosen if candidate.image_id not in out_again]
     if not kept:
         remove(out)  # nothing in it is of use: a corrected command may have the folder
         raise DatasetError(
@@ -85,14 +84,22 @@ def build(source: str, out: Path, recipe: Recipe, engine: Engine) -> Built:
     write_card(out, manifest)
     write_text(out / BUILT_SET, json.dumps(manifest, indent=1) + "\n")
     remove(out / WORK)
-    lost = [(one.name, one.reason) for one in rejected if one.failed]
+    failed = [one for one in rejected if one.failed]
     return Built(
         manifest,
-        lost=(*lost, *((one.name, one.reason) for one in unreadable)),
+        lost=tuple((one.name, one.reason) for one in (*failed, *unreadable)),
         images=written,
         seconds=time.perf_counter() - start,
         peak_gb=max(report["peak_gb"] for report in reports),
     )
+
+
+def _lost(chosen: Sequence[Candidate], reports: Sequence[dict[str, Any]]) -> list[Rejected]:
+    """The photos that were chosen and could not be degraded, or not usefully."""
+    broken = {image_id: why for report in reports for image_id, why in report["failed"]}
+    useless = {image_id: why for report in reports for image_id, why in report["rejected"]}
+    reasons = broken | useless
+    return [refuse(one, reasons[i], i in broken) for one in chosen if (i := one.image_id) in reasons]
 
 
 def read_manifest(out: Path) -> dict[str, Any]:
@@ -186,7 +193,7 @@ def _write(
     with tqdm(total=len(chosen), unit="photo", desc=f"{len(recipe.tasks)} tasks", mininterval=1) as bar:
         for report in engine.run(jobs):
             reports.append(report)
-            bar.update(report["images"] + len(report["failed"]))
+            bar.update(report["images"] + len(report["failed"]) + len(report["rejected"]))
     return sum(report["images"] for report in reports) - there, reports
 
 
@@ -225,6 +232,11 @@ def _summary(
         "splits": {
             split: {"images": len(part), "photos": len({candidate.photo_id for candidate in part})}
             for split, part in splits.items()
+        },
+        "drawn_again": {
+            task: count
+            for task in reports[0]["again"]
+            if (count := sum(one["again"][task] for one in reports))
         },
         "licenses": dict(sorted(Counter(candidate.license for candidate in kept).items())),
         "files": dict(sorted((name, entry) for report in reports for name, entry in report["files"].items())),

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 
 from lwr.tasks import TASKS
 from training.data.storage import whole_file
+from training.dataset.drawing import DRAWS, HIDDEN, LEAST, SLIGHT
 from training.dataset.schema import ALL, SPLITS, degraded_column, pixels_of
 
 TEMPLATE = Path(__file__).parents[2] / "cards" / "dataset.md"
@@ -53,6 +54,10 @@ def write_card(out: Path, manifest: Mapping[str, Any]) -> None:
         tasks=[_task_values(task, params[task]) for task in tasks],
         collections=_collections(out, manifest),
         rebuild=_rebuild(manifest["recipe"]),
+        draws=DRAWS,
+        hidden=f"{HIDDEN:g}",
+        slight=SLIGHT,
+        least=f"{LEAST:g}",
         size=_megabytes(sum(entry["bytes"] for entry in manifest["files"].values())),
         examples=EXAMPLES,
         all_config=ALL,

@@ -24,9 +24,10 @@ def as_json(params: Mapping[str, Any]) -> str:
     return json.dumps(params, sort_keys=True, allow_nan=False)
 
 
-def row_seed(seed: int, task: str, image_id: str) -> int:
-    """The seed of one row, 62 bits: of the generator that its degradation got."""
-    text = f"{seed}|{task}|{image_id}".encode(errors="surrogateescape")
+def row_seed(seed: int, task: str, image_id: str, number: int = 0) -> int:
+    """The seed of one row, 62 bits: of the generator of its degradation, at the draw of this `number`."""
+    again = f"|{number}" if number else ""
+    text = f"{seed}|{task}|{image_id}{again}".encode(errors="surrogateescape")
     return int.from_bytes(hashlib.sha256(text).digest()[:8]) >> 2
 
 

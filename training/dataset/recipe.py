@@ -12,7 +12,7 @@ from lwr.tasks import TASKS
 from training.dataset.errors import DatasetError
 from training.dataset.licences import DEFAULT, LICENCES
 
-FORMAT = 1  # of the folder; a reader of another format refuses
+FORMAT = 2  # of the folder; a reader of another format refuses
 PACKAGES = ("torch", "pillow", "pyarrow", "numpy", "scikit-image", "imagehash")  # any may change bytes
 
 
