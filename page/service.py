@@ -16,6 +16,7 @@ from lwr.images import disk
 from lwr.images import files as images
 from lwr.models.refiner import REFINER_ALONE
 from lwr.passes import megapixels
+from lwr.repair.mask import painted
 from lwr.request import Request, RestoreError, Settings, fitted, output_size
 from lwr.restore import Restored, Restorer
 from page.client import still_there
@@ -28,6 +29,7 @@ from page.stops import Signals, Stops
 from page.words import said
 
 CPU_PACE, GPU_PACE = 2.0, 0.5  # seconds per megapixel until it is measured, by warming up or the first photos
+FILLING = 6e-5  # seconds for each filled pixel, on the CPU whatever the network runs on
 WARM_UP_SIDE = 256  # pixels
 LEAST_ROOM = 1_000_000  # bytes free on the disk
 
@@ -65,18 +67,19 @@ class Pace:
         """`rate` is a guess until it is `measured`."""
         self.rate, self.measured = rate, measured
 
-    def learn(self, megapixels: float, seconds: float) -> None:
-        """Take a finished photo into account; a small one counts little."""
+    def learn(self, megapixels: float, seconds: float, filled: int = 0) -> None:
+        """Take a finished photo into account; a small one counts little, and what was filled apart."""
         if megapixels <= 0:
             return
+        seconds = max(0.0, seconds - FILLING * filled)
         share = min(0.5, megapixels)
         if not self.measured and share == 0.5:
             share, self.measured = 1.0, True
         self.rate += share * (seconds / megapixels - self.rate)
 
-    def seconds(self, megapixels: float) -> float:
-        """The estimate for that many."""
-        return self.rate * megapixels
+    def seconds(self, megapixels: float, filled: int = 0) -> float:
+        """The estimate for that many, and so many pixels that are to be filled."""
+        return self.rate * megapixels + FILLING * filled
 
 
 class Service:
@@ -124,7 +127,7 @@ class Service:
         Raises gr.Error with a sentence.
         """
         with self.stops.run(visitor) as signals, errors_for_visitors(photo):
-            yield State(left=self.pace.seconds(self._checked(photo, request)))
+            yield State(left=self.pace.seconds(self._checked(photo, request), painted(request.mask)))
             source = images.load(photo)  # before a GPU is asked for
             joined = time.monotonic()
             restored = yield from self.steps(photo, request, signals)
@@ -148,9 +151,9 @@ class Service:
         except NoGpuError as error:
             remark = str(error)
         run = partial(self.run_on_cpu, photo, request, signals)
-        job = Job(self.cpu_pace.seconds(work), signals, run, remark)
+        job = Job(self.cpu_pace.seconds(work, painted(request.mask)), signals, run, remark)
         restored = yield from _followed(self.cpu_line, job, always)
-        self.cpu_pace.learn(self._worked(restored), restored.seconds)
+        self.cpu_pace.learn(self._worked(restored), restored.seconds, restored.settings.filled)
         return replace(restored, notes=(*filter(None, [remark]), *restored.notes))
 
     def _on_gpu(
@@ -158,8 +161,8 @@ class Service:
     ) -> Generator[State, None, Restored]:
         """NoGpuError where ZeroGPU does not do it and the CPU can, or where there is nothing to do."""
         zero = self.run_on_cpu is not None and hasattr(self.run_on_gpu, "zerogpu")
-        seconds = self.pace.seconds(work)
-        if zero and (is_too_long(seconds) or self.planned(photo, request)[2] == 0):
+        seconds, least = (self.pace.seconds(each, painted(request.mask)) for each in (work, 0))
+        if zero and (is_too_long(seconds) or self.planned(photo, request)[2] == least):
             raise NoGpuError(TOO_LONG if is_too_long(seconds) else "")
         job = Job(seconds, signals, partial(self.run_on_gpu, photo, request, signals))
         try:
@@ -169,7 +172,7 @@ class Service:
         except Exception as error:
             refusal = no_gpu(error, zero) if self.run_on_cpu is not None else None
             raise refusal or error from None
-        self.pace.learn(self._worked(restored), restored.seconds)
+        self.pace.learn(self._worked(restored), restored.seconds, restored.settings.filled)
         return restored
 
     def stop_photo(self, request: gr.Request) -> None:
@@ -196,7 +199,8 @@ class Service:
         size = upright_size(photo)
         found = fit_to(request, self.restorer.settings, size, partial(self.diagnose, photo))
         work = self.work(output_size(size, found.settings.scale), found.settings)
-        return found.settings, (*found.on_size, *found.on_tasks), self.pace.seconds(work)
+        seconds = self.pace.seconds(work, painted(request.mask))
+        return found.settings, (*found.on_size, *found.on_tasks), seconds
 
     def _work(self, photo: str, request: Request) -> float:
         """Megapixels that pass the network, at most; RestoreError when it cannot be done."""
@@ -225,7 +229,7 @@ class Service:
     def gpu_seconds(self, photo: str, request: Request, *_: Any) -> int:
         """GPU time to ask ZeroGPU for."""
         try:
-            return seconds_to_ask(self.pace.seconds(self._work(photo, request)))
+            return seconds_to_ask(self.pace.seconds(self._work(photo, request), painted(request.mask)))
         except VISITOR_ERRORS:  # the work itself raises it again, for the visitor
             return LEAST_SECONDS
 

@@ -47,7 +47,7 @@ from page.gpu import LEAST_SECONDS, MOST_SECONDS
 from page.inputs import read_request
 from page.line import State
 from page.options import OPTIONS
-from page.service import GPU_PACE, Pace, Service
+from page.service import FILLING, GPU_PACE, Pace, Service
 from page.status import text, told
 from page.stops import Signals, Stops
 from page.style import NOTHING_SAID
@@ -329,6 +329,22 @@ def test_the_pace_is_not_misled_by_sampling_steps_tiles_or_the_overview(service:
     pace = Pace(2.0)
     pace.learn(1.0, 0.1)
     assert pace.rate == pytest.approx(0.1), "what was only guessed gives way to the first photo"
+
+
+def test_what_is_painted_takes_time_and_does_not_mislead_the_pace(
+    service: Service, photo: str, tmp_path: Path
+) -> None:
+    size = Image.open(photo).size
+    mask = Image.new("1", size)
+    mask.paste(1, (0, 0, size[0] - 1, 20))
+    mask.save(tmp_path / "mask.png")
+    plain = service.planned(photo, Request(task="deblur"))[2]
+    for one in (mask, str(tmp_path / "mask.png")):
+        more = service.planned(photo, Request(task="deblur", mask=one))[2] - plain
+        assert more == pytest.approx(FILLING * 20 * (size[0] - 1))
+    pace = Pace(2.0, measured=True)
+    pace.learn(1.0, 2.0 + FILLING * 50_000, filled=50_000)
+    assert pace.rate == pytest.approx(2.0)
 
 
 def test_one_clock_counts_down() -> None:

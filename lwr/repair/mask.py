@@ -22,20 +22,29 @@ def read_mask(mask: Image.Image | str | Path, size: tuple[int, int]) -> torch.Te
     With transparency, what is opaque is filled; else what is brighter than mid-gray. ImageError for what is
     no picture, has another size, or a hole that is too wide.
     """
-    try:
-        picture = load(mask)
-    except ImageError as error:  # without its folders, which no visitor of a page should see
-        raise ImageError(f"The mask cannot be used: {str(error).replace(str(mask), 'it')}") from error
-    if picture.size != tuple(size):
-        (height, width), (high, wide) = picture.size, size
+    hole = _holes(mask)
+    if hole.shape != tuple(size):
+        (height, width), (high, wide) = hole.shape, size
         raise ImageError(
             f"The mask has {width}x{height} pixels and the photo {wide}x{high}: "
             "give a mask of the photo's size."
         )
-    layer = picture.alpha is not None and bool((picture.alpha < 0.5).any())
-    hole = (picture.alpha[0, 0] if layer else to_unit(picture.pixels)[0].mean(0)) >= 0.5
     refuse_wide(hole)
     return hole
+
+
+def painted(mask: Image.Image | str | Path | None) -> int:
+    """How many pixels a mask asks to fill, whatever its photo; ImageError for what is no picture."""
+    return 0 if mask is None else int(_holes(mask).sum())
+
+
+def _holes(mask: Image.Image | str | Path) -> torch.Tensor:
+    try:
+        picture = load(mask)
+    except ImageError as error:  # without its folders, which no visitor of a page should see
+        raise ImageError(f"The mask cannot be used: {str(error).replace(str(mask), 'it')}") from error
+    layer = picture.alpha is not None and bool((picture.alpha < 0.5).any())
+    return (picture.alpha[0, 0] if layer else to_unit(picture.pixels)[0].mean(0)) >= 0.5
 
 
 def check_width(mask: Image.Image) -> None:
