@@ -29,7 +29,7 @@ from page.stops import Signals, Stops
 from page.words import said
 
 CPU_PACE, GPU_PACE = 2.0, 0.5  # seconds per megapixel until it is measured, by warming up or the first photos
-FILLING = 2e-5  # seconds for each filled pixel (large holes, one core), on the CPU whatever the network runs on
+FILLING = 2e-5  # seconds for each filled pixel of large holes: on the CPU, wherever the network runs
 WARM_UP_SIDE = 256  # pixels
 LEAST_ROOM = 1_000_000  # bytes free on the disk
 
