@@ -74,7 +74,7 @@ _AGE = (
     r"(?:old|vintage|antique|ancient|historic(?:al)?|aged|worn|damaged|sepia|analog(?:ue)?"
     r"|black\s(?:and|&)\swhite)"
 )
-_LOOK = rf"(?:{_AGE}|faded|yellowed|scratched|dusty)"  # "my faded photo" may be a week old
+_LOOK = rf"(?:{_AGE}|very|really|faded|yellow(?:ed)?|brown(?:ed)?|torn|cracked|scratched|dusty)"  # "my faded photo" may be a week old
 _WHOSE = (
     r"(?:(?:an?|the|this|that|these|my|our|his|her|their)\s|(?:(?:great\s?)?grand\w+|mom|mum|dad)(?:'?s)?\s)*"
 )
@@ -129,7 +129,7 @@ def is_marked(text: str) -> bool:
 def is_title(text: str) -> bool:
     """Whether a text, or its first clause, is what an old photo is called: "scan from the 1950s"."""
     first = _CLAUSE.split(text.casefold().strip(), maxsplit=1)[0]
-    return any(_TITLE.fullmatch(_plain(part).strip(" .!")) for part in (text, first))
+    return any(_TITLE.fullmatch(_plain(part).strip(" .!").removesuffix(" please")) for part in (text, first))
 
 
 def _plain(text: str) -> str:
