@@ -26,6 +26,7 @@ TILE, TILES = 192, 3  # pixels a side of the parts of larger ones; how many of t
 SHARPEST = 0.15  # quantile of the tiles: a photo is as sharp as its sharpest parts, whatever lies behind
 CHANNELS = (32, 64, 128)  # of the encoder's features at a half, a quarter and an eighth of the resolution
 LEAST_DEVIATION = 1e-3
+AROUND = 2  # times that a reader looks at the cells next to each
 
 
 @dataclass(frozen=True)
@@ -110,10 +111,14 @@ class _Reader(nn.Module):
     def __init__(self, kinds: Kinds, cells: int, statistics: int, width: int, hidden: int) -> None:
         super().__init__()
         self.read = nn.Conv2d(cells, width, 1)
-        self.around = nn.Conv2d(width, width, 3, padding=1, padding_mode="replicate")
+        self.around = nn.ModuleList(
+            nn.Conv2d(width, width, 3, padding=1, padding_mode="replicate") for _ in range(AROUND)
+        )
         self.where = nn.Conv2d(width, len(kinds.mapped), 1)
         self.layers = nn.Sequential(
-            nn.Linear(3 * width + statistics, hidden), nn.GELU(), nn.Linear(hidden, len(kinds.defects))
+            *(nn.Linear(4 * width + statistics, hidden), nn.GELU()),
+            *(nn.Linear(hidden, hidden), nn.GELU()),
+            nn.Linear(hidden, len(kinds.defects)),
         )
 
     def forward(
@@ -125,10 +130,12 @@ class _Reader(nn.Module):
         h, own = F.gelu(self.read(cells)), statistics
         if kept is not None:
             h, own = h * kept[0][..., None, None], own * kept[1]
-        h = F.gelu(self.around(h))
+        for around in self.around:
+            h = h + F.gelu(around(h))
         where, flat = self.where(h), h.flatten(2)
         deviation = (flat - flat.mean(2, keepdim=True)).square().mean(2).add(1e-6).sqrt()
-        return self.layers(torch.cat([flat.mean(2), deviation, flat.amax(2), own], 1)), where
+        whole = torch.cat([flat.mean(2), deviation, flat.amax(2), flat.amin(2), own], 1)
+        return self.layers(whole), where
 
 
 def cells_of(features: Sequence[torch.Tensor]) -> torch.Tensor:

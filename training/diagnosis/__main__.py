@@ -72,8 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report = made_with(command) | made | {"scores": measured, "confusion": mixed}
     (options.out / "scores.json").write_text(json.dumps(report, indent=2) + "\n")
     for name, score in found.items():
-        auc = "not measured" if score.auc is None else f"{score.auc:.3f}"
-        print(f"{name}: AUC {auc}, calibration error {score.calibration:.3f}")
+        auc, alone = (
+            "not measured" if each is None else f"{each:.3f}" for each in (score.auc, score.auc_alone)
+        )
+        print(f"{name}: AUC {auc} ({alone} with one defect), calibration error {score.calibration:.3f}")
 
 
 def _examples(options: Options, split: str, count: int) -> list[Example]:

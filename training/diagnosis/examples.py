@@ -23,7 +23,13 @@ from lwr.degrade.jpeg import jpeg
 from lwr.degrade.light import luminance, round_to_8_bit, to_display
 from lwr.degrade.noise import Noise
 from lwr.degrade.rain import rain_photos, sample_rain
-from lwr.degrade.severity import detail_lost_in_cells, haze_severity, jpeg_quality_severity, noise_severity
+from lwr.degrade.severity import (
+    WORST_HAZE,
+    detail_lost_in_cells,
+    haze_severity,
+    jpeg_quality_severity,
+    noise_severity,
+)
 from lwr.diagnose import evidence_of
 from lwr.models.diagnosis import CELL, Evidence
 from training.data.photos import Photo
@@ -86,7 +92,8 @@ def make_examples(
 ) -> list[Example]:
     """`count` examples; the same photos and seed give the same ones, with any number of workers.
 
-    `hard`, for training: more of what is mistaken, as WHITE and PARTLY say.
+    `hard`, for training: more of what is mistaken, as WHITE and PARTLY say, and rain's veil is thin haze,
+    so that little of it is said to be there; scores leave out whether a photo with such a veil is hazy.
     """
     places = range(count)
     if workers == 1:
@@ -137,7 +144,7 @@ def draw_picture(photos: Sequence[Photo], seed: int, place: int, hard: bool = Fa
     picture = _good(photos, stream, WHITE if hard else 0.0)
     _edit(picture, stream)
     _veil(picture, stream, generator, PARTLY if hard else 0.0)
-    _rain(picture, stream, generator)
+    _rain(picture, stream, generator, veil_is_haze=hard)
     _soften(picture, stream, generator)
     if _dim(picture, stream, generator):
         _save(picture, stream, generator)
@@ -227,7 +234,7 @@ def _share_hazed(picture: _Picture) -> float:
     return HAZED_INDOORS if picture.kind in KINDS and picture.kind not in SCENIC else HAZED
 
 
-def _rain(picture: _Picture, stream: random.Random, generator: torch.Generator) -> None:
+def _rain(picture: _Picture, stream: random.Random, generator: torch.Generator, veil_is_haze: bool) -> None:
     """At times rain; its noise and JPEG come with those of all pictures."""
     scenic = picture.kind not in KINDS or picture.kind in SCENIC
     if stream.random() >= (RAINY if scenic else RAINY_INDOORS) or picture.white or picture.kind in WHITISH:
@@ -238,8 +245,12 @@ def _rain(picture: _Picture, stream: random.Random, generator: torch.Generator) 
     picture.pixels, found = rain_photos(clean, generator, [params])
     picture.severities[RAIN] = DAMAGES[RAIN].severity(found[0], picture.pixels, clean)
     picture.wet = rain.drops is not None
-    if rain.veil:  # which is haze
-        picture.unknown.add(HAZE)
+    if rain.veil:  # which is thin haze; whether a person would call it that is not known
+        passing = (1 - WORST_HAZE * picture.severities[HAZE]) * found[0]["mean_transmission"]
+        if veil_is_haze and HAZE not in picture.unknown:
+            picture.severities[HAZE] = haze_severity(passing)
+        else:
+            picture.unknown.add(HAZE)
         picture.maps[HAZE] = torch.full_like(picture.maps[HAZE], -1.0)
 
 

@@ -11,16 +11,17 @@ from torch import nn
 from lwr.models.diagnosis import DiagnosisHead, Kinds
 from training.diagnosis.damages import DAMAGES
 from training.diagnosis.examples import DARK, FINE, HAZE, MAPPED, RAIN, Example
+from training.muon import Muon, hidden_matrices
 
 READERS = 2
-BATCH, EPOCHS, RATE, DECAY = 64, 36, 2e-3, 0.05
+BATCH, EPOCHS, RATE, DECAY = 64, 16, 2e-3, 0.05
 DROPPED, NOISE = 0.1, 0.05  # share of what is read; standard deviations of the statistics
 MAP_WEIGHT = 0.3  # of the maps' loss
 AVERAGED = 0.999  # decay of the weights' moving average, less in the first steps
 # Read off training.diagnosis.harm, so that about 0.1 dB is lost on damaged photos: just above what is found
 # in good ones
-RAMPS = {HAZE: (0.09, 0.11), DARK: (0.01, 0.05), RAIN: (0.02, 0.04), "denoise": (0.005, 0.025)}
-RAMPS |= dict.fromkeys(FINE, (0.07, 0.17))
+RAMPS = {HAZE: (0.11, 0.16), DARK: (0.05, 0.08), RAIN: (0.01, 0.03), "denoise": (0.01, 0.03)}
+RAMPS |= dict.fromkeys(FINE, (0.03, 0.18))
 RAMP = (0.1, 0.3)  # of all others
 KINDS = Kinds(tuple(DAMAGES), (HAZE, DARK, RAIN), FINE, MAPPED)
 
@@ -88,7 +89,7 @@ def fit(
 def _fit_one(
     groups: Sequence[Batch], scale: DiagnosisHead, seed: int, epochs: int, start: nn.Module | None
 ) -> DiagnosisHead:
-    """With AdamW and one cycle of the learning rate; the moving average of its weights is what remains."""
+    """By Muon and AdamW with one cycle of the learning rate; returns the moving average of its weights."""
     torch.manual_seed(seed)
     device = scale.ramp.device
     head = DiagnosisHead(KINDS, len(scale.statistic_mean))
@@ -99,18 +100,27 @@ def _fit_one(
     averaged, step = copy.deepcopy(head), 0
     means, weights = [[each.data for each in one.parameters()] for one in (averaged, head)]
     steps = epochs * sum(-(-len(group.statistics) // BATCH) for group in groups)
-    optimizer = torch.optim.AdamW(head.parameters(), RATE, weight_decay=DECAY, fused=device.type == "cuda")
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, steps)
+    optimizers = _optimizers(head)
+    cycle = torch.optim.lr_scheduler.OneCycleLR
+    schedules = [cycle(one, RATE, steps, cycle_momentum=False) for one in optimizers]
     for _ in range(epochs):
         for batch, chance in _shuffled(groups, head.readers[0].read.out_channels):
             step += 1
             loss = _loss(head, batch, chance)
-            optimizer.zero_grad()
+            head.zero_grad()
             loss.backward()
-            optimizer.step()
-            schedule.step()
+            for one in (*optimizers, *schedules):
+                one.step()
             torch._foreach_lerp_(means, weights, max(1 - AVERAGED, 9 / (9 + step)))
     return averaged.cpu()
+
+
+def _optimizers(head: DiagnosisHead) -> list[torch.optim.Optimizer]:
+    """Muon for hidden matrices: 4 epochs of it found haze as well as 12 of AdamW alone."""
+    matrices = hidden_matrices(head)
+    taken = {id(each) for each in matrices}
+    others = [each for each in head.parameters() if id(each) not in taken]
+    return [Muon(matrices, RATE, weight_decay=DECAY), torch.optim.AdamW(others, RATE, weight_decay=DECAY)]
 
 
 def _loss(head: DiagnosisHead, batch: Batch, chance: Chance) -> torch.Tensor:

@@ -18,6 +18,7 @@ class Score:
     """Of one defect."""
 
     auc: float | None  # area under the ROC curve, present against absent; None where one has no example
+    auc_alone: float | None  # the same of pictures with one defect at most
     calibration: float  # expected calibration error of the severity, over ten bins
     error: float  # mean absolute
     absent: tuple[float, ...]  # severity found where there is none: 50, 90 and 99 % are below
@@ -29,13 +30,15 @@ class Score:
 def scores(head: DiagnosisHead, examples: Sequence[Example]) -> dict[str, Score]:
     """{defect: Score}."""
     found, maps = _found(head, examples)
-    result = {}
+    result, few = {}, torch.tensor([len(_defects(each)) < 2 for each in examples])
     for place, name in enumerate(head.defects):
         rows = [i for i, each in enumerate(examples) if name not in each.unknown]
         severity, target = found[rows, place], torch.tensor([examples[i].severities[name] for i in rows])
         absent, present = severity[target == 0], severity[target > PRESENT]
+        lone = few[rows]
         result[name] = Score(
-            auc=area(present, absent) if len(present) and len(absent) else None,
+            auc=area(present, absent),
+            auc_alone=area(severity[lone & (target > PRESENT)], severity[lone & (target == 0)]),
             calibration=calibration(severity, target),
             error=(severity - target).abs().mean().item(),
             absent=_quantiles(absent, (0.5, 0.9, 0.99)),
@@ -51,7 +54,7 @@ def confusion(head: DiagnosisHead, examples: Sequence[Example]) -> dict[str, dic
     found, _ = _found(head, examples)
     groups: dict[str, list[int]] = {}
     for i, each in enumerate(examples):
-        there = [name for name, severity in each.severities.items() if severity > PRESENT]
+        there = _defects(each)
         if len(there) < 2:
             groups.setdefault(there[0] if there else "nothing", []).append(i)
     return {
@@ -59,6 +62,10 @@ def confusion(head: DiagnosisHead, examples: Sequence[Example]) -> dict[str, dic
         for name in ("nothing", *head.defects)
         if name in groups
     }
+
+
+def _defects(one: Example) -> list[str]:
+    return [name for name, severity in one.severities.items() if severity > PRESENT]
 
 
 def _found(head: DiagnosisHead, examples: Sequence[Example]) -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -78,8 +85,10 @@ def _likeness(maps: Sequence[torch.Tensor], examples: Sequence[Example], name: s
     return torch.corrcoef(torch.stack([found, truth])[:, truth >= 0])[0, 1].item()
 
 
-def area(high: torch.Tensor, low: torch.Tensor) -> float:
-    """Probability that one of `high` is above one of `low`."""
+def area(high: torch.Tensor, low: torch.Tensor) -> float | None:
+    """Probability that one of `high` is above one of `low`; None where one of them is empty."""
+    if not len(high) or not len(low):
+        return None
     together = torch.cat([high, low])
     ranks = torch.empty_like(together)
     ranks[together.argsort()] = torch.arange(1.0, len(together) + 1)

@@ -13,17 +13,19 @@ COMMAND = "python -m training.publishing.diagnosis_tables"
 
 
 def found_table(diagnosis: Mapping[str, Any]) -> str:
-    """Area under the curve, calibration error and confusion of each defect."""
+    """Areas under the curve, calibration error and confusion of each defect."""
     confusion = diagnosis["confusion"]
     rows = [name for name in confusion if name != "nothing"]
     names = {name: defect_of(name) for name in rows}
-    head = ("picture that is", "AUC", "calibration error", *(f"found {names[name]}" for name in rows))
+    scored = ("AUC, one defect", "AUC, several", "calibration error")
+    head = ("picture that is", *scored, *(f"found {names[name]}" for name in rows))
     lines = [head, ("---",) * len(head)]
     for name in rows:
         score = diagnosis["scores"][name]
         seen = (f"{confusion[name][other]:.2f}" for other in rows)
-        lines.append((names[name], f"{score['auc']:.3f}", f"{score['calibration']:.3f}", *seen))
-    lines.append(("good", "", "", *(f"{confusion['nothing'][other]:.2f}" for other in rows)))
+        areas = (f"{score[key]:.3f}" for key in ("auc_alone", "auc", "calibration"))
+        lines.append((names[name], *areas, *seen))
+    lines.append(("good", "", "", "", *(f"{confusion['nothing'][other]:.2f}" for other in rows)))
     return _drawn(lines)
 
 
