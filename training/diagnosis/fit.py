@@ -20,7 +20,7 @@ MAP_WEIGHT = 0.3  # of the maps' loss
 AVERAGED = 0.999  # decay of the weights' moving average, less in the first steps
 # Read off training.diagnosis.harm, so that about 0.1 dB is lost on damaged photos: just above what is found
 # in good ones
-RAMPS = {HAZE: (0.11, 0.16), DARK: (0.05, 0.08), RAIN: (0.01, 0.03), "denoise": (0.01, 0.03)}
+RAMPS = {HAZE: (0.11, 0.13), DARK: (0.05, 0.08), RAIN: (0.01, 0.03), "denoise": (0.01, 0.03)}
 RAMPS |= dict.fromkeys(FINE, (0.03, 0.18))
 RAMP = (0.1, 0.3)  # of all others
 KINDS = Kinds(tuple(DAMAGES), (HAZE, DARK, RAIN), FINE, MAPPED)
