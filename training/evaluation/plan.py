@@ -11,15 +11,16 @@ from tyro.conf import UseAppendAction
 
 from lwr.tasks import TASKS
 from training.command_line import fail, parse
+from training.data.pairs import find_pairs
 from training.data.shards import Skipped
 from training.evaluation.cases import Case, swap_cases
 from training.evaluation.pictures import sheet_of
 from training.evaluation.report import check_ours
 from training.evaluation.samples import (
     Sample,
+    SampleError,
     clean_photos,
     damaged_samples,
-    find_pairs,
     find_photos,
     pair_samples,
     photo_samples,
@@ -36,7 +37,7 @@ class Plan:
     """One call of the command line; exactly one of `clean`, `pairs` and `photos` is given."""
 
     clean: str | None = None  # folder, shards or Hub dataset of clean photos, which every task damages
-    pairs: str | None = None  # folder with input/ and target/ (or lq/ gt/, degraded/ clean/), named alike
+    pairs: str | None = None  # folder such as input/ and target/, or two patterns (training/data/pairs.py)
     photos: str | None = None  # folder of photos without targets
     split: Literal["validation", "test", "train", "all"] = "validation"  # of clean photos
     limit: int | None = None  # only so many photos
@@ -138,7 +139,10 @@ def find(plan: Plan, scale: float, skipped: list[Skipped]) -> Photos:
     """The photos of a plan; `scale` is for those without a target. SampleError when there are none."""
     folder = Path(plan.source)
     if plan.mode == "pairs":
-        pairs = find_pairs(folder, plan.limit, skipped)
+        try:
+            pairs = find_pairs(plan.source, plan.limit, skipped)
+        except FileNotFoundError as error:
+            raise SampleError(str(error)) from error
         return Photos(pair_samples(_progress(pairs), skipped), {"pairs": [p.id for p in pairs]})
     if plan.mode == "photos":
         files = find_photos(folder, plan.limit)
