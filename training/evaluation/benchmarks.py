@@ -114,7 +114,7 @@ BENCHMARKS = {
         page="data.vision.ee.ethz.ch/cvl/ntire18/o-haze",
         layouts=(Layout("**/hazy/*_hazy", "**/GT/*_GT"),),
         shown="hazy/ID_outdoor_hazy.jpg + GT/ID_outdoor_GT.jpg",
-        remark="photos are large; many papers shrink them first, this does not",
+        remark="photos are large; some papers shrink them first, this does not",
     ),
     "realsr": Benchmark(
         name="RealSR",
