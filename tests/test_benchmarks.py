@@ -264,6 +264,33 @@ def test_the_scores_of_a_row_are_of_its_two_pictures(
         assert photos[image_id]["psnr_input"] == pytest.approx(by_hand, abs=1e-3)
 
 
+@plain_card
+def test_a_dataset_on_the_hub_is_streamed(
+    built: Path, tmp_path: Path, run: Callable[..., dict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    load, asked = datasets.load_dataset, []
+
+    def load_dataset(name: str, config: str, **options: object) -> object:
+        asked.append((name, config, options))
+        files = [str(path) for path in (built / "data" / config).glob(f"{options['split']}-*.parquet")]
+        return load("parquet", data_files={"test": files}, split="test", streaming=True)
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    words = ("--split", "test", "--limit", 1)
+    results = run("--pairs", "we/lwr-multitask@v1.0.0/denoise", *words)
+    wanted = {"split": "test", "revision": "v1.0.0", "streaming": True}
+    assert asked == [("we/lwr-multitask", "denoise", wanted)]
+    assert results["dataset"]["name"] == "we/lwr-multitask@v1.0.0"
+    here = run("--pairs", built / "denoise", *words, out="here.json")["photos"]
+    assert {
+        case: {photo: row["psnr_output"] for photo, row in rows.items()} for case, rows in here.items()
+    } == {
+        case: {photo: row["psnr_output"] for photo, row in rows.items()}
+        for case, rows in results["photos"].items()
+    }
+
+
 def test_mistakes_are_one_sentence(
     built: Path,
     tmp_path: Path,
