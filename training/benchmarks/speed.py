@@ -93,6 +93,7 @@ def stage(name: str) -> dict[str, float]:
     import torch
 
     from training.data.loader import BatchLoader
+    from training.data.parts import Part
     from training.data.photos import load_photos
     from training.presets import PRESETS
     from training.stages import STAGES as KINDS
@@ -102,7 +103,7 @@ def stage(name: str) -> dict[str, float]:
         (Path(folder) / "network").symlink_to(ROOT / "lwr" / "embedded")
         config = dataclasses.replace(PRESETS[name], init=folder, photos=str(SAMPLES))
         trained = KINDS[config.stage](config, device).to(device).train()
-    loader = BatchLoader(config, trained.draw, load_photos(config.photos, None), device)
+    loader = BatchLoader(config, trained.draw, [Part(load_photos(config.photos, None))], device)
 
     def both(step: int) -> None:
         trained.zero_grad(set_to_none=True)
