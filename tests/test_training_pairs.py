@@ -254,6 +254,32 @@ def test_a_dataset_gives_its_pictures_of_the_training_split(built: Path) -> None
             assert np.array_equal(pixels["dehaze"].numpy(), pixels_of(row[column]))
 
 
+def test_a_dataset_on_the_hub_is_streamed_at_its_revision(
+    built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    def opened(name: str, config: str, *, split: str, revision: str | None, streaming: bool) -> object:
+        if (name, revision, streaming) != ("we/lwr-multitask", "v1.0.0", True):
+            raise ConnectionError("no such dataset\nat all")
+        files = sorted(map(str, (built / "data" / config).glob(f"{split}-*.parquet")))
+        return load("parquet", data_files=files, split="train", streaming=True)
+
+    load = datasets.load_dataset
+    monkeypatch.setattr(datasets, "load_dataset", opened)
+    for config in ("denoise", "all"):
+        there, here = (
+            load_parts(replace(CONFIG, data=f"{place}/{config}", tasks=("denoise", "dejpeg")))[0]
+            for place in ("we/lwr-multitask@v1.0.0", built)
+        )
+        assert [view.id for view in there.photos] == [view.id for view in here.photos]
+        for one, other in zip(there.photos, here.photos, strict=True):
+            pixels, same = one.read(), other.read()
+            assert pixels.keys() == same.keys() and all(torch.equal(pixels[k], same[k]) for k in same)
+    with pytest.raises(FileNotFoundError, match=r"no folder we/none here, .* \(no such dataset\): check"):
+        load_parts(replace(CONFIG, data="we/none/denoise"))
+
+
 def test_a_step_of_all_takes_two_damages_of_the_very_same_crops(built: Path) -> None:
     config = replace(CONFIG, data=f"{built}/all", tasks=("dehaze", "denoise", "dejpeg"), batch=2)
     sampler = only(config)
