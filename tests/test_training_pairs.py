@@ -9,18 +9,19 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
-from toy_runs import log, named_for, new_root, tensors, toy, train_until
+from toy_runs import held_out_photo, log, named_for, new_root, tensors, toy, train_until
 
 from lwr.images import files as images
 from lwr.tasks import TASKS
 from lwr.tasks.base import WAY
+from training import recipe, study
 from training.checkpoint import TrainingError
 from training.checks import check
 from training.config import Config
 from training.data.loader import BatchLoader
 from training.data.mixture import Batch
 from training.data.pair_mixture import PairSampler
-from training.data.parts import load_parts, sampler_of
+from training.data.parts import Samplers, load_parts, sampler_of
 from training.data.photos import split_of
 from training.data.rng import rng_streams
 from training.data.shards import Skipped
@@ -360,6 +361,40 @@ def test_sources_come_as_often_as_their_weights_say(blurred: Path, built: Path) 
     loader = BatchLoader(config, Stage.draw, load_parts(config), CPU)
     tasks = [next(iter(loader(step)[0].tasks)) for step in range(200)]
     assert 0.65 < tasks.count("deblur") / 200 < 0.85
+
+
+def test_a_run_of_fewer_tasks_takes_the_sources_that_have_them(several: str) -> None:
+    parts = load_parts(replace(CONFIG, data=several))
+    for task, count in {"deblur": 2, "denoise": 2, "dehaze": 1}.items():
+        config = replace(CONFIG, tasks=(task,))
+        assert len(Samplers(parts, config, CPU).parts) == count
+        loader = BatchLoader(config, Stage.draw, parts, CPU)
+        assert all(next(iter(loader(step)[0].tasks)) == task for step in range(12))
+    with pytest.raises(TrainingError, match="No source has pictures for dehaze: add one"):
+        Samplers(parts[1:], replace(CONFIG, tasks=("dehaze",)), CPU)
+
+
+def test_recipe_and_study_train_on_pairs_by_the_same_option(
+    tmp_path: Path, several: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert {(config.photos, config.data) for config in recipe.plan(["--data", several])} == {(None, several)}
+    with pytest.raises(SystemExit):
+        recipe.plan(["--data", several, "--photos", "photos"])
+    assert "give one of --photos and --data" in capsys.readouterr().err
+    photos = new_root(tmp_path) / "photos"
+    held_out_photo(photos, 200)
+    trained = []
+
+    def stop(config: Config, parts: list) -> None:
+        trained.extend(part.tasks for part in parts)
+        raise TrainingError("far enough")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(study, "train", stop)
+    monkeypatch.setattr(study, "fresh_start", lambda folder: None)
+    words = ["strategies", "--photos", str(photos), "--out", str(tmp_path), "--validation", "1"]
+    assert study.main([*words, "--data", several]) == 2
+    assert trained[1:] == [("deblur",), ("denoise",)] and set(trained[0]) == set(TASKS)
 
 
 def test_stages_of_clean_photos_take_the_targets(blurred: Path) -> None:

@@ -88,8 +88,11 @@ class Samplers:
     """The samplers of all parts; `pick` chooses one by weight, the same on every process."""
 
     def __init__(self, parts: Sequence[Part], config: Config, device: torch.device) -> None:
-        self.parts = [sampler_of(part, config, device) for part in parts]
-        self.weights = torch.tensor([part.weight for part in parts])
+        usable = [part for part in parts if not part.tasks or set(part.tasks) & set(config.tasks)]
+        if not sum(part.weight for part in usable) > 0:
+            raise TrainingError(f"No source has pictures for {', '.join(config.tasks)}: add one to --data.")
+        self.parts = [sampler_of(part, config, device) for part in usable]
+        self.weights = torch.tensor([part.weight for part in usable])
         self.newest = self.parts[0]  # whose batch was drawn last, for messages
 
     def pick(self, shared: torch.Generator) -> Sampler:

@@ -8,13 +8,13 @@ Hub (NAMESPACE/NAME@REVISION/CONFIG).
 import math
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from lwr.tasks import TASKS
 from training.checkpoint import TrainingError
 from training.data.pairs import holds_pairs, is_patterns
 from training.data.shards import BUILT_SET, USABLE
+from training.data.storage import is_local
 from training.data.storage import place as path_of
 
 ALL = "all"  # the config of a dataset with every damage of a photo in one row
@@ -58,7 +58,7 @@ def _source(word: str) -> Source:
     if folder.exists():
         if (folder / BUILT_SET).exists() and task:
             return _of_set(word, rest, task, weight)
-        if holds_pairs(Path(folder)):
+        if is_local(folder) and holds_pairs(folder):
             return _paired(word, rest, task, weight)
         if task:
             raise TrainingError(
