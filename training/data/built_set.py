@@ -87,8 +87,8 @@ def _hub(source: str, config: str, split: str) -> tuple[list[str], Any]:
         stream = datasets.load_dataset(name, config, split=split, revision=revision or None, streaming=True)
     except Exception as error:  # whatever the Hub, the network and a faulty dataset card lead to
         raise FileNotFoundError(
-            f"The split {split} of {source}, config {config}, cannot be opened ({reason(error)}): check the name, "
-            "or build a set here with training.build_dataset."
+            f"There is no folder {source} here, and no Hub dataset of config {config} and split {split} "
+            f"could be opened ({reason(error)}): check the name, or build a set with training.build_dataset."
         ) from error
 
     def rows(columns: list[str]) -> Iterator[Row | Skipped]:
