@@ -2,26 +2,38 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from PIL import Image
 from small_sets import picture, plain_card
 
 from lwr.images import files as images
 from lwr.images.metrics import psnr, ssim
+from lwr.loading.adapter import load_adapter
+from lwr.loading.priors import EMBEDDED
+from lwr.models.config import PriorConfig
 from lwr.tasks import TASKS
 from training.data.shards import Skipped
 from training.evaluate import main
+from training.evaluation import report
 from training.evaluation.benchmarks import BENCHMARKS, table
 from training.evaluation.plan import read_arguments
 from training.evaluation.protocol import ENLARGED, PLAIN, Protocol
 from training.evaluation.scores import Judge
+from training.publishing.cards import Measured, adapter_card
+from training.publishing.names import Names
+from training.publishing.results import FOLDER as RESULTS
+from training.publishing.results import Results
 
 ROOT = Path(__file__).parents[1]
+PRIOR = PriorConfig(**json.loads((EMBEDDED / "prior.json").read_text()))
+ADAPTERS = {task: load_adapter(EMBEDDED / "adapters" / task, task).metadata for task in TASKS}
 # {input: target} of the test set, and files of a download that are no part of it
 LAYOUTS: dict[str, tuple[dict[str, str], list[str]]] = {
     "gopro": (
@@ -207,7 +219,7 @@ def test_a_benchmark_is_measured_by_its_task_and_protocol(tmp_path: Path, run: C
         one = BENCHMARKS[key]
         assert list(results["scores"]) == [f"{one.name}|{task}|fidelity 1"]
         assert results["dataset"] == {
-            "name": one.name, "licence": one.licence, "from": one.page, "scored": one.protocol.text
+            "name": one.name, "task": task, "licence": one.licence, "from": one.page, "scored": one.protocol.text
         }  # fmt: skip
         report = (tmp_path / "scores.md").read_text()
         assert f"# Evaluation: {one.name}\n" in report and f"scored {one.protocol.text}" in report
@@ -331,6 +343,53 @@ def test_results_of_datasets_do_not_replace_one_another() -> None:
     }
     assert len(files) == len(BENCHMARKS) + 2 and "pairs-o-haze.json" in files
     assert "pairs-ns-lwr-multitask-v1-0-0.json" in files
+
+
+def test_the_readmes_show_what_was_measured_on_pairs() -> None:
+    results = Results()
+    (one,) = results.on_pairs(list(TASKS))
+    assert (one.dataset, one.split) == ("lwr-multitask", "test") and len(one.rows) == len(TASKS)
+    assert results.pair_table(one) in (ROOT / "training" / "README.md").read_text(encoding="utf-8")
+    file = results.file(one.file)
+    assert (RESULTS / f"{one.file}.md").read_text() == report.markdown(file)
+    gains = [f"{case.split('|')[0]} {row['psnr_gain']:+.2f}" for case, row in one.rows.items()]
+    assert all(gain in (ROOT / "README.md").read_text(encoding="utf-8") for gain in gains)
+
+
+def results_with(folder: Path, **changes: object) -> Results:
+    """The measurements, and one of a benchmark beside them."""
+    shutil.copytree(RESULTS, folder)
+    like = json.loads((folder / "pairs-lwr-multitask.json").read_text())
+    scores = {f"LOL|low-light|{fidelity}": {"psnr_output": 17.5, "photos": 15, "seconds": 1.0}
+              for fidelity in ("fidelity 1", "fidelity 0.6")}  # fmt: skip
+    scores["LOL|deblur|fidelity 0.6"] = {"psnr_output": 7.5, "photos": 15, "seconds": 1.0}
+    benchmark = (
+        like
+        | {"dataset": {"name": "LOL", "task": "low-light", "scored": "RGB"}, "split": None, "scores": scores}
+        | changes
+    )
+    (folder / "pairs-lol.json").write_text(json.dumps(benchmark))
+    return Results(folder)
+
+
+def test_cards_and_model_index_have_a_benchmark_by_its_own_name(tmp_path: Path) -> None:
+    def card(results: Results, task: str) -> str:
+        measured = Measured.of(results, PRIOR, ADAPTERS)
+        return adapter_card(Names("somebody", "v1.2.3"), TASKS[task], ADAPTERS[task], 10**6, measured)
+
+    results = results_with(tmp_path / "results")
+    text = card(results, "low-light")
+    assert "On pairs of LOL (test split" in text and "On pairs of lwr-multitask (test split" in text
+    assert "never been run" not in text  # LOL is the only benchmark of this task
+    found = [(e.dataset_name, e.metric_type, e.metric_value) for e in ModelCard(text).data.eval_results]
+    assert ("LOL", "psnr", 17.5) in found and 7.5 not in [value for _, _, value in found]
+    mine = json.loads((RESULTS / "pairs-lwr-multitask.json").read_text())["scores"]
+    own = mine["low-light|low-light|fidelity 1"]["psnr_output"]
+    assert ("lwr-multitask, low-light", "psnr", own) in found
+    assert "never been run: GoPro, RealBlur, REDS." in card(results, "deblur")
+    assert "LOL" not in card(results, "deblur")
+    other = card(results_with(tmp_path / "old", prior="embedded@0.1"), "low-light")
+    assert "On pairs of LOL" not in other and "never been run: LOL." in other
 
 
 def test_the_readme_shows_the_table_and_says_what_was_never_run() -> None:

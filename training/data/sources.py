@@ -18,7 +18,7 @@ from training.data.storage import is_local
 from training.data.storage import place as path_of
 
 ALL = "all"  # the config of a dataset with every damage of a photo in one row
-_HUB = re.compile(r"(?P<place>\w[\w.-]*/\w[\w.-]*(@[^/]+)?)(/(?P<config>[\w-]+))?")
+HUB_SET = re.compile(r"(?P<place>\w[\w.-]*/\w[\w.-]*(@[^/]+)?)(/(?P<config>[\w-]+))?")
 _EXAMPLE = '--data "deblur=GoPro:2,multitask/dehaze:1,photos:1"'
 
 
@@ -76,7 +76,7 @@ def _further(word: str, rest: str, task: str, weight: float) -> Source:
         if task and task != config:
             raise TrainingError(f"--data {word} names two tasks: leave out {task}=.")
         return _of_set(word, str(above), config, weight)
-    hub = _HUB.fullmatch(rest)
+    hub = HUB_SET.fullmatch(rest)
     if hub and (config := task or hub["config"] or ""):
         if config not in (*TASKS, ALL) or (task and hub["config"] not in (None, task)):
             raise TrainingError(f"--data {word}: use one of the configs {', '.join((*TASKS, ALL))}.")

@@ -124,10 +124,11 @@ class Plan:
 
     def about(self) -> dict[str, str] | None:
         """The dataset, for reports and cards; None: photos without a name."""
+        scored = {"scored": self.protocol.text}
         if one := self.benchmark:
-            return {"name": one.name, "licence": one.licence, "from": one.page, "scored": self.protocol.text}
-        if one := self.damaged_set:
-            return {"name": one.name, "licence": "by photo", "from": "", "scored": self.protocol.text}
+            return {"name": one.name, "task": one.task, "licence": one.licence, "from": one.page} | scored
+        if own := self.damaged_set:
+            return {"name": own.name, "licence": "by photo"} | scored
         return None
 
     def cases(self, default_fidelity: float) -> list[Case]:

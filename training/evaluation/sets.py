@@ -5,7 +5,6 @@ SOURCE is such a folder or NAMESPACE/NAME[@REVISION], with /CONFIG behind it or 
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,11 +16,10 @@ from lwr.tasks import TASKS
 from training.data.built_set import CLEAN, Row, set_rows
 from training.data.photos import decode
 from training.data.shards import BUILT_SET, Skipped, reason
+from training.data.sources import HUB_SET
 from training.data.storage import place
 from training.dataset.schema import ALL, SPLITS
 from training.evaluation.samples import Sample
-
-_HUB = re.compile(r"(?P<place>\w[\w.-]*/\w[\w.-]*(@[^/]+)?)(/(?P<config>[\w-]+))?")
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def find_set(source: str, task: str | None) -> DamagedSet | None:
         return _of(source, None, task, _tasks_of(source))
     if (here.parent / BUILT_SET).exists() and here.name in (*TASKS, ALL):
         return _of(str(here.parent), here.name, task, _tasks_of(str(here.parent)))
-    hub = None if here.exists() else _HUB.fullmatch(source)
+    hub = None if here.exists() else HUB_SET.fullmatch(source)
     return _of(hub["place"], hub["config"], task, tuple(TASKS)) if hub else None
 
 

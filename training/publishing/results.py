@@ -90,16 +90,17 @@ class Results:
             one = self.file(name)
             if not one.get("dataset") or one["prior"] != evaluated.get("prior"):
                 continue
-            rows = {}
+            rows, about = {}, one["dataset"]
             for case, scored in one["scores"].items():
                 damage, asked, fidelity = case.split("|")
-                task = TASKS[asked] if asked in tasks and damage in (asked, one["dataset"]["name"]) else None
+                own = damage == asked or (damage, asked) == (about["name"], about.get("task"))
+                task = TASKS[asked] if asked in tasks and own else None
                 usual = task and (task.default_fidelity or one["default_fidelity"])
                 same = task and one["adapters"].get(asked) == evaluated["adapters"].get(asked)
                 if same and fidelity == f"fidelity {usual:g}":
                     rows[case] = scored
             if rows:
-                found.append(OnPairs(name, one["dataset"]["name"], one["split"] or "test", rows))
+                found.append(OnPairs(name, about["name"], one["split"] or "test", rows))
         return found
 
     def never_run(self, tasks: Sequence[str]) -> list[str]:
