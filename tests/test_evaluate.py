@@ -18,10 +18,11 @@ from lwr.images.metrics import psnr
 from lwr.loading.priors import EMBEDDED
 from lwr.tasks import TASKS
 from training.benchmarks.swap import against
+from training.data.pairs import find_pairs
 from training.data.photos import Photo
 from training.evaluate import main
 from training.evaluation.baselines import BASELINES, apply, baselines_for
-from training.evaluation.samples import SIZE, damaged, find_pairs, one_crop_each
+from training.evaluation.samples import SIZE, damaged, one_crop_each
 from training.evaluation.scores import Difference, compare, half_width, summary
 from training.losses import niqe as niqe_module
 
@@ -224,7 +225,7 @@ def test_a_bad_request_is_one_sentence(pairs: Path, refused: Refused, subtests: 
             assert sentence in refused("--pairs", pairs, *arguments)
 
 
-def test_bad_folders_are_one_sentence(tmp_path: Path, pairs: Path, refused: Refused) -> None:
+def test_bad_folders_are_one_sentence(tmp_path: Path, pairs: Path, run: Run, refused: Refused) -> None:
     deblur = ("--task", "deblur")
     assert "say which photos: --clean PHOTOS" in refused()
     assert "There is no folder" in refused("--photos", tmp_path / "none", *deblur)
@@ -234,12 +235,12 @@ def test_bad_folders_are_one_sentence(tmp_path: Path, pairs: Path, refused: Refu
     assert "no file or folder" in refused("--clean", tmp_path / "none")
     assert "No photos of split" in refused("--clean", tmp_path / "empty")
     Image.new("RGB", (100, 300)).save(pairs / "target" / "hazy-rocket.png")
-    said = refused("--pairs", pairs, *deblur)
-    assert "1 of 2 pairs do not fit (the first is hazy-rocket: 256x256 and 100x300 pixels)" in said
+    found = run("--pairs", pairs, *deblur, "--fidelity", "1", "--no-baselines")
+    assert [lost["name"] for lost in found["skipped"]] == ["hazy-rocket"]
+    assert "256x256 and 100x300 pixels do not fit" in found["skipped"][0]["reason"]
     for path in (pairs / "target").iterdir():
         path.rename(path.with_stem("x" + path.stem))
-    said = refused("--pairs", pairs, *deblur)
-    assert "(2 photos)" in said and said.count("(2 photos)") == 2
+    assert "holds no pairs" in refused("--pairs", pairs, *deblur)
 
 
 def test_foreign_files_stay(tmp_path: Path, pairs: Path, refused: Refused) -> None:

@@ -94,7 +94,8 @@ def test_commands_of_training_parse() -> None:
         assert parse(diagnosis.Options, arguments, diagnosis.PROG).photos or not arguments
     for arguments in (one for one in found if one not in diagnoses):
         config, dry = run.resolve(of_a_task(arguments))
-        assert not dry and config.photos == "PHOTOS"
+        assert not dry and (config.photos == "PHOTOS") == (config.data is None)
+        assert config.photos or config.data
     for file in (README, TRAINING):
         for arguments in commands(file, "python -m training.evaluate "):
             assert read_arguments(of_a_task(arguments), "").source

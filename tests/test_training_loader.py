@@ -12,6 +12,7 @@ from training.config import Config
 from training.data import mixture
 from training.data.loader import BatchLoader
 from training.data.mixture import Batch
+from training.data.parts import Part
 from training.data.photos import Photo, load_photos
 
 CPU = torch.device("cpu")
@@ -25,7 +26,7 @@ def photos() -> list[Photo]:
 
 @contextmanager
 def loading(config: Config, photos: list[Photo]) -> Iterator[BatchLoader]:
-    loader = BatchLoader(config, mixture.draw, photos, CPU)
+    loader = BatchLoader(config, mixture.draw, [Part(photos)], CPU)
     yield loader
     loader.close()
 

@@ -10,6 +10,8 @@ from lwr.tasks import TASKS
 from training.checkpoint import TrainingError
 from training.config import Config
 from training.data.mixture import weights_of
+from training.data.pair_mixture import TOGETHER
+from training.data.parts import sources_of
 from training.data.shards import NEEDED, open_source
 from training.stages import STAGES
 from training.stages.adapted import ATTENTION, LORA_PARTS
@@ -56,6 +58,8 @@ RANGES = {
     "perceptual": (0, 1e6),
     "perceptual_exact": (0, 1e6),
     "gan": (0, 1e6),
+    "consistency": (0, 1e6),
+    "data_memory": (0, 1e6),
     "validate_minutes": (0, 1e9),
 }
 
@@ -88,6 +92,11 @@ def check(config: Config) -> None:
 
 def _check_together(config: Config) -> None:
     """TrainingError for numbers that are right alone and not beside each other."""
+    if config.consistency and not (config.stage in TOGETHER and config.data and config.exact):
+        raise TrainingError(
+            "--consistency compares at fidelity 1 what comes of two damages of a photo: use it in the stages "
+            f"{', '.join(TOGETHER)}, with --data SET/all and an --exact above 0."
+        )
     if config.exact + config.sampled > 1 or (config.sampled and config.refiner_only):
         raise TrainingError(
             f"--exact {config.exact:g} and --sampled {config.sampled:g} are shares of one whole, and the "
@@ -111,9 +120,11 @@ def check_machine(config: Config, with_photos: bool = False) -> None:
     """TrainingError or FileNotFoundError for what is not here: photos, unless they are read already; device,
     start, folder."""
     if not with_photos:
-        if config.photos is None:
+        if config.photos is None and config.data is None:
             raise TrainingError(NEEDED)
-        open_source(config.photos, "train")  # FileNotFoundError with a sentence
+        for source in sources_of(config):
+            if source.kind == "photos":
+                open_source(source.place, "train")  # FileNotFoundError with a sentence
     cuda = torch.cuda.is_available() and config.device != "cpu"
     if config.device == "cuda" and not cuda:
         raise TrainingError("There is no CUDA device here: use --device cpu, or auto for what there is.")

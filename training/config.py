@@ -14,7 +14,12 @@ class Config:
     out: str = "runs/out"  # run folder: network, checkpoint, config.json, log.jsonl, samples
     # -- data
     photos: str | None = None  # folder of pictures, tar or parquet shards, or a Hub dataset NAMESPACE/NAME
-    photos_limit: int | None = None  # read only this many photos, for a quick try
+    # instead: SOURCE,... each [TASK=]PLACE[/CONFIG][:WEIGHT]: photos, folders of pairs, datasets, see README
+    data: str | None = None
+    data_memory: float = (
+        4.0  # GB that decoded pairs may take; files beyond it are decoded when they are drawn
+    )
+    photos_limit: int | None = None  # read only this many photos of a source, for a quick try
     tasks: tuple[str, ...] = tuple(TASKS)  # to train on
     task_weights: tuple[float, ...] = ()  # how often each is drawn; none = by the tasks' own weights
     scene_weight: float = 1.0  # times the own weights of tasks whose damage lies in the scene
@@ -64,6 +69,8 @@ class Config:
     distance: str = "auto"  # perceptual distance: lpips, dists, gradient; auto = lpips if it is installed
     perceptual: float = 0.0  # weight of that distance in image losses below fidelity 1; 0 = not loaded
     perceptual_exact: float = 0.0  # the same at fidelity 1, beside the logarithmic error
+    # weight of the distance at fidelity 1 between a photo's results, restored from two damages of it
+    consistency: float = 0.0
     gan: float = 0.0  # weight of the PatchGAN, times the adaptive weight; 0 = none
     # -- logging and saving
     resume: bool = True  # go on from the checkpoint in `out` when there is one

@@ -15,7 +15,8 @@ from accelerate.utils import reduce
 from training.checks import check, check_machine
 from training.config import Config
 from training.data.loader import BatchLoader
-from training.data.photos import Photo, Skipped, load_photos
+from training.data.parts import Part, load_parts
+from training.data.shards import Skipped
 from training.logger import Logger, prepare_tracker
 from training.optimise import Optimisation
 from training.saving import load_stage, resume, save
@@ -31,13 +32,13 @@ class Outcome:
     interrupted: bool
 
 
-def train(config: Config, photos: Sequence[Photo] | None = None) -> Outcome:
-    """Run one stage, on `photos` if they are read already. The same call again continues where it stopped.
+def train(config: Config, parts: Sequence[Part] | None = None) -> Outcome:
+    """Run one stage, on `parts` if they are read already. The same call again continues where it stopped.
 
     Raises TrainingError with one sentence; checkpoint and network in `config.out` stay the last good ones.
     """
     check(config)
-    check_machine(config, photos is not None)
+    check_machine(config, parts is not None)
     # Several processes on a machine without CUDA find each other only if accelerate is asked for a CPU.
     spread_on_cpu = int(os.environ.get("WORLD_SIZE", 1)) > 1 and not torch.cuda.is_available()
     accelerator = Accelerator(
@@ -53,28 +54,28 @@ def train(config: Config, photos: Sequence[Photo] | None = None) -> Outcome:
     optimisation = Optimisation(config, load_stage(config, accelerator.device), accelerator)
     resume(optimisation)
     with _signals() as stop:
-        return _Run(config, optimisation, photos).train(stop)
+        return _Run(config, optimisation, parts).train(stop)
 
 
 class _Run:
     """Steps on photos, with logs, validations and checkpoints between them."""
 
-    def __init__(self, config: Config, optimisation: Optimisation, photos: Sequence[Photo] | None) -> None:
+    def __init__(self, config: Config, optimisation: Optimisation, parts: Sequence[Part] | None) -> None:
         self.config, self.optimisation = config, optimisation
         self.accelerator, self.progress = optimisation.accelerator, optimisation.progress
         skipped: list[Skipped] = []
-        if photos is None:
-            photos = load_photos(config.photos, "train", config.photos_limit, skipped)
+        if parts is None:
+            parts = load_parts(config, "train", config.photos_limit, skipped)
         accelerator = self.accelerator
         self.loader = BatchLoader(
-            config, optimisation.stage.draw, photos, accelerator.device, accelerator.process_index
+            config, optimisation.stage.draw, parts, accelerator.device, accelerator.process_index
         )
         self.validation: Validation | None = None
         if self.accelerator.is_main_process and not optimisation.sharded:
             self.validation = load_validation(config, self.accelerator.device)
         optimisation.module.train()
         self.logger = Logger(config, self.accelerator, self.progress.step)
-        self._announce(photos, skipped)
+        self._announce(parts, skipped)
 
     def train(self, stop: "_Stop") -> Outcome:
         """Steps until the end or until `stop`."""
@@ -102,15 +103,14 @@ class _Run:
         self.loader.close()
         return Outcome(Path(config.out), progress.step, interrupted)
 
-    def _announce(self, photos: Sequence[Photo], skipped: Sequence[Skipped]) -> None:
+    def _announce(self, parts: Sequence[Part], skipped: Sequence[Skipped]) -> None:
         """The first lines of log.jsonl: what the run trains, on what."""
         trainable, step = sum(p.numel() for p in self.optimisation.trainable), self.progress.step
-        self.logger.write(
-            {"step": step, "photos": len(photos), "skipped": len(skipped), "trainable": trainable}
-        )
+        photos = sum(len(part.photos) for part in parts)
+        self.logger.write({"step": step, "photos": photos, "skipped": len(skipped), "trainable": trainable})
         for one in skipped:
             self.logger.write({"skipped_photo": one.name, "reason": one.reason, "step": step})
-        read = f"{len(photos)} photos, {len(skipped)} skipped"
+        read = f"{photos} photos, {len(skipped)} skipped"
         self.accelerator.print(f"{self.config.stage}: {read}, {trainable:,} parameters train")
 
     def _agree(self, seconds: float, asked: bool) -> tuple[float, bool]:

@@ -35,7 +35,8 @@ STAGES = (
 class Options:
     """Of the command line."""
 
-    photos: str  # as training.run takes them
+    photos: str | None = None  # as training.run takes them
+    data: str | None = None  # or these, as training.run takes them: photos and pairs
     out: str = "runs/recipe"  # a folder for every stage
     start: str = "lwr/embedded"  # network to start from
     minutes: float = 25.0  # of training, all stages together; reading and writing come on top, about a minute
@@ -52,7 +53,10 @@ def plan(arguments: Sequence[str]) -> list[Config]:
     if unknown := [name for name in options.stages if name not in known]:
         fail(PROG, f"there is no stage {unknown[0]!r}: use {', '.join(known)}.")
     on_gpu = ["--group", "4", "--workers", str(max(1, (os.cpu_count() or 2) - 1)), "--precision", "bf16"]
-    every = ["--photos", options.photos, "--crop", "128", "--scene", "2", "--warmup", "50", *on_gpu]
+    if (options.photos is None) == (options.data is None):
+        fail(PROG, "give one of --photos and --data.")
+    data = ["--data", options.data] if options.data else ["--photos", str(options.photos)]
+    every = [*data, "--crop", "128", "--scene", "2", "--warmup", "50", *on_gpu]
     every += ["--save-minutes", "2", "--validate-minutes", "0", "--tracker", "none"]
     configs, start = [], options.start
     whole = sum(share for name, _, share, _ in STAGES if name in options.stages)
@@ -70,11 +74,11 @@ def plan(arguments: Sequence[str]) -> list[Config]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point."""
     configs = plan(sys.argv[1:] if arguments is None else arguments)
-    from training.data.photos import load_photos
+    from training.data.parts import load_parts
 
-    photos = load_photos(configs[0].photos, "train", configs[0].photos_limit)
+    parts = load_parts(configs[0], "train", configs[0].photos_limit)
     for config in configs:
-        run(config, photos)
+        run(config, parts)
 
 
 if __name__ == "__main__":

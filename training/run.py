@@ -21,7 +21,7 @@ from training.launch import start_all_processes, stop_with_the_launcher
 from training.presets import PRESETS
 
 if TYPE_CHECKING:
-    from training.data.photos import Photo
+    from training.data.parts import Part
 
 PROG = "python -m training.run"
 DIAGNOSE = "diagnose"
@@ -43,7 +43,7 @@ def resolve(arguments: Sequence[str] | None = None) -> tuple[Config, bool]:
         hint = f"; did you mean {' or '.join(near)}?" if near else f": use one of {', '.join(names)}."
         fail(PROG, f"there is no preset {name!r}{hint}")
     config = parse(kind, words, PROG, about, PRESETS[name])
-    if config.photos is None and not dry:
+    if config.photos is None and config.data is None and not dry:
         fail(PROG, NEEDED)
     return config, dry
 
@@ -62,8 +62,8 @@ def main() -> None:
     run(config, dry=dry)
 
 
-def run(config: Config, photos: "Sequence[Photo] | None" = None, dry: bool = False) -> None:
-    """Train, on `photos` if they are read already, or only check; a mistake ends it with a sentence."""
+def run(config: Config, parts: "Sequence[Part] | None" = None, dry: bool = False) -> None:
+    """Train, on `parts` if they are read already, or only check; a mistake ends it with a sentence."""
     from lwr.loading.adapter import AdapterError
     from lwr.loading.load import without_bars
     from lwr.loading.priors import PriorError
@@ -75,7 +75,7 @@ def run(config: Config, photos: "Sequence[Photo] | None" = None, dry: bool = Fal
     try:
         if dry:
             return check(config)
-        outcome = train(config, photos)
+        outcome = train(config, parts)
     except (TrainingError, OSError, AdapterError, PriorError) as error:
         print(f"{PROG}: {error}", file=sys.stderr)
         raise SystemExit(1) from error

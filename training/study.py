@@ -27,6 +27,7 @@ from training.checkpoint import TrainingError
 from training.command_line import fail, parse
 from training.config import Config
 from training.create import create_network
+from training.data.parts import Part, load_parts
 from training.data.photos import Photo, load_photos
 from training.evaluation.cases import Case, evaluate
 from training.evaluation.samples import damaged_samples
@@ -47,6 +48,7 @@ class Options:
 
     study: Positional[Literal[*STUDIES]]  # a name in presets.STUDIES
     photos: str  # folder of pictures, tar or parquet shards, or a Hub dataset NAMESPACE/NAME
+    data: str | None = None  # to train on instead, as of training.run; `photos` are measured on all the same
     seeds: int = 3  # runs of each row
     minutes: float | None = None  # budget of a row and seed; none = the preset's
     photos_limit: int | None = 600  # read only so many photos for training
@@ -58,7 +60,7 @@ class Options:
 class Photos:
     """The same ones for every row."""
 
-    training: Sequence[Photo]
+    training: Sequence[Part]
     held_out: Sequence[Photo]
 
 
@@ -88,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def study(options: Options) -> dict:
     """Train and measure every row of a study; the table as a dict."""
-    training = load_photos(options.photos, "train", options.photos_limit)
+    given = {"photos": None if options.data else options.photos, "data": options.data}
+    training = load_parts(Config("none", **given), "train", options.photos_limit)
     held_out = _held_out(load_photos(options.photos, "validation"), options.validation)
     if not held_out:
         raise TrainingError(
@@ -113,7 +116,7 @@ def study(options: Options) -> dict:
         "study": options.study,
         "minutes": PRESETS[BASE].minutes if options.minutes is None else options.minutes,
         "seeds": options.seeds,
-        "training_photos": len(training),
+        "training_photos": sum(len(part.photos) for part in training),
         "validation_photos": len(held_out),
         "versions": versions(),
         "rows": rows,
@@ -136,7 +139,7 @@ def _run(config: Config, photos: Photos, options: Options) -> dict:
     """
     out = Path(config.out)
     kept = out / "result.json"
-    settings = {name: getattr(options, name) for name in ("photos", "photos_limit", "validation")}
+    settings = {name: getattr(options, name) for name in ("photos", "data", "photos_limit", "validation")}
     settings |= {"minutes": config.minutes, "seed": config.seed}
     if kept.exists():
         result = json.loads(kept.read_text())

@@ -93,6 +93,7 @@ def stage(name: str) -> dict[str, float]:
     import torch
 
     from training.data.loader import BatchLoader
+    from training.data.parts import Part
     from training.data.photos import load_photos
     from training.presets import PRESETS
     from training.stages import STAGES as KINDS
@@ -102,19 +103,19 @@ def stage(name: str) -> dict[str, float]:
         (Path(folder) / "network").symlink_to(ROOT / "lwr" / "embedded")
         config = dataclasses.replace(PRESETS[name], init=folder, photos=str(SAMPLES))
         trained = KINDS[config.stage](config, device).to(device).train()
-    loader = BatchLoader(config, trained.draw, load_photos(config.photos, None), device)
+    loader = BatchLoader(config, trained.draw, [Part(load_photos(config.photos, None))], device)
 
     def both(step: int) -> None:
         trained.zero_grad(set_to_none=True)
         trained(*loader(step), 0.0)[0].backward()
 
-    data_rate, rate = (_rate(work, config.batch) for work in (loader, both))
-    step_rate = 1 / (1 / rate - 1 / data_rate)  # what is left of both
+    data_rate, both_rate = (rate(work, config.batch) for work in (loader, both))
+    step_rate = 1 / (1 / both_rate - 1 / data_rate)  # what is left of both
     return {
         "data_samples_per_s": round(data_rate, 1),
-        "together_samples_per_s": round(rate, 1),
+        "together_samples_per_s": round(both_rate, 1),
         "step_samples_per_s": round(step_rate, 1),
-        "seconds_per_step": round(config.batch / rate, 3),
+        "seconds_per_step": round(config.batch / both_rate, 3),
         "batch": config.batch,
         "crop": config.crop,
         "data_over_step": round(data_rate / step_rate, 1),
@@ -122,11 +123,11 @@ def stage(name: str) -> dict[str, float]:
     }
 
 
-def _rate(work: Callable[[int], None], batch: int) -> float:
+def rate(work: Callable[[int], object], batch: int, seconds: float = SECONDS) -> float:
     """Samples a second of `work(step)`, over the same steps each time, the first not counted."""
     work(0)
     start, step = time.perf_counter(), 0
-    while time.perf_counter() - start < SECONDS or step < 4:
+    while time.perf_counter() - start < seconds or step < 4:
         step += 1
         work(step)
     return step * batch / (time.perf_counter() - start)

@@ -1,6 +1,7 @@
 """Training crops: photos kept as uint8 on the training device, cropped and flipped there in batches."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -41,28 +42,49 @@ class CropSampler:
         if scenic:
             rng.thin(self.scene**2)
         cuts = [self._cut(pool, size, wide, numbers) for numbers in rng.rand(5).tolist()]
-        self.drawn = [self.ids[index] for index, *_ in cuts]
-        crops = torch.empty(len(cuts), 3, size, size, device=self.device)
-        for side in {side for _, side, *_ in cuts}:
-            where = [i for i, cut in enumerate(cuts) if cut[1] == side]
-            bytes_ = torch.stack([self._pixels(*cuts[i]) for i in where]).to(self.device)
-            pixels = bytes_.permute(0, 3, 1, 2).float().div(255)
-            crops[where] = pixels if side == size else F.avg_pool2d(pixels, side // size)
-        return crops
+        self.drawn = [self.ids[index] for index, _ in cuts]
+        return stacked([cut.of(self.pixels[index]) for index, cut in cuts], size, self.device)
 
     def _cut(
         self, pool: Sequence[int], crop: int, wide: float, numbers: Sequence[float]
-    ) -> tuple[int, int, int, int, bool]:
-        """Five numbers in [0,1) -> (photo, side, top, left, flipped)."""
-        photo, size, down, right, flip = numbers
-        index = pool[int(photo * len(pool))]
-        height, width = self.pixels[index].shape[:2]
-        side = crop * (2 if size < wide and min(height, width) >= 2 * crop else 1)
-        return index, side, int(down * (height - side + 1)), int(right * (width - side + 1)), flip < 0.5
+    ) -> tuple[int, "Cut"]:
+        """Five numbers in [0,1) -> (photo, where in it)."""
+        index = pool[int(numbers[0] * len(pool))]
+        return index, cut_of(tuple(self.pixels[index].shape[:2]), crop, wide, numbers[1:])
 
-    def _pixels(self, index: int, side: int, top: int, left: int, flipped: bool) -> torch.Tensor:
-        crop = self.pixels[index][top : top + side, left : left + side]
-        return crop.flip(1) if flipped else crop
+
+@dataclass(frozen=True)
+class Cut:
+    """A square of a picture, perhaps mirrored."""
+
+    side: int
+    top: int
+    left: int
+    flipped: bool
+
+    def of(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(H,W,3) -> (side,side,3)."""
+        crop = pixels[self.top : self.top + self.side, self.left : self.left + self.side]
+        return crop.flip(1) if self.flipped else crop
+
+
+def cut_of(size: tuple[int, int], crop: int, wide: float, numbers: Sequence[float]) -> Cut:
+    """Four numbers in [0,1) -> a square of a picture of this size; a share `wide` has twice the side."""
+    height, width = size
+    kind, down, right, flip = numbers
+    side = crop * (2 if kind < wide and min(size) >= 2 * crop else 1)
+    return Cut(side, int(down * (height - side + 1)), int(right * (width - side + 1)), flip < 0.5)
+
+
+def stacked(pieces: Sequence[torch.Tensor], size: int, device: torch.device) -> torch.Tensor:
+    """(side,side,3) uint8 each -> (B,3,size,size) in [0,1]; larger ones are halved by area averaging."""
+    crops = torch.empty(len(pieces), 3, size, size, device=device)
+    for side in {len(piece) for piece in pieces}:
+        where = [i for i, piece in enumerate(pieces) if len(piece) == side]
+        bytes_ = torch.stack([pieces[i] for i in where]).to(device)
+        pixels = bytes_.permute(0, 3, 1, 2).float().div(255)
+        crops[where] = pixels if side == size else F.avg_pool2d(pixels, side // size)
+    return crops
 
 
 def _home(size: int, device: torch.device) -> torch.device:

@@ -4,6 +4,7 @@ A photo with haze under "remove the blur" must keep its haze, two tasks in one s
 half strength must go half way, a good photo must stay as it is, and so must plain paper, walls and skies.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +27,7 @@ class Batch:
     target: torch.Tensor
     tasks: dict[str, float]
     kind: str
+    twin: "Batch | None" = None  # the same crops with another damage, which the step restores as well
 
     @property
     def instructions(self) -> dict[str, float]:
@@ -63,6 +65,18 @@ def draw(config: Config, sampler: CropSampler, rng: RngStreams) -> Batch:
             return Batch(both, veiled, {task: 1.0}, "one-of-two")
         rng.rewind(states)  # the same blur on the clear photo
         return Batch(both, degrade(then, clean, rng), {task: 1.0}, "one-of-two")
+    return alone(task, clean, lambda: degrade(task, clean, rng), roll, choice, rng)
+
+
+def alone(
+    task: str,
+    clean: torch.Tensor,
+    degraded: Callable[[], torch.Tensor],
+    roll: float,
+    choice: float,
+    rng: RngStreams,
+) -> Batch:
+    """The cases of one damage; `roll` in [0,1) picks among them, `choice` gives the strength."""
     # more for haze: the colours of a clear photo are easily taken for a veil
     good_from = 0.865 if TASKS[task].arises == SCENE else 0.925
     if roll > 0.955:
@@ -70,11 +84,11 @@ def draw(config: Config, sampler: CropSampler, rng: RngStreams) -> Batch:
         return Batch(plain, plain, {task: 1.0}, "plain")
     if roll > good_from:
         return Batch(clean, clean, {task: 1.0}, "good")
-    degraded = degrade(task, clean, rng)
+    damaged = degraded()
     if roll > good_from - 0.06:
         strength = 0.25 + 0.5 * choice
-        return Batch(degraded, torch.lerp(degraded, clean, strength), {task: strength}, "partial")
-    return Batch(degraded, clean, {task: 1.0}, task)
+        return Batch(damaged, torch.lerp(damaged, clean, strength), {task: strength}, "partial")
+    return Batch(damaged, clean, {task: 1.0}, task)
 
 
 def weights_of(config: Config) -> tuple[float, ...]:

@@ -34,7 +34,7 @@ TABLES = ("manifest.csv", "metadata.csv")
 BUILT_SET = "dataset.json"  # in a folder that training.build_dataset wrote
 KINDS = "a folder of pictures, uncompressed .tar or .parquet shards, or a Hub dataset NAMESPACE/NAME"
 USABLE = f"give {KINDS}"
-NEEDED = f"No photos are given: add --photos with {KINDS}."
+NEEDED = f"No photos are given: add --photos with {KINDS}, or --data with pairs."
 
 _BATCH = 16  # parquet rows unpacked at a time; pyarrow itself holds pages, at most a row group
 _ADDRESS = re.compile(r"hf://datasets/[^/]+/[^/]+@[^/]+/")  # of a Hub file, up to its path

@@ -1,5 +1,7 @@
 """The loss of a restored photo: least error at fidelity 1; L1, perceptual distance, PatchGAN below it."""
 
+from collections.abc import Callable
+
 import torch
 
 from lwr.images.metrics import psnr
@@ -16,6 +18,7 @@ ALEX_WEIGHT = 0.5
 VGG_CROPS = slice(0, None, 2)  # every other crop: the VGG costs more than the network
 
 Logs = dict[str, torch.Tensor]
+Restore = Callable[[Batch], torch.Tensor]  # degraded photos of a batch -> restored (B,3,H,W)
 
 
 class PhotoLoss:
@@ -42,6 +45,28 @@ class PhotoLoss:
         if self.adversarial is not None and not exact and batch.kind in config.tasks:
             gan, more = self.adversarial(output, batch.target, loss, progress)
             loss, logs = loss + gan, logs | more
+        return loss, logs
+
+    def of_stage(
+        self, restore: Restore, batch: Batch, fidelity: float, rng: RngStreams, progress: float
+    ) -> tuple[torch.Tensor, Logs]:
+        """The loss of what `restore(batch)` gives; of a batch with a twin the mean of both.
+
+        At fidelity 1 `config.consistency` times their L1 distance is added: whatever was wrong with a photo,
+        the same should come back.
+        """
+        output = restore(batch)
+        loss, logs = self(output, batch, fidelity, rng, progress)
+        if batch.twin is None:
+            return loss, logs
+        other = restore(batch.twin)
+        more, logs_too = self(other, batch.twin, fidelity, rng, progress)
+        loss, logs = (loss + more) / 2, logs_too | logs
+        if fidelity == 1:
+            apart = charbonnier(output.float(), other.float())
+            logs |= {"l1_consistency": apart.detach(), "n_consistency": torch.ones(())}
+            if self.config.consistency:
+                loss = loss + self.config.consistency * L1_WEIGHT * apart
         return loss, logs
 
 

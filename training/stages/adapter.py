@@ -28,7 +28,9 @@ class Adapters(Stage):
     def forward(self, batch: Batch, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:
         """Loss of the photo at the batch's fidelity."""
         level = fidelity.draw(self.config, rng)
-        return self.loss(self.restore(batch, rng, self.steps, level)[0], batch, level, rng, progress)
+        return self.loss.of_stage(
+            lambda one: self.restore(one, rng, self.steps, level)[0], batch, level, rng, progress
+        )
 
     def preview(self, batch: Batch, rng: RngStreams) -> torch.Tensor:
         """At the fidelity that trains most."""

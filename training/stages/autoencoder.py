@@ -12,8 +12,8 @@ from accelerate.utils import reduce
 from lwr.images.metrics import psnr
 from lwr.tasks import TASKS
 from training.config import Config
-from training.data.crops import CropSampler
 from training.data.mixture import Batch, degrade
+from training.data.parts import Sampler
 from training.data.rng import RngStreams
 from training.losses.adversarial import AdversarialLoss
 from training.losses.image import charbonnier
@@ -37,7 +37,7 @@ class Autoencoder(Stage):
         self.register_buffer("variance", torch.ones(()))
 
     @staticmethod
-    def draw(config: Config, sampler: CropSampler, rng: RngStreams) -> Batch:
+    def draw(config: Config, sampler: Sampler, rng: RngStreams) -> Batch:
         """Photos to reconstruct: a quarter is degraded, half has shuffled colours."""
         photo = _varied(sampler.batch(rng), rng)
         return Batch(photo, photo, {}, "photo")

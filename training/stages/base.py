@@ -15,9 +15,10 @@ from training.checkpoint import TrainingError
 from training.config import Config
 from training.create import create_network
 from training.create_parts import network_around
-from training.data import mixture
-from training.data.crops import CropSampler
+from training.data import mixture, pair_mixture
 from training.data.mixture import Batch
+from training.data.pair_mixture import PairSampler
+from training.data.parts import Sampler
 from training.data.rng import RngStreams
 from training.losses.adversarial import AdversarialLoss
 from training.losses.photo import Logs
@@ -42,8 +43,10 @@ class Stage(nn.Module):
         self.prepare(self.network)
 
     @staticmethod
-    def draw(config: Config, sampler: CropSampler, rng: RngStreams) -> Batch:
+    def draw(config: Config, sampler: Sampler, rng: RngStreams) -> Batch:
         """A step's batch, wherever it is drawn: nothing of the network is needed."""
+        if isinstance(sampler, PairSampler):
+            return pair_mixture.draw(config, sampler, rng)
         return mixture.draw(config, sampler, rng)
 
     def forward(self, batch: Batch, rng: RngStreams, progress: float) -> tuple[torch.Tensor, Logs]:

@@ -43,11 +43,18 @@ class EndToEnd(Stage):
         level = fidelity.draw(self.config, rng)
         several = self.network.prior.config.one_step_noise
         steps = 2 if several and torch.rand(1, generator=rng.shared).item() < TWO_STEPS else 1
-        output, latent = self.restore(batch, rng, steps, level)
+        latents = []
+
+        def restored(one: Batch) -> torch.Tensor:
+            output, latent = self.restore(one, rng, steps, level)
+            latents.append(latent.float())
+            return output
+
+        loss, logs = self.loss.of_stage(restored, batch, level, rng, progress)
         with torch.no_grad():
             clean = self.network.encode(batch.target).latent
-        loss, logs = self.loss(output, batch, level, rng, progress)
-        return loss + LATENT_WEIGHT * F.mse_loss(latent.float(), clean), logs
+        errors = torch.stack([F.mse_loss(latent, clean) for latent in latents])
+        return loss + LATENT_WEIGHT * errors.mean(), logs
 
     def preview(self, batch: Batch, rng: RngStreams) -> torch.Tensor:
         """One step of the sampler at the fidelity that trains most."""

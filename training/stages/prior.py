@@ -4,8 +4,8 @@ import torch
 
 from lwr.models.sampling import sample
 from training.config import Config
-from training.data.crops import CropSampler
 from training.data.mixture import Batch
+from training.data.parts import Sampler
 from training.data.rng import RngStreams
 from training.losses.diffusion import diffusion_loss
 from training.stages.base import CPU, Logs, Stage
@@ -23,7 +23,7 @@ class Prior(Stage):
             self.network.prior.unet.enable_gradient_checkpointing()
 
     @staticmethod
-    def draw(config: Config, sampler: CropSampler, rng: RngStreams) -> Batch:
+    def draw(config: Config, sampler: Sampler, rng: RngStreams) -> Batch:
         """Photos as they are."""
         photo = sampler.batch(rng)
         return Batch(photo, photo, {}, "photo")

@@ -1,0 +1,101 @@
+"""Pairs are found as benchmarks keep them, and what does not fit is named and left out."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from training.data.pairs import Layout, find_pairs
+from training.data.shards import Skipped
+
+LAYOUTS = {
+    "input/target": ({"input/a.jpg": "target/a.png", "input/b.jpg": "target/b.png"}, ["a", "b"]),
+    "lq/gt": ({"LQ/a.png": "GT/a.png"}, ["a"]),
+    "degraded/clean": ({"degraded/1/a.png": "clean/1/a.png", "degraded/2/a.png": "clean/2/a.png"},
+                       ["1/a", "2/a"]),
+    "low/high": ({"low/a_1.png": "high/a_1.png"}, ["a_1"]),
+    "GoPro": ({"train/S1/blur/000047.png": "train/S1/sharp/000047.png",
+               "train/S1/blur/000048.png": "train/S1/sharp/000048.png",
+               "train/S2/blur/000047.png": "train/S2/sharp/000047.png"},
+              ["train/S1", "train/S1", "train/S2"]),
+    "RESIDE": ({"hazy/0001_0.8_0.2.jpg": "gt/0001.png", "hazy/0001_1_0.16.jpg": "gt/0001.png",
+                "hazy/1400_3.png": "gt/1400.png"}, ["0001", "0001", "1400"]),
+    "O-HAZE": ({"hazy/01_outdoor_hazy.jpg": "GT/01_outdoor_GT.jpg"}, ["01_outdoor"]),
+    "Rain100": ({"rain-001.png": "norain-001.png", "rain-002.png": "norain-002.png"}, ["001", "002"]),
+    "RealSR": ({"Canon/Test/4/Canon_001_LR4.png": "Canon/Test/4/Canon_001_HR.png"},
+               ["Canon/Test/4/Canon_001"]),
+}  # fmt: skip
+
+
+def save(path: Path, width: int = 48, height: int = 32) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (width, height)).save(path)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout_is_found_by_itself(tmp_path: Path, name: str) -> None:
+    files, photos = LAYOUTS[name]
+    for path in {*files, *files.values()}:
+        save(tmp_path / path)
+    lost: list[Skipped] = []
+    pairs = find_pairs(tmp_path, skipped=lost)
+    found = {
+        p.degraded.relative_to(tmp_path).as_posix(): p.clean.relative_to(tmp_path).as_posix() for p in pairs
+    }
+    assert (found, lost) == (files, [])
+    assert [pair.photo for pair in pairs] == photos
+    assert len({pair.id for pair in pairs}) == len(files)
+    assert [pair.id for pair in find_pairs(tmp_path, limit=1)] == [pairs[0].id]
+
+
+def test_a_name_that_is_there_is_not_shortened(tmp_path: Path) -> None:
+    for path in ("hazy/a_1.png", "hazy/a_2.png", "gt/a.png", "gt/a_1.png"):
+        save(tmp_path / path)
+    assert [(pair.id, pair.photo) for pair in find_pairs(tmp_path)] == [("a_1", "a_1"), ("a_2", "a")]
+
+
+def test_two_patterns_of_the_users_or_a_benchmarks_own(tmp_path: Path) -> None:
+    for path in ("data/wet/x1.png", "data/wet/x1.jpg", "data/dry/1-clean.png", "data/wet/x2.png"):
+        save(tmp_path / path)
+    lost: list[Skipped] = []
+    (pair,) = find_pairs(f"{tmp_path}/data/wet/x*.png+{tmp_path}/data/dry/*-clean.png", skipped=lost)
+    assert (pair.degraded.name, pair.clean.name, pair.id) == ("x1.png", "1-clean.png", "1")
+    assert lost == [Skipped("wet/x2.png", "it has no target")]
+    assert find_pairs(tmp_path, layout=Layout("data/wet/x*.png", "data/dry/*-clean")) == [pair]
+    for source in (f"{tmp_path}/data/wet/*", f"{tmp_path}/*+{tmp_path}/data"):
+        with pytest.raises(FileNotFoundError, match="is not two patterns"):
+            find_pairs(source)
+    with pytest.raises(FileNotFoundError, match="holds no pairs of a"):
+        find_pairs(f"{tmp_path}/data/a*+{tmp_path}/data/b*")
+
+
+def test_what_does_not_fit_is_named_and_the_rest_stays(tmp_path: Path) -> None:
+    sizes = {"good": (96, 64), "huge": (240, 160), "uneven": (96, 32), "smaller": (24, 16), "odd": (97, 64)}
+    for name, size in sizes.items():
+        save(tmp_path / "lq" / f"{name}.png")
+        save(tmp_path / "gt" / f"{name}.png", *size)
+    save(tmp_path / "lq" / "alone.png")
+    save(tmp_path / "gt" / "broken.png")
+    (tmp_path / "lq" / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "lq" / ".hidden.png").write_bytes(b"")
+    lost: list[Skipped] = []
+    (pair,) = find_pairs(tmp_path, skipped=lost)
+    assert (pair.id, pair.scale) == ("good", 2)
+    assert {one.name for one in lost} == {*sizes, "broken", "lq/alone.png"} - {"good"}
+    assert "48x32 and 96x32 pixels do not fit" in next(one.reason for one in lost if one.name == "uneven")
+    (tmp_path / "lq" / "good.png").unlink()
+    with pytest.raises(
+        FileNotFoundError, match=r"None of the 5 pairs in .* can be used; the first is broken: "
+    ):
+        find_pairs(tmp_path)
+
+
+def test_a_folder_without_pairs_is_told_what_to_be(tmp_path: Path) -> None:
+    save(tmp_path / "input" / "a.png")
+    save(tmp_path / "target" / "b.png")
+    with pytest.raises(
+        FileNotFoundError, match=r"holds no pairs: give a folder with input/ and target/, lq/"
+    ):
+        find_pairs(tmp_path)
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
+        find_pairs(tmp_path / "none")

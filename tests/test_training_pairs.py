@@ -1,0 +1,458 @@
+"""Training on pairs: what `--data` names, crops of both sides in the same place, batches, and whole runs."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+from toy_runs import held_out_photo, log, named_for, new_root, tensors, toy, train_until
+
+from lwr.images import files as images
+from lwr.tasks import TASKS
+from lwr.tasks.base import WAY
+from training import recipe, study
+from training.checkpoint import TrainingError
+from training.checks import check
+from training.config import Config
+from training.data.loader import BatchLoader
+from training.data.mixture import Batch
+from training.data.pair_mixture import PairSampler
+from training.data.parts import Samplers, load_parts, sampler_of
+from training.data.photos import split_of
+from training.data.rng import rng_streams
+from training.data.shards import Skipped
+from training.data.sources import Source, parse_sources
+from training.dataset.schema import pixels_of
+from training.loop import train
+from training.losses.photo import L1_WEIGHT, PhotoLoss
+from training.stages.base import Stage
+
+CPU = torch.device("cpu")
+CONFIG = Config("adapter", batch=4, crop=32, tracker="none")
+MARK = 77  # blue of the inputs
+
+
+def coordinates(height: int, width: int, blue: int) -> Image.Image:
+    """A picture whose red is the row and whose green is the column of a pixel."""
+    rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
+    return Image.fromarray(np.stack([rows, columns, np.full_like(rows, blue)], 2).astype(np.uint8))
+
+
+def pairs(
+    folder: Path, names: Sequence[str], scale: int = 1, sides: tuple[str, str] = ("blur", "sharp")
+) -> Path:
+    """Pairs of 80 x 96 pixels whose red and green say where they are; inputs `scale` times smaller."""
+    for side in sides:
+        (folder / side).mkdir(parents=True)
+    for name in names:
+        small = coordinates(80, 96, MARK).resize((96 // scale, 80 // scale), Image.Resampling.BOX)
+        small.save(folder / sides[0] / name)
+        coordinates(80, 96, 0).save(folder / sides[1] / name)
+    return folder
+
+
+def training_names(count: int) -> list[str]:
+    return [named_for("train", f"p{i}", "") + ".png" for i in range(count)]
+
+
+@pytest.fixture(scope="module")
+def blurred(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pairs(tmp_path_factory.mktemp("blurred") / "GoPro", training_names(3))
+
+
+def drawn(config: Config, sampler: object, steps: range, rank: int = 0) -> list[Batch]:
+    return [Stage.draw(config, sampler, rng_streams(config, CPU, step, rank=rank)) for step in steps]
+
+
+def only(config: Config) -> PairSampler:
+    (part,) = load_parts(config)
+    return sampler_of(part, config, CPU)
+
+
+def test_every_way_to_name_a_source(
+    tmp_path: Path, blurred: Path, built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    for text, source_ in {
+        "photos": Source("photos", "photos"),
+        "photos:0.5": Source("photos", "photos", "", 0.5),
+        f"deblur={blurred}:2": Source(str(blurred), "pairs", "deblur", 2.0),
+        f"deblur={blurred}": Source(str(blurred), "pairs", "deblur"),
+        "derain=d/rain/*+d/clear/*.png:3": Source("d/rain/*+d/clear/*.png", "pairs", "derain", 3.0),
+        f"{built}/dehaze": Source(str(built), "set", "dehaze"),
+        f"dehaze={built}:2": Source(str(built), "set", "dehaze", 2.0),
+        f"{built}/all:1": Source(str(built), "set", "all"),
+        f"{built}": Source(str(built), "photos"),
+        "we/lwr-multitask@v1.0.0/dehaze:4": Source("we/lwr-multitask@v1.0.0", "set", "dehaze", 4.0),
+        "dehaze=we/lwr-multitask@v1.0.0": Source("we/lwr-multitask@v1.0.0", "set", "dehaze"),
+        "we/photos@v1.0.0": Source("we/photos@v1.0.0", "photos"),
+    }.items():
+        assert parse_sources(text) == [source_], text
+    assert [one.weight for one in parse_sources(f"deblur={blurred}:2, {built}/dehaze:1,photos")] == [2, 1, 1]
+
+
+def test_a_mistake_in_data_is_one_sentence(
+    tmp_path: Path, blurred: Path, built: Path, subtests: pytest.Subtests
+) -> None:
+    (tmp_path / "photos").mkdir()
+    for text, sentence in {
+        " ,": "--data is empty: write sources",
+        "colour=photos": "there is no task 'colour'; use deblur, dehaze,",
+        f"{blurred}": f"say what is wrong with the inputs of {blurred}: deblur=",
+        f"deblur={blurred}:much": "the weight 'much' is no number",
+        f"deblur={blurred}:-1": "the weight '-1' is no number",
+        f"deblur={blurred}:0": "no source a weight above 0",
+        "nowhere": "there is no file or folder nowhere; give a folder",
+        f"deblur={tmp_path / 'photos'}": "holds no pairs of deblur; give a folder with input/",
+        f"{built}/colour": "has no config colour; use all, deblur,",
+        f"deblur={built}/dehaze": "names two tasks",
+        "we/multitask@v1.0.0/colour": "use one of the configs deblur, dehaze,",
+    }.items():
+        with subtests.test(text=text), pytest.raises(TrainingError) as error:
+            parse_sources(text)
+        assert sentence in str(error.value) and "\n" not in str(error.value)
+    with pytest.raises(TrainingError, match="leave out --photos"):
+        load_parts(replace(CONFIG, data=f"deblur={blurred}", photos="photos"))
+    with pytest.raises(TrainingError, match="has pairs of deblur, which --tasks dehaze leaves out"):
+        load_parts(replace(CONFIG, data=f"deblur={blurred}", tasks=("dehaze",)))
+    with pytest.raises(TrainingError, match="has both sides of 128 pixels"):
+        only(replace(CONFIG, data=f"deblur={blurred}", crop=128))
+    for change in ({"stage": "refiner", "data": "x"}, {"data": None}, {"data": "x", "exact": 0.0}):
+        with pytest.raises(TrainingError, match="--consistency compares at fidelity 1"):
+            check(replace(CONFIG, consistency=0.1, **change))
+
+
+@pytest.mark.parametrize("memory", [4.0, 0.0], ids=["kept", "read when drawn"])
+def test_both_sides_of_a_pair_are_cut_and_mirrored_alike(blurred: Path, memory: float) -> None:
+    sampler = only(replace(CONFIG, data=f"deblur={blurred}", data_memory=memory))
+    places, flips = set(), set()
+    for step in range(20):
+        crops = sampler.crops(rng_streams(CONFIG, CPU, step), ("deblur",), False, 0.0)
+        clean, degraded = (crops[name].mul(255).round() for name in ("clean", "deblur"))
+        assert clean.shape == (4, 3, 32, 32)
+        assert torch.equal(clean[:, :2], degraded[:, :2])
+        assert (degraded[:, 2] == MARK).all() and (clean[:, 2] == 0).all()
+        for down, right in clean[:, :2]:
+            assert (down.diff(dim=0) == 1).all() and (right.diff(dim=1).abs() == 1).all()
+            places.add((down.min().item(), right.min().item()))
+            flips.add(right.diff(dim=1).mean().item())
+    assert len(places) > 60 and flips == {-1, 1}
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_small_inputs_are_enlarged_as_a_whole_photo_is(tmp_path: Path, scale: int) -> None:
+    folder = pairs(tmp_path / "sr", training_names(1), scale, ("lq", "gt"))
+    sampler = only(replace(CONFIG, data=f"super-resolution={folder}"))
+    small = images.load(next((folder / "lq").iterdir())).rgb
+    whole = images.resize(small, (80, 96)).mul(255).round()[0]
+    for step in range(6):
+        crops = sampler.crops(rng_streams(CONFIG, CPU, step), ("super-resolution",), False, 0.0)
+        clean, degraded = (crops[n].mul(255).round() for n in ("clean", "super-resolution"))
+        for target, given in zip(clean, degraded, strict=True):
+            rows, columns = target[0].long(), target[1].long()  # where each pixel of the crop is from
+            assert torch.equal(given, whole[:, rows, columns])
+
+
+def test_scenes_come_at_half_size_and_other_damage_as_it_is(tmp_path: Path) -> None:
+    folder = pairs(tmp_path / "haze", training_names(1), 1, ("hazy", "gt"))
+    steps = {}
+    for task in ("dehaze", "denoise"):
+        config = replace(CONFIG, data=f"{task}={folder}")
+        batch = next(b for b in drawn(config, only(config), range(30)) if b.kind == task)
+        steps[task] = (batch.target[:, 0] * 255).diff(dim=1).mean().round().item()
+    assert steps == {"dehaze": 2, "denoise": 1}
+
+
+def test_a_file_that_breaks_is_passed_over_the_same_way_each_time(tmp_path: Path) -> None:
+    folder = pairs(tmp_path / "pairs", training_names(3))
+    config = replace(CONFIG, data=f"deblur={folder}", data_memory=0.0)
+    broken = sorted((folder / "blur").iterdir())[1]
+    broken.write_bytes(broken.read_bytes()[:200])  # the header is whole
+    seen = set()
+    sampler = only(config)
+    for step in range(12):
+        sampler.batch(rng_streams(config, CPU, step))
+        seen |= set(sampler.drawn)
+    assert seen == {path.stem for path in (folder / "blur").iterdir()} - {broken.stem}
+    lost: list[Skipped] = []
+    (part,) = load_parts(replace(config, data_memory=4.0), skipped=lost)
+    assert len(part.photos) == 2 and [one.name for one in lost] == [broken.stem]
+
+
+def test_scenes_that_are_held_out_are_never_trained_on(tmp_path: Path) -> None:
+    scenes = {split: named_for(split, "scene", "") for split in ("train", "validation", "test")}
+    for scene in scenes.values():
+        pairs(tmp_path / scene, ["000047.png", "000048.png"])
+    for split, scene in scenes.items():
+        (part,) = load_parts(replace(CONFIG, data=f"deblur={tmp_path}"), split)
+        assert [view.id for view in part.photos] == [f"{scene}/000047", f"{scene}/000048"]
+    pairs(tmp_path / "train" / scenes["train"], ["1.png"])  # a benchmark's own folder for training
+    (part,) = load_parts(replace(CONFIG, data=f"deblur={tmp_path}"))
+    assert [view.id for view in part.photos] == [f"{scenes['train']}/1"]
+
+
+def test_every_kind_of_batch_of_pairs_keeps_what_it_promises(tmp_path: Path) -> None:
+    found = set()
+    for task, sides in {"dehaze": ("hazy", "gt"), "denoise": ("input", "target")}.items():
+        folder = pairs(tmp_path / task, training_names(2), 1, sides)
+        config = replace(CONFIG, data=f"{task}={folder}", batch=1)
+        for batch in drawn(config, only(config), range(250)):
+            found.add((task, batch.kind))
+            marked, clear = (x[:, 2].mul(255).round() for x in (batch.degraded, batch.target))
+            first, *others = batch.tasks
+            assert first == task and batch.twin is None
+            assert torch.equal(batch.degraded, batch.target) == (batch.kind in ("wrong", "good", "plain"))
+            if batch.kind == task:
+                assert (marked == MARK).all() and (clear == 0).all()
+            elif batch.kind == "partial":
+                assert (MARK - clear > 0.2 * MARK).all() and (clear > 0.2 * MARK).all()
+            elif batch.kind == "both":
+                assert (clear == 0).all()
+                assert WAY.index(TASKS[others[0]].arises) > WAY.index(TASKS[task].arises)
+    kinds = {"wrong", "good", "plain", "partial"}
+    assert found == {(t, k) for t in ("dehaze", "denoise") for k in {*kinds, t}} | {
+        ("dehaze", "both"),
+        ("dehaze", "one-of-two"),
+    }
+
+
+def test_a_damage_on_top_is_the_same_on_the_pairs_target(tmp_path: Path) -> None:
+    folder = pairs(tmp_path / "same", training_names(2), 1, ("hazy", "gt"))
+    for path in (folder / "hazy").iterdir():  # haze that is not there: both sides are equal
+        (folder / "gt" / path.name).write_bytes(path.read_bytes())
+    config = replace(CONFIG, data=f"dehaze={folder}", batch=2)
+    both = [b for b in drawn(config, only(config), range(250)) if b.kind == "one-of-two"]
+    assert both and all(torch.equal(batch.degraded, batch.target) for batch in both)
+
+
+@pytest.fixture(scope="module")
+def several(built: Path, blurred: Path) -> str:
+    return f"{built}/all:2,deblur={blurred}:1,{built}/denoise"
+
+
+def rows(built: Path, config: str) -> list[dict]:
+    files = sorted((built / "data" / config).glob("train-*.parquet"))
+    return [row for file in files for row in pq.read_table(file).to_pylist()]
+
+
+def test_a_dataset_gives_its_pictures_of_the_training_split(built: Path) -> None:
+    (one,) = load_parts(replace(CONFIG, data=f"{built}/dehaze"))
+    (whole,) = load_parts(replace(CONFIG, data=f"{built}/all", tasks=("denoise", "dehaze")))
+    assert one.tasks == ("dehaze",) and set(whole.tasks) == {"denoise", "dehaze"}
+    for part, config in ((one, "dehaze"), (whole, "all")):
+        expected = rows(built, config)
+        assert [view.id for view in part.photos] == [row["image_id"] for row in expected]
+        assert all(split_of(view.photo) == "train" for view in part.photos)
+        for view, row in zip(part.photos, expected, strict=True):
+            pixels = view.read()
+            column = "degraded" if config == "dehaze" else "degraded_dehaze"
+            assert np.array_equal(pixels["clean"].numpy(), pixels_of(row["clean"]))
+            assert np.array_equal(pixels["dehaze"].numpy(), pixels_of(row[column]))
+
+
+def test_a_dataset_on_the_hub_is_streamed_at_its_revision(
+    built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    def opened(name: str, config: str, *, split: str, revision: str | None, streaming: bool) -> object:
+        if (name, revision, streaming) != ("we/lwr-multitask", "v1.0.0", True):
+            raise ConnectionError("no such dataset\nat all")
+        files = sorted(map(str, (built / "data" / config).glob(f"{split}-*.parquet")))
+        return load("parquet", data_files=files, split="train", streaming=True)
+
+    load = datasets.load_dataset
+    monkeypatch.setattr(datasets, "load_dataset", opened)
+    for config in ("denoise", "all"):
+        there, here = (
+            load_parts(replace(CONFIG, data=f"{place}/{config}", tasks=("denoise", "dejpeg")))[0]
+            for place in ("we/lwr-multitask@v1.0.0", built)
+        )
+        assert [view.id for view in there.photos] == [view.id for view in here.photos]
+        for one, other in zip(there.photos, here.photos, strict=True):
+            pixels, same = one.read(), other.read()
+            assert pixels.keys() == same.keys() and all(torch.equal(pixels[k], same[k]) for k in same)
+    with pytest.raises(FileNotFoundError, match=r"no folder we/none here, .* \(no such dataset\): check"):
+        load_parts(replace(CONFIG, data="we/none/denoise"))
+
+
+def test_a_step_of_all_takes_two_damages_of_the_very_same_crops(built: Path) -> None:
+    config = replace(CONFIG, data=f"{built}/all", tasks=("dehaze", "denoise", "dejpeg"), batch=2)
+    sampler = only(config)
+    whole = {view.id: view.read() for view in sampler.views}
+    twins = set()
+    for step, batch in enumerate(drawn(config, sampler, range(15))):
+        assert (batch.twin is not None) == (batch.kind in TASKS)
+        if batch.twin is None:
+            continue
+        (task,), (other,) = batch.tasks, batch.twin.tasks
+        twins.add(frozenset((task, other)))
+        assert task != other and torch.equal(batch.target, batch.twin.target)
+        drawn(config, sampler, range(step, step + 1))
+        for crop, name in enumerate(sampler.drawn):
+            for one in (batch, batch.twin):
+                found = places(whole[name]["clean"], one.target[crop])
+                assert found and found <= places(whole[name][next(iter(one.tasks))], one.degraded[crop])
+    assert len(twins) > 1
+    single = replace(config, stage="refiner")
+    assert all(batch.twin is None for batch in drawn(single, sampler, range(20)))
+
+
+def places(pixels: torch.Tensor, crop: torch.Tensor) -> set[tuple[int, int, bool]]:
+    """Where a crop (3,h,w) lies in a picture (H,W,3), and whether it is mirrored."""
+    size = crop.shape[-1]
+    levels = crop.mul(255).round().byte()
+    windows = pixels.permute(2, 0, 1).unfold(1, size, 1).unfold(2, size, 1)  # (3,down,right,h,w)
+    return {
+        (down, right, mirrored)
+        for mirrored, wanted in ((False, levels), (True, levels.flip(-1)))
+        for down, right in (windows == wanted[:, None, None]).all(-1).all(-1).all(0).nonzero().tolist()
+    }
+
+
+def equal(one: Batch, other: Batch) -> bool:
+    same = torch.equal(one.degraded, other.degraded) and torch.equal(one.target, other.target)
+    twins = (one.twin, other.twin)
+    return (same and (one.kind, one.tasks) == (other.kind, other.tasks)) and (
+        twins == (None, None) or (None not in twins and equal(*twins))
+    )
+
+
+def test_two_processes_see_the_very_crops_of_one_from_every_source(several: str) -> None:
+    whole, half = (replace(CONFIG, data=several, batch=batch) for batch in (4, 2))
+    parts = load_parts(whole)
+    loaders = [BatchLoader(whole, Stage.draw, parts, CPU)]
+    loaders += [BatchLoader(half, Stage.draw, parts, CPU, rank) for rank in (0, 1)]
+    seen = set()
+    for step in range(40):
+        one, *two = (loader(step)[0] for loader in loaders)
+        joined = Batch(
+            torch.cat([b.degraded for b in two]),
+            torch.cat([b.target for b in two]),
+            two[0].tasks,
+            two[1].kind,
+        )
+        if one.twin:
+            first, second = (b.twin for b in two)
+            pictures = (torch.cat([getattr(t, s) for t in (first, second)]) for s in ("degraded", "target"))
+            joined = replace(joined, twin=Batch(*pictures, first.tasks, second.kind))
+        assert equal(one, joined)
+        seen |= {(loaders[0]._draws.samplers.newest, one.twin is None)}
+    assert len({sampler for sampler, _ in seen}) == 3
+
+
+def test_workers_draw_what_a_resumed_run_sees_again(several: str) -> None:
+    config = replace(CONFIG, data=several, workers=2)
+    parts, found = load_parts(config), []
+    for steps in (range(8), range(5, 8)):
+        loader = BatchLoader(config, Stage.draw, parts, CPU)
+        found.append([loader(step)[0] for step in steps])
+        loader.close()
+    assert all(map(equal, found[0][5:], found[1])) and any(batch.twin for batch in found[0])
+
+
+def test_sources_come_as_often_as_their_weights_say(blurred: Path, built: Path) -> None:
+    config = replace(CONFIG, data=f"deblur={blurred}:3,{built}/denoise:1", batch=1)
+    loader = BatchLoader(config, Stage.draw, load_parts(config), CPU)
+    tasks = [next(iter(loader(step)[0].tasks)) for step in range(200)]
+    assert 0.65 < tasks.count("deblur") / 200 < 0.85
+
+
+def test_a_run_of_fewer_tasks_takes_the_sources_that_have_them(several: str) -> None:
+    parts = load_parts(replace(CONFIG, data=several))
+    for task, count in {"deblur": 2, "denoise": 2, "dehaze": 1}.items():
+        config = replace(CONFIG, tasks=(task,))
+        assert len(Samplers(parts, config, CPU).parts) == count
+        loader = BatchLoader(config, Stage.draw, parts, CPU)
+        assert all(next(iter(loader(step)[0].tasks)) == task for step in range(12))
+    with pytest.raises(TrainingError, match="No source has pictures for dehaze: add one"):
+        Samplers(parts[1:], replace(CONFIG, tasks=("dehaze",)), CPU)
+
+
+def test_recipe_and_study_train_on_pairs_by_the_same_option(
+    tmp_path: Path, several: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert {(config.photos, config.data) for config in recipe.plan(["--data", several])} == {(None, several)}
+    with pytest.raises(SystemExit):
+        recipe.plan(["--data", several, "--photos", "photos"])
+    assert "give one of --photos and --data" in capsys.readouterr().err
+    photos = new_root(tmp_path) / "photos"
+    held_out_photo(photos, 200)
+    trained = []
+
+    def stop(config: Config, parts: list) -> None:
+        trained.extend(part.tasks for part in parts)
+        raise TrainingError("far enough")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(study, "train", stop)
+    monkeypatch.setattr(study, "fresh_start", lambda folder: None)
+    words = ["strategies", "--photos", str(photos), "--out", str(tmp_path), "--validation", "1"]
+    assert study.main([*words, "--data", several]) == 2
+    assert trained[1:] == [("deblur",), ("denoise",)] and set(trained[0]) == set(TASKS)
+
+
+def test_stages_of_clean_photos_take_the_targets(blurred: Path) -> None:
+    config = replace(CONFIG, stage="prior", data=f"deblur={blurred}")
+    assert (only(config).batch(rng_streams(config, CPU, 0))[:, 2] == 0).all()
+
+
+def test_consistency_adds_the_distance_of_the_two_results_at_fidelity_1() -> None:
+    config = replace(CONFIG, consistency=0.0)
+    pictures = [torch.full((2, 3, 16, 16), level) for level in (0.2, 0.5, 0.6)]
+    twin = Batch(pictures[1], pictures[2], {"denoise": 1.0}, "denoise")
+    batch = Batch(pictures[0], pictures[2], {"dehaze": 1.0}, "dehaze", twin)
+    rng = rng_streams(config, CPU, 0)
+    losses = {}
+    for fidelity in (1.0, 0.5):
+        for weight in (0.0, 0.1):
+            loss = PhotoLoss(replace(config, consistency=weight), CPU)
+            losses[fidelity, weight], logs = loss.of_stage(
+                lambda one: one.degraded, batch, fidelity, rng, 0.0
+            )
+            assert ("l1_consistency" in logs) == (fidelity == 1)
+            alone = [loss(one.degraded, one, fidelity, rng, 0.0)[0] for one in (batch, twin)]
+            assert weight or losses[fidelity, weight] == sum(alone) / 2
+    assert losses[1.0, 0.1] - losses[1.0, 0.0] == pytest.approx(0.1 * L1_WEIGHT * 0.3, abs=1e-3)
+    assert losses[0.5, 0.1] == losses[0.5, 0.0]
+
+
+@pytest.mark.parametrize("preset", ["adapter", "end-to-end"])
+def test_a_run_on_pairs_is_resumed_bit_for_bit_and_validated_on_pairs(
+    tmp_path: Path, several: str, preset: str
+) -> None:
+    root = new_root(tmp_path)
+    changes = {"photos": None, "data": several, "consistency": 0.1, "steps": 5}
+    changes |= {"lora_parts": ("refiner",), "sampled": 0.0}
+    unbroken = train(toy(preset, root, "unbroken", **changes))
+    checked = {"validate_minutes": 1e-9, "validate_crop": 64, "save_minutes": 1e-9}
+    broken = toy(preset, root, "broken", **changes | checked)
+    assert (train_until(2, broken).step, train(broken).step) == (2, 5)
+    assert log(unbroken.out) and all(
+        torch.equal(a, b)
+        for a, b in zip(
+            *(
+                t.values()
+                for t in (tensors(unbroken.out / "checkpoint"), tensors(Path(broken.out) / "checkpoint"))
+            ),
+            strict=True,
+        )
+    )
+    scores = log(broken.out, "validation")[-1]
+    assert "gain_denoise_pairs" in scores and "gain_denoise" not in scores
+
+
+def test_a_run_names_the_pairs_that_do_not_fit(tmp_path: Path) -> None:
+    root = new_root(tmp_path)
+    names = training_names(3)
+    folder = pairs(tmp_path / "GoPro", names)
+    coordinates(80, 50, 0).save(folder / "sharp" / names[0])
+    train(toy("refiner", root, "run", photos=None, data=f"deblur={folder}", tasks=("deblur",)))
+    first, lost, *_ = log(tmp_path / "run", "step")
+    assert (first["photos"], first["skipped"]) == (2, 1)
+    assert lost["skipped_photo"] == Path(names[0]).stem and "do not fit" in lost["reason"]

@@ -1,0 +1,100 @@
+"""Rows of a dataset that `training.build_dataset` wrote, from its folder or from the Hub, as a stream."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from training.data.shards import Skipped, reason
+from training.data.storage import is_local, place
+
+CLEAN = "clean"
+_BATCH = 16  # rows unpacked at a time
+
+Row = dict[str, Any]  # image_id, photo_id, and pictures as the bytes of a file
+
+
+def damage_columns(names: Sequence[str], config: str) -> dict[str, str]:
+    """{task: column} of the damaged pictures, among the columns of a config."""
+    if "degraded" in names:
+        return {config: "degraded"}
+    return {name.removeprefix("degraded_"): name for name in names if name.startswith("degraded_")}
+
+
+def set_rows(
+    source: str, config: str, split: str, tasks: Sequence[str] | None = None
+) -> Iterator[Row | Skipped]:
+    """{"image_id", "photo_id", "clean", task: ...} of each row of a split, in order; only these are read.
+
+    Args:
+        source: the set's folder, or NAMESPACE/NAME[@REVISION], which is streamed.
+        config: a task, or "all" for every damage of a photo in one row.
+        tasks: of "all" only these; None = all.
+
+    Raises FileNotFoundError with a sentence when there is no such set, config or split.
+    """
+    here = place(source).exists()
+    names, rows = _local(source, config, split) if here else _hub(source, config, split)
+    damages = damage_columns(names, config)
+    if tasks is not None:
+        damages = {task: column for task, column in damages.items() if task in tasks}
+    if CLEAN not in names or not damages:
+        raise FileNotFoundError(
+            f"{source} has no pairs in config {config}: its columns are {', '.join(names)}."
+        )
+    columns = {"image_id": "image_id", "photo_id": "photo_id", CLEAN: CLEAN} | damages
+    for row in rows(list(columns.values())):
+        yield (
+            row
+            if isinstance(row, Skipped)
+            else {name: _bytes(row[column]) for name, column in columns.items()}
+        )
+
+
+def _bytes(cell: Any) -> Any:
+    return cell["bytes"] if isinstance(cell, dict) else cell
+
+
+def _local(source: str, config: str, split: str) -> tuple[list[str], Any]:
+    """Columns, and what reads some of them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = sorted((place(source) / "data" / config).glob(f"{split}-*.parquet"))
+    if not files:
+        raise FileNotFoundError(f"{source} has no shards of split {split} in config {config}.")
+    with files[0].open("rb") as file:
+        names = pq.read_schema(file).names
+
+    def rows(columns: list[str]) -> Iterator[Row | Skipped]:
+        for path in files:
+            try:
+                with path.open("rb") as file, pq.ParquetFile(file) as shard:
+                    for batch in shard.iter_batches(_BATCH, columns=columns):
+                        yield from batch.to_pylist()
+            except (pa.ArrowException, OSError) as error:
+                yield Skipped(
+                    path.name if is_local(path) else str(path), f"the rest is lost: {reason(error)}"
+                )
+
+    return names, rows
+
+
+def _hub(source: str, config: str, split: str) -> tuple[list[str], Any]:
+    import datasets  # here: a second that no other source needs
+
+    name, _, revision = re.sub(r"\s", "", source).partition("@")
+    try:
+        stream = datasets.load_dataset(name, config, split=split, revision=revision or None, streaming=True)
+    except Exception as error:  # whatever the Hub, the network and a faulty dataset card lead to
+        raise FileNotFoundError(
+            f"There is no folder {source} here, and no Hub dataset of config {config} and split {split} "
+            f"could be opened ({reason(error)}): check the name, or build a set with training.build_dataset."
+        ) from error
+
+    def rows(columns: list[str]) -> Iterator[Row | Skipped]:
+        try:
+            yield from stream.decode(False).select_columns(columns)
+        except Exception as error:  # HTTP clients, file systems, arrow: no common base
+            yield Skipped(source, f"the rest is lost: {reason(error)}")
+
+    return list(stream.column_names or ()), rows
