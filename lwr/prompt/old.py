@@ -74,7 +74,8 @@ _AGE = (
     r"(?:old|vintage|antique|ancient|historic(?:al)?|aged|worn|damaged|sepia|analog(?:ue)?"
     r"|black\s(?:and|&)\swhite)"
 )
-_LOOK = rf"(?:{_AGE}|very|really|faded|yellow(?:ed)?|brown(?:ed)?|torn|cracked|scratched|dusty)"  # "my faded photo" may be a week old
+# None of them alone: "my faded photo" may be a week old
+_LOOK = rf"(?:{_AGE}|very|really|faded|yellow(?:ed)?|brown(?:ed)?|torn|cracked|scratched|dusty)"
 _WHOSE = (
     r"(?:(?:an?|the|this|that|these|my|our|his|her|their)\s|(?:(?:great\s?)?grand\w+|mom|mum|dad)(?:'?s)?\s)*"
 )
