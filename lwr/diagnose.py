@@ -34,7 +34,7 @@ from lwr.tasks import TASKS
 
 PRESENT = 0.15  # severity from which on a photo is said to have a defect
 FULL = 0.4  # from which on it gets all of a task that it needs (`Task.needed_from`)
-LOCAL = (0.05, 0.1)  # severities at one place: up to the first a task that follows its map leaves it alone
+LOCAL = (0.04, 0.08)  # severities at one place: up to the first a task that follows its map leaves it alone
 SMOOTH = 5  # cells a side, over which such a map is averaged
 SMALL, SMALL_SCALE = 500_000, 2.0  # pixels of a photo under which it is enlarged, and how much
 MEDIUM = 100_000  # pixels, from which on a photo is not small in itself

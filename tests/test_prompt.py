@@ -193,5 +193,5 @@ def test_a_very_long_text_takes_no_time(unit: str) -> None:
 @given(st.text(max_size=80))
 def test_any_text_routes(text: str) -> None:
     routed = route(text)
-    assert routed.understood == bool(routed.tasks or routed.general) == (not routed.message)
+    assert routed.understood == bool(routed.tasks or routed.general or routed.repairs) == (not routed.message)
     assert all(name in TASKS and 0 < strength <= 1 for name, strength in routed.tasks.items())
