@@ -286,35 +286,40 @@ def tasks(as_json: JsonFlag = False) -> None:
         print(json.dumps(shown) if as_json else f'{task.name}: {task.title} ("{task.examples[0]}")')
 
 
-@app.command()
+@app.command(
+    epilog="Pairs: FOLDER/input/NAME.png is the damaged photo, FOLDER/target/NAME.png the good one, and "
+    "FOLDER/params/NAME.json says how it was damaged; subfolders go into NAME, twins are numbered. Exit "
+    "status: 0 all damaged, 1 some failed, 2 wrong usage, 130 stopped by Ctrl-C."
+)
 def degrade(
-    photo: Annotated[str, typer.Argument(help="a good photo")],
+    photos: Annotated[list[str], typer.Argument(metavar="PHOTO", help="a good photo; with --pairs, folders")],
     task: Annotated[str, typer.Option(help="the task whose damage is done")],
-    out: Annotated[str, typer.Option(help="file to write")],
+    out: Annotated[str | None, typer.Option(help="file to write, of one photo")] = None,
+    pairs: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="write a pair of each photo: damaged and good")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="same seed, same pixels")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing file")] = False,
+    recursive: Annotated[bool, typer.Option("--recursive", help="look into subfolders of folders")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing files")] = False,
+    skip_existing: Annotated[bool, typer.Option("--skip-existing", help="leave whole pairs alone")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Damage a good photo the way the training data is damaged; --json prints every parameter."""
-    import torch
+    """Damage good photos the way the training data is damaged; --json prints every parameter."""
+    from lwr.batch.damages import Damages, damaged
 
-    from lwr.batch.kept import files, replaced
-    from lwr.images.files import ImageError, load, save, writable
-    from lwr.tasks import TASKS
-
-    if task not in TASKS:
-        raise _refused(UsageError(f"There is no task {task!r}: use {', '.join(TASKS)}."), [photo], as_json)
+    asked = Damages(task, out, pairs, seed, recursive, overwrite, skip_existing)
+    failed = 0
     try:
-        if replaced([writable(out, overwrite)], files([photo])):
-            raise ImageError(f"The result would replace the photo {photo}: choose another --out.")
-        loaded = load(photo)
-        degraded, params = TASKS[task].degrade(loaded.rgb, torch.Generator().manual_seed(seed))
-        written = save(loaded.with_rgb(degraded), out, overwrite=overwrite)
-    except ImageError as error:
-        show({"input": photo, "error": str(error)}, as_json)
-        raise typer.Exit(1) from None
-    line = {"input": photo, "output": str(written), "task": task, "seed": seed, "params": params[0]}
-    show(line, as_json)
+        with stoppable():
+            for line in damaged(photos, asked):
+                failed += "error" in line
+                show(line, as_json)
+    except UsageError as error:
+        raise _refused(error, photos, as_json) from None
+    except StoppedError as stop:
+        print("Stopped. What is finished stays: --skip-existing goes on with pairs.", file=sys.stderr)
+        raise typer.Exit(stop.status) from None
+    raise typer.Exit(1 if failed else 0)
 
 
 @app.command()

@@ -9,9 +9,10 @@ import pytest
 import torch
 from small_sets import build, photos, plain_card, rejected, shards
 
+from lwr.degrade.seeds import row_seed
 from lwr.tasks import TASKS
 from training.build_dataset import main
-from training.dataset.degrading import as_photo, degrade_one, row_seed
+from training.dataset.degrading import as_photo, degrade_one
 from training.dataset.drawing import DRAWS, UselessError, draw, fault
 from training.dataset.schema import pixels_of
 

@@ -2,6 +2,8 @@
 
   python -m training.evaluate --clean PHOTOS --split test       each task damages and restores clean photos
   python -m training.evaluate --pairs FOLDER --task deblur      FOLDER/input and FOLDER/target, named alike
+  python -m training.evaluate --pairs SET --split test          a dataset that training.build_dataset wrote
+  python -m training.evaluate --dataset gopro --pairs FOLDER    a benchmark, as you downloaded it
   python -m training.evaluate --photos FOLDER --prompt "dehaze" no targets: the no-reference measure only
 
 In the prompt-swap rows a photo of one damage gets the prompt of another task, which should leave it alone.
@@ -77,11 +79,13 @@ def run(plan: Plan, command: str) -> None:
     cases = list({case.name: case for case in [*plan.cases(default), *swapped]}.values())
     settings = [restorer.resolve(case.request()) for case in cases]
     skipped: list[Skipped] = []
-    photos = find(plan, settings[0].scale, skipped)
+    notes: list[str] = []
+    photos = find(plan, settings[0].scale, skipped, notes)
     other = read_results(plan.against, photos.ids) if plan.against else None
     earlier = read_results(plan.into, photos.ids) if plan.into else None
-    judge = Judge()
-    baselines, notes = _baselines(plan, settings[0].tasks)
+    judge = Judge(plan.protocol)
+    baselines, left_out = _baselines(plan, settings[0].tasks)
+    notes += left_out
     found = evaluate(restorer, photos.samples, cases, judge, baselines)
     found.skipped = skipped + found.skipped
     for lost in found.skipped:
@@ -112,7 +116,8 @@ def _made_with(plan: Plan, restorer: Restorer, settings: Sequence[Settings]) -> 
     gpu = restorer.device.type == "cuda"
     return {
         "config": plan.config(),
-        "split": plan.split if plan.mode == "clean" else None,
+        "split": plan.split if plan.by_task else None,
+        "dataset": plan.about(),
         "prior": settings[0].prior,
         "default_fidelity": restorer.network.prior.config.default_fidelity,
         "adapters": {task: name for one in settings for task, name in one.adapters.items()},
@@ -136,8 +141,8 @@ def _baselines(plan: Plan, asked: Mapping[str, float]) -> tuple[dict[str, list[B
     if not plan.baselines:
         return None, []
     damages = (plan.task,) if plan.into else plan.damages
-    there, notes = baselines_for(damages if plan.mode == "clean" else asked)
-    fits = {damage: [b for b in there if plan.mode != "clean" or b.task == damage] for damage in plan.damages}
+    there, notes = baselines_for(damages if plan.by_task else asked)
+    fits = {damage: [b for b in there if not plan.by_task or b.task == damage] for damage in plan.damages}
     return fits, notes
 
 

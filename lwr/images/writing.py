@@ -46,7 +46,7 @@ def save(
     if not 1 <= quality <= 100:
         raise ImageError(f"quality is {quality}; use 1 to 100.")
     encode = partial(_encode, photo, path, quality, [] if notes is None else notes)
-    with _write_errors(path):
+    with write_errors(path):
         if photo.size[0] * photo.size[1] > STREAMED:
             write_whole(encode, path, overwrite)
         else:
@@ -58,7 +58,7 @@ def save(
 def save_grey(picture: Image.Image, path: str | Path, overwrite: bool = False) -> Path:
     """Write a grey picture (mode L) as a PNG, whole or not at all. Raises ImageError as `save`."""
     path = writable(path, overwrite)
-    with _write_errors(path):
+    with write_errors(path):
         picture.save(buffer := io.BytesIO(), "PNG")
         write_whole(buffer.getvalue(), path, overwrite)
     return path
@@ -72,7 +72,7 @@ def writable(path: str | Path, overwrite: bool = False) -> Path:
     if path.suffix.lower() not in SUFFIXES:
         names = ", ".join(SUFFIXES)
         raise ImageError(f"Cannot write {path}: unknown suffix {path.suffix!r}; use one of {names}.")
-    with _write_errors(path):
+    with write_errors(path):
         if not path.parent.is_dir():
             raise ImageError(f"Cannot write {path}: there is no folder {path.parent}; create it first.")
         if not overwrite and os.path.lexists(path):
@@ -83,7 +83,8 @@ def writable(path: str | Path, overwrite: bool = False) -> Path:
 
 
 @contextmanager
-def _write_errors(path: Path) -> Iterator[None]:
+def write_errors(path: Path) -> Iterator[None]:
+    """What goes wrong while a file is written, as an ImageError."""
     try:
         yield
     except ImageError:

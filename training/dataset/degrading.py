@@ -24,13 +24,6 @@ def as_json(params: Mapping[str, Any]) -> str:
     return json.dumps(params, sort_keys=True, allow_nan=False)
 
 
-def row_seed(seed: int, task: str, image_id: str, number: int = 0) -> int:
-    """The seed of one row, 62 bits: of the generator of its degradation, at the draw of this `number`."""
-    again = f"|{number}" if number else ""
-    text = f"{seed}|{task}|{image_id}{again}".encode(errors="surrogateescape")
-    return int.from_bytes(hashlib.sha256(text).digest()[:8]) >> 2
-
-
 def accepts(task: Task, name: str) -> bool:
     """Whether the task's degradation takes a further argument: "params" of an earlier call, or "depth"."""
     return name in inspect.signature(task.degrade).parameters

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from lwr.degrade.depth import Depth
+from lwr.degrade.seeds import row_seed
 from lwr.tasks.base import Task
-from training.dataset.degrading import as_photo, degrade_one, row_seed
+from training.dataset.degrading import as_photo, degrade_one
 
 DRAWS = 5  # for one row
 HIDDEN = 37.0  # dB of PSNR from which on the damage is not seen: 3.6 levels of 255, root mean square

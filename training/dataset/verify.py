@@ -12,12 +12,13 @@ import pyarrow.parquet as pq
 import torch
 
 from lwr.degrade.depth import Depth
+from lwr.degrade.seeds import row_seed
 from lwr.tasks import TASKS
 from training.data.photos import split_of
 from training.data.shards import reason
 from training.data.storage import sha256
 from training.dataset.build import read_manifest
-from training.dataset.degrading import as_json, as_photo, degrade_one, digest, row_seed
+from training.dataset.degrading import as_json, as_photo, degrade_one, digest
 from training.dataset.depth import model_depth
 from training.dataset.drawing import DRAWS
 from training.dataset.errors import DatasetError

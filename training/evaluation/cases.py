@@ -21,7 +21,7 @@ from training.evaluation.scores import Judge, Row, Rows, Summary, row
 class Case:
     """One row of the table: the damage, the task or prompt that is asked for, and the fidelity."""
 
-    damage: str  # a task's name, "pairs" or "photos"
+    damage: str  # a task's or a benchmark's name, "pairs" or "photos"
     asked: str  # a task's name, or else a prompt
     fidelity: float | None  # None: the prior's default
     steps: int | None = None  # None: the prior's default
@@ -65,7 +65,7 @@ def evaluate(
         photo = images.to_pil(sample.degraded)
         height, width = (round(side * sample.scale) for side in sample.degraded.shape[-2:])
         enlarged = images.resize(sample.degraded, (height, width))
-        before = judge(enlarged, sample.clean)
+        before = judge(enlarged, sample.clean, sample.scale)
         for case in (case for case in cases if case.damage == sample.damage):
             try:
                 restored = restorer(photo, case.request(sample.scale))
@@ -73,7 +73,7 @@ def evaluate(
                 found.skipped.append(Skipped(f"{sample.id} ({case.name})", str(error)))
                 continue
             output = images.to_tensor(restored.image)
-            scored = row(before, judge(output, sample.clean), restored.seconds)
+            scored = row(before, judge(output, sample.clean, sample.scale), restored.seconds)
             found.rows[case.name][sample.id] = scored
             if case is shown.get(case.damage):
                 gain = scored.get("psnr_gain")  # no target, or an input equal to it: no finite gain
@@ -124,4 +124,4 @@ def _beside(
         start = time.perf_counter()
         output = apply(baseline, photo)
         seconds = time.perf_counter() - start
-        yield baseline.name, row(before, judge(output, sample.clean), seconds)
+        yield baseline.name, row(before, judge(output, sample.clean, sample.scale), seconds)

@@ -8,6 +8,7 @@ import torch
 from PIL import Image, ImageDraw, ImageOps
 
 from lwr.images import files as images
+from lwr.tasks import TASKS
 from training.evaluation.scores import COMMAND, NAMES, Summary
 
 CELL = 256  # pixels, of one picture in the sheet
@@ -100,7 +101,7 @@ def write_curve(scores: Mapping[str, Summary], default: float, distance_key: str
     for case, scored in scores.items():
         damage, asked, fidelity = case.split("|")
         drawn = f"{distance_key}_output" in scored and "psnr_output" in scored
-        if drawn and fidelity.startswith("fidelity ") and damage in (asked, "pairs"):
+        if drawn and fidelity.startswith("fidelity ") and (damage == asked or damage not in TASKS):
             word = fidelity.removeprefix("fidelity ")
             number = default if word == "default" else float(word)
             lines.setdefault(asked, []).append((number, scored))

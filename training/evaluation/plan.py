@@ -1,8 +1,9 @@
 """The command line of `python -m training.evaluate`, checked, and the photos and cases that it asks for."""
 
 import importlib.util
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -11,10 +12,12 @@ from tyro.conf import UseAppendAction
 
 from lwr.tasks import TASKS
 from training.command_line import fail, parse
-from training.data.pairs import find_pairs
+from training.data.pairs import find_pairs, is_patterns
 from training.data.shards import Skipped
+from training.evaluation.benchmarks import BENCHMARKS, Benchmark
 from training.evaluation.cases import Case, swap_cases
 from training.evaluation.pictures import sheet_of
+from training.evaluation.protocol import PLAIN, Channel, Protocol
 from training.evaluation.report import check_ours
 from training.evaluation.samples import (
     Sample,
@@ -26,6 +29,7 @@ from training.evaluation.samples import (
     photo_samples,
 )
 from training.evaluation.scores import COMMAND, ResultsError
+from training.evaluation.sets import DamagedSet, find_set, set_samples
 
 RESULTS = Path("training/results")
 MODES = ("clean", "pairs", "photos")
@@ -37,9 +41,15 @@ class Plan:
     """One call of the command line; exactly one of `clean`, `pairs` and `photos` is given."""
 
     clean: str | None = None  # folder, shards or Hub dataset of clean photos, which every task damages
-    pairs: str | None = None  # folder such as input/ and target/, or two patterns (training/data/pairs.py)
+    # folder such as input/ and target/, two patterns (training/data/pairs.py), or a dataset in our format:
+    # its folder or NAMESPACE/NAME@REVISION, with /CONFIG or every damage that it has
+    pairs: str | None = None
+    dataset: str | None = (
+        None  # whose layout the folder has, and whose protocol is followed: gopro, reds, ...
+    )
+    channel: Channel | None = None  # that PSNR and SSIM are of; none = as the benchmark's papers, or rgb
     photos: str | None = None  # folder of photos without targets
-    split: Literal["validation", "test", "train", "all"] = "validation"  # of clean photos
+    split: Literal["validation", "test", "train", "all"] = "validation"  # of clean photos or our dataset
     limit: int | None = None  # only so many photos
     task: str | None = None  # one task, by name
     prompt: str | None = None  # what to ask for in words, as a user would
@@ -70,15 +80,41 @@ class Plan:
         return getattr(self, self.mode)
 
     @property
+    def benchmark(self) -> Benchmark | None:
+        """That --dataset names."""
+        return BENCHMARKS[self.dataset] if self.dataset else None
+
+    @property
+    def damaged_set(self) -> DamagedSet | None:
+        """The dataset in our format that --pairs names."""
+        return find_set(self.pairs, self.task) if self.pairs and not self.dataset else None
+
+    @property
+    def by_task(self) -> bool:
+        """Whether it is known which task damaged a photo."""
+        return self.mode == "clean" or self.damaged_set is not None
+
+    @property
+    def protocol(self) -> Protocol:
+        """Of which pixels PSNR and SSIM are."""
+        usual = self.benchmark.protocol if self.benchmark else PLAIN
+        return replace(usual, channel=self.channel or usual.channel)
+
+    @property
     def file(self) -> Path:
         """Where the results go."""
-        return self.into or self.out or RESULTS / f"{'evaluate' if self.mode == 'clean' else self.mode}.json"
+        name = "evaluate" if self.mode == "clean" else self.mode
+        if about := self.about():
+            name += f"-{re.sub(r'[^a-z0-9-]+', '-', about['name'].lower())}"
+        return self.into or self.out or RESULTS / f"{name}.json"
 
     @property
     def damages(self) -> tuple[str, ...]:
         """What may be wrong with the photos, as cases name it."""
+        if self.damaged_set:
+            return self.damaged_set.tasks
         if self.mode != "clean":
-            return (self.mode,)
+            return (self.benchmark.name if self.benchmark else self.mode,)
         return (self.task,) if self.task and not (self.into and self.swap) else tuple(TASKS)
 
     def config(self) -> dict[str, object]:
@@ -86,9 +122,17 @@ class Plan:
         values = {name: str(v) if isinstance(v, Path) else v for name, v in asdict(self).items()}
         return {"mode": self.mode, "source": self.source} | values
 
+    def about(self) -> dict[str, str] | None:
+        """The dataset, for reports and cards; None: photos without a name."""
+        if one := self.benchmark:
+            return {"name": one.name, "licence": one.licence, "from": one.page, "scored": self.protocol.text}
+        if one := self.damaged_set:
+            return {"name": one.name, "licence": "by photo", "from": "", "scored": self.protocol.text}
+        return None
+
     def cases(self, default_fidelity: float) -> list[Case]:
         """What is asked for each damage at each fidelity, without the prompt swap."""
-        asked = self.task or self.prompt
+        asked = self.task or self.prompt or (self.benchmark and self.benchmark.task)
         fidelities = self.fidelity or ([None] if default_fidelity == 1 else [None, 1.0])
         damages = (self.task,) if self.into else self.damages
         return [Case(d, asked or d, f, self.steps) for d in damages for f in dict.fromkeys(fidelities)]
@@ -135,15 +179,14 @@ class Photos:
     ids: Mapping[str, Sequence[str]]
 
 
-def find(plan: Plan, scale: float, skipped: list[Skipped]) -> Photos:
+def find(plan: Plan, scale: float, skipped: list[Skipped], notes: list[str]) -> Photos:
     """The photos of a plan; `scale` is for those without a target. SampleError when there are none."""
     folder = Path(plan.source)
     if plan.mode == "pairs":
         try:
-            pairs = find_pairs(plan.source, plan.limit, skipped)
+            return _of_set(plan, skipped) if plan.damaged_set else _of_files(plan, skipped, notes)
         except FileNotFoundError as error:
             raise SampleError(str(error)) from error
-        return Photos(pair_samples(_progress(pairs), skipped), {"pairs": [p.id for p in pairs]})
     if plan.mode == "photos":
         files = find_photos(folder, plan.limit)
         names = [path.relative_to(folder).as_posix() for path in files]
@@ -152,6 +195,25 @@ def find(plan: Plan, scale: float, skipped: list[Skipped]) -> Photos:
     names = [photo.id for photo in photos]
     samples = damaged_samples(_progress(photos), plan.damages)
     return Photos(samples, dict.fromkeys(plan.damages, names))
+
+
+def _of_files(plan: Plan, skipped: list[Skipped], notes: list[str]) -> Photos:
+    """Pairs of files."""
+    if plan.benchmark:
+        pairs = plan.benchmark.pairs(Path(plan.source), plan.limit, skipped, notes)
+    else:
+        pairs = find_pairs(plan.source, plan.limit, skipped)
+    (damage,) = plan.damages
+    return Photos(pair_samples(_progress(pairs), damage, skipped), {damage: [p.id for p in pairs]})
+
+
+def _of_set(plan: Plan, skipped: list[Skipped]) -> Photos:
+    """Rows of a dataset in our format."""
+    split = None if plan.split == "all" else plan.split
+    rows = plan.damaged_set.rows(split, plan.limit, skipped)
+    again = plan.damaged_set.rows(split, plan.limit, []) if plan.against else ()
+    names = [str(row["image_id"]) for row in again]
+    return Photos(set_samples(_progress(rows), plan.damages, skipped), dict.fromkeys(plan.damages, names))
 
 
 def read_arguments(arguments: Sequence[str], about: str) -> Plan:
@@ -163,7 +225,9 @@ def read_arguments(arguments: Sequence[str], about: str) -> Plan:
     if len(modes) > 1 or (plan.task is not None and plan.prompt is not None):
         first, second = modes[:2] if len(modes) > 1 else ("task", "prompt")
         fail(COMMAND, f"--{second} is not allowed with --{first}: give one of them.")
-    if plan.mode != "clean" and plan.task is None and plan.prompt is None:
+    _check_dataset(plan)
+    known = plan.benchmark or plan.damaged_set  # which say what is wrong
+    if plan.mode != "clean" and not known and plan.task is None and plan.prompt is None:
         fail(COMMAND, f"--{plan.mode} needs --task NAME or --prompt TEXT: say what is to be restored.")
     if plan.mode == "clean" and plan.prompt is not None:
         fail(COMMAND, "--prompt goes with --pairs or --photos: clean photos are damaged by task, see --task.")
@@ -179,6 +243,18 @@ def read_arguments(arguments: Sequence[str], about: str) -> Plan:
     return plan
 
 
-def _progress(items: Sequence[T]) -> Iterator[T]:
+def _check_dataset(plan: Plan) -> None:
+    """End the program when --dataset or --channel cannot be meant so."""
+    if plan.dataset is not None and plan.mode != "pairs":
+        fail(COMMAND, "--dataset says what lies in --pairs FOLDER: give the folder of your download.")
+    if plan.dataset is not None and plan.dataset not in BENCHMARKS:
+        fail(COMMAND, f"There is no benchmark {plan.dataset!r}: use {', '.join(BENCHMARKS)}.")
+    if plan.dataset is not None and is_patterns(plan.source):
+        fail(
+            COMMAND, "--dataset knows its layout: give a folder instead of patterns, or leave out --dataset."
+        )
+
+
+def _progress(items: Iterable[T]) -> Iterator[T]:
     """A bar that appears with the first photo, after everything has been checked."""
     yield from tqdm(items, "photos")

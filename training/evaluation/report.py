@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from lwr.tasks import TASKS
 from training.evaluation.scores import COMMAND, NAMES, ResultsError, Summary, is_results, read_json
 
 HEADER = f"<!-- Written by {COMMAND} -->"
@@ -11,7 +12,8 @@ HEADER = f"<!-- Written by {COMMAND} -->"
 def markdown(results: Mapping[str, object]) -> str:
     """Everything but the scores by photo."""
     measures, baselines = results["measures"], results["baselines"]
-    parts = [HEADER, f"# Evaluation: {results['config']['source']}"]
+    dataset = results.get("dataset")
+    parts = [HEADER, f"# Evaluation: {dataset['name'] if dataset else results['config']['source']}"]
     parts.append(f"`{results['command']}`")
     notes = [
         f"{results['date']}, {results['minutes']} minutes on {results['device']}",
@@ -20,6 +22,8 @@ def markdown(results: Mapping[str, object]) -> str:
         "± is half of a 95 % confidence interval over photos; GB is the most that the whole process had held",
     ]
     notes += [f"baseline {name}: {what}" for name, what in baselines.items()]
+    if dataset:
+        notes.append("dataset: " + ", ".join(f"{key} {what}" for key, what in dataset.items() if what))
     notes += results["notes"]
     parts.append("\n".join(f"- {note}" for note in notes))
     parts.append(table(results["scores"]))
@@ -53,7 +57,7 @@ def short_table(results: Mapping[str, object]) -> str:
         damage, asked, fidelity = case.split("|")
         usual = fidelity in ("fidelity 1", "fidelity default", f"fidelity {results['default_fidelity']:g}")
         baseline = asked.removeprefix("baseline ") if asked.startswith("baseline ") else None
-        ours = baseline is None and usual and damage in (asked, "pairs")
+        ours = baseline is None and usual and (damage == asked or damage not in TASKS)
         if "psnr_gain" in s and (ours or baseline not in (None, "input", "bicubic")):
             gain = f"{s['psnr_gain']:+.2f} ± {number(s['psnr_gain_ci95'], '.2f')} dB"
             lower = number(s.get(f"{distance}_lower_by"), ".0%")

@@ -28,7 +28,7 @@ class Sample:
     """One photo to restore. Images are (1,3,H,W) in [0,1]."""
 
     id: str
-    damage: str  # the task that it was damaged for; "pairs" or "photos" where it is not known
+    damage: str  # the task that it was damaged for, or a benchmark; else "pairs" or "photos"
     degraded: torch.Tensor
     clean: torch.Tensor | None  # None: no target
     scale: float  # output side / input side to ask for
@@ -98,7 +98,7 @@ def damaged_samples(photos: Iterable[Photo], tasks: Sequence[str] = tuple(TASKS)
                 yield Sample(photo.id, task, damaged(photo.id, clean, task), clean, 1, photo.credit)
 
 
-def pair_samples(pairs: Iterable[Pair], skipped: list[Skipped]) -> Iterator[Sample]:
+def pair_samples(pairs: Iterable[Pair], damage: str, skipped: list[Skipped]) -> Iterator[Sample]:
     """The pairs, read one by one; what cannot be read is added to `skipped`."""
     for pair in pairs:
         try:
@@ -109,7 +109,7 @@ def pair_samples(pairs: Iterable[Pair], skipped: list[Skipped]) -> Iterator[Samp
         if min(clean.shape[-2:]) < LEAST:
             skipped.append(Skipped(pair.id, f"a side is shorter than {LEAST} pixels"))
             continue
-        yield Sample(pair.id, "pairs", degraded, clean, pair.scale)
+        yield Sample(pair.id, damage, degraded, clean, pair.scale)
 
 
 def find_photos(folder: Path, limit: int | None) -> list[Path]:

@@ -12,6 +12,7 @@ import torch
 from scipy.special import stdtrit
 
 from lwr.images.metrics import psnr, ssim
+from training.evaluation.protocol import PLAIN, Protocol
 from training.losses.niqe import INSTALL_HINT, load_pristine, niqe
 from training.losses.perceptual import distance
 from training.machine import peak_gb
@@ -34,7 +35,8 @@ class ResultsError(ValueError):
 class Judge:
     """All measures of a photo; what a missing package leaves out is printed once, when the judge is made."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: Protocol = PLAIN) -> None:
+        self.protocol = protocol
         self.distance, self.distance_name = distance("alexnet")
         self.distance_key = "lpips" if "lpips" in self.distance_name.lower() else "perceptual"
         self.pristine = load_pristine()
@@ -42,21 +44,22 @@ class Judge:
     def described(self) -> dict[str, str]:
         """{measure: where it comes from}, for the report."""
         known = {
-            "psnr": "lwr.images.metrics, RGB",
-            "ssim": "lwr.images.metrics, RGB",
+            "psnr": f"lwr.images.metrics, {self.protocol.text}",
+            "ssim": f"lwr.images.metrics, {self.protocol.text}",
             self.distance_key: self.distance_name,
         }
         missing = f"not measured, its model comes with: {INSTALL_HINT}"
         return known | {"niqe": missing if self.pristine is None else "the authors' model, of basicsr 1.4.2"}
 
     @torch.inference_mode()
-    def __call__(self, image: torch.Tensor, clean: torch.Tensor | None) -> Row:
-        """(1,3,H,W) in [0,1], and its target if known -> {measure: value}."""
+    def __call__(self, image: torch.Tensor, clean: torch.Tensor | None, scale: float = 1) -> Row:
+        """(1,3,H,W) in [0,1], and its target if known -> {measure: value}; it was enlarged by `scale`."""
         found = {} if self.pristine is None else {"niqe": niqe(image, self.pristine)}
         if clean is not None:
+            scored = self.protocol.view(image, scale), self.protocol.view(clean, scale)
             found |= {
-                "psnr": psnr(image, clean).item(),
-                "ssim": ssim(image, clean).item(),
+                "psnr": psnr(*scored).item(),
+                "ssim": ssim(*scored).item(),
                 self.distance_key: self.distance(image, clean).item(),
             }
         return found

@@ -169,22 +169,34 @@ def _index(model: str, tasks: Sequence[str], results: Results) -> dict[str, Any]
     for name in tasks:
         default = TASKS[name].default_fidelity or results.value("evaluate", "default_fidelity")
         row = results.file("evaluate")["scores"].get(f"{name}|{name}|fidelity {default:g}", {})
-        found += [
-            EvalResult(
-                task_type="image-to-image",
-                task_name=TASKS[name].title,
-                # no Hub dataset: crops made when measuring; metrics of one type would be merged into one row
-                dataset_type=f"validation-photographs-{name}",
-                dataset_name=f"{row['photos']} validation photographs, {name}",
-                dataset_split="validation",
-                metric_type=metric,
-                metric_name=title,
-                metric_value=row[f"{metric}_output"],
-            )
-            for metric, title in METRICS.items()
-            if f"{metric}_output" in row
-        ]
+        # no Hub dataset: crops made when measuring
+        dataset = f"{row.get('photos')} validation photographs, {name}"
+        found += _entries(name, f"validation-photographs-{name}", dataset, "validation", row)
+    for one in results.on_pairs(tasks):
+        for case, row in one.rows.items():
+            damage, task, _ = case.split("|")
+            dataset = one.dataset if damage == one.dataset else f"{one.dataset}, {damage}"
+            kind = re.sub(r"[^a-z0-9]+", "-", dataset.lower())
+            found += _entries(task, kind, dataset, one.split, row)
     return {"model_name": model, "eval_results": found} if found else {}
+
+
+def _entries(task: str, kind: str, dataset: str, split: str, row: Mapping[str, Any]) -> list[EvalResult]:
+    """The measures of one row; the Hub merges those of one metric and one `kind` (the dataset's type)."""
+    return [
+        EvalResult(
+            task_type="image-to-image",
+            task_name=TASKS[task].title,
+            dataset_type=kind,
+            dataset_name=dataset,
+            dataset_split=split,
+            metric_type=metric,
+            metric_name=title,
+            metric_value=row[f"{metric}_output"],
+        )
+        for metric, title in METRICS.items()
+        if f"{metric}_output" in row
+    ]
 
 
 def _credits(results: Results, sheet: str) -> str:

@@ -3,15 +3,28 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lwr.tasks import TASKS
+from training.evaluation.benchmarks import BENCHMARKS
 from training.evaluation.report import short_table, swap_table, table
 from training.publishing.diagnosis_tables import found_table, harm_table
 from training.publishing.errors import PublishError
 
 FOLDER = Path(__file__).parents[1] / "results"
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?")
+
+
+@dataclass(frozen=True)
+class OnPairs:
+    """What was measured on one named dataset of pairs, of some tasks at their default fidelity."""
+
+    file: str  # NAME of NAME.json
+    dataset: str
+    split: str
+    rows: Mapping[str, Mapping[str, Any]]  # case -> scores
 
 
 class Results:
@@ -69,6 +82,35 @@ class Results:
             for case, scored in rows.items()
             if case.startswith((f"{damage}|{damage}|", f"{damage}|baseline"))
         }
+
+    def on_pairs(self, tasks: Sequence[str]) -> list[OnPairs]:
+        """The named datasets (pairs-*.json) on which the evaluated weights were measured for these tasks."""
+        evaluated, found = self.file("evaluate"), []
+        for name in sorted(path.stem for path in self.folder.glob("pairs-*.json")):
+            one = self.file(name)
+            if not one.get("dataset") or one["prior"] != evaluated.get("prior"):
+                continue
+            rows = {}
+            for case, scored in one["scores"].items():
+                damage, asked, fidelity = case.split("|")
+                task = TASKS[asked] if asked in tasks and damage in (asked, one["dataset"]["name"]) else None
+                usual = task and (task.default_fidelity or one["default_fidelity"])
+                same = task and one["adapters"].get(asked) == evaluated["adapters"].get(asked)
+                if same and fidelity == f"fidelity {usual:g}":
+                    rows[case] = scored
+            if rows:
+                found.append(OnPairs(name, one["dataset"]["name"], one["split"] or "test", rows))
+        return found
+
+    def never_run(self, tasks: Sequence[str]) -> list[str]:
+        """The public benchmarks of these tasks that were not measured."""
+        there = {one.dataset for one in self.on_pairs(tasks)}
+        known = [one.name for one in BENCHMARKS.values() if one.task in tasks]
+        return [name for name in known if name not in there]
+
+    def pair_table(self, measured: OnPairs) -> str:
+        """The table of one dataset's pairs."""
+        return self._noted(table(measured.rows))
 
     def score_table(self, damages: Sequence[str]) -> str:
         """The evaluation's table of these damages."""

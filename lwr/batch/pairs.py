@@ -1,0 +1,117 @@
+"""`lwr degrade --pairs FOLDER`: good photos as pairs for training and measuring, damaged as training does.
+
+FOLDER/input/NAME.png is the damaged photo, FOLDER/target/NAME.png the good one, and FOLDER/params/NAME.json
+says what was done. A photo's seed follows from `--seed`, the task and its own name below the folder given.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lwr.batch.folders import make_folder
+from lwr.batch.inputs import Named
+from lwr.batch.kept import Files, replaced
+from lwr.batch.output_names import numbered, short_stem
+from lwr.batch.report import Line
+from lwr.degrade.light import round_to_8_bit
+from lwr.degrade.seeds import row_seed
+from lwr.images.disk import write_whole
+from lwr.images.files import ImageError, load, save
+from lwr.images.writing import write_errors
+from lwr.loading.limits import is_too_little, too_little_for
+from lwr.tasks.base import Task
+
+KINDS = {"input": ".png", "target": ".png", "params": ".json"}  # subfolders
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Where pairs go, and how they are made."""
+
+    folder: Path
+    task: Task
+    seed: int
+    overwrite: bool = False
+    skip_existing: bool = False
+    kept: Files = frozenset()  # which no file replaces: the photos
+
+    def names(self, photos: Sequence[Named]) -> list[str]:
+        """NAME of each pair: its subfolders and its stem, numbered where several would have one name."""
+        flat = [Path("-".join([*_parts(photo), short_stem(photo.path)])) for photo in photos]
+        flat = [Path(short_stem(f"{one}.png")) for one in flat]
+        order = sorted(range(len(photos)), key=lambda index: photos[index].path)
+        return [one.name for one in numbered(flat, order)]
+
+    def made(self, photos: Sequence[Named]) -> Iterator[Line]:
+        """A line for each photo: its pair, or why there is none."""
+        for photo, name in zip(photos, self.names(photos), strict=True):
+            files = {kind: self.folder / kind / f"{name}{suffix}" for kind, suffix in KINDS.items()}
+            output = {"input": photo.path, "output": str(files["input"]), "target": str(files["target"])}
+            if self.skip_existing and all(path.is_file() for path in files.values()):
+                yield output | {"skipped": True}
+                continue
+            try:
+                if photo.error:
+                    raise ImageError(photo.error)
+                yield output | self._write(photo, files)
+            except ImageError as error:
+                yield {"input": photo.path, "error": str(error)}
+            except (MemoryError, RuntimeError) as error:
+                if not is_too_little(error):
+                    raise
+                sentence = "There is too little memory for this photo: close other programs."
+                yield {"input": photo.path, "error": sentence}
+
+    def _write(self, photo: Named, files: dict[str, Path]) -> Line:
+        """Write one pair whole or not at all; what was drawn. ImageError where a file is in the way."""
+        for path in files.values():
+            make_folder(path.parent, "--pairs")
+            with write_errors(path):
+                if path.is_dir() or (os.path.lexists(path) and not self.overwrite):
+                    raise FileExistsError
+        if (lost := replaced(files.values(), self.kept)) is not None:
+            raise ImageError(f"The pair would replace the photo {lost}: choose another --pairs.")
+        loaded = load(photo.path, refuse=_refusal)
+        clean = round_to_8_bit(loaded.rgb)  # as the target has it
+        seed = row_seed(self.seed, self.task.name, "/".join([*_parts(photo), Path(photo.path).name]))
+        degraded, params = self.task.degrade(clean, torch.Generator().manual_seed(seed))
+        line = {"task": self.task.name, "seed": seed, "params": params[0]}
+        with _taken_back(not self.overwrite) as written:
+            written.append(save(loaded.with_rgb(degraded), files["input"], self.overwrite))
+            written.append(save(loaded.with_rgb(clean), files["target"], self.overwrite))
+            about = json.dumps({"input": photo.path, **line}, indent=2) + "\n"
+            with write_errors(files["params"]):
+                write_whole(about.encode(), files["params"], self.overwrite)
+        return line
+
+
+def without(folder: Path, photos: Sequence[Named]) -> list[Named]:
+    """The photos but those of pairs in this folder, which may lie among the photos that they are made of."""
+    inside = tuple(os.path.realpath(folder / kind) + os.sep for kind in KINDS)
+    return [photo for photo in photos if not os.path.realpath(photo.path).startswith(inside)]
+
+
+def _parts(photo: Named) -> tuple[str, ...]:
+    """The subfolders of the folder that was named in which a photo lies."""
+    return tuple(part for part in Path(photo.below).parts if part != ".")
+
+
+@contextmanager
+def _taken_back(new: bool) -> Iterator[list[Path]]:
+    """Files that are written in here and go again if, being `new`, they do not become a whole pair."""
+    written: list[Path] = []
+    try:
+        yield written
+    except BaseException:
+        for path in written if new else ():
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _refusal(size: tuple[int, int], decoding: int) -> str | None:
+    return too_little_for(f"{size[1]}x{size[0]} pixels", decoding)

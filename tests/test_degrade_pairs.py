@@ -1,0 +1,139 @@
+"""`lwr degrade --pairs`: any folder of photos as pairs that the evaluation reads, and no file harmed."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_sets import picture
+from test_cli import Done, run
+
+from training.evaluate import main
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """Four photos: two of one stem, two of one name in subfolders."""
+    folder = tmp_path / "album"
+    for number, name in enumerate(("one.png", "one.jpg", "summer/two.png", "winter/sea/two.png")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        picture(number, 96, 80).save(folder / name)
+    return folder
+
+
+def pairs_of(album: Path, *options: object, task: str = "deblur") -> Done:
+    return run("degrade", album, "--task", task, "--pairs", album.parent / "pairs", "--json", *options)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def pixels(path: str | Path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+def test_a_folder_becomes_pairs_with_their_parameters(album: Path) -> None:
+    done = pairs_of(album, "--recursive", "--seed", 3)
+    pairs = album.parent / "pairs"
+    names = ["one", "one-2", "summer-two", "winter-sea-two"]
+    assert done.status == 0 and not done.err
+    assert sorted(Path(line["output"]).stem for line in done.lines) == names
+    for kind, suffix in (("input", ".png"), ("target", ".png"), ("params", ".json")):
+        assert {path.name for path in (pairs / kind).iterdir()} == {f"{one}{suffix}" for one in names}
+    for line in done.lines:
+        good, about = pixels(line["target"]), pairs / "params" / f"{Path(line['output']).stem}.json"
+        assert np.array_equal(good, pixels(line["input"]))
+        assert not np.array_equal(good, pixels(line["output"]))
+        kept = json.loads(about.read_text())
+        assert kept == {name: line[name] for name in ("input", "task", "seed", "params")}
+        again = album.parent / "again.png"
+        words = ("--task", "deblur", "--seed", line["seed"], "--out", again, "--overwrite", "--json")
+        assert run("degrade", line["target"], *words).lines[0]["params"] == line["params"]
+        assert np.array_equal(pixels(again), pixels(line["output"]))
+    assert len({line["seed"] for line in done.lines}) == 4
+
+
+def test_the_same_command_makes_the_same_pairs_whatever_lies_beside(album: Path) -> None:
+    pairs_of(album, "--recursive")
+    before = contents(album.parent / "pairs")
+    picture(9).save(album / "new.png")
+    done = pairs_of(album, "--recursive", "--overwrite")
+    after = contents(album.parent / "pairs")
+    assert done.status == 0 and before == {name: after[name] for name in before} and len(after) == 15
+    pairs_of(album, "--recursive", "--overwrite", "--seed", 1)
+    assert contents(album.parent / "pairs")["input/one.png"] != before["input/one.png"]
+
+
+def test_no_file_is_replaced_and_pairs_are_whole(album: Path) -> None:
+    pairs = album.parent / "pairs"
+    (pairs / "target").mkdir(parents=True)
+    (pairs / "target" / "one.png").write_bytes(b"precious")
+    done = pairs_of(album)
+    assert done.status == 1 and ["error" in line for line in done.lines].count(True) == 1
+    assert (pairs / "target" / "one.png").read_bytes() == b"precious" and not (
+        pairs / "input/one.png"
+    ).exists()
+    assert (pairs / "params" / "one-2.json").exists()
+    before = contents(pairs)
+    again = pairs_of(album, "--skip-existing")
+    assert again.status == 1 and [line.get("skipped") for line in again.lines].count(True) == 1
+    assert contents(pairs) == before
+    (album / "one.jpg").write_bytes(b"no photo")
+    (pairs / "target" / "one.png").unlink()
+    done = pairs_of(album, "--overwrite")
+    assert done.status == 1 and any("one.jpg" in line.get("error", "") for line in done.lines)
+
+
+def test_pairs_inside_the_album_are_not_damaged_again(album: Path) -> None:
+    words = ("degrade", album, "--task", "dejpeg", "--pairs", album, "--recursive", "--json")
+    assert len(run(*words).lines) == 4
+    before = contents(album)
+    done = run(*words, "--overwrite")
+    assert len(done.lines) == 4 and "Left out 8 of the photos" in done.err and contents(album) == before
+
+
+def test_a_photo_is_no_place_for_a_pair(album: Path) -> None:
+    (album / "input").mkdir()
+    photo = album / "input" / "one.png"
+    picture(5).save(photo)
+    before = photo.read_bytes()
+    done = run("degrade", photo, album / "one.png", "--task", "deblur", "--pairs", album, "--overwrite")
+    assert photo.read_bytes() == before and done.status == 1 and "would replace the photo" in done.err
+
+
+def test_mistakes_are_one_sentence(album: Path, subtests: pytest.Subtests) -> None:
+    one, file = album / "one.png", album / "new.png"
+    for arguments, sentence in (
+        ((one,), "--out FILE for one photo, or --pairs FOLDER for many"),
+        ((one, "--out", file, "--pairs", album), "--out FILE for one photo, or --pairs FOLDER for many"),
+        ((one, one, "--out", file), "give --pairs FOLDER for 2 photos"),
+        ((album, "--out", file), "is a folder, and --out one file: give --pairs"),
+        ((album, "--pairs", ""), "The folder for --pairs has no name"),
+        ((album, "--pairs", one), "cannot be made"),
+        ((album, "--pairs", file, "--overwrite", "--skip-existing"), "say the opposite"),
+        ((one, "--out", file, "--recursive"), "go with --pairs"),
+    ):
+        with subtests.test(sentence=sentence):
+            before = contents(album)
+            done = run("degrade", *arguments, "--task", "deblur")
+            assert done.status == 2 and sentence in done.err and done.err.count("\n") == 1
+            assert not done.out and contents(album) == before
+    empty = run("degrade", album / "none", "--task", "deblur", "--pairs", file)
+    assert empty.status == 1 and empty.err.count("\n") == 1
+
+
+def test_the_evaluation_reads_such_pairs(album: Path) -> None:
+    pairs_of(album, "--recursive", task="denoise")
+    out = album.parent / "scores.json"
+    words = ["--pairs", str(album.parent / "pairs"), "--task", "denoise", "--fidelity", "1"]
+    assert main([*words, "--no-baselines", "--out", str(out)]) == 0
+    results = json.loads(out.read_text())
+    scored = results["photos"]["pairs|denoise|fidelity 1"]
+    assert scored.keys() == {"one", "one-2", "summer-two", "winter-sea-two"} and not results["skipped"]
+    good, bad = (
+        pixels(album.parent / "pairs" / kind / "one.png").astype(float) for kind in ("target", "input")
+    )
+    error = np.square((good - bad) / 255).mean()
+    assert scored["one"]["psnr_input"] == pytest.approx(-10 * np.log10(error), abs=1e-3)

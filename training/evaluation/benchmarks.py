@@ -1,0 +1,188 @@
+"""The field's benchmarks of pairs: where their files lie, whose they are, and how papers score them.
+
+`python -m training.evaluate --dataset NAME --pairs FOLDER`: the folder is what you downloaded and unpacked;
+nothing is fetched here. A benchmark is one row of the table, which training/README.md shows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from training.data.pairs import NUMBERED, Layout, Pair, find_pairs, folders
+from training.data.shards import Skipped
+from training.evaluation.protocol import ENLARGED, PLAIN, Protocol
+
+UNKNOWN = "not stated"
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One row."""
+
+    name: str
+    task: str  # which is asked for, unless the command says otherwise
+    page: str  # of its authors, where it can be had
+    # The first that fits is taken; after them any that training/data/pairs.py knows, such as input/ and
+    # target/, as many repositories pack benchmarks.
+    layouts: tuple[Layout, ...]
+    shown: str  # the same for a reader: input + target
+    licence: str = UNKNOWN  # as its authors state it
+    protocol: Protocol = PLAIN
+    remark: str = ""  # what else a comparison with papers needs
+    listed: str = ""  # files that name the inputs of the test set, where they lie beside the pairs
+
+    def pairs(self, folder: Path, limit: int | None, skipped: list[Skipped], notes: list[str]) -> list[Pair]:
+        """The pairs of the test set; `notes` gets a sentence where it cannot be told from the rest.
+
+        Raises FileNotFoundError with a sentence when there are none.
+        """
+        names = _listed(folder, self.listed) if self.listed else set()
+        if self.listed and not names:
+            notes.append(f"{self.name}: no {self.listed} lies in {folder}: all of its pairs are measured.")
+        found = self._found(folder, None if names else limit, skipped)
+        if names:
+            found = [pair for pair in found if "/".join(pair.degraded.parts[-3:]) in names]
+        if not found:
+            raise FileNotFoundError(f"No pair in {folder} is in the lists {self.listed} there.")
+        return found[:limit]
+
+    def _found(self, folder: Path, limit: int | None, skipped: list[Skipped]) -> list[Pair]:
+        for layout in self.layouts:
+            lost: list[Skipped] = []
+            try:
+                found = find_pairs(folder, limit, lost, layout)
+            except FileNotFoundError:
+                continue
+            skipped += lost
+            return found
+        try:
+            return find_pairs(folder, limit, skipped)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{error} {self.name} has {self.shown}.") from error
+
+
+def _listed(folder: Path, pattern: str) -> set[str]:
+    """SCENE/FOLDER/FILE of every input in the lists under a folder."""
+    words = [word for path in sorted(folder.rglob(pattern)) for word in path.read_text().split()]
+    return {"/".join(PurePosixPath(word).parts[-3:]) for word in words if "/blur/" in word}
+
+
+BENCHMARKS = {
+    "gopro": Benchmark(
+        name="GoPro",
+        task="deblur",
+        page="seungjunnah.github.io/Datasets/gopro",
+        licence="CC BY 4.0",
+        layouts=(Layout("**/test/**/blur/*", "**/test/**/sharp/*", scenes=True),),
+        shown="test/SCENE/blur/*.png + test/SCENE/sharp/*.png",
+        remark="`blur`, not `blur_gamma`, as papers on single photos mostly do",
+    ),
+    "realblur": Benchmark(
+        name="RealBlur",
+        task="deblur",
+        page="cg.postech.ac.kr/research/RealBlur",
+        licence="CC BY 4.0",
+        layouts=(Layout("**/blur/blur_*", "**/gt/gt_*", scenes=True),),
+        shown="SCENE/blur/blur_*.png + SCENE/gt/gt_*.png",
+        listed="RealBlur_*_test_list.txt",
+        remark="give the folder of J or R with its list; papers align output and target first, this does not",
+    ),
+    "reds": Benchmark(
+        name="REDS",
+        task="deblur",
+        page="seungjunnah.github.io/Datasets/reds",
+        licence="CC BY 4.0",
+        layouts=(Layout("**/val_blur/**/*", "**/val_sharp/**/*", scenes=True),),
+        shown="val_blur/SCENE/*.png + val_sharp/SCENE/*.png",
+        remark="its test targets are not public: the validation scenes are measured",
+    ),
+    "reside": Benchmark(
+        name="RESIDE-SOTS",
+        task="dehaze",
+        page="sites.google.com/view/reside-dehaze-datasets",
+        layouts=(
+            Layout("**/SOTS/**/hazy/**/*", "**/SOTS/**/gt/**/*", NUMBERED),
+            Layout("**/SOTS/**/hazy/**/*", "**/SOTS/**/clear/**/*", NUMBERED),
+            folders("hazy", "gt", NUMBERED),
+        ),
+        shown="hazy/ID_*.png or ID_*_*.jpg + gt/ID.png",
+        remark="papers report indoor and outdoor apart: give one of the two folders",
+    ),
+    "o-haze": Benchmark(
+        name="O-HAZE",
+        task="dehaze",
+        page="data.vision.ee.ethz.ch/cvl/ntire18/o-haze",
+        layouts=(Layout("**/hazy/*_hazy", "**/GT/*_GT"),),
+        shown="hazy/ID_outdoor_hazy.jpg + GT/ID_outdoor_GT.jpg",
+        remark="photos are large; some papers shrink them first, this does not",
+    ),
+    "realsr": Benchmark(
+        name="RealSR",
+        task="super-resolution",
+        page="github.com/csjcai/RealSR",
+        layouts=tuple(
+            Layout(f"**/{where}*_LR{scale}", f"**/{where}*_HR")
+            for where in ("Test/**/", "")
+            for scale in (4, 3, 2)
+        )
+        + (folders("test_LR", "test_HR"),),
+        shown="CAMERA/Test/4/*_LR4.png + CAMERA/Test/4/*_HR.png (also 3 and 2)",
+        protocol=ENLARGED,
+        remark="of several scales the largest: give the folder of one",
+    ),
+    "drealsr": Benchmark(
+        name="DRealSR",
+        task="super-resolution",
+        page="github.com/xiezw5/Component-Divide-and-Conquer-for-Real-World-Image-Super-Resolution",
+        layouts=(
+            *(
+                Layout(f"**/Test_x{scale}/test_LR/*{end}", f"**/Test_x{scale}/test_HR/*{other}")
+                for scale in (4, 3, 2)
+                for end, other in ((f"_x{scale}", "_x1"), ("", ""))
+            ),
+            *(Layout(f"**/test_LR/*_x{scale}", "**/test_HR/*_x1") for scale in (4, 3, 2)),
+            folders("test_LR", "test_HR"),
+        ),
+        shown="Test_x4/test_LR/*.png + Test_x4/test_HR/*.png (also 3 and 2)",
+        protocol=ENLARGED,
+        remark="of several scales the largest: give the folder of one",
+    ),
+    "lol": Benchmark(
+        name="LOL",
+        task="low-light",
+        page="daooshee.github.io/BMVC2018website",
+        layouts=(Layout("**/eval15/low/*", "**/eval15/high/*"), folders("low", "high")),
+        shown="eval15/low/*.png + eval15/high/*.png",
+        remark="the mean brightness is not matched to the target's, as some papers do",
+    ),
+    "rain100": Benchmark(
+        name="Rain100",
+        task="derain",
+        page="www.icst.pku.edu.cn/struct/Projects/joint_rain_removal.html",
+        layouts=(
+            Layout("**/rainy/rain-*", "**/norain-*"),
+            Layout("**/rain/X2/norain-*x2", "**/norain/norain-*"),
+            Layout("**/rain/**/*", "**/norain/**/*"),
+            Layout("**/rain-*", "**/norain-*"),
+        ),
+        shown="rain-*.png + norain-*.png, together or in rainy/, or rain/ + norain/",
+        remark="L or H: give one folder; most papers score Y: add `--channel y`",
+    ),
+}
+
+
+def table(benchmarks: Sequence[str] = tuple(BENCHMARKS)) -> str:
+    """The table of training/README.md."""
+    lines = [
+        "| `--dataset` | name | task | input + target | scored | licence | from | remark |",
+        "|---" * 8 + "|",
+    ]
+    for key in benchmarks:
+        one = BENCHMARKS[key]
+        cells = (f"`{key}`", one.name, one.task, f"`{one.shown}`", one.protocol.text, one.licence)
+        lines.append(f"| {' | '.join((*cells, one.page, one.remark))} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table())
