@@ -24,6 +24,7 @@ from lwr.images import files as images
 from lwr.tasks import TASKS
 from lwr.tasks.base import WAY
 from training import recipe, study
+from training.benchmarks import pairs as benchmark
 from training.checkpoint import TrainingError
 from training.checks import check
 from training.config import Config
@@ -468,6 +469,12 @@ def test_two_processes_train_on_pairs_as_one_does_with_the_whole_batch(tmp_path:
     assert a.keys() == b.keys() and any(a[name].any() for name in moments)
     for name in moments:
         assert (a[name] - b[name]).abs().max() <= 0.01 * a[name].abs().max() + 1e-8, name
+
+
+def test_the_benchmark_of_pairs_measures_every_way() -> None:
+    found = benchmark.rates("dejpeg", benchmark.Options(batch=1, crop=32, side=64, seconds=0.01))
+    assert found.keys() == set(benchmark.WAYS) and min(found.values()) > 0
+    assert found["kept"] > found["decoded"]
 
 
 def test_a_run_names_the_pairs_that_do_not_fit(tmp_path: Path) -> None:
