@@ -123,14 +123,19 @@ def stage(name: str) -> dict[str, float]:
     }
 
 
-def rate(work: Callable[[int], object], batch: int, seconds: float = SECONDS) -> float:
+def rate(
+    work: Callable[[int], object],
+    batch: int,
+    seconds: float = SECONDS,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
     """Samples a second of `work(step)`, over the same steps each time, the first not counted."""
     work(0)
-    start, step = time.perf_counter(), 0
-    while time.perf_counter() - start < seconds or step < 4:
+    start, step = clock(), 0
+    while clock() - start < seconds or step < 4:
         step += 1
         work(step)
-    return step * batch / (time.perf_counter() - start)
+    return step * batch / (clock() - start)
 
 
 def square_photo() -> "Tensor":
