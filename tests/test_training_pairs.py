@@ -9,7 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
-from toy_runs import held_out_photo, log, named_for, new_root, tensors, toy, train_until
+from toy_runs import (
+    held_out_photo,
+    log,
+    named_for,
+    new_root,
+    tensors,
+    toy,
+    train_in_two_processes,
+    train_until,
+)
 
 from lwr.images import files as images
 from lwr.tasks import TASKS
@@ -445,6 +454,20 @@ def test_a_run_on_pairs_is_resumed_bit_for_bit_and_validated_on_pairs(
     )
     scores = log(broken.out, "validation")[-1]
     assert "gain_denoise_pairs" in scores and "gain_denoise" not in scores
+
+
+def test_two_processes_train_on_pairs_as_one_does_with_the_whole_batch(tmp_path: Path, built: Path) -> None:
+    root = new_root(tmp_path)
+    changes = {"photos": None, "data": f"{built}/all", "consistency": 0.1, "lora_parts": ("refiner",)}
+    changes |= {"exact": 1.0, "sampled": 0.0, "perceptual": 0.0, "minutes": 10_000.0}
+    train_in_two_processes("adapter", toy("adapter", root, "two", batch=2, **changes))
+    one = train(toy("adapter", root, "one", batch=4, **changes))
+    assert "l1_consistency" in log(one.out)[0] | log(one.out)[1]
+    a, b = (tensors(root / name / "checkpoint") for name in ("one", "two"))
+    moments = [name for name in a if name.endswith(("exp_avg", "momentum"))]  # of the gradients
+    assert a.keys() == b.keys() and any(a[name].any() for name in moments)
+    for name in moments:
+        assert (a[name] - b[name]).abs().max() <= 0.01 * a[name].abs().max() + 1e-8, name
 
 
 def test_a_run_names_the_pairs_that_do_not_fit(tmp_path: Path) -> None:

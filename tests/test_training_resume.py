@@ -4,7 +4,6 @@ import errno
 import importlib.util
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from toy_runs import (
     options,
     tensors,
     toy,
+    train_in_two_processes,
     train_until,
 )
 
@@ -68,13 +68,6 @@ def test_stopped_and_resumed_run_equals_an_unbroken_one_bit_for_bit(
         assert min(steps) <= 3 < max(steps)
 
 
-def free_port() -> str:
-    """A port that nobody uses now."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return str(free.getsockname()[1])
-
-
 def moved(run_folder: Path, start: Path) -> float:
     """The largest change of a weight since the start."""
     before, after = load_network(start / "network").state_dict(), tensors(run_folder / "checkpoint")
@@ -85,10 +78,7 @@ def test_two_processes_give_what_one_gives_with_the_whole_batch(toy_root: Path) 
     changes = ADVERSARIAL | {"steps": 2, "warmup": 1, "gan": 0.02, "minutes": 10_000.0}
     one = toy("end-to-end", toy_root, "one", batch=4, **changes)
     two = toy("end-to-end", toy_root, "two", batch=2, **changes)
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu"]
-    command = [*launch, "--main_process_port", free_port(), "-m", "training.run", "end-to-end", *options(two)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    train_in_two_processes("end-to-end", two)
     train(one)
     a, b = (tensors(toy_root / name / "checkpoint") for name in ("one", "two"))
     assert a.keys() == b.keys() and moved(toy_root / "two", toy_root / "start") > 1e-4

@@ -7,6 +7,9 @@ import functools
 import json
 import shutil
 import signal
+import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -190,3 +193,14 @@ def train_until(step: int, config: Config) -> Outcome:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Logger, "step", asked)
         return train(config)
+
+
+def train_in_two_processes(preset: str, config: Config) -> None:
+    """Run a `toy` of a preset under accelerate's launcher, on the CPU."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu"]
+    command = [*launch, "--main_process_port", port, "-m", "training.run", preset, *options(config)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
