@@ -218,10 +218,12 @@ def test_a_benchmark_is_measured_by_its_task_and_protocol(tmp_path: Path, run: C
         results = run("--dataset", key, "--pairs", folder)
         one = BENCHMARKS[key]
         assert list(results["scores"]) == [f"{one.name}|{task}|fidelity 1"]
-        about = {"name": one.name, "task": task, "licence": one.licence, "from": one.page}
-        assert results["dataset"] == about | {"scored": one.protocol.text}
-        report = (tmp_path / "scores.md").read_text()
-        assert f"# Evaluation: {one.name}\n" in report and f"scored {one.protocol.text}" in report
+        assert results["dataset"] == {
+            "name": one.name, "task": task, "licence": one.licence, "from": one.page,
+            "scored": one.protocol.text,
+        }  # fmt: skip
+        shown = (tmp_path / "scores.md").read_text()
+        assert f"# Evaluation: {one.name}\n" in shown and f"scored {one.protocol.text}" in shown
         assert f"| {one.name} | this, fidelity 1 | 2 | " in (tmp_path / "scores-short.md").read_text()
     (pair,) = BENCHMARKS["realsr"].pairs(tmp_path / "realsr", 1, [], [])
     rows = run("--dataset", "realsr", "--pairs", tmp_path / "realsr")["photos"]
