@@ -4,6 +4,7 @@ import random
 
 import pytest
 import torch
+from skimage.data import astronaut
 
 from lwr.degrade.depth import random_depth
 from lwr.degrade.light import luminance
@@ -139,3 +140,16 @@ def test_haze_in_the_distance_leaves_the_near_part_clear() -> None:
         nearness = (usual - usual.min()) / (1 - usual.min())
         assert (depth[nearness < 0.4] == 0).all() and depth.max() > 0.99
         assert (depth[nearness > 0.5] > 0).all()
+
+
+def test_the_veil_of_rain_is_thin_haze_in_training_and_no_haze_that_scores_count() -> None:
+    photos = [Photo("a", "a", torch.from_numpy(astronaut()), clear=True)]
+    drawn = [[draw_picture(photos, 3, place, hard) for place in range(70)] for hard in (False, True)]
+    scored, trained = ([one for one in each if one.severities[RAIN] > 0] for each in drawn)
+    assert len(scored) > 5 and len(trained) > 5
+    unknown = [one for one in scored if HAZE in one.unknown]
+    assert unknown, "whether such a photo is hazy is not known"
+    assert not any(HAZE in one.unknown for one in trained)
+    veils = sorted(one.severities[HAZE] for one in trained)
+    assert veils[0] < 0.1 < veils[-1] <= 1, "as thin as it is, with the haze before it"
+    assert all((one.maps[HAZE] == -1).all() or one.maps[HAZE].min() >= 0 for one in trained)
