@@ -1,17 +1,20 @@
 """The field's benchmarks of pairs: where their files lie, whose they are, and how papers score them.
 
 `python -m training.evaluate --dataset NAME --pairs FOLDER`: the folder is what you downloaded and unpacked;
-nothing is fetched here. A benchmark is one row of the table, which training/README.md shows.
+nothing is fetched here. A benchmark is one row of the table, which training/README.md shows and
+`python -m training.evaluation.benchmarks` prints.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from training.command_line import parse_nothing
 from training.data.pairs import NUMBERED, Layout, Pair, find_pairs, folders
 from training.data.shards import Skipped
 from training.evaluation.protocol import ENLARGED, PLAIN, Protocol
 
+COMMAND = "python -m training.evaluation.benchmarks"
 UNKNOWN = "not stated"
 
 
@@ -184,5 +187,11 @@ def table(benchmarks: Sequence[str] = tuple(BENCHMARKS)) -> str:
     return "\n".join(lines)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print the table."""
+    parse_nothing(None, COMMAND, __doc__)
     print(table())
+
+
+if __name__ == "__main__":
+    main()
