@@ -150,7 +150,7 @@ def test_it_is_found_as_repositories_pack_it(tmp_path: Path, key: str) -> None:
 def test_a_folder_of_something_else_is_refused_with_the_layout(tmp_path: Path) -> None:
     save(tmp_path / "wet" / "a.png", False)
     with pytest.raises(
-        FileNotFoundError, match=r"holds no pairs.* LOL has eval15/low/\*\.png \+ eval15/high"
+        FileNotFoundError, match=r"holds no pairs of LOL, which has eval15/low/\*\.png \+ eval15/high"
     ):
         BENCHMARKS["lol"].pairs(tmp_path, None, [], [])
     unpack(tmp_path / "real", "realblur", LAYOUTS["realblur"][0], [])
@@ -200,6 +200,25 @@ def test_a_protocol_without_a_border_keeps_every_pixel() -> None:
     by_hand = [(one * weights).sum(1, keepdim=True) + 16 / 255 for one in (image, clean)]
     assert psnr(y.view(image, 1), y.view(clean, 1)).item() == pytest.approx(psnr(*by_hand).item(), abs=1e-4)
     assert ssim(y.view(image, 1), y.view(clean, 1)).item() == pytest.approx(ssim(*by_hand).item(), abs=1e-5)
+
+
+def test_pairs_of_another_benchmark_do_not_count(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for key, other in (("lol", "gopro"), ("realsr", "gopro"), ("gopro", "realsr"), ("reside", "rain100")):
+        with subtests.test(key=key, other=other):
+            folder = unpack(tmp_path / key, other, *LAYOUTS[other])
+            with pytest.raises(
+                FileNotFoundError, match=f"holds no pairs of {BENCHMARKS[key].name}, which has"
+            ):
+                BENCHMARKS[key].pairs(folder, None, [], [])
+    folder = unpack(tmp_path / "same-size", "lol", {"input/a.png": "target/a.png"}, [])
+    with pytest.raises(FileNotFoundError, match="holds no pairs of RealSR"):
+        BENCHMARKS["realsr"].pairs(folder, None, [], [])
+
+
+def test_rain_in_two_folders_is_found(tmp_path: Path) -> None:
+    folder = unpack(tmp_path, "rain100", {"rain/rain-001.png": "norain/norain-001.png"}, [])
+    (pair,) = BENCHMARKS["rain100"].pairs(folder, None, [], [])
+    assert (pair.degraded.name, pair.clean.name) == ("rain-001.png", "norain-001.png")
 
 
 @pytest.fixture
@@ -314,12 +333,12 @@ def test_mistakes_are_one_sentence(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     save(tmp_path / "input" / "a.png", False)
     for words, sentence in (
-        (("--dataset", "gopro"), "say which photos"),
+        (("--dataset", "gopro"), "--dataset gopro goes with --pairs"),
         (("--dataset", "gopro", "--clean", tmp_path), "give the folder of your download"),
         (("--dataset", "kodak", "--pairs", tmp_path), "There is no benchmark 'kodak': use gopro, realblur"),
         (("--dataset", "lol", "--pairs", f"{tmp_path}/a*+{tmp_path}/b*"), "knows its layout"),
         (("--dataset", "gopro", "--pairs", tmp_path / "none"), "There is no folder"),
-        (("--dataset", "gopro", "--pairs", tmp_path), "GoPro has test/SCENE/blur"),
+        (("--dataset", "gopro", "--pairs", tmp_path), "holds no pairs of GoPro, which has test/SCENE/blur"),
         (("--pairs", tmp_path), "needs --task NAME or --prompt"),
         (("--pairs", built, "--channel", "lab"), "lab"),
         (("--pairs", "we/lwr-multitask@v9", "--task", "dehaze"), "we/lwr-multitask@v9"),

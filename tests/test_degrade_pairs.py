@@ -66,6 +66,22 @@ def test_the_same_command_makes_the_same_pairs_whatever_lies_beside(album: Path)
     assert contents(album.parent / "pairs")["input/one.png"] != before["input/one.png"]
 
 
+def test_a_pair_belongs_to_its_photo_whatever_comes_later(album: Path, subtests: pytest.Subtests) -> None:
+    pairs = album.parent / "pairs"
+    pairs_of(album)
+    before = contents(pairs)
+    picture(8).save(album / "one.bmp")  # which comes before both others of that name
+    for seed in (0, 1):
+        with subtests.test(seed=seed):
+            done = pairs_of(album, "--skip-existing", "--seed", seed)
+            assert done.status == 0 and contents(pairs).items() >= before.items()
+            target = next(line["target"] for line in done.lines if line["input"].endswith("one.bmp"))
+            assert (pixels(target) == pixels(album / "one.bmp")).all()
+            assert [line.get("skipped", False) for line in done.lines].count(True) == len(before) // 3 + seed
+    pairs_of(album, "--overwrite")
+    assert contents(pairs).items() >= before.items()
+
+
 def test_no_file_is_replaced_and_pairs_are_whole(album: Path) -> None:
     pairs = album.parent / "pairs"
     (pairs / "target").mkdir(parents=True)

@@ -26,7 +26,7 @@ from lwr.tasks.base import WAY
 from training import recipe, study
 from training.benchmarks import pairs as benchmark
 from training.checkpoint import TrainingError
-from training.checks import check
+from training.checks import check, check_machine
 from training.config import Config
 from training.data.loader import BatchLoader
 from training.data.mixture import Batch
@@ -39,6 +39,7 @@ from training.data.sources import Source, parse_sources
 from training.dataset.schema import pixels_of
 from training.loop import train
 from training.losses.photo import L1_WEIGHT, PhotoLoss
+from training.run import resolve
 from training.stages.base import Stage
 
 CPU = torch.device("cpu")
@@ -382,6 +383,27 @@ def test_a_run_of_fewer_tasks_takes_the_sources_that_have_them(several: str) -> 
         assert all(next(iter(loader(step)[0].tasks)) == task for step in range(12))
     with pytest.raises(TrainingError, match="No source has pictures for dehaze: add one"):
         Samplers(parts[1:], replace(CONFIG, tasks=("dehaze",)), CPU)
+
+
+def test_a_run_on_pairs_trains_their_tasks(
+    blurred: Path, built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def tasks(*words: str) -> tuple[str, ...]:
+        return resolve(["adapter", "--data", *words])[0].tasks
+
+    assert tasks(f"deblur={blurred}") == ("deblur",)
+    assert tasks(f"{built}/denoise,deblur={blurred}") == ("deblur", "denoise")
+    assert tasks(f"deblur={blurred},{built}") == tasks(f"{built}/all") == tuple(TASKS)
+    assert tasks(f"deblur={blurred}", "--tasks", "deblur,dehaze") == ("deblur", "dehaze")
+    with pytest.raises(SystemExit) as error:
+        recipe.main(["--data", f"deblurr={blurred}"])
+    assert error.value.code == 2 and "there is no task 'deblurr'" in capsys.readouterr().err
+
+
+def test_consistency_without_two_damages_of_a_photo_is_refused(blurred: Path, built: Path) -> None:
+    for change in ({"data": f"deblur={blurred}"}, {"data": f"{built}/all", "tasks": ("deblur",)}):
+        with pytest.raises(TrainingError, match="needs a source with several damages"):
+            check_machine(replace(CONFIG, stage="adapter", consistency=0.1, **change))
 
 
 def test_recipe_and_study_train_on_pairs_by_the_same_option(

@@ -13,6 +13,7 @@ from training.data.mixture import weights_of
 from training.data.pair_mixture import TOGETHER
 from training.data.parts import sources_of
 from training.data.shards import NEEDED, open_source
+from training.data.sources import ALL
 from training.stages import STAGES
 from training.stages.adapted import ATTENTION, LORA_PARTS
 from training.stages.base import TRAINED_PARTS, start_folder
@@ -122,7 +123,12 @@ def check_machine(config: Config, with_photos: bool = False) -> None:
     if not with_photos:
         if config.photos is None and config.data is None:
             raise TrainingError(NEEDED)
-        for source in sources_of(config):
+        sources = sources_of(config)
+        if config.consistency and (len(config.tasks) < 2 or all(source.config != ALL for source in sources)):
+            raise TrainingError(
+                "--consistency needs a source with several damages of a photo, SET/all, and two --tasks."
+            )
+        for source in sources:
             if source.kind == "photos":
                 open_source(source.place, "train")  # FileNotFoundError with a sentence
     cuda = torch.cuda.is_available() and config.device != "cpu"

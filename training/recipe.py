@@ -74,9 +74,13 @@ def plan(arguments: Sequence[str]) -> list[Config]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point."""
     configs = plan(sys.argv[1:] if arguments is None else arguments)
+    from training.checkpoint import TrainingError
     from training.data.parts import load_parts
 
-    parts = load_parts(configs[0], "train", configs[0].photos_limit)
+    try:
+        parts = load_parts(configs[0], "train", configs[0].photos_limit)
+    except (TrainingError, OSError) as error:
+        fail(PROG, str(error))
     for config in configs:
         run(config, parts)
 

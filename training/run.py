@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import FlagConversionOff
 
+from lwr.tasks import TASKS
 from training.command_line import fail, parse
 from training.config import Config
 from training.data.shards import NEEDED
@@ -45,7 +46,21 @@ def resolve(arguments: Sequence[str] | None = None) -> tuple[Config, bool]:
     config = parse(kind, words, PROG, about, PRESETS[name])
     if config.photos is None and config.data is None and not dry:
         fail(PROG, NEEDED)
-    return config, dry
+    return _of_its_pairs(config, words) if config.data is not None else config, dry
+
+
+def _of_its_pairs(config: Config, words: Sequence[str]) -> Config:
+    """The config for what `--data` names: of pairs alone, their tasks train, unless `--tasks` says which."""
+    from training.checkpoint import TrainingError
+    from training.data.parts import sources_of
+
+    try:
+        named = {source.config for source in sources_of(config)}
+    except TrainingError:
+        return config  # which the run refuses with a sentence
+    if any(word.split("=")[0] == "--tasks" for word in words) or not named <= set(TASKS):
+        return config
+    return dataclasses.replace(config, tasks=tuple(task for task in TASKS if task in named))
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ says what was done. A photo's seed follows from `--seed`, the task and its own n
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,8 +44,25 @@ class Pairs:
         """NAME of each pair: its subfolders and its stem, numbered where several would have one name."""
         flat = [Path("-".join([*_parts(photo), short_stem(photo.path)])) for photo in photos]
         flat = [Path(short_stem(f"{one}.png")) for one in flat]
-        order = sorted(range(len(photos)), key=lambda index: photos[index].path)
-        return [one.name for one in numbered(flat, order)]
+        known = self._known()
+        own = [known.get(self._seed(photo)) or known.get(photo.path) for photo in photos]
+        new = sorted((i for i in range(len(photos)) if own[i] is None), key=lambda i: photos[i].path)
+        taken = known.values() if self.skip_existing else [name for name in own if name is not None]
+        named = numbered([flat[i] for i in new], taken=taken)
+        fresh = dict(zip(new, named, strict=True))
+        return [own[i] or fresh[i].name for i in range(len(photos))]
+
+    def _known(self) -> dict[int | str, str]:
+        """{seed and photo: NAME} of the pairs that are there already; a seed is that of one photo alone."""
+        found = {}
+        for path in sorted((self.folder / "params").glob("*.json")):
+            with suppress(OSError, ValueError, KeyError, TypeError):  # not ours
+                about = json.loads(path.read_text("utf-8"))
+                found |= {int(about["seed"]): path.stem, str(about["input"]): path.stem}
+        return found
+
+    def _seed(self, photo: Named) -> int:
+        return row_seed(self.seed, self.task.name, "/".join([*_parts(photo), Path(photo.path).name]))
 
     def made(self, photos: Sequence[Named]) -> Iterator[Line]:
         """A line for each photo: its pair, or why there is none."""
@@ -78,7 +95,7 @@ class Pairs:
             raise ImageError(f"The pair would replace the photo {lost}: choose another --pairs.")
         loaded = load(photo.path, refuse=_refusal)
         clean = round_to_8_bit(loaded.rgb)  # as the target has it
-        seed = row_seed(self.seed, self.task.name, "/".join([*_parts(photo), Path(photo.path).name]))
+        seed = self._seed(photo)
         degraded, params = self.task.degrade(clean, torch.Generator().manual_seed(seed))
         line = {"task": self.task.name, "seed": seed, "params": params[0]}
         with _taken_back(not self.overwrite) as written:

@@ -56,7 +56,11 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout("**/hazy/**/*_hazy", "**/gt/**/*_gt"),  # O-HAZE and its kind
     Layout("**/rain-*", "**/norain-*"),  # Rain100
     *(Layout(f"**/*_LR{scale}", "**/*_HR") for scale in (4, 3, 2)),  # RealSR
+    Layout("**/*_blur/**/*", "**/*_sharp/**/*", scenes=True),  # REDS: val_blur, val_sharp
+    Layout("**/blur/blur_*", "**/gt/gt_*", scenes=True),  # RealBlur
+    *(Layout(f"**/*_LR/*_x{scale}", "**/*_HR/*_x1") for scale in (4, 3, 2)),  # DRealSR
 )
+NEUTRAL = LAYOUTS[:3]  # which say nothing of what the pairs are
 
 
 def find_pairs(
@@ -219,4 +223,7 @@ def _nothing_found(root: Path, layout: Layout | None) -> str:
         )
     known = [layout for layout in LAYOUTS if layout.input.endswith("/**/*")]
     names = ", ".join(f"{one.input.split('/')[1]}/ and {one.target.split('/')[1]}/" for one in known)
-    return f"{root} holds no pairs: give a folder with {names}, in which files are named alike."
+    return (
+        f"{root} holds no pairs: give a folder with {names}, in which files are named alike, or two patterns "
+        "INPUTS+TARGETS."
+    )

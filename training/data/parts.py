@@ -10,8 +10,9 @@ from training.config import Config
 from training.data.crops import CropSampler
 from training.data.pair_mixture import PairSampler
 from training.data.photos import Photo, Split, load_photos
-from training.data.shards import Skipped
+from training.data.shards import BUILT_SET, Skipped
 from training.data.sources import ALL, Source, parse_sources
+from training.data.storage import place
 from training.data.views import Views, load_views
 
 Sampler = CropSampler | PairSampler
@@ -64,6 +65,8 @@ def load_part(
     """
     lost: list[Skipped] = [] if skipped is None else skipped
     if source.kind == "photos":
+        if config.data is not None and (place(source.place) / BUILT_SET).exists():
+            print(f"{source.place}: its clean photos alone are read; its pairs are {source.place}/{ALL}.")
         return Part(load_photos(source.place, split, limit, skipped), (), source.weight)
     room = config.data_memory * 1e9 / sum(one.kind != "photos" for one in sources_of(config))
     views = load_views(source, split, config.tasks, limit, room, lost)

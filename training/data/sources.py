@@ -45,6 +45,7 @@ def parse_sources(text: str) -> list[Source]:
 
 def _source(word: str) -> Source:
     rest, weight = _weighted(word)
+    rest = rest.strip()
     task, equals, after = rest.partition("=")
     if equals and "/" not in task:
         if task not in TASKS:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from training.command_line import parse_nothing
-from training.data.pairs import NUMBERED, Layout, Pair, find_pairs, folders
+from training.data.pairs import NEUTRAL, NUMBERED, Layout, Pair, find_pairs, folders
 from training.data.shards import Skipped
 from training.evaluation.protocol import ENLARGED, PLAIN, Protocol
 
@@ -25,8 +25,8 @@ class Benchmark:
     name: str
     task: str  # which is asked for, unless the command says otherwise
     page: str  # of its authors, where it can be had
-    # The first that fits is taken; after them any that training/data/pairs.py knows, such as input/ and
-    # target/, as many repositories pack benchmarks.
+    # The first that fits is taken; after them input/ and target/ and their like, as many repositories pack
+    # benchmarks. A layout of other benchmarks is none: its pairs would count under a wrong name.
     layouts: tuple[Layout, ...]
     shown: str  # the same for a reader: input + target
     licence: str = UNKNOWN  # as its authors state it
@@ -50,18 +50,24 @@ class Benchmark:
         return found[:limit]
 
     def _found(self, folder: Path, limit: int | None, skipped: list[Skipped]) -> list[Pair]:
-        for layout in self.layouts:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"There is no folder {folder}: give the folder of your download.")
+        for layout in (*self.layouts, *NEUTRAL):
             lost: list[Skipped] = []
             try:
                 found = find_pairs(folder, limit, lost, layout)
             except FileNotFoundError:
                 continue
-            skipped += lost
-            return found
-        try:
-            return find_pairs(folder, limit, skipped)
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"{error} {self.name} has {self.shown}.") from error
+            if self.protocol is ENLARGED:
+                lost += [Skipped(pair.id, "its target is no larger") for pair in found if pair.scale == 1]
+                found = [pair for pair in found if pair.scale > 1]
+            if found:
+                skipped += lost
+                return found
+        names = ", ".join(f"{a}/ and {b}/" for a, b in (("input", "target"), ("lq", "gt")))
+        raise FileNotFoundError(
+            f"{folder} holds no pairs of {self.name}, which has {self.shown}; {names} are read, too."
+        )
 
 
 def _listed(folder: Path, pattern: str) -> set[str]:
@@ -164,6 +170,7 @@ BENCHMARKS = {
         page="www.icst.pku.edu.cn/struct/Projects/joint_rain_removal.html",
         layouts=(
             Layout("**/rainy/rain-*", "**/norain-*"),
+            Layout("**/rain/rain-*", "**/norain/norain-*"),
             Layout("**/rain/X2/norain-*x2", "**/norain/norain-*"),
             Layout("**/rain/**/*", "**/norain/**/*"),
             Layout("**/rain-*", "**/norain-*"),

@@ -44,9 +44,9 @@ class Plan:
     # folder such as input/ and target/, two patterns (training/data/pairs.py), or a dataset in our format:
     # its folder or NAMESPACE/NAME@REVISION, with /CONFIG or every damage that it has
     pairs: str | None = None
-    dataset: str | None = (
-        None  # whose layout the folder has, and whose protocol is followed: gopro, reds, ...
-    )
+    # the benchmark that lies in the folder of --pairs, whose layout and protocol are followed: gopro,
+    # realblur, reds, reside, o-haze, realsr, drealsr, lol or rain100
+    dataset: str | None = None
     channel: Channel | None = None  # that PSNR and SSIM are of; none = as the benchmark's papers, or rgb
     photos: str | None = None  # folder of photos without targets
     split: Literal["validation", "test", "train", "all"] = "validation"  # of clean photos or our dataset
@@ -221,6 +221,8 @@ def read_arguments(arguments: Sequence[str], about: str) -> Plan:
     """The plan of a command line; a mistake in it ends the program with status 2 and one sentence."""
     plan = parse(Plan, arguments, COMMAND, about, Plan(swap="--clean" in arguments))
     modes = [name for name in MODES if getattr(plan, name) is not None]
+    if not modes and plan.dataset is not None:
+        fail(COMMAND, f"--dataset {plan.dataset} goes with --pairs FOLDER: give the folder of your download.")
     if not modes:
         fail(COMMAND, "say which photos: --clean PHOTOS, or --pairs FOLDER, or --photos FOLDER.")
     if len(modes) > 1 or (plan.task is not None and plan.prompt is not None):
