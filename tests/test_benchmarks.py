@@ -85,7 +85,7 @@ LAYOUTS: dict[str, tuple[dict[str, str], list[str]]] = {
     ),
     "rain100": ({"rain-001.png": "norain-001.png", "rain-002.png": "norain-002.png"}, []),
 }  # fmt: skip
-# The same after a repository has packed it anew, or as the other download has it
+# The same after a repository has packed it again, or as the other download has it
 REPACKED = {
     "gopro": {"test/GoPro/input/GOPR0384_11_00-000001.png": "test/GoPro/target/GOPR0384_11_00-000001.png"},
     "realblur": {"RealBlur_J/input/scene050_1.png": "RealBlur_J/target/scene050_1.png"},

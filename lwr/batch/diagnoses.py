@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from lwr.batch.failures import line_of
 from lwr.batch.folders import make_folder
 from lwr.batch.inputs import Named
 from lwr.batch.kept import Files, replaced
@@ -15,7 +16,7 @@ from lwr.batch.report import Line
 from lwr.diagnose import Diagnosis, defect_of, diagnose, needed_scale
 from lwr.images.files import ImageError, Loaded, load, writable
 from lwr.images.writing import save_grey
-from lwr.loading.limits import is_too_little, too_little_for
+from lwr.loading.limits import too_little_for
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,7 @@ def diagnoses(photos: Sequence[Named], maps: Maps | None = None) -> Iterator[Lin
     """A line for each photo: what is wrong with it, or why nobody knows."""
     bases = maps.bases(photos) if maps else [None] * len(photos)
     for photo, base in zip(photos, bases, strict=True):
-        try:
-            yield {"input": photo.path} | _diagnosed(photo, maps, base)
-        except ImageError as error:
-            yield {"input": photo.path, "error": str(error)}
-        except (MemoryError, RuntimeError) as error:
-            if not is_too_little(error):
-                raise
-            sentence = "There is too little memory for this photo: close other programs."
-            yield {"input": photo.path, "error": sentence}
+        yield {"input": photo.path} | line_of(photo.path, _diagnosed, photo, maps, base)
 
 
 def in_words(line: Line) -> str:

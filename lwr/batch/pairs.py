@@ -6,13 +6,14 @@ says what was done. A photo's seed follows from `--seed`, the task and its own n
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from lwr.batch.failures import line_of
 from lwr.batch.folders import make_folder
 from lwr.batch.inputs import Named
 from lwr.batch.kept import Files, replaced
@@ -23,7 +24,7 @@ from lwr.degrade.seeds import row_seed
 from lwr.images.disk import write_whole
 from lwr.images.files import ImageError, load, save
 from lwr.images.writing import write_errors
-from lwr.loading.limits import is_too_little, too_little_for
+from lwr.loading.limits import too_little_for
 from lwr.tasks.base import Task
 
 KINDS = {"input": ".png", "target": ".png", "params": ".json"}  # subfolders
@@ -44,21 +45,26 @@ class Pairs:
         """NAME of each pair: its subfolders and its stem, numbered where several would have one name."""
         flat = [Path("-".join([*_parts(photo), short_stem(photo.path)])) for photo in photos]
         flat = [Path(short_stem(f"{one}.png")) for one in flat]
-        known = self._known()
-        own = [known.get(self._seed(photo)) or known.get(photo.path) for photo in photos]
+        seeds = [self._seed(photo) for photo in photos]
+        known = self._known(set(seeds))
+        own = [known.get(seed) or known.get(photo.path) for seed, photo in zip(seeds, photos, strict=True)]
         new = sorted((i for i in range(len(photos)) if own[i] is None), key=lambda i: photos[i].path)
         taken = known.values() if self.skip_existing else [name for name in own if name is not None]
         named = numbered([flat[i] for i in new], taken=taken)
         fresh = dict(zip(new, named, strict=True))
         return [own[i] or fresh[i].name for i in range(len(photos))]
 
-    def _known(self) -> dict[int | str, str]:
-        """{seed and photo: NAME} of the pairs that are there already; a seed is that of one photo alone."""
+    def _known(self, seeds: Collection[int]) -> dict[int | str, str]:
+        """{seed, or photo of another run's: NAME} of the pairs that are there already.
+
+        A seed of these `seeds` is that of one photo alone, wherever the command is run.
+        """
         found = {}
         for path in sorted((self.folder / "params").glob("*.json")):
             with suppress(OSError, ValueError, KeyError, TypeError):  # not ours
                 about = json.loads(path.read_text("utf-8"))
-                found |= {int(about["seed"]): path.stem, str(about["input"]): path.stem}
+                seed = int(about["seed"])
+                found[seed if seed in seeds else str(about["input"])] = path.stem
         return found
 
     def _seed(self, photo: Named) -> int:
@@ -72,20 +78,13 @@ class Pairs:
             if self.skip_existing and all(path.is_file() for path in files.values()):
                 yield output | {"skipped": True}
                 continue
-            try:
-                if photo.error:
-                    raise ImageError(photo.error)
-                yield output | self._write(photo, files)
-            except ImageError as error:
-                yield {"input": photo.path, "error": str(error)}
-            except (MemoryError, RuntimeError) as error:
-                if not is_too_little(error):
-                    raise
-                sentence = "There is too little memory for this photo: close other programs."
-                yield {"input": photo.path, "error": sentence}
+            line = line_of(photo.path, self._write, photo, files)
+            yield line if "error" in line else output | line
 
     def _write(self, photo: Named, files: dict[str, Path]) -> Line:
         """Write one pair whole or not at all; what was drawn. ImageError where a file is in the way."""
+        if photo.error:
+            raise ImageError(photo.error)
         for path in files.values():
             make_folder(path.parent, "--pairs")
             with write_errors(path):

@@ -116,7 +116,7 @@ def _fit_one(
 
 
 def _optimizers(head: DiagnosisHead) -> list[torch.optim.Optimizer]:
-    """Muon for hidden matrices: 4 epochs of it found haze as well as 12 of AdamW alone."""
+    """Muon for hidden matrices, which finds haze in a third of the epochs (training/README.md)."""
     matrices = hidden_matrices(head)
     taken = {id(each) for each in matrices}
     others = [each for each in head.parameters() if id(each) not in taken]
