@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from accelerate import Accelerator
@@ -11,11 +11,15 @@ from diffusers.training_utils import EMAModel
 
 from training.checkpoint import TrainingError
 from training.config import Config
-from training.data.loader import BatchLoader
+from training.data.mixture import Batch
+from training.data.rng import RngStreams
 from training.muon import Muon, hidden_matrices
 from training.stages.base import Stage
 
 LEAST_LR = 0.02  # of the peak, where the cosine ends
+Loader = Callable[
+    [int, int], tuple[Batch, RngStreams]
+]  # (step, micro-step) -> its batch, numbers for its loss
 
 
 class Progress:
@@ -53,7 +57,7 @@ class Optimisation:
                 stage.adversarial.discriminator, stage.adversarial.optimizer
             )
 
-    def step(self, loader: BatchLoader) -> tuple[float, dict[str, float]]:
+    def step(self, loader: Loader) -> tuple[float, dict[str, float]]:
         """One optimiser step: its loss and logs; TrainingError names the crops when one is not finite."""
         config, accelerator, progress = self.config, self.accelerator, self.progress
         share = progress.share(config)
@@ -81,11 +85,11 @@ class Optimisation:
         progress.step += 1
         return mean, {name: float(value) for name, value in logs.items()}
 
-    def _check(self, what: str, value: float, loader: BatchLoader) -> None:
+    def _check(self, what: str, value: float, loader: Loader) -> None:
         if not math.isfinite(value):
             raise TrainingError(
                 f"The {what} of step {self.progress.step + 1} is {value}, on crops of "
-                f"{', '.join(loader.drawn)}; the last checkpoint in {self.config.out} is from before it. "
+                f"{', '.join(getattr(loader, 'drawn', ()))}; the last checkpoint in {self.config.out} is from before it. "
                 "Try a smaller --lr, or --precision no."
             )
 

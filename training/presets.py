@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from lwr.tasks import TASKS
 from training.config import Config
 
 RUNS = [f"runs/{name}" for name in ("autoencoder", "prior", "encoder", "end-to-end", "perceptual", "adapter")]
@@ -30,20 +29,6 @@ SD: dict[str, Any] = {
 }
 SD_LORAS: dict[str, Any] = {"lora_parts": ("unet-attention", "sft"), "rank": 8}  # about 6 MB a task
 
-FULL = {"parts": (*AROUND["parts"], "prior.unet", "prior.vae")}
-NONE: dict[str, Any] = {"lora_parts": ()}
-# Of the strategies: one minute each on two cores, on the shipped prior with everything around it new.
-BRIEF = DETAIL | {
-    "minutes": 1.0, "batch": 8, "crop": 64, "lr": 1e-3, "warmup": 20, "ema": 0.98, "exact": 1.0,
-    "task_weights": tuple(1.0 for _ in TASKS), "tracker": "none", "validate_minutes": 0, "save_minutes": 60.0,
-}  # fmt: skip
-START = "runs/study/start"
-
-
-def _ranks(rank: int) -> dict[str, int]:
-    return {"rank": rank, "refiner_rank": rank}
-
-
 # fmt: off
 PRESETS: dict[str, Config] = {
     # preset               stage          starts from  writes                          see Config
@@ -63,15 +48,5 @@ PRESETS: dict[str, Config] = {
     "sd-adapter":  Config("sampler_adapter", "runs/sd-encoder", "runs/sd-adapter", steps=10_000, lr=1e-4, batch=4, accumulate=4, **SD, **SD_LORAS),
     "sd-cfw":      Config("cfw",         "runs/sd-adapter", "runs/sd-cfw", steps=50_000, lr=5e-5, batch=1, accumulate=8, exact=0.0, perceptual=1.0, gan=0.025, **SD, **SD_LORAS),
     "sd-distill":  Config("distill",     "runs/sd-cfw", "runs/sd-distill", steps=10_000, lr=1e-4, batch=2, accumulate=4, teacher_steps=20, **SD, **SD_LORAS),
-    # strategies, with the mean PSNR gain that training.study measured after 15 seconds of each (too short to choose
-    # by, see training/README.md): how tasks share; a preset of one task stands for one network per task, see study.py
-    "separate":    Config("end_to_end",  START,       "runs/separate",   tasks=("dehaze",),  **BRIEF, **AROUND, **NONE),  # +0.12 dB, +0.09 ± 0.09 over shared
-    "shared":      Config("end_to_end",  START,       "runs/shared",                         **BRIEF, **AROUND, **NONE),  # +0.04
-    "lora-4":      Config("end_to_end",  START,       "runs/lora-4",     **_ranks(4),        **BRIEF, **AROUND, **LORAS),  # +0.07, +0.03 ± 0.03
-    "lora-8":      Config("end_to_end",  START,       "runs/lora-8",     **_ranks(8),        **BRIEF, **AROUND, **LORAS),  # +0.08, +0.04 ± 0.04
-    "lora-16":     Config("end_to_end",  START,       "runs/lora-16",    **_ranks(16),       **BRIEF, **AROUND, **LORAS),  # +0.05, +0.02 ± 0.03
-    "lora-32":     Config("end_to_end",  START,       "runs/lora-32",    **_ranks(32),       **BRIEF, **AROUND, **LORAS),  # +0.04,  0.00 ± 0.06
-    "full":        Config("end_to_end",  START,       "runs/full",                           **BRIEF, **FULL, **NONE),  # -0.02, -0.06 ± 0.06
 }
-STUDIES = {"strategies": ("separate", "shared", "lora-4", "lora-8", "lora-16", "lora-32", "full")}
 # fmt: on

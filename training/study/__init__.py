@@ -1,0 +1,1 @@
+"""The study: separate or joint training, what LoRA rank buys, and whether the diffusion prior helps."""

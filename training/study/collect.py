@@ -1,0 +1,102 @@
+"""All that a study's runs left in the work folder, as the one dict that becomes the results file."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lwr.tasks import TASKS
+from training.logger import versions
+from training.study.arms import ARMS, BUDGET, CONFLICT, HALF, MARKS, PAIRS, Unit
+from training.study.files import read_json
+from training.study.measure import CROP
+from training.study.plan import SAME, Options, arms_of, data_of, timing_of, units_of
+
+HALF_PRECISION = 2  # bytes a weight on disk
+CONFIG = ("crop", "batch", "lr", "schedule", "warmup", "clip", "ema", "muon", "precision")
+
+
+def collect(options: Options) -> dict:
+    """Scores of every photo, arm, seed and mark; its layout is in report.py."""
+    work, found = options.work, {unit: _read(unit, options.work) for unit in units_of(options)}
+    inputs = read_json(work / "inputs.json")
+    data = read_json(data_of(work, 0, next(iter(TASKS))).with_suffix(".json"))
+    ends = [end["done"] for end in found.values()]
+    config = {name: getattr(BUDGET, name) for name in CONFIG} | {
+        name: getattr(options, name) for name in SAME
+    }
+    result = {
+        "study": options.study,
+        "command": f"python -m training.study {options.study}",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "device": ", ".join(dict.fromkeys(end["device"] for end in ends)),
+        "timing_device": read_json(timing_of(work, arms_of(options)[0]))["device"],
+        "minutes": round(sum(end["seconds"] for end in ends) / 60, 1),
+        "config": config
+        | {
+            "samples_per_task": options.count * BUDGET.batch,
+            "tasks": list(TASKS),
+            "training_photos": data["photos"],
+            "validation_crop": CROP,
+        },
+        "photos": inputs["ids"],
+        "inputs": inputs["scores"],
+        "arms": {
+            name: _arm(name, [u for u in found if u.arm == name], found, work) for name in arms_of(options)
+        },
+    }
+    conflicts = {u.seed: found[u]["marks"] for u in found if u.arm == CONFLICT}
+    if conflicts:
+        result["cosines"] = {
+            str(seed): {str(mark): scores["cosines"] for mark, scores in marks.items()}
+            for seed, marks in conflicts.items()
+        }
+    if set(arms_of(options)) & set(PAIRS):
+        result["grouping"] = read_json(work / "grouping.json")
+    return result
+
+
+def _read(unit: Unit, work: Path) -> dict:
+    """{"done": ..., "marks": {mark: its file}} of a network; marks before its start are its start's own."""
+    folder, marks = unit.folder(work), {}
+    for mark in MARKS:
+        path = folder / f"scores-{mark}.json"
+        start = ARMS[unit.arm].starts_from
+        if start and mark <= HALF:
+            path = Unit(start, unit.seed, tuple(TASKS)).folder(work) / path.name
+        marks[mark] = read_json(path)
+    return {"done": read_json(folder / "done.json"), "marks": marks}
+
+
+def _arm(name: str, units: Sequence[Unit], found: dict[Unit, dict], work: Path) -> dict:
+    arm, ends = ARMS[name], [found[unit]["done"] for unit in units if unit.seed == 0]
+    trainable = sum(end["trainable"] for end in ends)
+    tasks = list(dict.fromkeys(task for end in ends for task in end["tasks"]))
+    share = trainable / len(tasks) if arm.per_task or "lora_parts" in arm.changes else 0
+    return {
+        "question": arm.question,
+        "what": arm.what,
+        "tasks": tasks,
+        "trainable": trainable,
+        "stored_mb_per_task": round(share * HALF_PRECISION / 1e6, 2),
+        "seconds_per_step": read_json(timing_of(work, name))["seconds_per_step"],
+        "starts_from": f"{arm.starts_from} at {HALF:.0%}" if arm.starts_from else None,
+        "runs": {
+            str(seed): _run([u for u in units if u.seed == seed], found)
+            for seed in sorted({u.seed for u in units})
+        },
+    }
+
+
+def _run(units: Sequence[Unit], found: dict[Unit, dict]) -> dict:
+    """The scores of one seed, its networks' put together."""
+    scores: dict[str, dict] = {}
+    swap: dict[str, dict] = {}
+    for unit in units:
+        end, marks = found[unit]["done"], found[unit]["marks"]
+        for mark, file in marks.items():
+            own = {task: one for task, one in file["scores"].items() if task in end["tasks"]}
+            scores.setdefault(str(mark), {}).update(own)
+        for damage, asked in marks[MARKS[-1]].get("swap", {}).items():
+            swap.setdefault(damage, {}).update(asked)
+    return {"scores": scores} | ({"swap": swap} if swap else {})
