@@ -303,15 +303,16 @@ def test_the_recommendation_says_whether_what_ships_agrees() -> None:
     )
     said = recommendation(good)
     best = max(("lora-4", "lora-16", "trained-on"), key=lambda arm: stats.estimate(good, arm).mean)
-    assert f"`{best}` has the best mean" in said and "The study agrees with it." in said
-    assert "Not clearly different from it" in said and "separate" not in said
+    assert f"`{best}` gains most" in said and "The study agrees with it." in said
+    assert "Not clearly behind it" in said and "separate" not in said
     bad = recommendation(study({"shared": 0.0, "trained-on": -0.5, "lora-4": -0.1}, noise=0.02))
-    assert "`shared` has the best mean" in bad and "clearly behind" in bad
+    assert "`shared` gains most" in bad and "clearly behind" in bad
     assert "does not agree: `trained-on` is worse than `shared` and `lora-4` is worse than `shared`." in bad
-    other = recommendation(
-        study({"shared": 0.0, "trained-on": 0.1, "lora-4": 0.1, "lora-32": 0.9}, noise=0.02)
-    )
-    assert "does not agree: `lora-32` is better than `trained-on` and `lora-4`." in other
+    zero = {"shared": 0.0, "trained-on": 0.1, "lora-4": 0.1}
+    other = recommendation(study(zero | {"lora-16": 0.5, "lora-32": 0.9}, noise=0.02))
+    assert "does not agree: `lora-16` and `lora-32` are better than `lora-4`." in other
+    prompt = recommendation(study(zero | {"embedding": 0.5}, noise=0.02))
+    assert "does not agree: `embedding` is better than `trained-on` and `lora-4`." in prompt
     even = recommendation(study({"shared": 0.0, "trained-on": 0.0, "lora-4": 0.0}, noise=0))
     assert "nothing against it, nor clearly for it" in even
     part = recommendation(study({"shared": 0.0, "lora-4": 0.5}))

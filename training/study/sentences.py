@@ -9,6 +9,7 @@ from training.study.statistics import (
     WORSE,
     Estimate,
     Result,
+    best_of,
     estimate,
     lora_ranks,
     of_question,
@@ -101,15 +102,16 @@ def recommendation(result: Result) -> str:
     arms = [arm for arm in of_question(result, "sharing", "prior") if arm not in WHOLE_NETWORKS]
     if not arms:
         return "No arm that shares one network was measured, so nothing follows for what ships."
-    gained = {arm: estimate(result, arm) for arm in arms}
-    best = max(arms, key=lambda arm: gained[arm].mean)
+    best = best_of(result, arms)
     against = {arm: paired(result, arm, best) for arm in arms if arm != best}
-    close = [arm for arm, one in against.items() if one is not None and one.verdict == UNCLEAR]
-    text = f"Of the arms that share one network, `{best}` has the best mean: {measured(gained[best])}, for "
+    close = [arm for arm, one in against.items() if one is not None and one.verdict != WORSE]
+    text = (
+        f"Of the arms that share one network, `{best}` gains most: {measured(estimate(result, best))}, for "
+    )
     text += f"{_stored(result, best)} MB a task."
     if close:
         small = min((best, *close), key=lambda arm: result["arms"][arm]["stored_mb_per_task"])
-        text += f" Not clearly different from it: {_listed(close)}."
+        text += f" Not clearly behind it: {_listed(close)}."
         if small != best:
             text += f" The smallest of these on disk is `{small}`: {_stored(result, small)} MB a task."
     elif against:
@@ -126,9 +128,12 @@ def _on_what_ships(result: Result, best: str) -> str:
         return f"What ships is {ships}; the study has nothing like it."
     says = [f"`{arm}` is {THAN[one.verdict]} `{BASE}`, {measured(one)}" for arm, one in known.items()]
     against = [f"`{arm}` is {THAN[WORSE]} `{BASE}`" for arm, one in known.items() if one.verdict == WORSE]
-    ahead = {arm: paired(result, best, arm) for arm in known if arm != best}
-    if best not in known and all(one is not None and one.verdict == BETTER for one in ahead.values()):
-        against.append(f"`{best}` is {THAN[BETTER]} {_listed(list(known), 'and')}")
+    ranks = [arm for arm in lora_ranks(result).values() if arm != LORA]
+    higher = [arm for arm in ranks if LORA in known and _better(result, arm, LORA)]
+    if higher:
+        against.append(f"{_listed(higher)} {'is' if len(higher) == 1 else 'are'} {THAN[BETTER]} `{LORA}`")
+    if best not in (*known, *ranks, BASE) and all(_better(result, best, arm) for arm in known):
+        against.append(f"`{best}` is {THAN[BETTER]} {_listed(list(known))}")
     tested = (
         "" if len(known) == 2 else f" `{next(arm for arm in there if arm not in known)}` was not measured."
     )
@@ -176,6 +181,11 @@ def _stored(result: Result, arm: str) -> str:
     return f"{result['arms'][arm]['stored_mb_per_task']:.2f}"
 
 
-def _listed(arms: list[str], word: str = "and") -> str:
+def _better(result: Result, arm: str, other: str) -> bool:
+    one = paired(result, arm, other)
+    return one is not None and one.verdict == BETTER
+
+
+def _listed(arms: list[str]) -> str:
     names = [f"`{arm}`" for arm in arms]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

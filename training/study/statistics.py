@@ -227,6 +227,15 @@ def lora_ranks(result: Result) -> dict[int, str]:
     return dict(sorted((int(arm.removeprefix("lora-")), arm) for arm in arms))
 
 
+def best_of(result: Result, arms: Sequence[str]) -> str:
+    """The arm that gains most PSNR; by the differences from the base (means over other seeds do not compare),
+    or by the means when an arm has no difference."""
+    apart = {arm: paired(result, arm, BASE) for arm in arms}
+    if None in apart.values():
+        apart = {arm: estimate(result, arm) for arm in arms}
+    return max(arms, key=lambda arm: apart[arm].mean)
+
+
 def _matrices(result: Result, part: str, fraction: str | None) -> list[np.ndarray]:
     return [
         np.array(parts[part], dtype=float)

@@ -8,10 +8,11 @@ from training.study.statistics import (
     MEASURES,
     PARTS,
     UNCLEAR,
+    WORSE,
     Result,
     base_of,
+    best_of,
     conflict,
-    estimate,
     fractions_of_cosines,
     lora_ranks,
     obedience,
@@ -122,15 +123,15 @@ def ranks(result: Result) -> str:
             parts.append(f"rank {rank} {signed(one.mean)} dB ({one.verdict})")
     if not parts:
         return ""
-    best = max(found, key=lambda rank: estimate(result, found[rank]).mean)
-    text = f"**LoRA rank.** Against `{BASE}`: {', '.join(parts)}. The best mean is that of rank {best}"
+    best = int(best_of(result, list(found.values())).removeprefix("lora-"))
+    text = f"**LoRA rank.** Against `{BASE}`: {', '.join(parts)}. Rank {best} gains most"
     even = [
         rank
         for rank, arm in found.items()
-        if rank < best and (one := paired(result, arm, found[best])) and one.verdict == UNCLEAR
+        if rank < best and (one := paired(result, arm, found[best])) and one.verdict != WORSE
     ]
     if even:
-        return f"{text}, and rank {min(even)} is not clearly different from it."
+        return f"{text}, and rank {min(even)} is not clearly behind it."
     return f"{text}{', and every lower rank is clearly behind it' if best > min(found) else ''}."
 
 
