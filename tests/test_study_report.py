@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,11 @@ import pytest
 from made_up_studies import ARMS, FRACTIONS, MEASURES, TASKS, study
 from PIL import Image
 
+from lwr.loading.priors import EMBEDDED
+from training.publishing import about_pictures, content
+from training.publishing.names import Names
+from training.publishing.results import FOLDER, STUDY, Results
+from training.publishing.results import NUMBER as SHOWN
 from training.study import plots, report, tables, text
 from training.study import statistics as stats
 from training.study.sentences import recommendation, sentences
@@ -359,6 +365,56 @@ def test_everything_is_written(tmp_path: Path, few: bool) -> None:
         assert (tmp_path / name).stat().st_size < most
     if not few:
         assert plots._points(result, "lora-4")[0][0] == 50, "its curve begins where it branched off"
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """The results that are here, without a study."""
+    folder = tmp_path / "results"
+    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("study*"))
+    return folder
+
+
+def test_card_and_space_show_what_the_study_found(results: Path) -> None:
+    names, made_up = Names("somebody", "v1.2.3"), study(EVERY, noise=0.2)
+    (results / f"{STUDY}.json").write_text(json.dumps({"rows": {}}))
+    files = content.prior(names, EMBEDDED, Results(results)).files
+    assert "ways of training" not in files["README.md"].decode() and content.STUDY_PICTURE not in files
+    assert not any("study" in name for name in content.space(names, EMBEDDED, Results(results)).files)
+    (results / f"{STUDY}.json").write_text(json.dumps(made_up))
+    assert "assets/study" not in content.prior(names, EMBEDDED, Results(results)).files["README.md"].decode()
+    report.write_shown(made_up, results)
+    measured = Results(results)
+    files = content.prior(names, EMBEDDED, measured).files
+    card = files["README.md"].decode()
+    for sentence in (*sentences(made_up), recommendation(made_up)):
+        assert sentence in card and set(SHOWN.findall(sentence)) <= measured.given
+    assert f"]({content.STUDY_PICTURE})" in card and files[content.STUDY_PICTURE] == results / report.FIGURE
+    shown = content.space(names, EMBEDDED, measured).files
+    for name in (report.FIGURE, report.SHORT):
+        assert shown[f"training/results/{name}"] == results / name
+
+
+def test_pictures_of_the_page_are_made_with_the_study(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(about_pictures, "Results", lambda: Results(results))
+    monkeypatch.setattr(about_pictures.failures, "write", lambda restorer, folder: None)
+    monkeypatch.setattr(about_pictures.Restorer, "load", lambda device: None)
+    about_pictures.main([])
+    assert not (results / report.FIGURE).exists(), "there is no study"
+    (results / f"{STUDY}.json").write_text(json.dumps(study(EVERY)))
+    about_pictures.main([])
+    assert (results / report.SHORT).read_text() == report.short(study(EVERY))
+    assert (results / report.FIGURE).stat().st_size > 5000
+
+
+def test_texts_in_the_results_are_those_of_the_scores() -> None:
+    result = json.loads((FOLDER / f"{STUDY}.json").read_text())
+    there = (FOLDER / report.SHORT).exists()
+    assert there == stats.is_study(result)
+    if there:
+        assert (FOLDER / report.SHORT).read_text() == report.short(result)
+        assert (FOLDER / "study.md").read_text() == text.study_md(result)
+        assert (FOLDER / f"{STUDY}.md").read_text() == tables.markdown(result)
 
 
 def test_old_results_are_no_study() -> None:

@@ -15,13 +15,18 @@ LIST = re.compile(r"\[[^\[\]{}]*\]")
 
 
 def write(result: Result, folder: Path) -> None:
-    """study-NAME.json, .md and .png, study.md, the main figure and the three sentences of the page."""
+    """study-NAME.json, .md and .png, study.md, and what page and card show."""
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / f"study-{result['study']}"
     stem.with_suffix(".json").write_text(as_json(result), encoding="utf-8")
     stem.with_suffix(".md").write_text(markdown(result), encoding="utf-8")
     plots.page(result, stem.with_suffix(".png"))
     (folder / "study.md").write_text(study_md(result), encoding="utf-8")
+    write_shown(result, folder)
+
+
+def write_shown(result: Result, folder: Path) -> None:
+    """What page and card show: the main figure and the three sentences."""
     plots.main_figure(result, folder / FIGURE)
     (folder / SHORT).write_text(short(result), encoding="utf-8")
 
