@@ -91,6 +91,14 @@ def test_seeds_that_differ_widen_the_interval() -> None:
     assert stats.spread_of_seeds(result) == pytest.approx(0.5, abs=0.02)
 
 
+def test_two_seeds_that_differ_more_than_photos_hold_the_truth_half_of_the_time() -> None:
+    """As study.md warns."""
+    of_seeds = np.random.default_rng(4).normal(0, 1, (300, 2))
+    found = np.array([stats.interval(np.repeat(pair[:, None], 4, axis=1)) for pair in of_seeds])
+    covered = np.mean((found[:, 0] < 0) & (found[:, 1] > 0))
+    assert 0.42 < covered < 0.58 and "about half\n  of the time" in text.NOT_FOLLOWS
+
+
 def test_photos_are_drawn_together_for_all_seeds_and_tasks() -> None:
     easy = np.random.default_rng(3).normal(0, 1, 48)
     one, two = stats.interval(easy[None]), stats.interval(np.stack([easy, easy, easy]))

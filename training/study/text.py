@@ -33,7 +33,8 @@ NOT_FOLLOWS = """- The network is small, was trained for a short time, and with 
 - Training and measuring use crops, and damages made by this repository: photos damaged otherwise may rank
   the arms differently.
 - Samples a task are equal, not compute: a step costs more in some arms than in others.
-- With two seeds a bootstrap over seeds is rough, and with one it knows nothing of chance in training.
+- Intervals are rough with two seeds: where seeds differ much more than photos, they hold the truth about half
+  of the time, not 95 %. With one seed they know nothing of chance in training.
 - Without a UNet no prompt is heard, so `no-unet` lacks the prior and the prompt at once; only one network a
   task (`no-unet-separate` against `separate`) takes the prior away alone.
 - LoRAs and `full` start from `shared` at 50 % of the samples: they say what half a budget of specialising is
