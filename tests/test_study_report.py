@@ -351,6 +351,24 @@ def test_the_text_takes_two_pages_and_its_numbers_from_the_json() -> None:
     assert "one seed proves little about `embedding`" in text.study_md(weak)
 
 
+def test_the_text_says_where_lpips_disagrees_and_which_rank_is_enough() -> None:
+    arms = {"shared": 0.0, "separate": 0.3, "lora-2": 0.1, "lora-4": 0.5, "lora-8": 0.5}
+    result = study(arms, noise=0)
+    page = text.study_md(result)
+    assert "**LPIPS** has the same verdict as PSNR on every arm." in page
+    assert "Rank 4 gains most (+0.50 dB over `shared`), and every lower rank is clearly behind it." in page
+    changed(result, "separate", "0", "lpips", 0.2)
+    changed(result, "lora-8", "0", "psnr", 0.1)
+    page = text.study_md(result)
+    assert "the verdict is another of 1 of 4 arms: `separate` is worse than `shared` (+0.185)." in page
+    assert "Rank 8 gains most (+0.60 dB over `shared`), and every lower rank is clearly behind it." in page
+    even = text.ranks(
+        study({"shared": 0.0, "lora-2": 0.5, "lora-4": 0.0, "lora-32": 0.55}, noise=0.5, seed=5)
+    )
+    assert "Rank 32 gains most" in even and even.endswith("and rank 2 is not clearly behind it.")
+    assert text.ranks(study({"shared": 0.0, "lora-2": 0.5})) == "", "one rank is no comparison"
+
+
 @pytest.mark.parametrize("few", [False, True])
 def test_everything_is_written(tmp_path: Path, few: bool) -> None:
     effects = {"shared": 0.0, "separate": 0.1} if few else {arm: 30 * effect for arm, effect in EVERY.items()}

@@ -171,12 +171,6 @@ def by_lpips(result: Result, arm: str, base: str, psnr: Estimate) -> str:
     return f", but by LPIPS {one.verdict if one.verdict == UNCLEAR else f'it is {one.verdict}'}"
 
 
-def unlike_lpips(result: Result, arm: str, base: str, psnr: Estimate) -> str:
-    """As `by_lpips`, and nothing where the verdicts agree."""
-    text = by_lpips(result, arm, base, psnr)
-    return text if text.startswith(", but") else ""
-
-
 def _stored(result: Result, arm: str) -> str:
     return f"{result['arms'][arm]['stored_mb_per_task']:.2f}"
 

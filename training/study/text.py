@@ -1,6 +1,6 @@
 """study.md: question, set-up, result, what does not follow, in two pages that a study's JSON fills in."""
 
-from training.study.sentences import THAN, recommendation, sentences, unlike_lpips
+from training.study.sentences import THAN, recommendation, sentences
 from training.study.statistics import (
     BASE,
     DRAWS,
@@ -55,10 +55,10 @@ def study_md(result: Result) -> str:
     parts.append(
         "Gains are output minus input, a mean over the tasks; less LPIPS is better. In brackets: 95 % "
         "intervals. Differences are paired by seed, task and photo, over the seeds that both arms have; the "
-        f"base is `{BASE}` where no other is named. LPIPS has the same verdict where nothing else is said."
+        f"base is `{BASE}` where no other is named."
     )
     parts.append(short_table(result, of_question(result, "sharing", "prior")))
-    parts += [text for text in (sharing(result), ranks(result), prior(result)) if text]
+    parts += [text for text in (sharing(result), ranks(result), by_other_measure(result)) if text]
     parts += [text for text in (gradients(result), pair_table(result), caution(result)) if text]
     parts += ["**What ships.** " + recommendation(result)]
     parts += ["## What does not follow", NOT_FOLLOWS, "## Run it again", again(result)]
@@ -97,13 +97,12 @@ def sharing(result: Result) -> str:
     found = []
     for arm, what in (
         ("no-prompt", "Without any prompt the shared network is"),
-        ("embedding", "With a trained task embedding for a prompt it is"),
+        ("embedding", "With a trained task embedding for a prompt the shared network is"),
         ("full", "One whole network a task that branches off at half is"),
     ):
         one = paired(result, arm, BASE)
         if one is not None:
-            also = unlike_lpips(result, arm, BASE, one)
-            found.append(f"{what} {THAN[one.verdict]} `{BASE}` ({signed(one.mean)} dB){also}.")
+            found.append(f"{what} {THAN[one.verdict]} `{BASE}` ({signed(one.mean)} dB).")
     obeyed = {arm: obedience(result, arm) for arm in OBEYING if arm in result["arms"]}
     obeyed = {arm: score for arm, score in obeyed.items() if score is not None}
     if obeyed:
@@ -115,37 +114,37 @@ def sharing(result: Result) -> str:
 
 
 def ranks(result: Result) -> str:
-    """Every LoRA rank against the shared network."""
+    """Which LoRA rank gains most, and which lower one is as good for all that is clear."""
     found = lora_ranks(result)
-    parts = []
-    for rank, arm in found.items():
-        one = paired(result, arm, BASE)
-        if one is not None:
-            parts.append(f"rank {rank} {signed(one.mean)} dB ({one.verdict})")
-    if not parts:
+    if len(found) < 2:
         return ""
     best = int(best_of(result, list(found.values())).removeprefix("lora-"))
-    text = f"**LoRA rank.** Against `{BASE}`: {', '.join(parts)}. Rank {best} gains most"
-    even = [
-        rank
-        for rank, arm in found.items()
-        if rank < best and (one := paired(result, arm, found[best])) and one.verdict != WORSE
-    ]
+    one = paired(result, found[best], BASE)
+    over = f" ({signed(one.mean)} dB over `{BASE}`)" if one else ""
+    lower = {rank: paired(result, arm, found[best]) for rank, arm in found.items() if rank < best}
+    even = [rank for rank, one in lower.items() if one and one.verdict != WORSE]
     if even:
-        return f"{text}, and rank {min(even)} is not clearly behind it."
-    return f"{text}{', and every lower rank is clearly behind it' if best > min(found) else ''}."
+        rest = f", and rank {min(even)} is not clearly behind it"
+    else:
+        rest = ", and every lower rank is clearly behind it" if lower and all(lower.values()) else ""
+    return f"**LoRA rank.** Rank {best} gains most{over}{rest}."
 
 
-def prior(result: Result) -> str:
-    """Each arm of the prior against its base."""
-    found = []
-    for arm in of_question(result, "prior"):
+def by_other_measure(result: Result) -> str:
+    """Where LPIPS has another verdict than PSNR."""
+    found, compared = [], 0
+    for arm in of_question(result, "sharing", "prior"):
         base = base_of(result, arm)
-        one = paired(result, arm, base) if base else None
-        if one is not None:
-            also = unlike_lpips(result, arm, base, one)
-            found.append(f"`{arm}` is {THAN[one.verdict]} `{base}` ({signed(one.mean)} dB){also}")
-    return f"**Prior.** {'; '.join(found)}." if found else ""
+        psnr, lpips = (paired(result, arm, base, m) if base else None for m in ("psnr", "lpips"))
+        if psnr is not None and lpips is not None:
+            compared += 1
+            if psnr.verdict != lpips.verdict:
+                found.append(f"`{arm}` is {THAN[lpips.verdict]} `{base}` ({signed(lpips.mean, 3)})")
+    if not compared:
+        return ""
+    if not found:
+        return "**LPIPS** has the same verdict as PSNR on every arm."
+    return f"**By LPIPS** the verdict is another of {len(found)} of {compared} arms: {'; '.join(found)}."
 
 
 def gradients(result: Result) -> str:
@@ -164,8 +163,8 @@ def gradients(result: Result) -> str:
         one = paired(result, arm, base_of(result, arm) or "") if arm in result["arms"] else None
         if one is not None:
             tasks = " and ".join(tasks_of(result, arm))
-            text += f" The two whose gradients {which} ({tasks}) are in one network {THAN[one.verdict]} in "
-            text += f"two ({signed(one.mean)} dB)."
+            text += f" One network for the two whose gradients {which} ({tasks}) is {THAN[one.verdict]} two"
+            text += f" ({signed(one.mean)} dB)."
     return text
 
 
