@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 LIMITS = ROOT / "cards" / "limits.md"
 RESULTS = ROOT / "training" / "results"
 NUMBERS = RESULTS / "numbers.webp"
+STUDY, STUDY_SHORT = RESULTS / "study.webp", RESULTS / "study-short.md"  # of `python -m training.study`
 FAILURES = Path(__file__).parent / "failures"
 PUBLISHED = Path(__file__).parent / "published.json"  # in a published Space: what else is on the Hub
 NOTHING_PUBLISHED = "Neither cards nor the dataset are on the Hugging Face Hub yet."
@@ -58,6 +59,8 @@ def build(restorer: Restorer) -> None:
     """Lay out the tab."""
     if NUMBERS.exists():
         _numbers()
+    if STUDY.exists() and STUDY_SHORT.exists():
+        _study()
     gr.Markdown(f"## {t('Where it fails')}")
     if FAILURES.exists():
         shown_later(*CAPTIONS.values())
@@ -130,3 +133,13 @@ def _numbers() -> None:
                 show_label=False, elem_id="sheets", columns=3, interactive=False, object_fit="contain",
                 buttons=["fullscreen"],
             )  # fmt: skip
+
+
+def _study() -> None:
+    """How ways of training compare: three sentences and a picture."""
+    gr.Markdown(f"## {t('How ways of training compare')}")
+    text = STUDY_SHORT.read_text(encoding="utf-8").partition("-->")[2].strip()
+    gr.Markdown(text.replace("@", "&#64;"), elem_id="study")
+    caption = "Each way of training beside the one that its heading names."
+    shown_later(caption)
+    Figures([(str(STUDY), caption)], elem_id="study-picture")

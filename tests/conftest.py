@@ -67,7 +67,6 @@ FIRST = (
     "test_pixels.py",
     "test_training_stages.py",
     "test_stablesr.py",
-    "test_study.py",
     "test_evaluate.py",
     "test_training_sd.py",
     "test_batch.py",

@@ -524,7 +524,7 @@ def test_about_shows_limits_and_numbers(any_page: Page) -> None:
     expect(any_page.get_by_text("Strong blur stays.")).to_be_visible()
     pictures = "[...document.querySelectorAll('.figures img')]"
     seen = f"{pictures}.filter(i => (i.loading = 'eager', i.naturalWidth)).length"
-    any_page.wait_for_function(f"() => {seen} == {1 + len(about_tab.CAPTIONS)}")
+    any_page.wait_for_function(f"() => {seen} == {1 + about_tab.STUDY.exists() + len(about_tab.CAPTIONS)}")
     any_page.get_by_text("The numbers as a table").click()
     expect(any_page.locator("#numbers")).to_contain_text("dark channel")
     expect(any_page.get_by_text("Cards and dataset")).to_be_visible()

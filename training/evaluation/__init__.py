@@ -1,1 +1,1 @@
-"""What `training.evaluate` and `training.study` measure, and their reports."""
+"""What `training.evaluate` measures, and its reports."""

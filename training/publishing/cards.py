@@ -18,9 +18,11 @@ from lwr.tasks import TASKS
 from lwr.tasks.base import Task
 from training.publishing.names import Names
 from training.publishing.results import Results
+from training.study.report import FIGURE
 
 TEMPLATES = Path(__file__).parents[2] / "cards"
 SHEET = "assets/examples.jpg"  # in the repository
+STUDY_PICTURE = "assets/study.webp"
 LICENSE = "apache-2.0"
 PYTHON = "3.12.12"  # of the two that ZeroGPU lists (the other is 3.10.13)
 LIBRARY = "lwr"  # which loads them; diffusers and PEFT read single folders, as the cards say
@@ -71,7 +73,7 @@ def prior_card(names: Names, pins: Mapping[str, str], measured: Measured) -> str
     return _filled(
         ModelCard, "prior.md", data, names, measured.results,
         tasks=tasks, pins=pins, tasks_there=list(pins), sheet=SHEET, repo=names.prior,
-        exceptions=_exceptions(pins),
+        exceptions=_exceptions(pins), study=STUDY_PICTURE if _pictured(measured.results) else None,
         credits=_credits(measured.results, "evaluate.jpg"), minutes=_minutes(measured.results),
     )  # fmt: skip
 
@@ -144,6 +146,11 @@ def _filled(kind: type, template: str, data: Any, names: Names, results: Results
         **values,
     )
     return re.sub(r"[ \t]+\n", "\n", str(text)).rstrip() + "\n"
+
+
+def _pictured(results: Results) -> bool:
+    """Whether there is a figure of the study."""
+    return bool(results.study()) and (results.folder / FIGURE).exists()
 
 
 def _exceptions(tasks: Iterable[str]) -> str:

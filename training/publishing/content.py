@@ -19,10 +19,11 @@ from lwr.models.config import PriorConfig
 from lwr.restore import PINS
 from lwr.tasks import TASKS
 from training.data.storage import sha256
-from training.publishing.cards import SHEET, Measured, adapter_card, prior_card, space_card
+from training.publishing.cards import SHEET, STUDY_PICTURE, Measured, adapter_card, prior_card, space_card
 from training.publishing.errors import PublishError
 from training.publishing.names import Names
 from training.publishing.results import Results
+from training.study import report
 
 ROOT = Path(__file__).parents[2]
 SPACE_SUFFIXES = (".py", ".js", ".css", ".md", ".json", ".jpg", ".webp", ".safetensors")  # in lwr and page
@@ -56,6 +57,8 @@ def prior(names: Names, network: Path, results: Results) -> Publication:
         PINS: _json(pins),
     }
     files |= _sheet(measured, "evaluate.jpg")
+    if study := _study(results):
+        files[STUDY_PICTURE] = study[0]
     return Publication("model", names.prior, files, names=tuple(pins.values()))
 
 
@@ -153,6 +156,7 @@ def space(names: Names, network: Path, results: Results) -> Publication:
     if measured.adapters:  # what the page's About tab shows
         shown = [results.folder / SHORT, results.folder / NUMBERS, *results.folder.glob("evaluate-*.jpg")]
         files |= {f"training/results/{path.name}": path for path in sorted(shown) if path.exists()}
+    files |= {f"training/results/{path.name}": path for path in _study(results)}  # in its About tab, too
     files["page/published.json"] = _json(names.links(there))
     requirements = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     files["README.md"] = space_card(names, pins, measured, requirements).encode()
@@ -233,6 +237,12 @@ def _sheet(measured: Measured, name: str) -> dict[str, Path | bytes]:
     except OSError as error:
         raise PublishError(f"{path} is no picture: measure again with --sheet.") from error
     return {SHEET: path}
+
+
+def _study(results: Results) -> list[Path]:
+    """The main figure of the study and its sentences; [] when one is missing."""
+    paths = [results.folder / name for name in (report.FIGURE, report.SHORT)]
+    return paths if results.study() and all(path.exists() for path in paths) else []
 
 
 def _folder(folder: Path, suffixes: Sequence[str] | None = None) -> dict[str, Path]:

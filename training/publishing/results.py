@@ -12,8 +12,11 @@ from training.evaluation.benchmarks import BENCHMARKS
 from training.evaluation.report import short_table, swap_table, table
 from training.publishing.diagnosis_tables import found_table, harm_table
 from training.publishing.errors import PublishError
+from training.study.sentences import recommendation, sentences
+from training.study.statistics import is_study
 
 FOLDER = Path(__file__).parents[1] / "results"
+STUDY = "study-strategies"  # .json
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?")
 
 
@@ -133,6 +136,15 @@ class Results:
     def harm_table(self) -> str:
         """What a sentence does to good and to damaged photos."""
         return self._noted(harm_table(self.file("harm")))
+
+    def study(self) -> list[str]:
+        """What the study of training found, in three sentences; [] when it was not run."""
+        result = self.file(STUDY)
+        return [self._noted(one) for one in sentences(result)] if is_study(result) else []
+
+    def recommended(self) -> str:
+        """What the study recommends, and whether it ships."""
+        return self._noted(recommendation(self.file(STUDY)))
 
     def minutes(self) -> tuple[str, str]:
         """(minutes of training, core-hours) that went into the shipped weights."""
