@@ -57,14 +57,9 @@ def collect(options: Options) -> dict:
 
 
 def _read(unit: Unit, work: Path) -> dict:
-    """{"done": ..., "marks": {mark: its file}} of a network; marks before its start are its start's own."""
-    folder, marks = unit.folder(work), {}
-    for mark in MARKS:
-        path = folder / f"scores-{mark}.json"
-        start = ARMS[unit.arm].starts_from
-        if start and mark <= HALF:
-            path = Unit(start, unit.seed, tuple(TASKS)).folder(work) / path.name
-        marks[mark] = read_json(path)
+    """{"done": ..., "marks": {mark: its file}} of a network, from where it leaves the arm it starts from."""
+    folder, first = unit.folder(work), HALF if ARMS[unit.arm].starts_from else 0
+    marks = {mark: read_json(folder / f"scores-{mark}.json") for mark in MARKS if mark > first}
     return {"done": read_json(folder / "done.json"), "marks": marks}
 
 
@@ -93,10 +88,9 @@ def _run(units: Sequence[Unit], found: dict[Unit, dict]) -> dict:
     scores: dict[str, dict] = {}
     swap: dict[str, dict] = {}
     for unit in units:
-        end, marks = found[unit]["done"], found[unit]["marks"]
+        marks = found[unit]["marks"]
         for mark, file in marks.items():
-            own = {task: one for task, one in file["scores"].items() if task in end["tasks"]}
-            scores.setdefault(str(mark), {}).update(own)
+            scores.setdefault(str(mark), {}).update(file["scores"])
         for damage, asked in marks[MARKS[-1]].get("swap", {}).items():
             swap.setdefault(damage, {}).update(asked)
     return {"scores": scores} | ({"swap": swap} if swap else {})

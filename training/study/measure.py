@@ -1,6 +1,7 @@
 """What a network of the study makes of the validation photos: scores of each photo, and of wrong prompts."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -65,7 +66,7 @@ def make_held_out(source: str, count: int, path: Path) -> None:
 def make_inputs(held_out: Path, path: Path, device: str) -> None:
     """Score the damaged photos themselves: what every gain is counted from."""
     place = torch.device("cpu" if device == "cpu" or not torch.cuda.is_available() else "cuda")
-    photos, judge = read_held_out(held_out).to(place), Judge(place)
+    photos, judge = read_held_out(held_out).to(place), judge_on(place)
     scores = {task: judge(degraded, photos.clean) for task, degraded in photos.degraded.items()}
     write_json(path, {"ids": photos.ids, "scores": scores})
 
@@ -73,6 +74,12 @@ def make_inputs(held_out: Path, path: Path, device: str) -> None:
 def read_held_out(path: Path) -> HeldOut:
     """What `make_held_out` kept."""
     return HeldOut(**torch.load(path, weights_only=True))
+
+
+@cache
+def judge_on(device: torch.device) -> "Judge":
+    """The one of this process."""
+    return Judge(device)
 
 
 class Judge:

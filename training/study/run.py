@@ -23,7 +23,7 @@ from training.study.arms import ARMS, BUDGET, CONFLICT, HALF, MARKS, Unit, confi
 from training.study.batches import Batches
 from training.study.conflict import cosines
 from training.study.files import write_json
-from training.study.measure import Judge, read_held_out, scores_of, swap_of
+from training.study.measure import judge_on, read_held_out, scores_of, swap_of
 from training.study.stage import StudyStage
 
 STAGES.setdefault(BUDGET.stage, StudyStage)
@@ -99,7 +99,7 @@ class _Measurer:
             batches,
         )
         self.held_out = read_held_out(work / "held-out.pt").to(device)
-        self.judge = Judge(device)
+        self.judge = judge_on(device)
 
     def at(self, mark: float) -> None:
         """Measure with averaged weights, unless that was done before."""

@@ -1,13 +1,14 @@
 """The stage that every arm of the study trains: one step of the sampler from photo to photo, at fidelity 1."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from lwr.models.config import TextConditioning
-from lwr.models.network import OnePass, RestorationNetwork
+from lwr.models.network import Encoded, OnePass, Prediction, RestorationNetwork
 from lwr.tasks import TASKS
 from training.data.mixture import Batch
 from training.data.rng import RngStreams
@@ -53,7 +54,9 @@ class StudyStage(Stage):
             return self.network.decode(encoded.latent, encoded, 1.0), encoded.latent
         if self.embeddings is not None:
             network = WithEmbeddings(self.network, self.embeddings)
-            return network.restore(batch.degraded, batch.tasks, rng.noise, steps=1, fidelity=1.0)
+            return network.restore(
+                batch.degraded, batch.tasks, rng.noise, steps=1, fidelity=1.0, sampler=True
+            )
         if self.config.prompt == "none":
             batch = Batch(batch.degraded, batch.target, {}, batch.kind)
         return super().restore(batch, rng, 1, 1.0)
@@ -64,12 +67,30 @@ class WithEmbeddings(OnePass):
 
     def __init__(self, network: RestorationNetwork, embeddings: Mapping[str, torch.Tensor]) -> None:
         self.network, self.prior, self.embeddings = network, network.prior, embeddings
-        self.encode, self.predict, self.decode = network.encode, network.predict, network.decode
-        self.refine, self.needs_sampler = network.refine, network.needs_sampler
 
     def context(self, instructions: Mapping[str, float], text: TextConditioning) -> torch.Tensor:
         """`instructions` {task: strength} -> (1,L,D)."""
         return sum(strength * self.embeddings[task] for task, strength in instructions.items())
+
+    def encode(self, photo: torch.Tensor) -> Encoded:
+        """As the network, like all below."""
+        return self.network.encode(photo)
+
+    def predict(self, *arguments: Any) -> Prediction:
+        """((B,C,h,w), (B,F,h,w) or None)."""
+        return self.network.predict(*arguments)
+
+    def decode(self, *arguments: Any) -> torch.Tensor:
+        """(B,3,H,W)."""
+        return self.network.decode(*arguments)
+
+    def refine(self, photo: torch.Tensor, fidelity: float) -> torch.Tensor:
+        """(B,3,H,W)."""
+        return self.network.refine(photo, fidelity)
+
+    def needs_sampler(self, fidelity: float) -> bool:
+        """Whether sampler and decoder have a part in the photo."""
+        return self.network.needs_sampler(fidelity)
 
 
 def new_embeddings(network: RestorationNetwork, tasks: tuple[str, ...]) -> nn.ParameterDict:

@@ -172,8 +172,8 @@ def swap(result: Result, arm: str) -> dict[str, dict[str, tuple[float, float]]]:
     matrices = [run["swap"] for run in result["arms"][arm]["runs"].values() if run.get("swap")]
     found: dict[str, dict[str, tuple[float, float]]] = {}
     for damage, row in matrices[0].items() if matrices else ():
-        given = np.mean(result["inputs"][damage]["psnr"])
         for asked in row:
+            given = np.mean(result["inputs"][damage]["psnr"][: len(row[asked]["psnr"])])  # the first ones
             cells = [matrix[damage][asked] for matrix in matrices]
             psnr, moved = (float(np.mean([cell[name] for cell in cells])) for name in ("psnr", "moved"))
             found.setdefault(damage, {})[asked] = (psnr - float(given), moved)
