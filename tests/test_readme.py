@@ -8,10 +8,11 @@ import pytest
 from typer.main import get_command
 
 from lwr.cli import app
-from training import build_dataset, run, study
+from training import build_dataset, run
 from training.command_line import parse
 from training.diagnosis import __main__ as diagnosis
 from training.evaluation.plan import read_arguments
+from training.study import __main__ as study
 
 ROOT = Path(__file__).parents[1]
 LWR = ROOT / "lwr"

@@ -222,7 +222,7 @@ def test_every_number_in_a_table_comes_from_the_scores() -> None:
     known, everything = plain_numbers(result), list(result["arms"])
     shown = (
         tables.main_table(result, everything), tables.difference_table(result, everything),
-        tables.short_table(result, everything), tables.task_table(result, everything),
+        tables.short_table(result, everything), tables.task_table(result, everything, "psnr"),
         tables.curve_table(result, everything), tables.pair_table(result),
     )  # fmt: skip
     for table in shown:

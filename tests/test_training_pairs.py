@@ -23,7 +23,7 @@ from toy_runs import (
 from lwr.images import files as images
 from lwr.tasks import TASKS
 from lwr.tasks.base import WAY
-from training import recipe, study
+from training import recipe
 from training.benchmarks import pairs as benchmark
 from training.checkpoint import TrainingError
 from training.checks import check, check_machine
@@ -41,6 +41,8 @@ from training.loop import train
 from training.losses.photo import L1_WEIGHT, PhotoLoss
 from training.run import resolve
 from training.stages.base import Stage
+from training.study import __main__ as study
+from training.study import batches, plan, run
 
 CPU = torch.device("cpu")
 CONFIG = Config("adapter", batch=4, crop=32, tracker="none")
@@ -417,16 +419,31 @@ def test_recipe_and_study_train_on_pairs_by_the_same_option(
     held_out_photo(photos, 200)
     trained = []
 
-    def stop(config: Config, parts: list) -> None:
+    def stop(work: Path, samples: int, parts: list, device: str) -> None:
         trained.extend(part.tasks for part in parts)
         raise TrainingError("far enough")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(study, "train", stop)
-    monkeypatch.setattr(study, "fresh_start", lambda folder: None)
+    monkeypatch.setattr(run, "make_start", lambda work: (work / "start").mkdir())
+    monkeypatch.setattr(plan, "make_inputs", lambda held_out, path, device: path.touch())
+    monkeypatch.setattr(run, "pretrain", stop)
     words = ["strategies", "--photos", str(photos), "--out", str(tmp_path), "--validation", "1"]
     assert study.main([*words, "--data", several]) == 2
     assert trained[1:] == [("deblur",), ("denoise",)] and set(trained[0]) == set(TASKS)
+
+
+def test_the_study_draws_the_damage_that_pairs_bring(blurred: Path) -> None:
+    config = replace(CONFIG, data=f"deblur={blurred}", tasks=("deblur",))
+    (part,) = load_parts(config)
+    sampler = sampler_of(part, config, CPU)
+    kinds = {}
+    for place in range(40):
+        rng = batches.numbers(config, CPU, "deblur", place)
+        degraded, clean, kind = batches.draw("deblur", config, sampler, rng)
+        kinds.setdefault(kind, []).append((clean[:, 2].max().item(), degraded[:, 2].mean().item()))
+    assert {len(kinds["right"]) > 30, len(kinds["wrong"]) > 0} == {True}
+    # the pairs' blurred side has blue that their target has not: see `blurred`
+    assert all(target == 0 and given > 0 for target, given in kinds["right"])
 
 
 def test_stages_of_clean_photos_take_the_targets(blurred: Path) -> None:

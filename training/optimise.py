@@ -17,9 +17,8 @@ from training.muon import Muon, hidden_matrices
 from training.stages.base import Stage
 
 LEAST_LR = 0.02  # of the peak, where the cosine ends
-Loader = Callable[
-    [int, int], tuple[Batch, RngStreams]
-]  # (step, micro-step) -> its batch, numbers for its loss
+# (step, micro-step) -> its batch, and random numbers for its loss
+Loader = Callable[[int, int], tuple[Batch, RngStreams]]
 
 
 class Progress:
@@ -89,8 +88,8 @@ class Optimisation:
         if not math.isfinite(value):
             raise TrainingError(
                 f"The {what} of step {self.progress.step + 1} is {value}, on crops of "
-                f"{', '.join(getattr(loader, 'drawn', ()))}; the last checkpoint in {self.config.out} is from before it. "
-                "Try a smaller --lr, or --precision no."
+                f"{', '.join(getattr(loader, 'drawn', ()))}; the last checkpoint in {self.config.out} is "
+                "from before it. Try a smaller --lr, or --precision no."
             )
 
     @contextlib.contextmanager

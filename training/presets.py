@@ -1,4 +1,4 @@
-"""The recipe and the strategies as one table: each row is a run; what really ran is in training/README.md."""
+"""The recipe as a table: each row is a run; what really ran is in training/README.md."""
 
 from typing import Any
 

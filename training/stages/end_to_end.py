@@ -2,8 +2,7 @@
 
 The gradient goes on through the sampler into the time-aware encoder, its SFT layers, the text path and every
 LoRA pair; a hinge PatchGAN helps the perceptual weights. The prior itself (VAE and the UNet's own layers)
-stays frozen, unless `config.parts` names it. The strategies that `training.study` compares are rows of this
-stage.
+stays frozen, unless `config.parts` names it.
 """
 
 import torch

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from lwr.loading.load import without_bars
+from lwr.tasks import TASKS
 from training.checkpoint import TrainingError
 from training.command_line import fail, parse
 from training.study import report
@@ -37,9 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         value = getattr(options, name)
         if value is not None and value < least:
             fail(COMMAND, f"--{name.replace('_', '-')} is {value}: use {least} or more.")
-    for name in options.arms:
-        if name not in ARMS:
-            fail(COMMAND, f"--arms has {name!r}: use {', '.join(ARMS)}.")
+    for name, known in (("arms", ARMS), ("tasks", TASKS)):
+        for one in getattr(options, name):
+            if one not in known:
+                fail(COMMAND, f"--{name} has {one!r}: use {', '.join(known)}.")
+    if len(set(options.tasks)) < 3:
+        fail(COMMAND, "--tasks names fewer than three: to compare how tasks share, add some.")
     without_bars()
     try:
         check_settings(options)

@@ -96,7 +96,7 @@ BUDGET = StudyConfig(
 
 
 def units(arm: str, seed: int, tasks: tuple[str, ...] = tuple(TASKS)) -> list[Unit]:
-    """The networks of an arm; `tasks` are all but for an arm of pairs."""
+    """The networks of an arm; those of a pair stand for all tasks, as their own are found on the way."""
     groups = [(task,) for task in tasks] if ARMS[arm].per_task else [tasks]
     return [Unit(arm, seed, group) for group in groups]
 
@@ -106,7 +106,7 @@ def config_of(unit: Unit, work: Path) -> StudyConfig:
     arm = ARMS[unit.arm]
     start = work / "start"
     if arm.starts_from:
-        start = Unit(arm.starts_from, unit.seed, tuple(TASKS)).folder(work) / "half"
+        start = Unit(arm.starts_from, unit.seed, unit.tasks).folder(work) / "half"
     elif not arm.changes.get("new_unet") and arm.changes.get("with_unet", True):
         start = work / "prior"
     changes = {"tasks": unit.tasks, "seed": unit.seed, "init": str(start), "out": str(unit.folder(work))}

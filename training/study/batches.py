@@ -69,7 +69,7 @@ class Batches:
         deaf: bool = False,
         first: int = 0,
     ) -> None:
-        """`first`: batches of each task that were seen before; `deaf`: no prompt says that a damage should stay."""
+        """`first`: batches of each task that were seen before; `deaf`: no prompt says what should stay."""
         self.tasks, self.config, self.device, self.deaf, self.first = tasks, config, device, deaf, first
         self.kept = {task: np.load(folder / f"{task}.npy", mmap_mode="r") for task in tasks}
         self.kinds = {task: json.loads((folder / f"{task}.json").read_text())["kinds"] for task in tasks}

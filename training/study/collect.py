@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lwr.tasks import TASKS
 from training.logger import versions
 from training.study.arms import ARMS, BUDGET, CONFLICT, HALF, MARKS, PAIRS, Unit
 from training.study.files import read_json
@@ -19,7 +18,7 @@ def collect(options: Options) -> dict:
     """Scores of every photo, arm, seed and mark; its layout is in report.py."""
     work, found = options.work, {unit: _read(unit, options.work) for unit in units_of(options)}
     inputs = read_json(work / "inputs.json")
-    data = read_json(data_of(work, 0, next(iter(TASKS))).with_suffix(".json"))
+    data = read_json(data_of(work, 0, options.tasks[0]).with_suffix(".json"))
     ends = [end["done"] for end in found.values()]
     config = {name: getattr(BUDGET, name) for name in CONFIG} | {
         name: getattr(options, name) for name in SAME
@@ -35,7 +34,7 @@ def collect(options: Options) -> dict:
         "config": config
         | {
             "samples_per_task": options.count * BUDGET.batch,
-            "tasks": list(TASKS),
+            "tasks": list(options.tasks),
             "training_photos": data["photos"],
             "validation_crop": CROP,
         },

@@ -1,4 +1,4 @@
-"""Where tasks pull a shared network in different directions: cosines between the gradients of their losses."""
+"""Where tasks pull a shared network in different directions: cosines between their losses' gradients."""
 
 import itertools
 import statistics

@@ -60,7 +60,7 @@ def run_all(jobs: Sequence[Job], wanted: Sequence[Path], processes: int = 1) -> 
 
 
 def missing(jobs: Sequence[Job], wanted: Sequence[Path]) -> list[Job]:
-    """The jobs to run, in the order of `jobs`: those of wanted paths that are not there, and of their needs."""
+    """The jobs to run, in the order of `jobs`: those of wanted paths that are missing, and of their needs."""
     makers = {path: job for job in jobs for path in (job.makes, *job.leaves)}
     found: set[Path] = set()
     open_ = [path for path in wanted if not path.exists()]

@@ -1,5 +1,6 @@
 """What a network of the study makes of the validation photos: scores of each photo, and of wrong prompts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -7,7 +8,6 @@ from pathlib import Path
 import torch
 
 from lwr.images.metrics import psnr, ssim
-from lwr.tasks import TASKS
 from training.checkpoint import TrainingError
 from training.data.mixture import Batch
 from training.data.photos import Photo, load_photos
@@ -39,7 +39,7 @@ class HeldOut:
         return replace(self, clean=self.clean.to(device), degraded=degraded)
 
 
-def make_held_out(source: str, count: int, path: Path) -> None:
+def make_held_out(source: str, count: int, tasks: Sequence[str], path: Path) -> None:
     """Cut, damage and keep the validation photos; TrainingError when `source` has none that fit."""
     first: dict[str, Photo] = {}
     for photo in load_photos(source, "validation"):
@@ -48,15 +48,15 @@ def make_held_out(source: str, count: int, path: Path) -> None:
     photos = list(first.values())[:count]
     if not photos:
         raise TrainingError(
-            f"No clear photo of split validation in {source} has both sides of {CROP} pixels or more: add some "
-            "to measure on."
+            f"No clear photo of split validation in {source} has both sides of {CROP} pixels or more: add "
+            "some to measure on."
         )
     clean = torch.cat([_middle(photo) for photo in photos])
     degraded = {
         task: torch.cat(
             [damaged(photo.id, one[None], task) for photo, one in zip(photos, clean, strict=True)]
         )
-        for task in TASKS
+        for task in tasks
     }
     part = path.with_suffix(".part")
     torch.save({"ids": [photo.id for photo in photos], "clean": clean, "degraded": degraded}, part)

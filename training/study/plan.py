@@ -1,6 +1,7 @@
 """What a study consists of: its options, and every job from the start network to the last measure."""
 
 import dataclasses
+import json
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -20,14 +21,8 @@ from training.study.jobs import Job
 from training.study.measure import make_held_out, make_inputs
 
 LEAST_SAMPLES = BUDGET.batch * len(MARKS)
-SAME = (
-    "photos",
-    "data",
-    "photos_limit",
-    "samples",
-    "prior_samples",
-    "validation",
-)  # of runs that belong together
+# what runs that belong together have in common
+SAME = ("photos", "data", "photos_limit", "samples", "prior_samples", "tasks", "validation")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +34,7 @@ class Options:
     data: str | None = None  # to train on instead, as of training.run; `photos` are measured on all the same
     samples: int = 2048  # crops of each task that an arm sees
     prior_samples: int = 12_800  # clean crops that the prior is trained on before
+    tasks: tuple[str, ...] = tuple(TASKS)  # to train and measure: three or more
     seeds: int = 2  # runs of the arms that the conclusion rests on; the others run once
     arms: tuple[str, ...] = tuple(ARMS)  # to run, and those that they need
     photos_limit: int | None = None  # read only so many photos for training
@@ -57,7 +53,7 @@ class Options:
 def check_settings(options: Options) -> None:
     """TrainingError when the work folder has runs of other options; else they are noted there."""
     path = options.work / "settings.json"
-    here = {name: getattr(options, name) for name in SAME}
+    here = json.loads(json.dumps({name: getattr(options, name) for name in SAME}))
     if not path.exists():
         options.work.mkdir(parents=True, exist_ok=True)
         write_json(path, here)
@@ -85,21 +81,23 @@ def arms_of(options: Options) -> list[str]:
 
 
 def units_of(options: Options) -> list[Unit]:
-    """Every network that trains; those of a pair stand for all tasks here, as their own are found on the way."""
+    """Every network that trains."""
     return [
         unit
         for name in arms_of(options)
         for seed in range(options.seeds if ARMS[name].every_seed else 1)
-        for unit in units(name, seed)
+        for unit in units(name, seed, options.tasks)
     ]
 
 
 def jobs_of(options: Options) -> tuple[list[Job], list[Path]]:
     """(all jobs, the paths that are wanted in the end)."""
-    work, count = options.work, options.count
+    work = options.work
     held_out, inputs, start = work / "held-out.pt", work / "inputs.json", work / "start"
     jobs = [
-        Job(held_out, (), partial(make_held_out, options.photos, options.validation, held_out)),
+        Job(
+            held_out, (), partial(make_held_out, options.photos, options.validation, options.tasks, held_out)
+        ),
         Job(start, (), partial(run.make_start, work)),
         Job(inputs, (held_out,), partial(make_inputs, held_out, inputs, options.device)),
         Job(work / "prior", (start,), partial(_pretrain, options)),
@@ -107,12 +105,12 @@ def jobs_of(options: Options) -> tuple[list[Job], list[Path]]:
     jobs += [
         Job(data_of(work, seed, task), (), partial(_draw, options, seed, task))
         for seed in range(options.seeds)
-        for task in TASKS
+        for task in options.tasks
     ]
     trained = sorted(_networks(options), key=lambda job: job[0])
     jobs += [job for _, job in trained]
-    ends = [Unit(CONFLICT, 0, tuple(TASKS)).folder(work) / "done.json"]
-    jobs.append(Job(work / "grouping.json", tuple(ends), partial(_group, work)))
+    ends = [Unit(CONFLICT, 0, options.tasks).folder(work) / "done.json"]
+    jobs.append(Job(work / "grouping.json", tuple(ends), partial(_group, options)))
     jobs += [
         Job(timing_of(work, name), (start,), partial(timing.measure, name, work)) for name in arms_of(options)
     ]
@@ -155,11 +153,11 @@ def _run_pair(unit: Unit, work: Path, count: int, device: str) -> None:
     run.run(dataclasses.replace(unit, tasks=pair), work, count, device)
 
 
-def _group(work: Path) -> None:
+def _group(options: Options) -> None:
     """Write which two tasks' gradients agree most, and which least."""
-    folder = Unit(CONFLICT, 0, tuple(TASKS)).folder(work)
+    folder = Unit(CONFLICT, 0, options.tasks).folder(options.work)
     found = [read_json(folder / f"scores-{mark}.json")["cosines"] for mark in MARKS]
-    write_json(work / "grouping.json", conflict.groups(found, list(TASKS)))
+    write_json(options.work / "grouping.json", conflict.groups(found, options.tasks))
 
 
 def _draw(options: Options, seed: int, task: str) -> None:

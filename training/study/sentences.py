@@ -18,6 +18,8 @@ from training.study.statistics import (
 from training.study.tables import signed
 
 SHIPPED_RANK = 4  # of the adapters in lwr/embedded; their refiner's is 16
+# What one adapter, and all networks together, may take on disk to be fetched on demand and run on two cores.
+ADAPTER_MB, NETWORKS_MB = 2, 40
 TRAINED_ON, LORA = "trained-on", f"lora-{SHIPPED_RANK}"  # the arms nearest to what ships
 WHOLE_NETWORKS = ("separate", "full", "no-unet-separate")  # one a task, nothing is shared
 THAN = {BETTER: "better than", WORSE: "worse than", UNCLEAR: "not clearly different from"}
@@ -116,7 +118,7 @@ def recommendation(result: Result) -> str:
             text += f" The smallest of these on disk is `{small}`: {_stored(result, small)} MB a task."
     elif against:
         text += " The others that can be compared with it are clearly behind it."
-    return f"{text} {_on_what_ships(result, best)}"
+    return f"{text} {_on_what_ships(result, best)}{_on_whole_networks(result)}"
 
 
 def _on_what_ships(result: Result, best: str) -> str:
@@ -138,7 +140,7 @@ def _on_what_ships(result: Result, best: str) -> str:
         "" if len(known) == 2 else f" `{next(arm for arm in there if arm not in known)}` was not measured."
     )
     if against:
-        verdict = f"The study does not agree: {' and '.join(against)}."
+        verdict = f"The study does not agree: {' and '.join(against)}.{_too_large(result, higher)}"
     else:
         clear = [one for one in known.values() if one.verdict == BETTER]
         verdict = (
@@ -147,6 +149,32 @@ def _on_what_ships(result: Result, best: str) -> str:
     return (
         f"What ships is {ships}. In the study {'; '.join(says)}.{tested} {verdict} "
         "No arm of it has both at once."
+    )
+
+
+def _too_large(result: Result, ranks: list[str]) -> str:
+    """Why a better rank does not ship, where its size is the reason."""
+    sizes = {arm: result["arms"][arm]["stored_mb_per_task"] for arm in ranks}
+    large = [f"`{arm}` takes {size:.1f} MB a task" for arm, size in sizes.items() if size > ADAPTER_MB]
+    if not large:
+        return ""
+    return (
+        f" Not shipped because an adapter may take {ADAPTER_MB} MB: {', '.join(large)}. "
+        "(Rank 16 in the refiner alone, as shipped, fits.)"
+    )
+
+
+def _on_whole_networks(result: Result) -> str:
+    """Why one network a task does not ship where it does better; nothing where it does not."""
+    one = paired(result, "separate", BASE)
+    if one is None or one.verdict != BETTER:
+        return ""
+    arm = result["arms"]["separate"]
+    size = arm["stored_mb_per_task"]
+    return (
+        f" One network a task does better still ({measured(one)} over `{BASE}`). Beside the frozen prior it "
+        f"takes {size:.1f} MB each, {size * len(arm['tasks']):.0f} MB for all, where {NETWORKS_MB} MB is the "
+        "limit for everything, and it cannot do two tasks of one sentence in one pass; so it does not ship."
     )
 
 

@@ -1,4 +1,4 @@
-"""The stage that every arm of the study trains: one step of the sampler from photo to photo, at fidelity 1."""
+"""The stage that every arm of the study trains: one sampler step from photo to photo, at fidelity 1."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -50,7 +50,11 @@ def markdown(result: Result) -> str:
         if arms:
             parts += [f"## {title}", main_table(result, arms), difference_table(result, arms)]
     everything = [arm for question in QUESTIONS for arm in of_question(result, question)]
-    parts += ["## Tasks: PSNR gain (dB) / LPIPS gain", task_table(result, everything)]
+    for measure, name in MEASURES.items():
+        unit = " (dB)" if measure == "psnr" else ""
+        parts.append(f"## Task by task: {name}{unit}")
+        parts.append("Gain; after the semicolon the difference from the base, paired.")
+        parts.append(task_table(result, everything, measure))
     parts += ["## While training: PSNR gain (dB)", curve_table(result, everything)]
     if pairs := pair_table(result):
         parts += ["## Pairs against one network a task: PSNR (dB)", pairs]
@@ -110,13 +114,14 @@ def short_table(result: Result, arms: Sequence[str]) -> str:
     return _table(rows)
 
 
-def task_table(result: Result, arms: Sequence[str]) -> str:
-    """Mean gains of each task."""
+def task_table(result: Result, arms: Sequence[str], measure: str) -> str:
+    """Mean gains of each task, and how far they are from the base's."""
     tasks = result["config"]["tasks"]
     rows = [["arm", *(TASKS[task].title.lower() if task in TASKS else task for task in tasks)]]
     for arm in arms:
         there = tasks_of(result, arm)
-        rows.append([f"`{arm}`", *(_of_task(result, arm, task) if task in there else "" for task in tasks)])
+        cells = [_of_task(result, arm, task, measure) if task in there else "" for task in tasks]
+        rows.append([f"`{arm}`", *cells])
     return _table(rows)
 
 
@@ -210,9 +215,11 @@ def _arms(result: Result, question: str) -> list[str]:
     return first + arms
 
 
-def _of_task(result: Result, arm: str, task: str) -> str:
-    one, other = (estimate(result, arm, measure, tasks=[task]) for measure in ("psnr", "lpips"))
-    return " / ".join(signed(x.mean, digits) for x, digits in ((one, 2), (other, 3)) if x)
+def _of_task(result: Result, arm: str, task: str, measure: str) -> str:
+    gain, base = estimate(result, arm, measure, tasks=[task]), base_of(result, arm)
+    against = paired(result, arm, base, measure, tasks=[task]) if base else None
+    shown = "" if gain is None else signed(gain.mean, DIGITS[measure])
+    return shown if against is None else f"{shown}; {with_interval(against)}"
 
 
 def _cosine(value: float) -> str:

@@ -37,6 +37,8 @@ NOT_FOLLOWS = """- The network is small, was trained for a short time, and with 
   of the time, not 95 %. With one seed they know nothing of chance in training.
 - Without a UNet no prompt is heard, so `no-unet` lacks the prior and the prompt at once; only one network a
   task (`no-unet-separate` against `separate`) takes the prior away alone.
+- Prompts are obeyed here by the network alone, after few batches with a wrong prompt (one in ten). The
+  product asks its diagnosis first whether the damage is there, and is not as easily misled.
 - LoRAs and `full` start from `shared` at 50 % of the samples: they say what half a budget of specialising is
   worth after half a budget together, and nothing about adapters on a network trained to the end.
 - Intervals are not corrected for the number of comparisons: of twenty differences that are none, one would
@@ -87,8 +89,8 @@ def setup(result: Result) -> str:
         f"Each arm was trained with {seeds_of} and measured at {shares} of its samples on "
         f"{len(result['photos'])} validation photos{crop} never trained on, by {measures}. 95 % intervals "
         f"come from a hierarchical bootstrap ({DRAWS:,} draws of seeds, then of photos); a verdict is "
-        "“better” or “worse” when the interval leaves out 0. All of it took "
-        f"{result['minutes'] / 60:.1f} hours on {result['device']} ({result['date']})."
+        "“better” or “worse” when the interval leaves out 0. Added up, the networks trained for "
+        f"{result['minutes'] / 60:.1f} hours, on {result['device']} ({result['date'][:10]})."
     )
 
 
