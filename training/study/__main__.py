@@ -18,7 +18,7 @@ from training.study import report
 from training.study.arms import ARMS
 from training.study.collect import collect
 from training.study.jobs import run_all
-from training.study.plan import LEAST_SAMPLES, Options, check_settings, jobs_of
+from training.study.plan import LEAST_SAMPLES, Options, check, jobs_of
 
 COMMAND = "python -m training.study"
 LEAST = {
@@ -46,11 +46,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         fail(COMMAND, "--tasks names fewer than three: to compare how tasks share, add some.")
     without_bars()
     try:
-        check_settings(options)
+        check(options)
         run_all(*jobs_of(options), options.jobs)
     except (OSError, TrainingError) as error:
         print(f"{COMMAND}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(
+            f"{COMMAND}: stopped; the same command goes on in the networks that were training.",
+            file=sys.stderr,
+        )
+        return 130
     result = collect(options)
     report.write(result, options.out)
     print(*report.sentences(result), sep="\n")

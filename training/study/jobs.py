@@ -4,11 +4,12 @@ A job makes one path from others. Whatever is missing is made as soon as all tha
 `jobs` processes at once.
 """
 
+import signal
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -36,27 +37,46 @@ def run_all(jobs: Sequence[Job], wanted: Sequence[Path], processes: int = 1) -> 
     Where a job leaves other things than `makes`, what needs them waits until they are there.
     """
     left = missing(jobs, wanted)
-    if processes == 1:
-        while left:
-            job = next(job for job in left if job.ready)
-            left.remove(job)
-            job.work()
-            print(f"{job.makes}: done, {len(left)} left", flush=True)
+    if processes > 1:
+        _side_by_side(left, processes)
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        running: dict[Future[Any], Job] = {}
+    while left:
+        job = _first_ready(left)
+        left.remove(job)
+        job.work()
+        print(f"{job.makes}: done, {len(left)} left", flush=True)
+
+
+def _side_by_side(left: list[Job], processes: int) -> None:
+    pool = ProcessPoolExecutor(
+        processes, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
+    )
+    running: dict[Future[Any], Job] = {}
+    try:
         while left or running:
+            if not running:
+                _first_ready(left)
             for job in [job for job in left if job.ready][: processes - len(running)]:
                 left.remove(job)
                 running[pool.submit(job.work)] = job
             for future in wait(running, POLL_SECONDS, FIRST_COMPLETED).done:
                 job = running.pop(future)
-                try:
-                    future.result()
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise
+                future.result()
                 print(f"{job.makes}: done, {len(left) + len(running)} left", flush=True)
+    except BaseException:  # without this it would wait for all that still train
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in active_children():
+            child.terminate()
+        raise
+    pool.shutdown()
+
+
+def _first_ready(left: Sequence[Job]) -> Job:
+    job = next((job for job in left if job.ready), None)
+    if job is None:
+        need = next(path for path in left[0].needs if not path.exists())
+        raise RuntimeError(f"{left[0].makes} needs {need}, which the job that should leave it did not.")
+    return job
 
 
 def missing(jobs: Sequence[Job], wanted: Sequence[Path]) -> list[Job]:

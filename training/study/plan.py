@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
+import torch
 from tyro.conf import Positional
 
 from lwr.tasks import TASKS
@@ -15,10 +16,10 @@ from training.config import Config
 from training.data.parts import Part, load_parts
 from training.study import conflict, run, timing
 from training.study.arms import ARMS, BASE, BUDGET, CONFLICT, MARKS, PAIRS, Unit, config_of, units
-from training.study.batches import make_batches
+from training.study.batches import CPU, make_batches
 from training.study.files import read_json, write_json
 from training.study.jobs import Job
-from training.study.measure import make_held_out, make_inputs
+from training.study.measure import judge_on, make_held_out, make_inputs
 
 LEAST_SAMPLES = BUDGET.batch * len(MARKS)
 # what runs that belong together have in common
@@ -40,7 +41,7 @@ class Options:
     photos_limit: int | None = None  # read only so many photos for training
     validation: int = 48  # photos to measure on
     jobs: int = 1  # networks that train at the same time
-    device: str = "auto"  # auto, cpu or cuda
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     work: Path = Path("runs/study")  # folder of all that is kept on the way
     out: Path = Path("training/results")  # folder of the results
 
@@ -50,8 +51,14 @@ class Options:
         return self.samples // BUDGET.batch
 
 
-def check_settings(options: Options) -> None:
-    """TrainingError when the work folder has runs of other options; else they are noted there."""
+def check(options: Options) -> None:
+    """TrainingError or FileNotFoundError for what is not here, before hours of training.
+
+    The work folder may have runs of the same options alone, which are noted there.
+    """
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("There is no CUDA device here: use --device cpu, or auto for what there is.")
+    judge_on(CPU)
     path = options.work / "settings.json"
     here = json.loads(json.dumps({name: getattr(options, name) for name in SAME}))
     if not path.exists():
@@ -141,16 +148,18 @@ def _networks(options: Options) -> Iterator[tuple[int, Job]]:
         needs = [work / "held-out.pt", *(data_of(work, unit.seed, task) for task in unit.tasks)]
         needs.append(Path(config_of(unit, work).init))
         needs += [work / "grouping.json"] * pair
-        work_ = partial(_run_pair if pair else run.run, unit, work, options.count, options.device)
+        train = partial(_train, unit, options)
         leaves = (folder / "half",) if unit.arm == BASE else ()
         queue = 0 if unit.arm in (BASE, CONFLICT) else 3 if arm.per_task else 2 if arm.starts_from else 1
-        yield queue, Job(folder / "done.json", tuple(needs), work_, leaves)
+        yield queue, Job(folder / "done.json", tuple(needs), train, leaves)
 
 
-def _run_pair(unit: Unit, work: Path, count: int, device: str) -> None:
-    groups = read_json(work / "grouping.json")
-    pair = tuple(groups[unit.arm.removeprefix("pair-")])
-    run.run(dataclasses.replace(unit, tasks=pair), work, count, device)
+def _train(unit: Unit, options: Options) -> None:
+    _parts.cache_clear()  # several processes hold them otherwise
+    if ARMS[unit.arm].question == "pairs":
+        pair = read_json(options.work / "grouping.json")[unit.arm.removeprefix("pair-")]
+        unit = dataclasses.replace(unit, tasks=tuple(pair))
+    run.run(unit, options.work, options.count, options.device)
 
 
 def _group(options: Options) -> None:

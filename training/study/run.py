@@ -103,17 +103,18 @@ class _Measurer:
 
     def at(self, mark: float) -> None:
         """Measure with averaged weights, unless that was done before."""
-        path = self.folder / f"scores-{mark}.json"
-        if path.exists():
-            return
+        path, half = self.folder / f"scores-{mark}.json", self.folder / "half"
         arm, stage = ARMS[self.unit.arm], self.optimisation.stage
+        leaves = mark == HALF and any(self.unit.arm == other.starts_from for other in ARMS.values())
         with self.optimisation.averaged():
+            if leaves and not half.exists():
+                write_folder(half, stage.save)
+            if path.exists():
+                return
             stage.eval()
             found: dict[str, object] = {"scores": scores_of(stage, self.held_out, self.judge)}
             if mark == MARKS[-1] and arm.question != "pairs":
                 found["swap"] = swap_of(stage, self.held_out)
-            if mark == HALF and any(self.unit.arm == other.starts_from for other in ARMS.values()):
-                write_folder(self.folder / "half", stage.save)
             if self.unit.arm == CONFLICT:
                 found["cosines"] = cosines(stage, self.batches)
             stage.train()
