@@ -446,3 +446,24 @@ def test_texts_in_the_results_are_those_of_the_scores() -> None:
 def test_old_results_are_no_study() -> None:
     assert not stats.is_study({}) and not stats.is_study({"study": "strategies", "rows": {"shared": {}}})
     assert stats.is_study(study({"shared": 0.0})) and len(TASKS) == 7
+
+
+def test_an_arm_that_was_stopped_is_compared_where_it_stopped(tmp_path: Path) -> None:
+    result = study(EVERY, noise=0.02)
+    (run,) = result["arms"]["lora-32"]["runs"].values()
+    del run["scores"]["1.0"], run["swap"]
+    base = result["arms"]["shared"]["runs"]["0"]["scores"]["0.75"]
+    by_hand = [
+        ours - theirs
+        for task in base
+        for ours, theirs in zip(run["scores"]["0.75"][task]["psnr"], base[task]["psnr"], strict=True)
+    ]
+    one = stats.paired(result, "lora-32", "shared")
+    assert one.mean == pytest.approx(np.mean(by_hand)) and one.early == " at 75%"
+    assert stats.paired(result, "lora-16", "shared").early == ""
+    assert "| `lora-32` at 75% |" in tables.markdown(result)
+    words = text.study_md(result)
+    assert "`lora-32` was stopped at 75% of its samples" in words
+    assert "lora-32" not in text.recommendation(result) and "rank 32" not in text.sentences(result)[1]
+    plots.page(result, tmp_path / "page.png")
+    plots.main_figure(result, tmp_path / "figure.webp")

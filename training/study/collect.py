@@ -58,7 +58,8 @@ def collect(options: Options) -> dict:
 def _read(unit: Unit, work: Path) -> dict:
     """{"done": ..., "marks": {mark: its file}} of a network, from where it leaves the arm it starts from."""
     folder, first = unit.folder(work), HALF if ARMS[unit.arm].starts_from else 0
-    marks = {mark: read_json(folder / f"scores-{mark}.json") for mark in MARKS if mark > first}
+    paths = {mark: folder / f"scores-{mark}.json" for mark in MARKS if mark > first}
+    marks = {mark: read_json(path) for mark, path in paths.items() if path.exists()}
     return {"done": read_json(folder / "done.json"), "marks": marks}
 
 
@@ -90,6 +91,6 @@ def _run(units: Sequence[Unit], found: dict[Unit, dict]) -> dict:
         marks = found[unit]["marks"]
         for mark, file in marks.items():
             scores.setdefault(str(mark), {}).update(file["scores"])
-        for damage, asked in marks[MARKS[-1]].get("swap", {}).items():
+        for damage, asked in marks.get(MARKS[-1], {}).get("swap", {}).items():
             swap.setdefault(damage, {}).update(asked)
     return {"scores": scores} | ({"swap": swap} if swap else {})

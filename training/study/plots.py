@@ -136,7 +136,8 @@ def _forest(axes: "Axes", result: Result, rows: dict[str, str]) -> None:
         axes.barh(place, one.mean, color=VERDICTS[one.verdict], height=0.62)
         if not np.isnan(one.low):
             axes.plot([one.low, one.high], [place, place], color="black", linewidth=1.3)
-        text = f"{signed(one.mean)}" + (" (1 seed)" if one.seeds == 1 else "")
+        remarks = ["1 seed"] * (one.seeds == 1) + [one.early.strip()] * bool(one.early)
+        text = f"{signed(one.mean)}" + (f" ({', '.join(remarks)})" if remarks else "")
         axes.text(1.02, place, text, transform=axes.get_yaxis_transform(), fontsize=8, va="center")
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(rows)), list(rows.values()), fontsize=8.5)
@@ -212,7 +213,7 @@ def _by_rank(axes: "Axes", compared: dict[int, Estimate]) -> None:
         axes.scatter(rank, one.mean, color=VERDICTS[one.verdict], s=40, zorder=2)
     axes.plot(list(compared), [one.mean for one in compared.values()], color=NEUTRAL, linewidth=0.8, zorder=0)
     axes.set_xscale("log", base=2)
-    axes.set_xticks(list(compared), [str(rank) for rank in compared])
+    axes.set_xticks(list(compared), [f"{rank}\n{one.early.strip()}" for rank, one in compared.items()])
     axes.set_title(f"LoRA rank: difference from {BASE}", fontsize=11)
     axes.set_xlabel("rank")
     axes.set_ylabel("PSNR (dB), paired, 95 %")

@@ -11,6 +11,7 @@ from training.study.statistics import (
     Result,
     best_of,
     estimate,
+    finished,
     lora_ranks,
     of_question,
     paired,
@@ -48,6 +49,8 @@ def rank_sentence(result: Result) -> str:
     ranks = lora_ranks(result)
     if not ranks:
         return "What LoRA rank buys was not measured."
+    ended = finished(result, list(ranks.values()))
+    ranks = {rank: arm for rank, arm in ranks.items() if arm in ended}
     rank = SHIPPED_RANK if SHIPPED_RANK in ranks else min(ranks)
     worth, gain = paired(result, ranks[rank], BASE), estimate(result, ranks[rank])
     subject = f"A LoRA a task of rank {rank} on the frozen shared network"
@@ -101,7 +104,9 @@ def _of_pretraining(result: Result) -> str:
 
 def recommendation(result: Result) -> str:
     """Which of the arms that share a network does best and at what cost, and whether what ships agrees."""
-    arms = [arm for arm in of_question(result, "sharing", "prior") if arm not in WHOLE_NETWORKS]
+    arms = finished(
+        result, [arm for arm in of_question(result, "sharing", "prior") if arm not in WHOLE_NETWORKS]
+    )
     if not arms:
         return "No arm that shares one network was measured, so nothing follows for what ships."
     best = best_of(result, arms)
@@ -130,7 +135,7 @@ def _on_what_ships(result: Result, best: str) -> str:
         return f"What ships is {ships}; the study has nothing like it."
     says = [f"`{arm}` is {THAN[one.verdict]} `{BASE}`, {measured(one)}" for arm, one in known.items()]
     against = [f"`{arm}` is {THAN[WORSE]} `{BASE}`" for arm, one in known.items() if one.verdict == WORSE]
-    ranks = [arm for arm in lora_ranks(result).values() if arm != LORA]
+    ranks = [arm for arm in finished(result, list(lora_ranks(result).values())) if arm != LORA]
     higher = [arm for arm in ranks if LORA in known and _better(result, arm, LORA)]
     if higher:
         against.append(f"{_listed(higher)} {'is' if len(higher) == 1 else 'are'} {THAN[BETTER]} `{LORA}`")
@@ -158,10 +163,7 @@ def _too_large(result: Result, ranks: list[str]) -> str:
     large = [f"`{arm}` takes {size:.1f} MB a task" for arm, size in sizes.items() if size > ADAPTER_MB]
     if not large:
         return ""
-    return (
-        f" Not shipped because an adapter may take {ADAPTER_MB} MB: {', '.join(large)}. "
-        "(Rank 16 in the refiner alone, as shipped, fits.)"
-    )
+    return f" Not shipped because an adapter may take {ADAPTER_MB} MB: {', '.join(large)}."
 
 
 def _on_whole_networks(result: Result) -> str:
@@ -171,10 +173,10 @@ def _on_whole_networks(result: Result) -> str:
         return ""
     arm = result["arms"]["separate"]
     size = arm["stored_mb_per_task"]
+    whole = f"{size * len(arm['tasks']):.0f} MB beside the prior (limit for everything: {NETWORKS_MB} MB)"
     return (
-        f" One network a task does better still ({measured(one)} over `{BASE}`). Beside the frozen prior it "
-        f"takes {size:.1f} MB each, {size * len(arm['tasks']):.0f} MB for all, where {NETWORKS_MB} MB is the "
-        "limit for everything, and it cannot do two tasks of one sentence in one pass; so it does not ship."
+        f" One network a task gains {signed(one.mean)} dB over `{BASE}`; it does not ship, as all would take "
+        f"{whole}, and none can do two tasks of a sentence in one pass."
     )
 
 
@@ -185,6 +187,7 @@ def measured(one: Estimate) -> str:
     else:
         digits, unit = 4, f" {one.measure.upper()}"
     seeds = "1 seed" if one.seeds == 1 else f"{one.seeds} seeds"
+    seeds += f",{one.early} of the samples" if one.early else ""
     limits = f"95 % interval {signed(one.low, digits)} to {signed(one.high, digits)}, {seeds}"
     return f"{signed(one.mean, digits)}{unit} ({'one photo' if np.isnan(one.low) else limits})"
 

@@ -36,6 +36,12 @@ class Estimate:
     high: float
     seeds: int
     photos: int
+    fraction: str = LAST  # of the samples
+
+    @property
+    def early(self) -> str:
+        """Where it was measured before the end: " at 75 %"; else ""."""
+        return "" if self.fraction == LAST else f" at {float(self.fraction):.0%}"
 
     @property
     def verdict(self) -> str:
@@ -67,8 +73,17 @@ def of_question(result: Result, *questions: str) -> list[str]:
     return [arm for arm in arms if arms[arm]["question"] in questions and gains(result, arm)]
 
 
+def last_of(result: Result, *arms: str) -> str:
+    """The last fraction that all of these arms were measured at; below 1 where one was stopped."""
+    there = (
+        {at for run in result["arms"].get(arm, {}).get("runs", {}).values() for at in run.get("scores", {})}
+        for arm in arms
+    )
+    return max(set.intersection(*there), key=float, default=LAST)
+
+
 def outputs(
-    result: Result, arm: str, measure: str, fraction: str = LAST, tasks: Sequence[str] | None = None
+    result: Result, arm: str, measure: str, fraction: str, tasks: Sequence[str] | None = None
 ) -> dict[str, np.ndarray]:
     """{seed: (task, photo)} of the outputs' scores; without seeds that were not measured at this fraction."""
     tasks = tasks_of(result, arm) if tasks is None else tasks
@@ -82,9 +97,14 @@ def outputs(
 
 
 def gains(
-    result: Result, arm: str, measure: str = "psnr", fraction: str = LAST, tasks: Sequence[str] | None = None
+    result: Result,
+    arm: str,
+    measure: str = "psnr",
+    fraction: str | None = None,
+    tasks: Sequence[str] | None = None,
 ) -> dict[str, np.ndarray]:
-    """{seed: (task, photo)}, output minus the degraded photo."""
+    """{seed: (task, photo)}, output minus the degraded photo; fraction None = `last_of`, like all below."""
+    fraction = fraction or last_of(result, arm)
     tasks = tasks_of(result, arm) if tasks is None else tasks
     scores = outputs(result, arm, measure, fraction, tasks)
     given = np.array([result["inputs"][task][measure] for task in tasks], dtype=float)
@@ -92,10 +112,15 @@ def gains(
 
 
 def estimate(
-    result: Result, arm: str, measure: str = "psnr", fraction: str = LAST, tasks: Sequence[str] | None = None
+    result: Result,
+    arm: str,
+    measure: str = "psnr",
+    fraction: str | None = None,
+    tasks: Sequence[str] | None = None,
 ) -> Estimate | None:
     """An arm's mean gain; tasks weigh the same. None: not measured."""
-    return _estimate(measure, list(gains(result, arm, measure, fraction, tasks).values()))
+    fraction = fraction or last_of(result, arm)
+    return _estimate(measure, list(gains(result, arm, measure, fraction, tasks).values()), fraction)
 
 
 def paired(
@@ -103,11 +128,14 @@ def paired(
     arm: str,
     base: str,
     measure: str = "psnr",
-    fraction: str = LAST,
+    fraction: str | None = None,
     tasks: Sequence[str] | None = None,
 ) -> Estimate | None:
     """The mean of arm - base over the seeds, tasks and photos that both have. None: they share none."""
-    return _estimate(measure, list(differences(result, arm, base, measure, fraction, tasks).values()))
+    fraction = fraction or last_of(result, arm, base)
+    return _estimate(
+        measure, list(differences(result, arm, base, measure, fraction, tasks).values()), fraction
+    )
 
 
 def differences(
@@ -115,12 +143,13 @@ def differences(
     arm: str,
     base: str,
     measure: str = "psnr",
-    fraction: str = LAST,
+    fraction: str | None = None,
     tasks: Sequence[str] | None = None,
 ) -> dict[str, np.ndarray]:
     """{seed: (task, photo)}, arm - base, of the seeds and tasks that both have."""
     if arm not in result["arms"] or base not in result["arms"]:
         return {}
+    fraction = fraction or last_of(result, arm, base)
     both = [task for task in tasks_of(result, arm) if task in result["arms"][base]["tasks"]]
     tasks = both if tasks is None else [task for task in tasks if task in both]
     ours, theirs = (outputs(result, name, measure, fraction, tasks) for name in (arm, base))
@@ -221,6 +250,11 @@ def fractions_of_cosines(result: Result) -> list[str]:
     return sorted(there, key=float)
 
 
+def finished(result: Result, arms: Sequence[str]) -> list[str]:
+    """Those of the arms that saw all of their samples; all if none did."""
+    return [arm for arm in arms if last_of(result, arm) == LAST] or list(arms)
+
+
 def lora_ranks(result: Result) -> dict[int, str]:
     """{rank: arm} of the LoRA arms that have been measured, ascending."""
     arms = [arm for arm in of_question(result, "sharing") if arm.startswith("lora-")]
@@ -245,11 +279,11 @@ def _matrices(result: Result, part: str, fraction: str | None) -> list[np.ndarra
     ]
 
 
-def _estimate(measure: str, values: list[np.ndarray]) -> Estimate | None:
+def _estimate(measure: str, values: list[np.ndarray], fraction: str) -> Estimate | None:
     if not values:
         return None
     by_photo = np.stack(values).mean(axis=1)  # (seed, photo): the mean over tasks
-    return Estimate(measure, float(by_photo.mean()), *interval(by_photo), *by_photo.shape)
+    return Estimate(measure, float(by_photo.mean()), *interval(by_photo), *by_photo.shape, fraction)
 
 
 @cache

@@ -80,7 +80,12 @@ def main_table(result: Result, arms: Sequence[str]) -> str:
     for arm in arms:
         about, base = result["arms"][arm], base_of(result, arm)
         gained = [estimate(result, arm, measure) for measure in MEASURES]
-        row = [f"`{arm}`", about["what"], f"{about['trainable']:,}", f"{about['stored_mb_per_task']:.2f}"]
+        row = [
+            f"`{arm}`{gained[0].early}",
+            about["what"],
+            f"{about['trainable']:,}",
+            f"{about['stored_mb_per_task']:.2f}",
+        ]
         row += [f"{about['seconds_per_step']:.3f}", str(gained[0].seeds)]
         row += [with_interval(one) for one in gained]
         apart = paired(result, arm, base) if base else None
@@ -96,7 +101,8 @@ def difference_table(result: Result, arms: Sequence[str]) -> str:
         apart = [paired(result, arm, base, measure) for measure in MEASURES] if base else []
         if any(apart):
             seeds = next(one.seeds for one in apart if one)
-            rows.append([f"`{arm}` - `{base}`", str(seeds), *map(judged, apart)])
+            early = next(one.early for one in apart if one)
+            rows.append([f"`{arm}` - `{base}`{early}", str(seeds), *map(judged, apart)])
     return _table(rows)
 
 
@@ -107,7 +113,11 @@ def short_table(result: Result, arms: Sequence[str]) -> str:
         about, base = result["arms"][arm], base_of(result, arm)
         psnr, lpips = estimate(result, arm), estimate(result, arm, "lpips")
         apart = paired(result, arm, base) if base else None
-        row = [f"`{arm}`", f"{about['trainable'] / 1e6:.2f} M", f"{about['stored_mb_per_task']:.2f}"]
+        row = [
+            f"`{arm}`{psnr.early}",
+            f"{about['trainable'] / 1e6:.2f} M",
+            f"{about['stored_mb_per_task']:.2f}",
+        ]
         row += [str(psnr.seeds), with_interval(psnr), signed(lpips.mean, 3) if lpips else ""]
         note = "" if base in (None, BASE) or apart is None else f" (base `{base}`)"
         rows.append([*row, judged(apart) + note])
@@ -121,7 +131,7 @@ def task_table(result: Result, arms: Sequence[str], measure: str) -> str:
     for arm in arms:
         there = tasks_of(result, arm)
         cells = [_of_task(result, arm, task, measure) if task in there else "" for task in tasks]
-        rows.append([f"`{arm}`", *cells])
+        rows.append([f"`{arm}`{estimate(result, arm).early}", *cells])
     return _table(rows)
 
 
@@ -144,8 +154,16 @@ def pair_table(result: Result) -> str:
         for task in tasks_of(result, arm) if base else ():
             apart = paired(result, arm, base, tasks=[task])
             if apart:
-                both = [estimate(result, name, tasks=[task]) for name in (arm, base)]
-                rows.append([f"`{arm}`", task, str(apart.seeds), *map(with_interval, both), judged(apart)])
+                both = [estimate(result, name, "psnr", apart.fraction, [task]) for name in (arm, base)]
+                rows.append(
+                    [
+                        f"`{arm}`{apart.early}",
+                        task,
+                        str(apart.seeds),
+                        *map(with_interval, both),
+                        judged(apart),
+                    ]
+                )
     return _table(rows) if len(rows) > 1 else ""
 
 

@@ -5,6 +5,7 @@ from training.study.statistics import (
     BASE,
     DRAWS,
     FRACTIONS,
+    LAST,
     MEASURES,
     PARTS,
     UNCLEAR,
@@ -13,7 +14,9 @@ from training.study.statistics import (
     base_of,
     best_of,
     conflict,
+    finished,
     fractions_of_cosines,
+    last_of,
     lora_ranks,
     obedience,
     of_question,
@@ -37,8 +40,7 @@ NOT_FOLLOWS = """- The network is small, was trained for a short time, and with 
   of the time, not 95 %. With one seed they know nothing of chance in training.
 - Without a UNet no prompt is heard, so `no-unet` lacks the prior and the prompt at once; only one network a
   task (`no-unet-separate` against `separate`) takes the prior away alone.
-- Prompts are obeyed here by the network alone, after few batches with a wrong prompt (one in ten). The
-  product asks its diagnosis first whether the damage is there, and is not as easily misled.
+- Prompts are obeyed here by the network alone; the product first asks its diagnosis what is there.
 - LoRAs and `full` start from `shared` at 50 % of the samples: they say what half a budget of specialising is
   worth after half a budget together, and nothing about adapters on a network trained to the end.
 - Intervals are not corrected for the number of comparisons: of twenty differences that are none, one would
@@ -91,6 +93,11 @@ def setup(result: Result) -> str:
         f"come from a hierarchical bootstrap ({DRAWS:,} draws of seeds, then of photos); a verdict is "
         "“better” or “worse” when the interval leaves out 0. Added up, the networks trained for "
         f"{result['minutes'] / 60:.1f} hours, on {result['device']} ({result['date'][:10]})."
+        + "".join(
+            f" `{arm}` was stopped at {float(last):.0%} of its samples, and is compared with others there."
+            for arm in arms
+            if (last := last_of(result, arm)) != LAST
+        )
     )
 
 
@@ -120,16 +127,21 @@ def ranks(result: Result) -> str:
     found = lora_ranks(result)
     if len(found) < 2:
         return ""
-    best = int(best_of(result, list(found.values())).removeprefix("lora-"))
+    best = int(best_of(result, finished(result, list(found.values()))).removeprefix("lora-"))
     one = paired(result, found[best], BASE)
-    over = f" ({signed(one.mean)} dB over `{BASE}`)" if one else ""
+    over = f" ({signed(one.mean)} dB over `{BASE}`{one.early})" if one else ""
     lower = {rank: paired(result, arm, found[best]) for rank, arm in found.items() if rank < best}
     even = [rank for rank, one in lower.items() if one and one.verdict != WORSE]
     if even:
         rest = f", and rank {min(even)} is not clearly behind it"
     else:
         rest = ", and every lower rank is clearly behind it" if lower and all(lower.values()) else ""
-    return f"**LoRA rank.** Rank {best} gains most{over}{rest}."
+    apart = {rank: paired(result, arm, BASE) for rank, arm in found.items()}
+    early = [
+        f"rank {rank}{one.early} {signed(one.mean)} dB" for rank, one in apart.items() if one and one.early
+    ]
+    stopped = f" Stopped before, and so not among them: {', '.join(early)} over `{BASE}`." if early else ""
+    return f"**LoRA rank.** Rank {best} gains most{over}{rest}.{stopped}"
 
 
 def by_other_measure(result: Result) -> str:
