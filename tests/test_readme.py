@@ -105,6 +105,18 @@ def test_commands_of_training_parse() -> None:
                 assert parse(module.Options, arguments, module.COMMAND).out
 
 
+def test_numbers_of_the_study_are_those_of_its_sentences() -> None:
+    text = README.read_text(encoding="utf-8")
+    (said,) = re.findall(r"\[The study\]\(training/results/study\.md\)[^;]*;[^.]*\.\d+[^.]*\.", text)
+    numbers = re.findall(r"[+-]?\d+\.\d+", said)
+    short = (ROOT / "training" / "results" / "study-short.md").read_text(encoding="utf-8")
+    assert len(numbers) == 5 and all(number in short for number in numbers), numbers
+    verdicts = [
+        re.findall(r"is better|is worse|helps|harms|no clear difference", line) for line in short.splitlines()
+    ]
+    assert [found[0] for found in verdicts if found][::2] == ["is better", "helps"]
+
+
 def test_scores_are_those_of_the_results() -> None:
     measured = {}
     for line in (ROOT / "training" / "results" / "evaluate.md").read_text(encoding="utf-8").splitlines():
