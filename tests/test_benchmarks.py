@@ -309,6 +309,7 @@ def test_a_dataset_on_the_hub_is_streamed(
         return load("parquet", data_files={"test": files}, split="test", streaming=True)
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr("training.data.hub.check_there", lambda name, revision: None)
     words = ("--split", "test", "--limit", 1)
     results = run("--pairs", "we/lwr-multitask@v1.0.0/denoise", *words)
     wanted = {"split": "test", "revision": "v1.0.0", "streaming": True}

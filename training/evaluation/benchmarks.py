@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from training.command_line import parse_nothing
-from training.data.pairs import NEUTRAL, NUMBERED, Layout, Pair, find_pairs, folders
+from training.data.layouts import NEUTRAL, NUMBERED, Layout, folders
+from training.data.pairs import Pair, find_pairs
 from training.data.shards import Skipped
 from training.evaluation.protocol import ENLARGED, PLAIN, Protocol
 
