@@ -9,7 +9,7 @@ from toy_runs import named_for
 from training.data.held_out import measured_pairs, training_pairs
 from training.data.layouts import Layout, split_named
 from training.data.pairs import Pair, find_pairs
-from training.data.photos import split_of
+from training.data.photos import load_photos, split_of
 from training.data.shards import Skipped
 
 LAYOUTS = {
@@ -193,4 +193,28 @@ def test_what_is_measured_is_what_no_training_sees() -> None:
     assert measured(pairs("train", "test"), "train") == {p.id for p in pairs("train")}
     plain = pairs(None)
     assert measured(plain, None) == measured(plain, "all") and measured(plain, "train") == trained(plain)
-    assert measured_pairs(pairs("train")[:1], None) == ([], "what training holds out of train/ by name")
+    assert measured_pairs(pairs("train")[:1], None) == (
+        [],
+        "those of its train folder that training holds out by their names",
+    )
+
+
+def test_links_to_folders_are_followed_and_never_in_a_circle(tmp_path: Path) -> None:
+    for side in ("one", "other"):
+        save(tmp_path / side / "a.png")
+    pairs = tmp_path / "pairs"
+    pairs.mkdir()
+    for link, place in (("input", "one"), ("target", "other"), ("again", "pairs")):
+        (pairs / link).symlink_to(tmp_path / place, target_is_directory=True)
+    assert [pair.id for pair in find_pairs(pairs)] == ["a"]
+    assert len(load_photos(pairs, None)) == 2
+    (pairs / "target").unlink()
+    (pairs / "target").symlink_to(tmp_path / "none", target_is_directory=True)
+    with pytest.raises(FileNotFoundError, match="it has input/, but no target/ beside it"):
+        find_pairs(pairs)
+
+
+def test_wildcards_that_never_agree_are_shown(tmp_path: Path) -> None:
+    save(tmp_path / "input" / "a.png")
+    with pytest.raises(FileNotFoundError, match="stand for never agrees: 'uta' and 'a' of the first"):
+        find_pairs(f"{tmp_path}/inp*/*.png+{tmp_path}/input/*.png")

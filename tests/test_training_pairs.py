@@ -599,7 +599,7 @@ def test_the_task_that_names_tell_of_is_proposed(tmp_path: Path, subtests: pytes
             (folder / side).parent.mkdir(parents=True, exist_ok=True)
             (folder / side).mkdir() if "/" not in side else None
             coordinates(8, 8, 0).save(folder / (f"{side}.png" if "/" in side else f"{side}/1.png"))
-        sentence = f"{task}={folder}:2." if task else f"TASK={folder}:2 with one of deblur, dehaze,"
+        sentence = f"{task}={folder}:2." if task else "write TASK= before it, one of deblur, dehaze,"
         with subtests.test(task), pytest.raises(TrainingError) as error:
             parse_sources(f"{folder}:2")
         assert f"say what is wrong with the inputs of {folder}: {sentence}" in str(error.value)

@@ -19,7 +19,7 @@ def training_pairs(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def measured_pairs(pairs: Sequence[Pair], split: Measured | None) -> tuple[list[Pair], str]:
-    """The pairs of a split, and words for what they are; () when it has none.
+    """The pairs of a split, and words for what they are; it may have none.
 
     None: those of test/, else of validation/, else those that lie beside train/, else those that training on
     train/ holds out; all, where there are no such folders.
@@ -30,12 +30,12 @@ def measured_pairs(pairs: Sequence[Pair], split: Measured | None) -> tuple[list[
     if split is None and "train" in parts and parts.isdisjoint(("test", "validation")):
         beside = [pair for pair in pairs if pair.part is None]
         held_out = [pair for pair in pairs if split_of(pair.photo) != "train"]
-        return (
-            (beside, "not in train/") if beside else (held_out, "what training holds out of train/ by name")
-        )
+        if beside:
+            return beside, "those beside its train folder"
+        return held_out, "those of its train folder that training holds out by their names"
     split = split or next(one for one in ("test", "validation") if one in parts)
     if split in parts:
-        return [pair for pair in pairs if pair.part == split], f"its folder of split {split}"
+        return [pair for pair in pairs if pair.part == split], f"those in its {split} folder"
     by_name = [pair for pair in training_pairs(pairs) if split_of(pair.photo) == split]
-    words = "what trains" if split == "train" else f"what training holds out for {split}"
-    return by_name, f"{words}, by name"
+    words = "trains on" if split == "train" else f"holds out for {split}"
+    return by_name, f"those that training {words} by their names"

@@ -35,13 +35,16 @@ def why_half(root: Path, files: Sequence[PurePosixPath]) -> str | None:
 
 def _of_sides(files: Sequence[PurePosixPath], layout: Layout, names: tuple[str, str]) -> str:
     """Which side of a layout is empty, or that names differ; `names` is what a reader calls the sides."""
-    sides = [[file for _, file in keyed(files, pattern)] for pattern in (layout.input, layout.target)]
+    sides = [keyed(files, pattern) for pattern in (layout.input, layout.target)]
     if not any(sides):
         return f"neither {names[0]} nor {names[1]} has a picture"
     for side, other, name, full in ((*sides, *names), (*sides[::-1], *names[::-1])):
         if not side:
             return f"{name} has no picture, {full} has {len(other)}"
-    first = f"{sides[0][0].name}, {sides[1][0].name}"
+    if names == (layout.input, layout.target):
+        first = f"{sides[0][0][0]!r} and {sides[1][0][0]!r} of the first"
+        return f"what the * of {names[0]} and of {names[1]} stand for never agrees: {first}"
+    first = f"{sides[0][0][1].name}, {sides[1][0][1].name}"
     return (
         f"no picture of {names[0]} has the name of one of {names[1]} ({first}); name both alike, up to the "
         f"suffix, or give {PATTERNS.removeprefix('or ')}"

@@ -15,6 +15,7 @@ from training.data.layouts import LAYOUTS, Layout, keyed, split_named, task_name
 from training.data.no_pairs import why_half, why_none
 from training.data.photos import Split
 from training.data.shards import SUFFIXES, Skipped
+from training.data.storage import files_below
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def _of_text(source: str) -> tuple[Path, Layout | None]:
 
 def _files(root: Path) -> list[PurePosixPath]:
     """All pictures under a folder, relative to it, in order; hidden ones are left out."""
-    inside = (path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
+    inside = (path.relative_to(root) for path in files_below(root) if path.suffix.lower() in SUFFIXES)
     return sorted(PurePosixPath(p.as_posix()) for p in inside if not any(x.startswith(".") for x in p.parts))
 
 

@@ -21,7 +21,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
 from training.data.hub import looks_local, streams
-from training.data.storage import is_local, place
+from training.data.storage import files_below, is_local, place
 
 if TYPE_CHECKING:
     from datasets import IterableDataset
@@ -119,7 +119,7 @@ def _under(source: Path) -> Iterator[Picture | Skipped]:
     # Of a built set, each picture once: its other configs repeat it.
     folder = source / "data" / "all" if (source / BUILT_SET).exists() else source
     tables = _Tables(source)
-    for path in sorted(folder.rglob("*"), key=str):
+    for path in sorted(files_below(folder), key=str):
         name = path.relative_to(source)
         if not _hidden(name) and path.is_file():
             yield from _file(path, name.as_posix(), tables)

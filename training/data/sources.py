@@ -86,13 +86,14 @@ def _here(word: str, rest: str, task: str, weight: float) -> Source:
     folder = path_of(rest)
     if (folder / BUILT_SET).exists():
         return _of_set(word, rest, task, weight) if task else Source(rest, "photos", "", weight)
+    leave_out = ""
     try:
         if is_local(folder) and layout_of(folder):
             return _paired(word, rest, task, weight)
         if task:
+            leave_out = f" Or leave out {task}= for clean photos to damage."
             find_pairs(rest, 1)  # which says why there are none
     except FileNotFoundError as error:
-        leave_out = f" Or leave out {task}= for clean photos to damage." if task else ""
         raise TrainingError(f"--data {word}: {error}{leave_out}") from error
     return Source(rest, "photos", "", weight)
 
@@ -121,7 +122,7 @@ def _paired(word: str, place: str, task: str, weight: float) -> Source:
             known = task_of(place)
         except FileNotFoundError as error:
             raise TrainingError(f"--data {word}: {error}") from error
-        named = f"{known}={word}" if known else f"TASK={word} with one of {', '.join(TASKS)}"
+        named = f"{known}={word}" if known else f"write TASK= before it, one of {', '.join(TASKS)}"
         raise TrainingError(f"--data {word}: say what is wrong with the inputs of {place}: {named}.")
     return Source(place, "pairs", task, weight)
 

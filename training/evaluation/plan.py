@@ -233,7 +233,7 @@ def _chosen(plan: Plan, pairs: Sequence[Pair], notes: list[str]) -> list[Pair]:
     chosen, words = measured_pairs(pairs, plan.split)
     if not chosen:
         raise SampleError(
-            f"None of the {len(pairs)} pairs in {plan.source} is {words}: use --split all or give more pairs."
+            f"Of the {len(pairs)} pairs in {plan.source} none is among {words}: use --split all or more."
         )
     if len(chosen) < len(pairs):
         notes.append(
