@@ -358,3 +358,18 @@ def test_missing_path_is_one_sentence_and_asks_no_hub() -> None:
         sentence = f"There is no file or folder {re.escape(source)}.*: give a folder of pictures"
         with pytest.raises(FileNotFoundError, match=sentence):
             load_photos(source, "train")
+
+
+def test_a_hub_that_does_not_answer_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    from httpx2 import ReadTimeout
+
+    def silent(self: object, name: str, revision: str | None, timeout: float) -> None:
+        assert timeout <= 10
+        raise ReadTimeout("no answer")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", silent)
+    monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: pytest.fail("it tries on"))
+    with pytest.raises(
+        FileNotFoundError, match=r"opened \(the Hub cannot be reached from here\): give a folder"
+    ):
+        load_photos("we/photos", None)
