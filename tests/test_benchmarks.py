@@ -375,6 +375,7 @@ def test_what_a_set_lacks_and_what_it_has_is_said(
             "in config dehaze; it has all (train, validation, test), deblur",
         ),
         ((f"{mine}", "--task", "dehaze", "--split", "all"), "in config dehaze; it has all ("),
+        ((f"{mine}/colour", "--task", "dehaze"), "set has no config colour; it has all ("),
     ):
         with subtests.test(words=words):
             assert main(["--pairs", *words, "--out", str(tmp_path / "out.json")]) == 2

@@ -126,6 +126,7 @@ def test_a_mistake_in_data_is_one_sentence(
         f"deblur={tmp_path / 'photos'}": "holds no pairs: give a folder with input/",
         f"{built}/colour": "has no config colour; use all, deblur,",
         f"deblur={built}/dehaze": "names two tasks",
+        f"deblur=file://{blurred}": "pairs of files are read from this machine alone",
         "we/multitask@v1.0.0/colour": "use one of the configs deblur, dehaze,",
     }.items():
         with subtests.test(text=text), pytest.raises(TrainingError) as error:

@@ -30,6 +30,12 @@ class Layout:
         found = [re.fullmatch(r"\*\*/([^/*]+)/\*\*/\*", pattern) for pattern in (self.input, self.target)]
         return (found[0][1], found[1][1]) if all(found) else None
 
+    @property
+    def folders(self) -> set[str]:
+        """The names of folders without which it fits nothing; small letters."""
+        above = [part for side in (self.input, self.target) for part in PurePosixPath(side).parts[:-1]]
+        return {part.lower() for part in above if "*" not in part}
+
     def rescaled(self) -> "dict[int, Layout]":
         """{scale: the same for pairs of that other scale}; none where its names say no scale."""
         own = re.search(r"_(?:LR|x)([234])(?=/|$)", self.input)

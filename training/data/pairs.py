@@ -125,10 +125,13 @@ def _files(root: Path) -> list[PurePosixPath]:
 
 def _best(files: Sequence[PurePosixPath]) -> Layout | None:
     """The layout by which most files are a pair; None: by none is any."""
-    counts = {layout: len(_matched(keyed(files, layout.input), keyed(files, layout.target), layout.drop))
-              for layout in LAYOUTS}  # fmt: skip
-    best = max(counts, key=lambda layout: counts[layout])
-    return best if counts[best] else None
+    names = {folder.lower() for folders in {file.parent for file in files} for folder in folders.parts}
+    counts: dict[Layout, int] = {}
+    for layout in (one for one in LAYOUTS if one.folders <= names):
+        if inputs := keyed(files, layout.input):
+            counts[layout] = len(_matched(inputs, keyed(files, layout.target), layout.drop))
+    best = max(counts, key=lambda layout: counts[layout], default=None)
+    return best if best and counts[best] else None
 
 
 def _matched(

@@ -87,6 +87,10 @@ def _here(word: str, rest: str, task: str, weight: float) -> Source:
     if (folder / BUILT_SET).exists():
         return _of_set(word, rest, task, weight) if task else Source(rest, "photos", "", weight)
     leave_out = ""
+    if task and not is_local(folder):
+        raise TrainingError(
+            f"--data {word}: pairs of files are read from this machine alone: copy them here."
+        )
     try:
         if is_local(folder) and layout_of(folder):
             return _paired(word, rest, task, weight)

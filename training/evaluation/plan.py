@@ -12,10 +12,12 @@ from tyro.conf import UseAppendAction
 
 from lwr.tasks import TASKS
 from training.command_line import fail, parse
+from training.data.built_set import there_in
 from training.data.held_out import measured_pairs
 from training.data.pairs import Pair, find_pairs, is_patterns
 from training.data.photos import Split
-from training.data.shards import Skipped
+from training.data.shards import BUILT_SET, Skipped
+from training.data.storage import place
 from training.evaluation.benchmarks import BENCHMARKS, Benchmark
 from training.evaluation.cases import Case, swap_cases
 from training.evaluation.pictures import sheet_of
@@ -130,6 +132,9 @@ class Plan:
         """A sentence if --pairs or --photos name a folder that is not here."""
         if self.mode == "clean" or self.damaged_set or is_patterns(self.source) or Path(self.source).is_dir():
             return None
+        above = str(place(self.source).parent)
+        if (place(above) / BUILT_SET).exists():
+            return f"{above} has no config {Path(self.source).name}; {there_in(above)}."
         what = "of your download" if self.dataset else f"of {self.mode}"
         return f"There is no folder {self.source}: give the folder {what}."
 
