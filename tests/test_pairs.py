@@ -135,6 +135,15 @@ def test_the_side_that_is_empty_is_named(tmp_path: Path, subtests: pytest.Subtes
         find_pairs(f"{tmp_path}/a/*+{tmp_path}/b/*.png")
 
 
+def test_one_side_is_told_to_be_the_folder_above(tmp_path: Path) -> None:
+    for side in ("lq", "gt"):
+        save(tmp_path / "set" / side / "a.png")
+    with pytest.raises(
+        FileNotFoundError, match=f"but one side of them: give the folder above, {tmp_path}/set"
+    ):
+        find_pairs(tmp_path / "set" / "lq")
+
+
 def test_pairs_of_other_scales_are_one_line_with_their_count(tmp_path: Path) -> None:
     for camera in ("Canon", "Nikon"):
         for scale in (2, 3, 4):

@@ -98,6 +98,7 @@ def test_every_way_to_name_a_source(
         "photos:0.5": Source("photos", "photos", "", 0.5),
         f"deblur={blurred}:2": Source(str(blurred), "pairs", "deblur", 2.0),
         f"deblur={blurred}": Source(str(blurred), "pairs", "deblur"),
+        f"deblur = {blurred} :2": Source(str(blurred), "pairs", "deblur", 2.0),
         "derain=d/rain/*+d/clear/*.png:3": Source("d/rain/*+d/clear/*.png", "pairs", "derain", 3.0),
         f"{built}/dehaze": Source(str(built), "set", "dehaze"),
         f"dehaze={built}:2": Source(str(built), "set", "dehaze", 2.0),

@@ -14,8 +14,12 @@ def why_none(root: Path, files: Sequence[PurePosixPath], layout: Layout | None) 
         return f"{root} holds no pairs: {_of_sides(files, layout, (layout.input, layout.target))}."
     if (half := why_half(root, files)) is not None:
         return half
-    there = _folders(root)
+    there, beside = _folders(root), _folders(root.resolve().parent)
     for one in (one for one in LAYOUTS if one.sides):
+        if root.resolve().name.lower() in one.sides and set(one.sides) <= beside:
+            return (
+                f"{root} holds no pairs but one side of them: give the folder above, {root.resolve().parent}."
+            )
         for side, other in (one.sides, one.sides[::-1]):
             if side in there:
                 return f"{root} holds no pairs: it has {side}/, but no {other}/ beside it."

@@ -4,6 +4,7 @@ What the wildcards of a layout (training/data/layouts.py) stand for is a photo's
 are a pair. "SCENE/blur/000047.png" and "SCENE/sharp/000047.png" have the key "SCENE/000047".
 """
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ def _of_text(source: str) -> tuple[Path, Layout | None]:
     """A source as folder and layout."""
     if not is_patterns(source):
         return Path(source), None
-    patterns = source.split("+")
+    patterns = [os.path.expanduser(pattern.strip()) for pattern in source.split("+")]
     if len(patterns) != 2 or not all(map(is_patterns, patterns)):
         raise FileNotFoundError(
             f"{source} is not two patterns: write INPUTS+TARGETS, each with a *, such as "

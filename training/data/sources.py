@@ -67,6 +67,7 @@ def _source(word: str) -> Source:
     rest, weight = _weighted(word)
     rest = rest.strip()
     task, equals, after = rest.partition("=")
+    task = task.strip()
     if equals and "/" not in task:
         if task not in TASKS:
             raise TrainingError(f"--data {word}: there is no task {task!r}; use {', '.join(TASKS)}.")
