@@ -104,7 +104,8 @@ def test_a_folder_without_pairs_is_told_what_to_be(tmp_path: Path) -> None:
     with pytest.raises(
         FileNotFoundError, match=r"holds no pairs: give a folder with input/ and target/, lq/"
     ):
-        find_pairs(tmp_path / "input")
+        save(tmp_path / "other" / "a.png")
+        find_pairs(tmp_path / "other")
     with pytest.raises(FileNotFoundError, match="There is no folder"):
         find_pairs(tmp_path / "none")
 
@@ -130,7 +131,10 @@ def test_the_side_that_is_empty_is_named(tmp_path: Path, subtests: pytest.Subtes
                 (tmp_path / name / folder).mkdir(parents=True)
             with pytest.raises(FileNotFoundError, match=f"holds no pairs: {sentence}"):
                 find_pairs(tmp_path / name)
-    with pytest.raises(FileNotFoundError, match=r"holds no pairs: b/\*.png has no picture, a/\* has 1\."):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"holds no pairs: b/\*.png has no picture, a/\* has 1; pictures end with \.bmp",
+    ):
         save(tmp_path / "a" / "x.png")
         find_pairs(f"{tmp_path}/a/*+{tmp_path}/b/*.png")
 
@@ -138,10 +142,11 @@ def test_the_side_that_is_empty_is_named(tmp_path: Path, subtests: pytest.Subtes
 def test_one_side_is_told_to_be_the_folder_above(tmp_path: Path) -> None:
     for side in ("lq", "gt"):
         save(tmp_path / "set" / side / "a.png")
-    with pytest.raises(
-        FileNotFoundError, match=f"but one side of them: give the folder above, {tmp_path}/set"
-    ):
-        find_pairs(tmp_path / "set" / "lq")
+    for side, kind in (("lq", "damaged"), ("gt", "good")):
+        with pytest.raises(
+            FileNotFoundError, match=f"but their {kind} side: give the folder above, {tmp_path}"
+        ):
+            find_pairs(tmp_path / "set" / side)
 
 
 def test_pairs_of_other_scales_are_one_line_with_their_count(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ def test_every_way_to_name_a_source(
         f"dehaze={built}:2": Source(str(built), "set", "dehaze", 2.0),
         f"{built}/all:1": Source(str(built), "set", "all"),
         f"{built}": Source(str(built), "photos"),
+        f"{blurred}/sharp": Source(f"{blurred}/sharp", "photos"),
         "we/lwr-multitask@v1.0.0/dehaze:4": Source("we/lwr-multitask@v1.0.0", "set", "dehaze", 4.0),
         "dehaze=we/lwr-multitask@v1.0.0": Source("we/lwr-multitask@v1.0.0", "set", "dehaze"),
         "we/photos@v1.0.0": Source("we/photos@v1.0.0", "photos"),
@@ -127,6 +128,7 @@ def test_a_mistake_in_data_is_one_sentence(
         f"deblur={tmp_path / 'photos'}": "holds no pairs: give a folder with input/",
         f"{built}/colour": "has no config colour; use all, deblur,",
         f"deblur={built}/dehaze": "names two tasks",
+        f"{blurred}/blur": f"is the damaged side of pairs: give TASK={blurred}.",
         f"deblur=file://{blurred}": "pairs of files are read from this machine alone",
         "we/multitask@v1.0.0/colour": "use one of the configs deblur, dehaze,",
     }.items():

@@ -14,6 +14,7 @@ from typing import Literal
 from lwr.tasks import TASKS
 from training.checkpoint import TrainingError
 from training.data.hub import looks_local
+from training.data.no_pairs import one_side
 from training.data.pairs import find_pairs, is_patterns, layout_of, task_of
 from training.data.shards import BUILT_SET, USABLE
 from training.data.storage import is_local
@@ -100,6 +101,9 @@ def _here(word: str, rest: str, task: str, weight: float) -> Source:
             find_pairs(rest, 1)  # which says why there are none
     except FileNotFoundError as error:
         raise TrainingError(f"--data {word}: {error}{leave_out}") from error
+    if is_local(folder) and one_side(folder) == "damaged":
+        above = folder.resolve().parent
+        raise TrainingError(f"--data {word}: {rest} is the damaged side of pairs: give TASK={above}.")
     return Source(rest, "photos", "", weight)
 
 
