@@ -554,13 +554,14 @@ def test_data_that_changed_under_a_run_is_refused_and_moved_data_is_not(tmp_path
 
 
 def test_photos_by_other_names_are_other_data(tmp_path: Path) -> None:
-    def of(folder: Path, stem: str) -> list[dict]:
+    def of(folder: Path, stem: str, **changes: object) -> list[dict]:
         names = [named_for("train", f"{stem}{i}", "") + ".png" for i in range(2)]
         source = pairs(folder / stem, names)
-        return identity(load_parts(replace(CONFIG, data=f"deblur={source}:2,deblur={source}:1")))
+        return identity(load_parts(replace(CONFIG, data=f"deblur={source}:2,deblur={source}:1", **changes)))
 
     one, same = of(tmp_path, "a"), of(tmp_path / "again", "a")
     assert difference(one, same) is None
+    assert of(tmp_path / "read when drawn", "a", data_memory=0.0) == one
     assert difference(one, of(tmp_path, "b")) == "source 1 has other names there"
     assert difference(one, one[::-1]) == "share of source 1: 0.666667 there, 0.333333 here"
 
