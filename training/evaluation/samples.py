@@ -13,7 +13,7 @@ from lwr.tasks.base import SCENE
 from training.data.pairs import Pair
 from training.data.photos import Photo, Split, load_photos
 from training.data.shards import SUFFIXES, Skipped
-from training.data.storage import files_below
+from training.data.storage import files_below, place
 
 SIZE = 512  # pixels, of the crop that stands for a clean photo
 MULTIPLE = 32  # sides of a smaller photo's crop
@@ -50,7 +50,8 @@ def clean_photos(source: str, split: Split | None, limit: int | None, skipped: l
     try:
         photos = one_crop_each(load_photos(source, split, at_once, skipped), skipped)[:limit]
     except FileNotFoundError as error:
-        hint = "" if split is None else " (--split all takes the photos of every split)"
+        none_here = split is None or not place(source).exists()
+        hint = "" if none_here else " (--split all takes the photos of every split)"
         raise SampleError(f"{error}{hint}") from error
     if not photos:
         raise SampleError(f"No photo in {source} has sides of {LEAST} pixels or more: give larger photos.")
