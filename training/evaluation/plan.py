@@ -238,7 +238,8 @@ def _chosen(plan: Plan, pairs: Sequence[Pair], notes: list[str]) -> list[Pair]:
     chosen, words = measured_pairs(pairs, plan.split)
     if not chosen:
         raise SampleError(
-            f"Of the {len(pairs)} pairs in {plan.source} none is among {words}: use --split all or more."
+            f"Of the {len(pairs)} pairs in {plan.source} none is among {words}: use --split all, or give "
+            "more pairs."
         )
     if len(chosen) < len(pairs):
         notes.append(
