@@ -232,7 +232,7 @@ def run(tmp_path: Path) -> Callable[..., dict]:
 
 
 def test_a_benchmark_is_measured_by_its_task_and_protocol(tmp_path: Path, run: Callable[..., dict]) -> None:
-    for key, task in (("realsr", "super-resolution"), ("lol", "low-light")):
+    for key, task in (("realsr", "super-resolution"), ("lol", "low-light"), ("rain100", "derain")):
         folder = unpack(tmp_path / key, key, *LAYOUTS[key])
         results = run("--dataset", key, "--pairs", folder)
         one = BENCHMARKS[key]
@@ -243,6 +243,7 @@ def test_a_benchmark_is_measured_by_its_task_and_protocol(tmp_path: Path, run: C
         }  # fmt: skip
         shown = (tmp_path / "scores.md").read_text()
         assert f"# Evaluation: {one.name}\n" in shown and f"scored {one.protocol.text}" in shown
+        assert ("| PSNR of Y in -> out |" in shown) == (key == "rain100")
         assert f"| {one.name} | this, fidelity 1 | 2 | " in (tmp_path / "scores-short.md").read_text()
     (pair,) = BENCHMARKS["realsr"].pairs(tmp_path / "realsr", 1, [], [])
     rows = run("--dataset", "realsr", "--pairs", tmp_path / "realsr")["photos"]
@@ -309,6 +310,7 @@ def test_a_dataset_on_the_hub_is_streamed(
         return load("parquet", data_files={"test": files}, split="test", streaming=True)
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr("training.data.hub.check_there", lambda name, revision: None)
     words = ("--split", "test", "--limit", 1)
     results = run("--pairs", "we/lwr-multitask@v1.0.0/denoise", *words)
     wanted = {"split": "test", "revision": "v1.0.0", "streaming": True}
@@ -340,6 +342,13 @@ def test_mistakes_are_one_sentence(
         (("--dataset", "gopro", "--pairs", tmp_path / "none"), "There is no folder"),
         (("--dataset", "gopro", "--pairs", tmp_path), "holds no pairs of GoPro, which has test/SCENE/blur"),
         (("--pairs", tmp_path), "needs --task NAME or --prompt"),
+        (("--pairs", "./none/deblur"), "There is no folder ./none/deblur: give the folder of pairs."),
+        (("--pairs", tmp_path / "none", "--task", "deblur"), "There is no folder"),
+        (("--photos", tmp_path / "none", "--task", "deblur"), "There is no folder"),
+        (("--pairs", tmp_path, "--task", "deblur"), "it has input/, but no target/ beside it"),
+        (("--pairs", tmp_path, "--dataset", "lol", "--split", "test"), "measures its test set: leave out"),
+        (("--photos", tmp_path, "--task", "deblur", "--split", "test"), "leave out --split"),
+        (("--pairs", "nowhere/x", "--task", "deblur"), "(the Hub cannot be reached from here)"),
         (("--pairs", built, "--channel", "lab"), "lab"),
         (("--pairs", "we/lwr-multitask@v9", "--task", "dehaze"), "we/lwr-multitask@v9"),
     ):
@@ -350,6 +359,44 @@ def test_mistakes_are_one_sentence(
                 status = error.code
             said = capsys.readouterr().err.strip().splitlines()[-1]
             assert status == 2 and sentence in said and "Traceback" not in said
+
+
+def test_what_a_set_lacks_and_what_it_has_is_said(
+    mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], subtests: pytest.Subtests
+) -> None:
+    for path in (mine / "data" / "deblur").glob("test-*"):
+        path.unlink()
+    shutil.rmtree(mine / "data" / "dehaze")
+    for words, sentence in (
+        ((f"{mine}/deblur", "--split", "test"), "has no shards of split test in config deblur; it has all ("),
+        ((f"{mine}/deblur", "--split", "test"), "deblur (train, validation)"),
+        (
+            (f"{mine}/dehaze", "--split", "all"),
+            "in config dehaze; it has all (train, validation, test), deblur",
+        ),
+        ((f"{mine}", "--task", "dehaze", "--split", "all"), "in config dehaze; it has all ("),
+        ((f"{mine}/colour", "--task", "dehaze"), "set has no config colour; it has all ("),
+    ):
+        with subtests.test(words=words):
+            assert main(["--pairs", *words, "--out", str(tmp_path / "out.json")]) == 2
+            assert sentence in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_of_a_folder_with_splits_the_held_out_part_is_measured(
+    tmp_path: Path, run: Callable[..., dict], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part, count in (("train", 3), ("test", 1)):
+        for number in range(count):
+            save(tmp_path / "pairs" / part / "blur" / f"{part}{number}.png", False, dark=True)
+            save(tmp_path / "pairs" / part / "sharp" / f"{part}{number}.png", False)
+    words = ("--pairs", tmp_path / "pairs", "--task", "deblur")
+    for more, count in (((), 1), (("--split", "train"), 3), (("--split", "all"), 4)):
+        results = run(*words, *more)
+        (rows,) = results["photos"].values()
+        note = f"{count} of the 4 pairs in {tmp_path / 'pairs'} are measured: those in its"
+        assert len(rows) == count and (note in capsys.readouterr().out) == (count < 4)
+        assert any(note in one for one in results["notes"]) == (count < 4)
+    assert {name.split("/")[0] for name in run(*words)["photos"]["pairs|deblur|fidelity 1"]} == {"test"}
 
 
 def test_results_of_datasets_do_not_replace_one_another() -> None:

@@ -124,7 +124,7 @@ def test_an_existing_file_is_only_replaced_when_asked(photo: Path) -> None:
     other.write_bytes(b"precious")
     for out in ((), ("--out", target), ("--out", other.with_suffix(""))):
         done = run("restore", photo, "--task", "deblur", *out)
-        assert done.status == 1 and "already exists" in done.err and not done.out
+        assert done.status == 1 and "already exists; --overwrite replaces it" in done.err and not done.out
         assert target.read_bytes() == other.read_bytes() == b"precious"
     other.unlink()
     assert run("restore", photo, "--task", "deblur", "--overwrite").status == 0

@@ -87,7 +87,8 @@ def test_no_file_is_replaced_and_pairs_are_whole(album: Path) -> None:
     (pairs / "target").mkdir(parents=True)
     (pairs / "target" / "one.png").write_bytes(b"precious")
     done = pairs_of(album)
-    assert done.status == 1 and ["error" in line for line in done.lines].count(True) == 1
+    (error,) = (line["error"] for line in done.lines if "error" in line)
+    assert done.status == 1 and "one.png already exists; --overwrite replaces it, and --skip" in error
     assert (pairs / "target" / "one.png").read_bytes() == b"precious" and not (
         pairs / "input/one.png"
     ).exists()
@@ -123,7 +124,7 @@ def test_mistakes_are_one_sentence(album: Path, subtests: pytest.Subtests) -> No
     one, file = album / "one.png", album / "new.png"
     for arguments, sentence in (
         ((one,), "--out FILE for one photo, or --pairs FOLDER for many"),
-        ((one, "--out", file, "--pairs", album), "--out FILE for one photo, or --pairs FOLDER for many"),
+        ((one, "--out", file, "--pairs", album), "--out and --pairs do not go together: give one of them"),
         ((one, one, "--out", file), "give --pairs FOLDER for 2 photos"),
         ((album, "--out", file), "is a folder, and --out one file: give --pairs"),
         ((album, "--pairs", ""), "The folder for --pairs has no name"),

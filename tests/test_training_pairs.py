@@ -1,6 +1,6 @@
 """Training on pairs: what `--data` names, crops of both sides in the same place, batches, and whole runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from toy_runs import (
+    contents,
     held_out_photo,
     log,
     named_for,
@@ -28,21 +29,24 @@ from training.benchmarks import pairs as benchmark
 from training.checkpoint import TrainingError
 from training.checks import check, check_machine
 from training.config import Config
+from training.data import hub
+from training.data.identity import difference, identity
 from training.data.loader import BatchLoader
 from training.data.mixture import Batch
 from training.data.pair_mixture import PairSampler
 from training.data.parts import Samplers, load_parts, sampler_of
-from training.data.photos import split_of
+from training.data.photos import load_photos, split_of
 from training.data.rng import rng_streams
 from training.data.shards import Skipped
 from training.data.sources import Source, parse_sources
 from training.dataset.schema import pixels_of
 from training.loop import train
 from training.losses.photo import L1_WEIGHT, PhotoLoss
-from training.run import resolve
+from training.run import resolve, run
 from training.stages.base import Stage
 from training.study import __main__ as study
 from training.study import batches, plan, run
+from training.validation import load_validation
 
 CPU = torch.device("cpu")
 CONFIG = Config("adapter", batch=4, crop=32, tracker="none")
@@ -96,11 +100,13 @@ def test_every_way_to_name_a_source(
         "photos:0.5": Source("photos", "photos", "", 0.5),
         f"deblur={blurred}:2": Source(str(blurred), "pairs", "deblur", 2.0),
         f"deblur={blurred}": Source(str(blurred), "pairs", "deblur"),
+        f"deblur = {blurred} :2": Source(str(blurred), "pairs", "deblur", 2.0),
         "derain=d/rain/*+d/clear/*.png:3": Source("d/rain/*+d/clear/*.png", "pairs", "derain", 3.0),
         f"{built}/dehaze": Source(str(built), "set", "dehaze"),
         f"dehaze={built}:2": Source(str(built), "set", "dehaze", 2.0),
         f"{built}/all:1": Source(str(built), "set", "all"),
         f"{built}": Source(str(built), "photos"),
+        f"{blurred}/sharp": Source(f"{blurred}/sharp", "photos"),
         "we/lwr-multitask@v1.0.0/dehaze:4": Source("we/lwr-multitask@v1.0.0", "set", "dehaze", 4.0),
         "dehaze=we/lwr-multitask@v1.0.0": Source("we/lwr-multitask@v1.0.0", "set", "dehaze"),
         "we/photos@v1.0.0": Source("we/photos@v1.0.0", "photos"),
@@ -116,26 +122,31 @@ def test_a_mistake_in_data_is_one_sentence(
     for text, sentence in {
         " ,": "--data is empty: write sources",
         "colour=photos": "there is no task 'colour'; use deblur, dehaze,",
-        f"{blurred}": f"say what is wrong with the inputs of {blurred}: deblur=",
+        f"{blurred}": f"say what is wrong with the inputs of {blurred}: deblur={blurred}",
         f"deblur={blurred}:much": "the weight 'much' is no number",
         f"deblur={blurred}:-1": "the weight '-1' is no number",
         f"deblur={blurred}:0": "no source a weight above 0",
         "nowhere": "there is no file or folder nowhere; give a folder",
-        f"deblur={tmp_path / 'photos'}": "holds no pairs of deblur; give a folder with input/",
+        f"deblur={tmp_path / 'photos'}": "holds no pairs: give a folder with input/",
         f"{built}/colour": "has no config colour; use all, deblur,",
         f"deblur={built}/dehaze": "names two tasks",
+        f"{blurred}/blur": f"is the damaged side of pairs: give TASK={blurred}.",
+        f"deblur=file://{blurred}": "pairs of files are read from this machine alone",
         "we/multitask@v1.0.0/colour": "use one of the configs deblur, dehaze,",
     }.items():
         with subtests.test(text=text), pytest.raises(TrainingError) as error:
             parse_sources(text)
         assert sentence in str(error.value) and "\n" not in str(error.value)
+    with pytest.raises(TrainingError, match="there is no task 'colour'"):  # before what may follow from it
+        check(replace(CONFIG, data="colour=photos", scene=2, batch=3))
     with pytest.raises(TrainingError, match="leave out --photos"):
         load_parts(replace(CONFIG, data=f"deblur={blurred}", photos="photos"))
     with pytest.raises(TrainingError, match="has pairs of deblur, which --tasks dehaze leaves out"):
         load_parts(replace(CONFIG, data=f"deblur={blurred}", tasks=("dehaze",)))
     with pytest.raises(TrainingError, match="has both sides of 128 pixels"):
         only(replace(CONFIG, data=f"deblur={blurred}", crop=128))
-    for change in ({"stage": "refiner", "data": "x"}, {"data": None}, {"data": "x", "exact": 0.0}):
+    data = f"{built}/all"
+    for change in ({"stage": "refiner", "data": data}, {"data": None}, {"data": data, "exact": 0.0}):
         with pytest.raises(TrainingError, match="--consistency compares at fidelity 1"):
             check(replace(CONFIG, consistency=0.1, **change))
 
@@ -206,7 +217,7 @@ def test_scenes_that_are_held_out_are_never_trained_on(tmp_path: Path) -> None:
         assert [view.id for view in part.photos] == [f"{scene}/000047", f"{scene}/000048"]
     pairs(tmp_path / "train" / scenes["train"], ["1.png"])  # a benchmark's own folder for training
     (part,) = load_parts(replace(CONFIG, data=f"deblur={tmp_path}"))
-    assert [view.id for view in part.photos] == [f"{scenes['train']}/1"]
+    assert [view.id for view in part.photos] == [f"train/{scenes['train']}/1"]
 
 
 def test_every_kind_of_batch_of_pairs_keeps_what_it_promises(tmp_path: Path) -> None:
@@ -281,6 +292,7 @@ def test_a_dataset_on_the_hub_is_streamed_at_its_revision(
 
     load = datasets.load_dataset
     monkeypatch.setattr(datasets, "load_dataset", opened)
+    monkeypatch.setattr(hub, "check_there", lambda name, revision: None)
     for config in ("denoise", "all"):
         there, here = (
             load_parts(replace(CONFIG, data=f"{place}/{config}", tasks=("denoise", "dejpeg")))[0]
@@ -525,3 +537,175 @@ def test_a_run_names_the_pairs_that_do_not_fit(tmp_path: Path) -> None:
     first, lost, *_ = log(tmp_path / "run", "step")
     assert (first["photos"], first["skipped"]) == (2, 1)
     assert lost["skipped_photo"] == Path(names[0]).stem and "do not fit" in lost["reason"]
+
+
+def test_data_that_changed_under_a_run_is_refused_and_moved_data_is_not(tmp_path: Path) -> None:
+    root = new_root(tmp_path)
+    names = training_names(3)
+    folder = pairs(tmp_path / "GoPro", names)
+
+    def run(data: str, steps: int, **changes: object) -> int:
+        given = {"photos": None, "data": data, "tasks": ("deblur", "dehaze"), "steps": steps}
+        return train(toy("refiner", root, "run", **given | changes)).step
+
+    assert run(f"deblur={folder}", 1) == 1
+    moved = folder.rename(tmp_path / "moved")
+    assert run(f"deblur={moved}:3", 2) == 2  # a single source's weight changes nothing
+    before = contents(tmp_path / "run" / "checkpoint")
+    other = pairs(tmp_path / "other", training_names(3))
+    for path in (other / "blur").iterdir():
+        coordinates(80, 96, MARK + 1).save(path)
+    renamed = pairs(tmp_path / "renamed", [f"x{name}" for name in training_names(40)])
+    kept = sorted((renamed / "blur").iterdir())
+    for data, sentence in {
+        f"deblur={moved},deblur={renamed}": "1 sources there, 2 here",
+        f"dehaze={moved}": "tasks of source 1: deblur there, dehaze here",
+        f"deblur={other}": "source 1 has other pixels there",
+        f"deblur={renamed}": r"photos of source 1: 3 there, \d+ here",
+        str(root / "photos"): "tasks of source 1: deblur there, clean photos here",
+    }.items():
+        with pytest.raises(TrainingError, match=f"trained on other data \\({sentence}\\): give the same"):
+            run(data, 3)
+    assert kept and contents(tmp_path / "run" / "checkpoint") == before
+    assert run(f"deblur={other}", 1, resume=False) == 1
+
+
+def test_photos_by_other_names_are_other_data(tmp_path: Path) -> None:
+    def of(folder: Path, stem: str, **changes: object) -> list[dict]:
+        names = [named_for("train", f"{stem}{i}", "") + ".png" for i in range(2)]
+        source = pairs(folder / stem, names)
+        return identity(load_parts(replace(CONFIG, data=f"deblur={source}:2,deblur={source}:1", **changes)))
+
+    one, same = of(tmp_path, "a"), of(tmp_path / "again", "a")
+    assert difference(one, same) is None
+    assert of(tmp_path / "read when drawn", "a", data_memory=0.0) == one
+    assert difference(one, of(tmp_path, "b")) == "source 1 has other names there"
+    assert difference(one, one[::-1]) == "share of source 1: 0.666667 there, 0.333333 here"
+
+
+def test_a_mistyped_folder_is_not_looked_for_on_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    asked = []
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", lambda *words, **_: asked.append(words))
+    for place in ("./nowhere/x", "/nowhere/x", "~/nowhere/x", "here/x", "a/b/c/d", "../x/deblur"):
+        for data in (place, f"dehaze={place}", f"{place}/dehaze"):
+            with subtests.test(data), pytest.raises(TrainingError, match="there is no file or folder"):
+                parse_sources(data)
+        with subtests.test(place), pytest.raises(FileNotFoundError, match="There is no file or folder"):
+            load_photos(place, None)
+    assert not asked and parse_sources("dehaze=there/x") == [Source("there/x", "set", "dehaze")]
+
+
+def test_the_hub_that_is_not_reached_is_one_sentence_about_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(FileNotFoundError) as error:  # tests have no Hub
+        load_parts(replace(CONFIG, data="dehaze=nowhere/x"))
+    assert "There is no folder nowhere/x here, and no Hub dataset" in str(error.value)
+    assert "(the Hub cannot be reached from here)" in str(error.value)
+
+
+def test_the_task_that_names_tell_of_is_proposed(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for task, sides in {
+        "low-light": ("low", "high"),
+        "dehaze": ("hazy", "gt"),
+        "deblur": ("blur", "sharp"),
+        "derain": ("rain", "norain"),
+        "denoise": ("noisy", "clean"),
+        "super-resolution": ("sr_LR/1_x4", "sr_HR/1_x1"),
+        "": ("input", "target"),
+    }.items():
+        folder = tmp_path / (task or "some")
+        for side in sides:
+            (folder / side).parent.mkdir(parents=True, exist_ok=True)
+            (folder / side).mkdir() if "/" not in side else None
+            coordinates(8, 8, 0).save(folder / (f"{side}.png" if "/" in side else f"{side}/1.png"))
+        sentence = f"{task}={folder}:2." if task else "write TASK= before it, one of deblur, dehaze,"
+        with subtests.test(task), pytest.raises(TrainingError) as error:
+            parse_sources(f"{folder}:2")
+        assert f"say what is wrong with the inputs of {folder}: {sentence}" in str(error.value)
+    with pytest.raises(TrainingError, match=r": derain=d/rainy/\*\+d/clear/\*\.$"):
+        parse_sources("d/rainy/*+d/clear/*")
+
+
+def test_names_of_folders_may_have_what_separates_sources(tmp_path: Path) -> None:
+    for name in ("a,b", "c:2", "d e", "é,ü:1", "f=g"):
+        folder = pairs(tmp_path / name, training_names(1))
+        for weight, text in ((1.0, f"deblur={folder}"), (3.0, f"deblur={folder}:3")):
+            one = Source(str(folder), "pairs", "deblur", weight)
+            assert parse_sources(text) == [one]
+            assert parse_sources(f"{text},deblur={folder}") == [one, replace(one, weight=1.0)]
+
+
+def test_a_folder_that_was_meant_to_hold_pairs_is_not_read_as_clean_photos(tmp_path: Path) -> None:
+    folder = pairs(tmp_path / "half", training_names(1), 1, ("input", "target"))
+    next((folder / "target").iterdir()).unlink()
+    for text in (f"{folder}", f"deblur={folder}"):
+        with pytest.raises(TrainingError, match="target/ has no picture, input/ has 1"):
+            parse_sources(text)
+
+
+def test_what_is_kept_apart_for_tests_does_not_train(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = training_names(1)
+    for part, sides in {"Train_x4": ("lq", "gt"), "Test_x4": ("lq", "gt")}.items():
+        pairs(tmp_path / "set" / part, name, 4, sides)
+    (part,) = load_parts(replace(CONFIG, data=f"super-resolution={tmp_path / 'set'}"))
+    assert [view.id.split("/")[0] for view in part.photos] == ["Train_x4"]
+    assert "1 pairs train; 1 of test do not." in capsys.readouterr().out
+    (tmp_path / "set" / "Train_x4").rename(tmp_path / "set" / "more")
+    (part,) = load_parts(replace(CONFIG, data=f"super-resolution={tmp_path / 'set'}"))
+    assert [view.id.split("/")[0] for view in part.photos] == ["more"]
+
+
+def test_pairs_that_are_all_held_out_are_counted(tmp_path: Path) -> None:
+    folder = pairs(tmp_path / "few", [named_for("test", "p", "") + ".png"])
+    with pytest.raises(
+        FileNotFoundError, match="can be used: its 1 pairs fall in other splits by their names"
+    ):
+        load_parts(replace(CONFIG, data=f"deblur={folder}"))
+
+
+def test_that_nothing_is_held_out_is_said(
+    tmp_path: Path, blurred: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = replace(CONFIG, data=f"deblur={blurred}", validate_crop=64)
+    assert load_validation(config, CPU) is None
+    said = capsys.readouterr().out
+    assert "No validation: 4 of 100 photos are held out" in said and "both sides" not in said
+    small = pairs(tmp_path / "small", [named_for("validation", "p", "") + ".png"])
+    assert load_validation(replace(config, data=f"deblur={small}", validate_crop=128), CPU) is None
+    assert "both sides of 128 pixels" in capsys.readouterr().out
+
+
+def test_a_dry_run_reads_of_every_source(
+    tmp_path: Path, built: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("training.loop.train", lambda *_: pytest.fail("it trains"))
+    broken = pairs(tmp_path / "broken", training_names(1))
+    next((broken / "sharp").iterdir()).write_bytes(b"no picture")
+    good = pairs(tmp_path / "good", training_names(1))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for sources, status, sentence in (
+        (["--data", f"deblur={good},{built}/denoise"], 0, f"{good} can be read: pairs of deblur."),
+        (["--data", f"deblur={good},deblur={broken}"], 1, "None of the 1 pairs"),
+        (["--data", f"deblur={good},{empty}"], 1, "No photos of split train"),
+        (["--photos", str(tmp_path / "none")], 1, "There is no file or folder"),
+        (["--photos", str(empty)], 1, "No photos of split train"),
+    ):
+        config, dry = resolve(["adapter", *sources, "--dry-run", "--out", str(tmp_path / "run")])
+        assert dry
+        for start in (lambda config=config: run(config, dry=True), recipe_of(sources, tmp_path)):
+            try:
+                found: object = start()
+            except SystemExit as error:
+                found = error.code
+            assert (found or 0) == status and sentence in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def recipe_of(sources: list[str], folder: Path) -> Callable[[], None]:
+    return lambda: recipe.main([*sources, "--dry-run", "--out", str(folder / "run")])

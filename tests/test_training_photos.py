@@ -110,6 +110,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
             return load("parquet", data_files=files, streaming=True)
 
         monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+        monkeypatch.setattr("training.data.hub.check_there", lambda name, revision: None)
         return "we/photos:small@refs/pr/1"
 
     return provide
@@ -189,7 +190,9 @@ def test_datasets_is_imported_only_for_the_hub_and_an_unreachable_hub_is_one_sen
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
     )
-    assert "no such Hub dataset could be opened (Couldn't reach 'we/photos'" in done.stdout, done.stderr
+    assert "no such Hub dataset could be opened (the Hub cannot be reached from here)" in done.stdout, (
+        done.stderr
+    )
     assert done.stdout.endswith("a Hub dataset NAMESPACE/NAME.\n") and not done.stderr
 
 
@@ -355,3 +358,18 @@ def test_missing_path_is_one_sentence_and_asks_no_hub() -> None:
         sentence = f"There is no file or folder {re.escape(source)}.*: give a folder of pictures"
         with pytest.raises(FileNotFoundError, match=sentence):
             load_photos(source, "train")
+
+
+def test_a_hub_that_does_not_answer_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    from httpx2 import ReadTimeout
+
+    def silent(self: object, name: str, revision: str | None, timeout: float) -> None:
+        assert timeout <= 10
+        raise ReadTimeout("no answer")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", silent)
+    monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: pytest.fail("it tries on"))
+    with pytest.raises(
+        FileNotFoundError, match=r"opened \(the Hub cannot be reached from here\): give a folder"
+    ):
+        load_photos("we/photos", None)

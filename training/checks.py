@@ -11,7 +11,7 @@ from training.checkpoint import TrainingError
 from training.config import Config
 from training.data.mixture import weights_of
 from training.data.pair_mixture import TOGETHER
-from training.data.parts import sources_of
+from training.data.parts import load_part, sources_of
 from training.data.shards import NEEDED, open_source
 from training.data.sources import ALL
 from training.stages import STAGES
@@ -66,7 +66,9 @@ RANGES = {
 
 
 def check(config: Config) -> None:
-    """TrainingError for names and numbers that no run can have."""
+    """TrainingError for sources, names and numbers that no run can have."""
+    if config.data is not None:
+        sources_of(config)
     for field, known in CHOICES.items():
         value = getattr(config, field)
         for one in value if isinstance(value, tuple) else (value,):
@@ -115,6 +117,18 @@ def _check_together(config: Config) -> None:
             f"--task-weights are {config.task_weights} for {len(config.tasks)} tasks: give each a number "
             "from 0 on, and one above 0."
         )
+
+
+def check_sources(config: Config) -> list[str]:
+    """A sentence for each source, of which one photo is read; TrainingError or FileNotFoundError if not."""
+    if config.photos is None and config.data is None:
+        return []
+    said = []
+    for source in sources_of(config):
+        part = load_part(source, config, "train", 1)
+        kind = f"pairs of {', '.join(part.tasks)}" if part.tasks else "clean photos"
+        said.append(f"{source.place} can be read: {kind}.")
+    return said
 
 
 def check_machine(config: Config, with_photos: bool = False) -> None:

@@ -116,7 +116,7 @@ def _made_with(plan: Plan, restorer: Restorer, settings: Sequence[Settings]) -> 
     gpu = restorer.device.type == "cuda"
     return {
         "config": plan.config(),
-        "split": plan.split if plan.by_task else None,
+        "split": (plan.part or "all") if plan.by_task else None,
         "dataset": plan.about(),
         "prior": settings[0].prior,
         "default_fidelity": restorer.network.prior.config.default_fidelity,

@@ -14,12 +14,13 @@ from accelerate.utils import reduce
 
 from training.checks import check, check_machine
 from training.config import Config
+from training.data.identity import identity
 from training.data.loader import BatchLoader
 from training.data.parts import Part, load_parts
 from training.data.shards import Skipped
 from training.logger import Logger, prepare_tracker
 from training.optimise import Optimisation
-from training.saving import load_stage, resume, save
+from training.saving import check_data, load_stage, resume, save
 from training.validation import Validation, load_validation
 
 
@@ -66,6 +67,8 @@ class _Run:
         skipped: list[Skipped] = []
         if parts is None:
             parts = load_parts(config, "train", config.photos_limit, skipped)
+        optimisation.data = identity(parts)
+        check_data(optimisation)
         accelerator = self.accelerator
         self.loader = BatchLoader(
             config, optimisation.stage.draw, parts, accelerator.device, accelerator.process_index

@@ -50,6 +50,7 @@ class Optimisation:
         self.trainable = [p for p in self.module.parameters() if p.requires_grad]
         self.ema = EMAModel(self.trainable, decay=config.ema, use_ema_warmup=True, power=0.75, foreach=True)
         self.progress = Progress()
+        self.data: list[dict[str, object]] = []  # what it trains on, see training/data/identity.py
         accelerator.register_for_checkpointing(self.progress, self.ema)
         if stage.adversarial is not None:
             accelerator.register_for_checkpointing(

@@ -2,7 +2,8 @@
 `python -m training.recipe --photos PHOTOS --minutes 25 [-- options of training.run for all stages]`.
 
 One process, so that photos are read once. The same command again continues where it was
-stopped. What comes out lies in OUT/adapter/network, in half precision, no file over 10 MB.
+stopped; `--dry-run` checks options and sources. What comes out lies in OUT/adapter/network, in half
+precision, no file over 10 MB.
 """
 
 import dataclasses
@@ -73,10 +74,22 @@ def plan(arguments: Sequence[str]) -> list[Config]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point."""
-    configs = plan(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    dry = "--dry-run" in words
+    configs = plan([word for word in words if word != "--dry-run"])
     from training.checkpoint import TrainingError
+    from training.checks import check
     from training.data.parts import load_parts
 
+    try:
+        for config in configs:
+            check(config)
+    except TrainingError as error:
+        fail(PROG, str(error))
+    if dry:
+        for config in configs:
+            print(f"{config.out}: {config.stage}, {config.minutes:.1f} minutes, from {config.init}")
+        return run(configs[0], dry=True)
     try:
         parts = load_parts(configs[0], "train", configs[0].photos_limit)
     except (TrainingError, OSError) as error:

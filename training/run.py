@@ -83,13 +83,16 @@ def run(config: Config, parts: "Sequence[Part] | None" = None, dry: bool = False
     from lwr.loading.load import without_bars
     from lwr.loading.priors import PriorError
     from training.checkpoint import TrainingError
-    from training.checks import check
+    from training.checks import check, check_sources
     from training.loop import train  # torch and accelerate load only when the command line is right
 
     without_bars()
     try:
         if dry:
-            return check(config)
+            check(config)
+            for said in check_sources(config):
+                print(f"{PROG}: {said}", file=sys.stderr)
+            return None
         outcome = train(config, parts)
     except (TrainingError, OSError, AdapterError, PriorError) as error:
         print(f"{PROG}: {error}", file=sys.stderr)

@@ -12,6 +12,7 @@ from lwr.loading.adapter import AdapterError
 from lwr.loading.priors import PriorError
 from training.checkpoint import TrainingError, recover, write_folder
 from training.config import Config
+from training.data.identity import difference
 from training.optimise import Optimisation
 from training.stages import STAGES
 from training.stages.base import Stage
@@ -60,7 +61,7 @@ def save(run: Optimisation) -> None:
     def write(folder: Path) -> None:
         accelerator.save_state(str(folder))
         if accelerator.is_main_process:
-            metadata = {"step": step, "architecture": _architecture(run)}
+            metadata = {"step": step, "architecture": _architecture(run), "data": run.data}
             (folder / METADATA).write_text(json.dumps(metadata) + "\n")
 
     write_folder(out / "checkpoint", write, accelerator.is_main_process, accelerator.wait_for_everyone)
@@ -88,6 +89,23 @@ def resume(run: Optimisation) -> None:
         f"The checkpoint in {folder} is of another architecture or stage than {run.config.stage!r} with this "
         f"start and these ranks: {remedy}"
     )
+
+
+def check_data(run: Optimisation) -> None:
+    """TrainingError when the run's checkpoint was trained on other data than `run.data`.
+
+    Batches follow from their place in the run, so it would go on with others than it would have had.
+    """
+    file = Path(run.config.out) / "checkpoint" / METADATA
+    if not run.config.resume or not run.progress.step or not file.exists():
+        return
+    there = json.loads(file.read_text()).get("data")  # None: of an earlier version, which did not say
+    if there is not None and (differing := difference(there, run.data)) is not None:
+        raise TrainingError(
+            f"The checkpoint in {file.parent} was trained on other data ({differing}): give the same "
+            f"sources; or --init {run.config.out} and another --out, to go on from its network; or "
+            "--resume false, to start again."
+        )
 
 
 def _architecture(run: Optimisation) -> str:

@@ -101,9 +101,15 @@ def load_validation(config: Config, device: torch.device) -> Validation | None:
             held_out.append(load_part(source, config, "validation", 4 * config.validate_photos))
         except FileNotFoundError:
             print(f"No photo of {source.place} is held out.")
+    if not held_out:
+        print("No validation: 4 of 100 photos are held out for it, by their names; give more photos.")
+        return None
     validation = Validation(config, held_out, device)
     if not len(validation):
-        print(f"No held-out photo has both sides of {config.validate_crop} pixels: no validation.")
+        print(
+            f"No held-out photo has both sides of {config.validate_crop} pixels: no validation; try a "
+            "smaller --validate-crop."
+        )
         return None
     return validation
 

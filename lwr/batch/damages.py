@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from lwr.batch.failures import said
 from lwr.batch.folders import make_folder
 from lwr.batch.inputs import find
 from lwr.batch.kept import files, replaced
@@ -34,8 +35,11 @@ class Damages:
         """Raises UsageError for what can never be right."""
         if self.task not in TASKS:
             raise UsageError(f"There is no task {self.task!r}: use {', '.join(TASKS)}.")
-        if (self.out is None) == (self.pairs is None):
-            raise UsageError("Say where to: --out FILE for one photo, or --pairs FOLDER for many.")
+        where = "--out FILE for one photo, or --pairs FOLDER for many"
+        if self.out is not None and self.pairs is not None:
+            raise UsageError(f"--out and --pairs do not go together: give one of them, {where}.")
+        if self.out is None and self.pairs is None:
+            raise UsageError(f"Say where to: {where}.")
         if self.pairs == "":  # which a path takes for the folder one is in
             raise UsageError("The folder for --pairs has no name: give one.")
         if self.out is not None and len(photos) > 1:
@@ -80,7 +84,7 @@ def _one(photo: str, out: str, asked: Damages) -> Line:
         degraded, params = TASKS[asked.task].degrade(loaded.rgb, generator)
         written = save(loaded.with_rgb(degraded), out, overwrite=asked.overwrite)
     except ImageError as error:
-        return {"input": photo, "error": str(error)}
+        return {"input": photo, "error": said(error)}
     return {
         "input": photo,
         "output": str(written),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from lwr.batch.failures import line_of
+from lwr.batch.failures import SKIP, line_of
 from lwr.batch.folders import make_folder
 from lwr.batch.inputs import Named
 from lwr.batch.kept import Files, replaced
@@ -78,7 +78,7 @@ class Pairs:
             if self.skip_existing and all(path.is_file() for path in files.values()):
                 yield output | {"skipped": True}
                 continue
-            line = line_of(photo.path, self._write, photo, files)
+            line = line_of(photo.path, self._write, photo, files, remedy=SKIP)
             yield line if "error" in line else output | line
 
     def _write(self, photo: Named, files: dict[str, Path]) -> Line:

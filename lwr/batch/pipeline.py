@@ -13,6 +13,7 @@ from functools import partial
 
 import psutil
 
+from lwr.batch.failures import SKIP, said
 from lwr.batch.folders import make_folder
 from lwr.batch.output_names import QUALITY, Output
 from lwr.batch.plan import Job
@@ -134,7 +135,7 @@ class Pipeline:
             self._make_folder(job)
             files.writable(job.target, self.output.overwrite)
         except ImageError as error:
-            return job.failed(str(error))
+            return job.failed(said(error, SKIP))
         held = self.room.take(round(PIXEL_BYTES * self._most_pixels(job.photo.path)))
         try:
             started = time.perf_counter()
@@ -191,7 +192,7 @@ class Pipeline:
             return job.failed(str(error)), []
         except ImageError as error:  # another process may have made it meanwhile
             done = self.output.skip_existing and job.is_done
-            return (job.skipped() if done else job.failed(str(error))), []
+            return (job.skipped() if done else job.failed(said(error, SKIP))), []
         except (MemoryError, RuntimeError) as error:
             if not is_too_little(error):
                 raise

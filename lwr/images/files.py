@@ -6,7 +6,7 @@ never damages a file. Anything wrong is an `ImageError` whose text is a sentence
 """
 
 from lwr.images.disk import DiskFullError
-from lwr.images.errors import ImageError
+from lwr.images.errors import FileThereError, ImageError
 from lwr.images.formats import FORMATS, SUFFIXES
 from lwr.images.photo import Loaded
 from lwr.images.pixels import crop, pad_to_multiple, resize, to_pil
@@ -18,6 +18,7 @@ __all__ = [
     "MAX_PIXELS",
     "SUFFIXES",
     "DiskFullError",
+    "FileThereError",
     "ImageError",
     "Loaded",
     "crop",

@@ -27,7 +27,12 @@ def luma(image: torch.Tensor) -> torch.Tensor:
 
 
 def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Mean structural similarity over channels and pixels; 1 for equal images.
+    """Mean structural similarity over channels and pixels; 1 for equal images. See `ssim_map`."""
+    return ssim_map(a, b).flatten(1).mean(dim=1)
+
+
+def ssim_map(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """(B,C,H,W) each -> (B,C,H-10,W-10): structural similarity around each pixel.
 
     Wang et al. 2004 (https://doi.org/10.1109/TIP.2003.819861): Gaussian window 11x11, sigma 1.5, K = 0.01 and
     0.03, range 1, population covariance, only where the window lies in the image. For SSIM of Y pass `luma`.
@@ -48,7 +53,7 @@ def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     mean_a, mean_b = mean_a + 0.5, mean_b + 0.5
     luminance = (2 * mean_a * mean_b + _C1) / (mean_a**2 + mean_b**2 + _C1)
     structure = (2 * covariance + _C2) / (variance_a + variance_b + _C2)
-    return (luminance * structure).flatten(1).mean(dim=1)
+    return luminance * structure
 
 
 def _window_mean(x: torch.Tensor) -> torch.Tensor:

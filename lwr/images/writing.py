@@ -13,7 +13,7 @@ from PIL import Image
 
 from lwr.images import embedding
 from lwr.images.disk import FULL, DiskFullError, Stream, why_full, write_whole
-from lwr.images.errors import ImageError
+from lwr.images.errors import FileThereError, ImageError
 from lwr.images.formats import SUFFIXES, with_suffix
 from lwr.images.photo import Loaded
 from lwr.images.pixels import to_pil
@@ -90,7 +90,7 @@ def write_errors(path: Path) -> Iterator[None]:
     except ImageError:
         raise
     except FileExistsError as error:
-        raise ImageError(f"{path} already exists; choose another name or allow overwriting.") from error
+        raise FileThereError(path) from error
     except (OSError, ValueError) as error:  # ValueError: NUL in the name
         if getattr(error, "errno", None) in FULL:
             raise DiskFullError(why_full(error, path), path.parent, 0) from error

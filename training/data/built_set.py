@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, get_args
 
+from training.data.hub import streams
+from training.data.photos import Split
 from training.data.shards import Skipped, reason
 from training.data.storage import is_local, place
 
@@ -18,6 +20,17 @@ def damage_columns(names: Sequence[str], config: str) -> dict[str, str]:
     if "degraded" in names:
         return {config: "degraded"}
     return {name.removeprefix("degraded_"): name for name in names if name.startswith("degraded_")}
+
+
+def there_in(source: str) -> str:
+    """The configs and splits of a set's folder, for messages: "it has all (train, test), deblur (test)"."""
+    data = place(source) / "data"
+    found = {}
+    for path in sorted(data.iterdir()) if data.exists() else ():
+        splits = {file.name.partition("-")[0] for file in path.glob("*-*.parquet")}
+        found[path.name] = ", ".join(split for split in get_args(Split) if split in splits) or "none"
+    listed = ", ".join(f"{name} ({splits})" for name, splits in found.items())
+    return f"it has {listed}" if listed else "it has no config at all: build it again"
 
 
 def set_rows(
@@ -61,7 +74,9 @@ def _local(source: str, config: str, split: str) -> tuple[list[str], Any]:
 
     files = sorted((place(source) / "data" / config).glob(f"{split}-*.parquet"))
     if not files:
-        raise FileNotFoundError(f"{source} has no shards of split {split} in config {config}.")
+        raise FileNotFoundError(
+            f"{source} has no shards of split {split} in config {config}; {there_in(source)}."
+        )
     with files[0].open("rb") as file:
         names = pq.read_schema(file).names
 
@@ -80,15 +95,13 @@ def _local(source: str, config: str, split: str) -> tuple[list[str], Any]:
 
 
 def _hub(source: str, config: str, split: str) -> tuple[list[str], Any]:
-    import datasets  # here: a second that no other source needs
-
     name, _, revision = re.sub(r"\s", "", source).partition("@")
     try:
-        stream = datasets.load_dataset(name, config, split=split, revision=revision or None, streaming=True)
-    except Exception as error:  # whatever the Hub, the network and a faulty dataset card lead to
+        stream = streams(name, config, revision or None, split=split)
+    except FileNotFoundError as error:
         raise FileNotFoundError(
             f"There is no folder {source} here, and no Hub dataset of config {config} and split {split} "
-            f"could be opened ({reason(error)}): check the name, or build a set with training.build_dataset."
+            f"could be opened ({error}): check the name, or build a set with training.build_dataset."
         ) from error
 
     def rows(columns: list[str]) -> Iterator[Row | Skipped]:

@@ -1,10 +1,10 @@
 """Pairs of files: a damaged photo and its target, wherever a benchmark keeps the two.
 
-A `Layout` is two patterns, so a new benchmark is one more line of data. In a pattern `*` is any text in one
-name and `**/` any folders, none included; what they stand for is a photo's key, and the files of one key are
-a pair. "SCENE/blur/000047.png" and "SCENE/sharp/000047.png" have the key "SCENE/000047".
+What the wildcards of a layout (training/data/layouts.py) stand for is a photo's key, and the files of one key
+are a pair. "SCENE/blur/000047.png" and "SCENE/sharp/000047.png" have the key "SCENE/000047".
 """
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,19 +12,11 @@ from pathlib import Path, PurePosixPath
 
 from lwr.images import files as images
 from lwr.restore import MAX_SCALE
+from training.data.layouts import LAYOUTS, Layout, keyed, split_named, task_named
+from training.data.no_pairs import why_half, why_none
+from training.data.photos import Split
 from training.data.shards import SUFFIXES, Skipped
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where inputs and targets lie. Patterns end with a suffix or without (any picture); case is ignored."""
-
-    input: str
-    target: str
-    # Regular expression: left out of an input's key when no target has that very key, for benchmarks that
-    # damage a photo several times and number the results.
-    drop: str = ""
-    scenes: bool = False  # a folder of targets is one scene, such as a film's frames, and falls in one split
+from training.data.storage import files_below
 
 
 @dataclass(frozen=True)
@@ -36,31 +28,7 @@ class Pair:
     degraded: Path
     clean: Path
     scale: int  # side of `clean` / side of `degraded`
-
-
-def folders(input_: str, target: str, drop: str = "", scenes: bool = False) -> Layout:
-    """The layout of two folders, anywhere in the source, in which files are named alike."""
-    return Layout(f"**/{input_}/**/*", f"**/{target}/**/*", drop, scenes)
-
-
-NUMBERED = r"(_\d+(\.\d+)?)+$"  # RESIDE: 0001_0.8_0.2 (air light, density) belongs to 0001
-# Tried when none is given; of several that fit, the one with most pairs, of these the first.
-LAYOUTS: tuple[Layout, ...] = (
-    folders("input", "target"),
-    folders("lq", "gt"),
-    folders("degraded", "clean"),
-    folders("blur", "sharp", scenes=True),  # GoPro, REDS
-    folders("hazy", "gt", NUMBERED),  # RESIDE's SOTS
-    folders("hazy", "clear", NUMBERED),  # RESIDE's ITS and OTS
-    folders("low", "high"),  # LOL
-    Layout("**/hazy/**/*_hazy", "**/gt/**/*_gt"),  # O-HAZE and its kind
-    Layout("**/rain-*", "**/norain-*"),  # Rain100
-    *(Layout(f"**/*_LR{scale}", "**/*_HR") for scale in (4, 3, 2)),  # RealSR
-    Layout("**/*_blur/**/*", "**/*_sharp/**/*", scenes=True),  # REDS: val_blur, val_sharp
-    Layout("**/blur/blur_*", "**/gt/gt_*", scenes=True),  # RealBlur
-    *(Layout(f"**/*_LR/*_x{scale}", "**/*_HR/*_x1") for scale in (4, 3, 2)),  # DRealSR
-)
-NEUTRAL = LAYOUTS[:3]  # which say nothing of what the pairs are
+    part: Split | None = None  # the split in whose folder it lies, such as test/; None: there is none
 
 
 def find_pairs(
@@ -87,15 +55,18 @@ def find_pairs(
     layout = layout or _best(files)
     named = [] if layout is None else _named(root, files, layout, lost)
     if not named:
-        raise FileNotFoundError(_nothing_found(root, layout))
+        raise FileNotFoundError(why_none(root, files, layout))
     pairs, unfit = [], []
-    for id_, photo, degraded, clean in named:
+    for key, other, degraded, clean in named:
         if limit is not None and len(pairs) >= limit:
             break
         try:
-            pairs.append(Pair(id_, photo, degraded, clean, _scale(degraded, clean)))
+            scale = _scale(root / degraded, root / clean)
         except images.ImageError as error:
-            unfit.append(Skipped(id_, str(error).rstrip(".")))
+            unfit.append(Skipped(key, str(error).rstrip(".")))
+            continue
+        part = next(filter(None, map(split_named, degraded.parent.parts)), None)
+        pairs.append(Pair(key, _photo(other, layout), root / degraded, root / clean, scale, part))
     if not pairs:
         first = f"{unfit[0].name}: {unfit[0].reason}"
         raise FileNotFoundError(
@@ -111,16 +82,31 @@ def is_patterns(source: str) -> bool:
     return "*" in source
 
 
-def holds_pairs(folder: Path) -> bool:
-    """Whether a folder has the layout of pairs; only names are read."""
-    return folder.is_dir() and _best(_files(folder)) is not None
+def layout_of(folder: Path) -> Layout | None:
+    """The layout of the pairs in a folder; None: it holds none. Only names are read.
+
+    Raises FileNotFoundError with a sentence when it has the folders of both sides and yet no pair.
+    """
+    files = _files(folder) if folder.is_dir() else []
+    best = _best(files)
+    if best is None and folder.is_dir() and (half := why_half(folder, files)) is not None:
+        raise FileNotFoundError(half)
+    return best
+
+
+def task_of(source: str) -> str | None:
+    """The task whose damage the inputs have, as far as names tell, of a folder or two patterns."""
+    if is_patterns(source):
+        return task_named(source.partition("+")[0])
+    layout = layout_of(Path(source))
+    return (layout and layout.task) or task_named(Path(source).resolve().name)
 
 
 def _of_text(source: str) -> tuple[Path, Layout | None]:
     """A source as folder and layout."""
     if not is_patterns(source):
         return Path(source), None
-    patterns = source.split("+")
+    patterns = [os.path.expanduser(pattern.strip()) for pattern in source.split("+")]
     if len(patterns) != 2 or not all(map(is_patterns, patterns)):
         raise FileNotFoundError(
             f"{source} is not two patterns: write INPUTS+TARGETS, each with a *, such as "
@@ -134,31 +120,19 @@ def _of_text(source: str) -> tuple[Path, Layout | None]:
 
 def _files(root: Path) -> list[PurePosixPath]:
     """All pictures under a folder, relative to it, in order; hidden ones are left out."""
-    inside = (path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
+    inside = (path.relative_to(root) for path in files_below(root) if path.suffix.lower() in SUFFIXES)
     return sorted(PurePosixPath(p.as_posix()) for p in inside if not any(x.startswith(".") for x in p.parts))
 
 
 def _best(files: Sequence[PurePosixPath]) -> Layout | None:
     """The layout by which most files are a pair; None: by none is any."""
-    counts = {layout: len(_matched(_keys(files, layout.input), _keys(files, layout.target), layout.drop))
-              for layout in LAYOUTS}  # fmt: skip
-    best = max(counts, key=lambda layout: counts[layout])
-    return best if counts[best] else None
-
-
-def _keys(files: Iterable[PurePosixPath], pattern: str) -> list[tuple[str, PurePosixPath]]:
-    """(key, file) of the files that a pattern describes."""
-    bare = PurePosixPath(pattern)
-    suffix = bare.suffix.lower() if bare.suffix.lower() in SUFFIXES else ""
-    parts = re.split(r"(\*\*/|\*)", pattern[: len(pattern) - len(suffix)])
-    wild = {"**/": "((?:[^/]+/)*)", "*": "([^/]*)"}
-    expression = re.compile("".join(wild.get(part, re.escape(part)) for part in parts), re.IGNORECASE)
-    found = []
-    for file in files:
-        match = expression.fullmatch(file.with_suffix("").as_posix())
-        if match and suffix in ("", file.suffix.lower()):
-            found.append(("".join(match.groups()), file))
-    return found
+    names = {folder.lower() for folders in {file.parent for file in files} for folder in folders.parts}
+    counts: dict[Layout, int] = {}
+    for layout in (one for one in LAYOUTS if one.folders <= names):
+        if inputs := keyed(files, layout.input):
+            counts[layout] = len(_matched(inputs, keyed(files, layout.target), layout.drop))
+    best = max(counts, key=lambda layout: counts[layout], default=None)
+    return best if best and counts[best] else None
 
 
 def _matched(
@@ -176,16 +150,38 @@ def _matched(
 
 def _named(
     root: Path, files: Sequence[PurePosixPath], layout: Layout, lost: list[Skipped]
-) -> list[tuple[str, str, Path, Path]]:
-    """(id, photo, input, target) of each pair; what has no partner, or the name of another, is lost."""
-    inputs, targets = _once(_keys(files, layout.input), lost), _once(_keys(files, layout.target), lost)
+) -> list[tuple[str, str, PurePosixPath, PurePosixPath]]:
+    """(key of the input, of the target, input, target) of each pair; what has no partner, or the name of
+    another, is lost."""
+    inputs, targets = _once(keyed(files, layout.input), lost), _once(keyed(files, layout.target), lost)
     matched = _matched(list(inputs.items()), list(targets.items()), layout.drop)
     with_target, wanted = {key for key, _, _ in matched}, {other for _, other, _ in matched}
+    of_others = _of_other_scales(root, files, layout, lost)
     lost += [Skipped(str(inputs[key]), "it has no target") for key in inputs if key not in with_target]
-    lost += [Skipped(str(targets[key]), "it has no input") for key in targets if key not in wanted]
-    return sorted(
-        (key, _photo(other, layout), root / file, root / targets[other]) for key, other, file in matched
-    )
+    lost += [
+        Skipped(str(file), "it has no input")
+        for key, file in targets.items()
+        if key not in wanted and file not in of_others
+    ]
+    return sorted((key, other, file, targets[other]) for key, other, file in matched)
+
+
+def _of_other_scales(
+    root: Path, files: Sequence[PurePosixPath], layout: Layout, lost: list[Skipped]
+) -> set[PurePosixPath]:
+    """The targets of pairs of the scales that a layout leaves out; these are one line in `lost`."""
+    found, scales, count = set(), [], 0
+    for scale, one in layout.rescaled().items():
+        targets = keyed(files, one.target)
+        matched = _matched(keyed(files, one.input), targets, one.drop)
+        wanted = {key for _, key, _ in matched}
+        found |= {file for key, file in targets if key in wanted}
+        scales += [scale] if matched else []
+        count += len(matched)
+    if count:
+        named = f"scales {', '.join(map(str, scales))}" if len(scales) > 1 else f"scale {scales[0]}"
+        lost.append(Skipped(str(root), f"{count} pairs of {named} not used: give the folder of one scale"))
+    return found
 
 
 def _once(keys: Iterable[tuple[str, PurePosixPath]], lost: list[Skipped]) -> Mapping[str, PurePosixPath]:
@@ -198,8 +194,10 @@ def _once(keys: Iterable[tuple[str, PurePosixPath]], lost: list[Skipped]) -> Map
 
 
 def _photo(key: str, layout: Layout) -> str:
-    folder = PurePosixPath(key).parent.as_posix()
-    return folder if layout.scenes and folder != "." else key
+    """The same whether the folder of a split, such as train/, was given or one above it."""
+    *above, name = PurePosixPath(key).parts
+    above = [folder for folder in above if not split_named(folder)]
+    return "/".join(above if layout.scenes and above else [*above, name])
 
 
 def _scale(degraded: Path, clean: Path) -> int:
@@ -213,17 +211,3 @@ def _scale(degraded: Path, clean: Path) -> int:
             "both sides"
         )
     return scale
-
-
-def _nothing_found(root: Path, layout: Layout | None) -> str:
-    if layout is not None:
-        return (
-            f"{root} holds no pairs of {layout.input} and {layout.target}: name inputs and targets alike, "
-            "up to the suffix."
-        )
-    known = [layout for layout in LAYOUTS if layout.input.endswith("/**/*")]
-    names = ", ".join(f"{one.input.split('/')[1]}/ and {one.target.split('/')[1]}/" for one in known)
-    return (
-        f"{root} holds no pairs: give a folder with {names}, in which files are named alike, or two patterns "
-        "INPUTS+TARGETS."
-    )

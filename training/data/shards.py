@@ -20,7 +20,8 @@ from itertools import chain
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
-from training.data.storage import is_local, place
+from training.data.hub import looks_local, streams
+from training.data.storage import files_below, is_local, place
 
 if TYPE_CHECKING:
     from datasets import IterableDataset
@@ -88,18 +89,14 @@ def open_source(source: str | Path, split: str | None) -> tuple[Iterator[Picture
     """
     if place(source).exists():
         return _under(place(source)), split
-    name = _HUB.fullmatch(str(source))
+    name = None if looks_local(str(source)) else _HUB.fullmatch(str(source))
     if name is None:
         raise FileNotFoundError(f"There is no file or folder {source}: {USABLE}.")
-    import datasets  # here: a second that no other source needs
-
     try:
-        splits = datasets.load_dataset(
-            name["name"], name["config"], revision=name["revision"], streaming=True
-        )
-    except Exception as error:  # whatever the Hub, the network and a faulty dataset card lead to
+        splits = streams(name["name"], name["config"], name["revision"])
+    except FileNotFoundError as error:
         text = f"There is no file or folder {source} here, and no such Hub dataset could be opened"
-        raise FileNotFoundError(f"{text} ({reason(error)}): {USABLE}.") from error
+        raise FileNotFoundError(f"{text} ({error}): {USABLE}.") from error
     if split is None or len(splits) == 1:
         return chain(*(_stream(rows, f"{source}/{part}") for part, rows in splits.items())), split
     if split not in splits:
@@ -122,7 +119,7 @@ def _under(source: Path) -> Iterator[Picture | Skipped]:
     # Of a built set, each picture once: its other configs repeat it.
     folder = source / "data" / "all" if (source / BUILT_SET).exists() else source
     tables = _Tables(source)
-    for path in sorted(folder.rglob("*"), key=str):
+    for path in sorted(files_below(folder), key=str):
         name = path.relative_to(source)
         if not _hidden(name) and path.is_file():
             yield from _file(path, name.as_posix(), tables)

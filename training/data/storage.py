@@ -40,6 +40,26 @@ def is_local(path: Path) -> bool:
     return isinstance(path, Path)
 
 
+def files_below(folder: Path) -> Iterator[Path]:
+    """All that lies in a folder and those below it, in no order; links are followed, never in a circle."""
+    if is_local(folder):
+        yield from _below(folder, frozenset())
+    else:
+        yield from folder.rglob("*")
+
+
+def _below(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+    above |= {os.path.realpath(folder)}
+    try:
+        inside = list(folder.iterdir())
+    except PermissionError:
+        return
+    for path in inside:
+        yield path
+        if path.is_dir() and not (path.is_symlink() and os.path.realpath(path) in above):
+            yield from _below(path, above)
+
+
 @contextmanager
 def whole_file(target: Path) -> Iterator[Path]:
     """A temporary local path to write to; it becomes `target` when the block ends well, and goes if not."""

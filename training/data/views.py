@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from pathlib import Path
 
 import torch
 
 from lwr.images import files as images
 from lwr.tasks import TASKS
 from training.data.built_set import CLEAN, Row, set_rows
+from training.data.held_out import training_pairs
 from training.data.pairs import Pair, find_pairs
 from training.data.photos import Split, decode, split_of
 from training.data.shards import Skipped, Span, reason
@@ -56,17 +56,23 @@ def load_views(
     skipped += lost
     if not views:
         first = f"; the first of {len(lost)} skipped is {lost[0].name}: {lost[0].reason}" if lost else ""
-        raise FileNotFoundError(f"No pair of split {split} in {source.place} can be used{first}.")
+        others = len(find_pairs(source.place)) if source.kind == "pairs" and not lost else 0
+        why = f": its {others} pairs fall in other splits by their names; give more" if others else ""
+        raise FileNotFoundError(f"No pair of split {split} in {source.place} can be used{why or first}.")
     return views
 
 
 def _of_files(
     source: Source, split: Split, tasks: Sequence[str], room: float, skipped: list[Skipped]
 ) -> Iterator[Views]:
-    # Benchmarks with folders of their own for training and testing keep them apart.
-    own = Path(source.place) / "train"
-    found = find_pairs(own if own.is_dir() else source.place, None, skipped)
-    pairs = [pair for pair in found if split_of(pair.photo) == split]
+    found = find_pairs(source.place, None, skipped)
+    own = training_pairs(found)
+    if len(own) < len(found) and split == "train":
+        apart = dict.fromkeys(str(pair.part or "no split") for pair in found if pair not in own)
+        print(
+            f"{source.place}: {len(own)} pairs train; {len(found) - len(own)} of {', '.join(apart)} do not."
+        )
+    pairs = [pair for pair in own if split_of(pair.photo) == split]
     for start in range(0, len(pairs), TOGETHER):
         some = [partial(read_pair, pair, source.config) for pair in pairs[start : start + TOGETHER]]
         if room <= 0:  # headers say the size; the rest is looked at when it is drawn

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from training.command_line import parse_nothing
-from training.data.pairs import NEUTRAL, NUMBERED, Layout, Pair, find_pairs, folders
+from training.data.layouts import NEUTRAL, NUMBERED, Layout, folders
+from training.data.pairs import Pair, find_pairs
 from training.data.shards import Skipped
-from training.evaluation.protocol import ENLARGED, PLAIN, Protocol
+from training.evaluation.protocol import ALIGNED, ENLARGED, PLAIN, Protocol
 
 COMMAND = "python -m training.evaluation.benchmarks"
 UNKNOWN = "not stated"
@@ -93,8 +94,9 @@ BENCHMARKS = {
         licence="CC BY 4.0",
         layouts=(Layout("**/blur/blur_*", "**/gt/gt_*", scenes=True),),
         shown="SCENE/blur/blur_*.png + SCENE/gt/gt_*.png",
+        protocol=ALIGNED,
         listed="RealBlur_*_test_list.txt",
-        remark="give the folder of J or R with its list; papers align output and target first, this does not",
+        remark="give the folder of J or R with its list; perceptual measures see the photo where it is",
     ),
     "reds": Benchmark(
         name="REDS",
@@ -176,7 +178,8 @@ BENCHMARKS = {
             Layout("**/rain-*", "**/norain-*"),
         ),
         shown="rain-*.png + norain-*.png, together or in rainy/, or rain/ + norain/",
-        remark="L or H: give one folder; most papers score Y: add `--channel y`",
+        protocol=Protocol(also_y=True),
+        remark="L or H: give one folder; most papers score Y",
     ),
 }
 

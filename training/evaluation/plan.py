@@ -12,8 +12,12 @@ from tyro.conf import UseAppendAction
 
 from lwr.tasks import TASKS
 from training.command_line import fail, parse
-from training.data.pairs import find_pairs, is_patterns
-from training.data.shards import Skipped
+from training.data.built_set import there_in
+from training.data.held_out import measured_pairs
+from training.data.pairs import Pair, find_pairs, is_patterns
+from training.data.photos import Split
+from training.data.shards import BUILT_SET, Skipped
+from training.data.storage import place
 from training.evaluation.benchmarks import BENCHMARKS, Benchmark
 from training.evaluation.cases import Case, swap_cases
 from training.evaluation.pictures import sheet_of
@@ -49,7 +53,9 @@ class Plan:
     dataset: str | None = None
     channel: Channel | None = None  # that PSNR and SSIM are of; none = as the benchmark's papers, or rgb
     photos: str | None = None  # folder of photos without targets
-    split: Literal["validation", "test", "train", "all"] = "validation"  # of clean photos or our dataset
+    # of clean photos or our dataset, none = validation; of pairs of files, none = the folder test/ or else
+    # validation/ where there is one (also named so in part, such as Test_x4), all of them where there is none
+    split: Literal["validation", "test", "train", "all"] | None = None
     limit: int | None = None  # only so many photos
     task: str | None = None  # one task, by name
     prompt: str | None = None  # what to ask for in words, as a user would
@@ -73,6 +79,11 @@ class Plan:
     def mode(self) -> str:
         """ "clean", "pairs" or "photos"."""
         return next(name for name in MODES if getattr(self, name) is not None)
+
+    @property
+    def part(self) -> Split | None:
+        """The split of clean photos or our dataset; None: all."""
+        return None if self.split == "all" else self.split or "validation"
 
     @property
     def source(self) -> str:
@@ -117,6 +128,16 @@ class Plan:
             return (self.benchmark.name if self.benchmark else self.mode,)
         return (self.task,) if self.task and not (self.into and self.swap) else tuple(TASKS)
 
+    def no_folder(self) -> str | None:
+        """A sentence if --pairs or --photos name a folder that is not here."""
+        if self.mode == "clean" or self.damaged_set or is_patterns(self.source) or Path(self.source).is_dir():
+            return None
+        above = str(place(self.source).parent)
+        if (place(above) / BUILT_SET).exists():
+            return f"{above} has no config {Path(self.source).name}; {there_in(above)}."
+        what = "of your download" if self.dataset else f"of {self.mode}"
+        return f"There is no folder {self.source}: give the folder {what}."
+
     def config(self) -> dict[str, object]:
         """The plan as results keep it."""
         values = {name: str(v) if isinstance(v, Path) else v for name, v in asdict(self).items()}
@@ -148,7 +169,10 @@ class Plan:
         return [case for case in cases if not self.into or self.task in (case.damage, case.asked)]
 
     def prepare_files(self) -> None:
-        """Make the folders to write in; ResultsError when a file of somebody else is in the way."""
+        """Make the folders to write in; ResultsError when a file of somebody else is in the way, and
+        SampleError when the folder of the photos is not there."""
+        if (sentence := self.no_folder()) is not None:
+            raise SampleError(sentence)
         for path, suffix in ((self.file, ".json"), (self.sheet, ".jpg"), (self.curve, ".png")):
             if path is not None and path.suffix != suffix:
                 raise ResultsError(f"{path} does not end with {suffix}: give a name that does.")
@@ -192,7 +216,7 @@ def find(plan: Plan, scale: float, skipped: list[Skipped], notes: list[str]) -> 
         files = find_photos(folder, plan.limit)
         names = [path.relative_to(folder).as_posix() for path in files]
         return Photos(photo_samples(folder, _progress(files), scale, skipped), {"photos": names})
-    photos = clean_photos(plan.source, None if plan.split == "all" else plan.split, plan.limit, skipped)
+    photos = clean_photos(plan.source, plan.part, plan.limit, skipped)
     names = [photo.id for photo in photos]
     samples = damaged_samples(_progress(photos), plan.damages)
     return Photos(samples, dict.fromkeys(plan.damages, names))
@@ -203,16 +227,33 @@ def _of_files(plan: Plan, skipped: list[Skipped], notes: list[str]) -> Photos:
     if plan.benchmark:
         pairs = plan.benchmark.pairs(Path(plan.source), plan.limit, skipped, notes)
     else:
-        pairs = find_pairs(plan.source, plan.limit, skipped)
+        most = plan.limit if plan.split == "all" else None  # else the first ones may not be those asked for
+        pairs = _chosen(plan, find_pairs(plan.source, most, skipped), notes)
     (damage,) = plan.damages
     return Photos(pair_samples(_progress(pairs), damage, skipped), {damage: [p.id for p in pairs]})
 
 
+def _chosen(plan: Plan, pairs: Sequence[Pair], notes: list[str]) -> list[Pair]:
+    """The pairs to measure, with a note of which they are where not all are; SampleError for none."""
+    chosen, words = measured_pairs(pairs, plan.split)
+    if not chosen:
+        raise SampleError(
+            f"Of the {len(pairs)} pairs in {plan.source} none is among {words}: use --split all, or give "
+            "more pairs."
+        )
+    if len(chosen) < len(pairs):
+        notes.append(
+            f"{len(chosen)} of the {len(pairs)} pairs in {plan.source} are measured: {words}; --split "
+            "train, validation, test or all takes others."
+        )
+        print(notes[-1])
+    return chosen[: plan.limit]
+
+
 def _of_set(plan: Plan, skipped: list[Skipped]) -> Photos:
     """Rows of a dataset in our format."""
-    split = None if plan.split == "all" else plan.split
-    rows = plan.damaged_set.rows(split, plan.limit, skipped)
-    again = plan.damaged_set.rows(split, plan.limit, []) if plan.against else ()
+    rows = plan.damaged_set.rows(plan.part, plan.limit, skipped)
+    again = plan.damaged_set.rows(plan.part, plan.limit, []) if plan.against else ()
     names = [str(row["image_id"]) for row in again]
     return Photos(set_samples(_progress(rows), plan.damages, skipped), dict.fromkeys(plan.damages, names))
 
@@ -231,6 +272,8 @@ def read_arguments(arguments: Sequence[str], about: str) -> Plan:
     _check_dataset(plan)
     known = plan.benchmark or plan.damaged_set  # which say what is wrong
     if plan.mode != "clean" and not known and plan.task is None and plan.prompt is None:
+        if (sentence := plan.no_folder()) is not None:
+            fail(COMMAND, sentence)
         fail(COMMAND, f"--{plan.mode} needs --task NAME or --prompt TEXT: say what is to be restored.")
     if plan.mode == "clean" and plan.prompt is not None:
         fail(COMMAND, "--prompt goes with --pairs or --photos: clean photos are damaged by task, see --task.")
@@ -252,6 +295,10 @@ def _check_dataset(plan: Plan) -> None:
         fail(COMMAND, "--dataset says what lies in --pairs FOLDER: give the folder of your download.")
     if plan.dataset is not None and plan.dataset not in BENCHMARKS:
         fail(COMMAND, f"There is no benchmark {plan.dataset!r}: use {', '.join(BENCHMARKS)}.")
+    if plan.dataset is not None and plan.split is not None:
+        fail(COMMAND, f"--dataset {plan.dataset} measures its test set: leave out --split.")
+    if plan.mode == "photos" and plan.split is not None:
+        fail(COMMAND, "--photos takes every photo of its folder: leave out --split.")
     if plan.dataset is not None and is_patterns(plan.source):
         fail(
             COMMAND, "--dataset knows its layout: give a folder instead of patterns, or leave out --dataset."

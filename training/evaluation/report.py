@@ -126,12 +126,12 @@ def _cell(name: str, s: Summary) -> str:
     before, after = s.get(f"{name}_input"), s.get(f"{name}_output")
     if after is None:
         return ""
-    digits = ".2f" if name in ("psnr", "niqe") else ".3f"
+    digits = ".2f" if name in ("psnr", "psnr_y", "niqe") else ".3f"
     text = f"{number(before, digits)} -> {number(after, digits)}"
     if name == "psnr":
         gain, width = s.get("psnr_gain"), s.get("psnr_gain_ci95")
         return f"{text} ({number(gain, '+.2f')} ± {number(width, '.2f')})"
-    if name != "ssim":
+    if name not in ("ssim", "psnr_y"):
         return f"{text} ({number(s.get(f'{name}_lower_by'), '.0%')})"
     return text
 

@@ -13,6 +13,7 @@ from lwr.tasks.base import SCENE
 from training.data.pairs import Pair
 from training.data.photos import Photo, Split, load_photos
 from training.data.shards import SUFFIXES, Skipped
+from training.data.storage import files_below, place
 
 SIZE = 512  # pixels, of the crop that stands for a clean photo
 MULTIPLE = 32  # sides of a smaller photo's crop
@@ -43,13 +44,14 @@ def clean_photos(source: str, split: Split | None, limit: int | None, skipped: l
     """
     folder = Path(source)
     kept_whole = folder.is_dir() and not any(
-        path.suffix in (".tar", ".parquet") or path.name == "manifest.csv" for path in folder.rglob("*")
+        path.suffix in (".tar", ".parquet") or path.name == "manifest.csv" for path in files_below(folder)
     )
     at_once = limit if kept_whole or not folder.exists() else None
     try:
         photos = one_crop_each(load_photos(source, split, at_once, skipped), skipped)[:limit]
     except FileNotFoundError as error:
-        hint = "" if split is None else " (--split all takes the photos of every split)"
+        none_here = split is None or not place(source).exists()
+        hint = "" if none_here else " (--split all takes the photos of every split)"
         raise SampleError(f"{error}{hint}") from error
     if not photos:
         raise SampleError(f"No photo in {source} has sides of {LEAST} pixels or more: give larger photos.")
@@ -116,7 +118,7 @@ def find_photos(folder: Path, limit: int | None) -> list[Path]:
     """Every picture file under a folder, in order; SampleError when there is none."""
     if not folder.is_dir():
         raise SampleError(f"There is no folder {folder}: give a folder of photos.")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = sorted(path for path in files_below(folder) if path.suffix.lower() in SUFFIXES)
     if not found:
         raise SampleError(f"{folder} holds no photos: use files that end with {', '.join(sorted(SUFFIXES))}.")
     return found[:limit]

@@ -11,15 +11,28 @@ from typing import Any
 import torch
 from scipy.special import stdtrit
 
-from lwr.images.metrics import psnr, ssim
 from training.evaluation.protocol import PLAIN, Protocol
 from training.losses.niqe import INSTALL_HINT, load_pristine, niqe
 from training.losses.perceptual import distance
 from training.machine import peak_gb
 
 COMMAND = "python -m training.evaluate"
-NAMES = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "perceptual": "distance", "niqe": "NIQE"}
-HIGHER_IS_BETTER = {"psnr": True, "ssim": True, "lpips": False, "perceptual": False, "niqe": False}
+NAMES = {
+    "psnr": "PSNR",
+    "psnr_y": "PSNR of Y",
+    "ssim": "SSIM",
+    "lpips": "LPIPS",
+    "perceptual": "distance",
+    "niqe": "NIQE",
+}
+HIGHER_IS_BETTER = {
+    "psnr": True,
+    "psnr_y": True,
+    "ssim": True,
+    "lpips": False,
+    "perceptual": False,
+    "niqe": False,
+}
 COMPARED = ("psnr", "lpips", "perceptual", "niqe")
 SAME = 0.01  # two evaluations saw the same damaged photo if its measures differ by less
 
@@ -56,12 +69,8 @@ class Judge:
         """(1,3,H,W) in [0,1], and its target if known -> {measure: value}; it was enlarged by `scale`."""
         found = {} if self.pristine is None else {"niqe": niqe(image, self.pristine)}
         if clean is not None:
-            scored = self.protocol.view(image, scale), self.protocol.view(clean, scale)
-            found |= {
-                "psnr": psnr(*scored).item(),
-                "ssim": ssim(*scored).item(),
-                self.distance_key: self.distance(image, clean).item(),
-            }
+            found |= self.protocol.scores(image, clean, scale)
+            found[self.distance_key] = self.distance(image, clean).item()
         return found
 
 

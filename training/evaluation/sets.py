@@ -13,7 +13,8 @@ from itertools import chain, islice
 import torch
 
 from lwr.tasks import TASKS
-from training.data.built_set import CLEAN, Row, set_rows
+from training.data.built_set import CLEAN, Row, set_rows, there_in
+from training.data.hub import looks_local
 from training.data.photos import decode
 from training.data.shards import BUILT_SET, Skipped, reason
 from training.data.sources import HUB_SET
@@ -45,7 +46,11 @@ class DamagedSet:
         good = islice(_good(stream, skipped), limit)
         first = next(good, None)
         if first is None:
-            raise FileNotFoundError(f"{self.place} has no pairs of split {split or 'any'}: try --split all.")
+            there = f": {there_in(self.place)}" if place(self.place).exists() else ""
+            raise FileNotFoundError(
+                f"{self.place} has no pair of split {split or 'any'} in config {self.config} that can be read"
+                f"{there}."
+            )
         return chain([first], good)
 
 
@@ -57,7 +62,7 @@ def find_set(source: str, task: str | None) -> DamagedSet | None:
         return _of(source, None, task, _tasks_of(source))
     if (here.parent / BUILT_SET).exists() and here.name in (*TASKS, ALL):
         return _of(str(here.parent), here.name, task, _tasks_of(str(here.parent)))
-    hub = None if here.exists() else HUB_SET.fullmatch(source)
+    hub = None if here.exists() or looks_local(source) else HUB_SET.fullmatch(source)
     return _of(hub["place"], hub["config"], task, tuple(TASKS)) if hub else None
 
 
