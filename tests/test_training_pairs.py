@@ -45,7 +45,8 @@ from training.losses.photo import L1_WEIGHT, PhotoLoss
 from training.run import resolve, run
 from training.stages.base import Stage
 from training.study import __main__ as study
-from training.study import batches, plan, run
+from training.study import batches, plan
+from training.study import run as study_run
 from training.validation import load_validation
 
 CPU = torch.device("cpu")
@@ -436,9 +437,9 @@ def test_recipe_and_study_train_on_pairs_by_the_same_option(
         raise TrainingError("far enough")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "make_start", lambda work: (work / "start").mkdir())
+    monkeypatch.setattr(study_run, "make_start", lambda work: (work / "start").mkdir())
     monkeypatch.setattr(plan, "make_inputs", lambda held_out, path, device: path.touch())
-    monkeypatch.setattr(run, "pretrain", stop)
+    monkeypatch.setattr(study_run, "pretrain", stop)
     words = ["strategies", "--photos", str(photos), "--out", str(tmp_path), "--validation", "1"]
     assert study.main([*words, "--data", several]) == 2
     assert trained[1:] == [("deblur",), ("denoise",)] and set(trained[0]) == set(TASKS)
