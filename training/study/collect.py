@@ -1,5 +1,6 @@
 """All that a study's runs left in the work folder, as the one dict that becomes the results file."""
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from training.study.measure import CROP
 from training.study.plan import SAME, Options, arms_of, data_of, timing_of, units_of
 
 HALF_PRECISION = 2  # bytes a weight on disk
+PLACES = ("study", "photos", "work", "out", "device")
 CONFIG = ("crop", "batch", "lr", "schedule", "warmup", "clip", "ema", "muon", "precision")
 
 
@@ -25,7 +27,7 @@ def collect(options: Options) -> dict:
     }
     result = {
         "study": options.study,
-        "command": f"python -m training.study {options.study}",
+        "command": command(options),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
         "device": ", ".join(dict.fromkeys(end["device"] for end in ends)),
@@ -53,6 +55,17 @@ def collect(options: Options) -> dict:
     if set(arms_of(options)) & set(PAIRS):
         result["grouping"] = read_json(work / "grouping.json")
     return result
+
+
+def command(options: Options) -> str:
+    """The command line, without the paths of this machine."""
+    words = [f"python -m training.study {options.study} --photos PHOTOS"]
+    for field in dataclasses.fields(Options):
+        value = getattr(options, field.name)
+        if field.name not in PLACES and value != field.default:
+            text = ",".join(value) if isinstance(value, tuple) else value
+            words.append(f"--{field.name.replace('_', '-')} {text}")
+    return " ".join(words)
 
 
 def _read(unit: Unit, work: Path) -> dict:

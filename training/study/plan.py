@@ -33,7 +33,7 @@ class Options:
     study: Positional[Literal["strategies"]]
     photos: str  # folder of pictures, tar or parquet shards, or a Hub dataset NAMESPACE/NAME
     data: str | None = None  # to train on instead, as of training.run; `photos` are measured on all the same
-    samples: int = 2048  # crops of each task that an arm sees
+    samples: int = 1280  # crops of each task that an arm sees: about 20 minutes of two cores an arm
     prior_samples: int = 12_800  # clean crops that the prior is trained on before
     tasks: tuple[str, ...] = tuple(TASKS)  # to train and measure: three or more
     seeds: int = 2  # runs of the arms that the conclusion rests on; the others run once
@@ -107,13 +107,13 @@ def jobs_of(options: Options) -> tuple[list[Job], list[Path]]:
         ),
         Job(start, (), partial(run.make_start, work)),
         Job(inputs, (held_out,), partial(make_inputs, held_out, inputs, options.device)),
-        Job(work / "prior", (start,), partial(_pretrain, options)),
     ]
     jobs += [
         Job(data_of(work, seed, task), (), partial(_draw, options, seed, task))
         for seed in range(options.seeds)
         for task in options.tasks
     ]
+    jobs.append(Job(work / "prior", (start,), partial(_pretrain, options)))
     trained = sorted(_networks(options), key=lambda job: job[0])
     jobs += [job for _, job in trained]
     ends = [Unit(CONFLICT, 0, options.tasks).folder(work) / "done.json"]
