@@ -13,7 +13,10 @@ from functools import cache
 from inspect import signature
 from typing import Any
 
+from lwr.threads import thread_settings
+
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.update(thread_settings())  # before torch
 
 try:
     import spaces  # before torch, whose CUDA calls it replaces on ZeroGPU

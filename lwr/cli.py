@@ -5,6 +5,7 @@ What needs torch is imported inside the command that needs it: `--help`, `route`
 """
 
 import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from lwr.loading.limits import too_little_to_start
 from lwr.options import with_options
 from lwr.request import Request, RestoreError, option
 from lwr.streams import Commands
+from lwr.threads import thread_settings
 
 if TYPE_CHECKING:
     from lwr.batch.plan import Plan
@@ -79,6 +81,7 @@ def _main(
     ] = False,
 ) -> None:
     """Restore photos: say in words what is wrong."""
+    os.environ.update(thread_settings())  # before a command imports torch
 
 
 @app.command(
