@@ -1,4 +1,5 @@
-"""The command line: `lwr restore PHOTO... --prompt TEXT`; `diagnose`, `route`, `tasks`, `degrade`, `convert`.
+"""The command line: `lwr restore PHOTO... --prompt TEXT`; `diagnose`, `route`, `tasks`, `degrade`,
+`convert`, `export`.
 
 Results go to stdout, everything else to stderr. Exit status: 0 all restored, 1 some failed, 2 wrong usage.
 What needs torch is imported inside the command that needs it: `--help`, `route` and `tasks` answer at once.
@@ -17,6 +18,7 @@ from lwr import __version__
 from lwr.batch.output_names import Output, UsageError
 from lwr.batch.report import Report, show
 from lwr.batch.stopping import StoppedError, stoppable
+from lwr.export.asked import Export
 from lwr.loading.limits import too_little_to_start
 from lwr.options import with_options
 from lwr.request import Request, RestoreError, option
@@ -359,6 +361,37 @@ def convert(
     for remark in line["remarks"]:
         print(remark, file=sys.stderr)
     show(line, as_json)
+
+
+@app.command(epilog="OUT gets TASK.onnx and TASK.json, which says what the pass takes. It takes minutes.")
+@with_options
+def export(
+    kind: Annotated[str, typer.Argument(help="onnx")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="folder to write into")],
+    asked: Export,
+    prior: Annotated[str, typer.Option(help="as of restore")] = "embedded",
+    adapter: Annotated[list[str] | None, typer.Option(help="as of restore; repeatable")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write the pass of each task, its adapter folded in, as a file for other programs."""
+    try:
+        asked.check(kind, out)
+    except RestoreError as error:
+        raise _refused(error, [], as_json) from None
+    from lwr.export.onnx_files import export_onnx
+    from lwr.images.files import DiskFullError, ImageError
+    from lwr.loading.adapter import AdapterError
+    from lwr.loading.hub import HubError
+    from lwr.loading.load import without_bars
+    from lwr.loading.priors import PriorError
+
+    without_bars()
+    loading = Loading(prior=prior, adapter=adapter, device="cpu", precision="float32")
+    try:
+        for line in export_onnx(loading.restorer(), Path(out), asked):
+            show(line, as_json)
+    except (RestoreError, PriorError, AdapterError, HubError, ImageError) as error:
+        raise _refused(error, [], as_json, 1 if isinstance(error, DiskFullError) else 2) from None
 
 
 def _refused(error: ValueError, photos: list[str], as_json: bool, status: int = 2) -> typer.Exit:

@@ -18,11 +18,7 @@ from lwr.diagnose import Diagnosis, diagnose, is_hazy, where
 from lwr.fit import fit_to
 from lwr.images import files as images
 from lwr.images.canvas import Canvas
-from lwr.large import (
-    Progress,
-    needed_memory,
-    pass_memory,
-)
+from lwr.large import Progress, instructions_of, needed_memory, pass_memory
 from lwr.loading.adapter import Adapter, AdapterError, Attachment
 from lwr.loading.adapter_choice import AdapterChoice
 from lwr.loading.limits import is_too_little, too_little_for
@@ -31,6 +27,7 @@ from lwr.loading.locate import ModelSource, locate
 from lwr.loading.memory import plan_memory
 from lwr.loading.offload import Offload
 from lwr.loading.priors import EMBEDDED, PriorError
+from lwr.models.fixed import FixedPass
 from lwr.models.network import RestorationNetwork
 from lwr.models.tiled import OVERLAP
 from lwr.passes import passes
@@ -234,6 +231,22 @@ class Restorer:
             self._attachment.attach([adapter], [1.0])  # tried now, so that a misfit shows here
             self._attachment.detach()
             self.adapters.give(adapter)
+
+
+@torch.no_grad()
+def fixed_pass(restorer: Restorer, settings: Settings) -> FixedPass:
+    """The pass of the one task of `settings` by itself; RestoreError where it is random."""
+    ((name, strength),) = settings.tasks.items()
+    adapters = {name: restorer.adapters.of(name)} if restorer.adapters.needed(name) else {}
+    with restorer._lock:
+        _attach(restorer._attachment, adapters, name, strength)
+        try:
+            return FixedPass(restorer.network, instructions_of(settings.tasks), settings.fidelity)
+        except ValueError as error:
+            raise RestoreError(
+                f"{error} Only the pass of a network that takes one step without noise can be exported, such "
+                "as the embedded one's."
+            ) from error
 
 
 def _attach(attachment: Attachment, adapters: Mapping[str, Adapter], task: str, strength: float) -> None:

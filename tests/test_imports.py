@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "streams": (),
     "threads": (),
     "batch": (*BELOW_RESTORE, "diagnose", "restore"),
+    "export": (*BELOW_RESTORE, "batch", "restore", "version"),
     "cli": (
         *BELOW_RESTORE,
         "__init__",
@@ -50,6 +51,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "streams",
         "threads",
         "batch",
+        "export",
     ),
     "version": (),
     "__init__": ("restore", "version"),

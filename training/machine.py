@@ -14,12 +14,22 @@ ROOT = Path(__file__).parents[1]
 
 def processor() -> str:
     """The model of the CPU, as the system names it."""
+    return _of_processor("model name") or platform.processor() or platform.machine()
+
+
+def processor_flags() -> set[str]:
+    """Instructions that the CPU has, by Linux's names, such as "avx2"; none where the system says nothing."""
+    return set(_of_processor("flags").split())
+
+
+def _of_processor(name: str) -> str:
+    """A line of what Linux says about the first core; "" where it does not."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux
         lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
+    named = (line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name)
+    return next(named, "")
 
 
 def machine() -> str:

@@ -264,6 +264,11 @@ class AdaptiveFilters(nn.Module):
         nn.init.zeros_(self.shares.weight)
         nn.init.zeros_(self.shares.bias)
         self.from_unet = _from_unet(config, count)
+        self.on_patches: torch.Tensor | None = None  # the filters, where they no longer change
+
+    def freeze(self) -> None:
+        """Keep the filters as they are now; what exports a network then sees a plain convolution."""
+        self.on_patches = _on_patches(self.basis.detach(), self.patch)
 
     def forward(
         self, found: torch.Tensor | None, image: torch.Tensor, unet: torch.Tensor | None = None
@@ -278,7 +283,8 @@ class AdaptiveFilters(nn.Module):
         if self.from_unet is not None and unet is not None:
             shares = shares + F.interpolate(self.from_unet(unet), size, mode="bilinear")
         photo = F.pad(F.pixel_shuffle(image, self.patch), (reach,) * 4, mode="replicate")
-        filters = _on_patches(self.basis, self.patch)  # (K*p*p, p*p, n, n)
+        filters = _on_patches(self.basis, self.patch) if self.on_patches is None else self.on_patches
+        # filters: (K*p*p, p*p, n, n)
         spare = (filters.shape[-1] - 1) * self.patch - 2 * reach  # where the photo's sides do not fit
         photo = F.pixel_unshuffle(F.pad(photo, (0, spare, 0, spare)), self.patch)
         return torch.cat([_mixed(F.conv2d(color, filters), shares) for color in photo.chunk(3, 1)], 1)
