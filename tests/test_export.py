@@ -20,6 +20,7 @@ from lwr.models.lora import new_pair, target_modules
 from lwr.restore import RestoreError, Restorer, fixed_pass
 
 TASKS = ("dehaze", "deblur")
+WRITTEN = TASKS[1:]  # each file takes most of a minute
 FIDELITY = 0.7
 RUNS = all(find_spec(name) for name in (*asked.PACKAGES, "onnxruntime"))
 needs_onnx = pytest.mark.skipif(
@@ -83,13 +84,14 @@ def test_files_give_the_same_pixels_at_every_size(adapted: Path, tmp_path: Path)
     import onnxruntime
 
     out = tmp_path / "new" / "out"
-    words = [word for name in TASKS for word in ("--task", name)]
+    words = [word for name in WRITTEN for word in ("--task", name)]
     words += ["--fidelity", str(FIDELITY), "--prior", str(adapted), "--json"]
     done = run_apart("export", "onnx", out, *words, cwd=tmp_path)  # pytest keeps all that torch logs
     assert done.status == 0, done.err
-    assert [line["output"] for line in done.lines] == [str(out / f"{name}.onnx") for name in TASKS]
+    assert [line["output"] for line in done.lines] == [str(out / f"{name}.onnx") for name in WRITTEN]
     restorer = Restorer.load(str(adapted), device="cpu")
-    for name, fixed in passes_of(restorer).items():
+    for name in WRITTEN:
+        fixed = passes_of(restorer)[name]
         about = json.loads((out / f"{name}.json").read_text())
         multiple = restorer.network.multiple
         assert (about["tasks"], about["fidelity"]) == ({name: 1.0}, FIDELITY)
