@@ -109,7 +109,9 @@ def versions() -> dict[str, object]:
 
 def _command() -> str:
     """The command line as a reader would type it, without the paths of this machine."""
-    return shlex.join(["python", "-m", f"training.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.stem == "__main__" else program.stem
+    return shlex.join(["python", "-m", f"training.{name}", *sys.argv[1:]])
 
 
 def _means(totals: dict[str, float], steps: int) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """All that a study's runs left in the work folder, as the one dict that becomes the results file."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,8 +29,8 @@ def collect(options: Options) -> dict:
         "study": options.study,
         "command": command(options),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions(),
-        "device": ", ".join(dict.fromkeys(end["device"] for end in ends)),
+        "versions": versions() | {"torch": _listed(end["torch"] for end in ends)},
+        "device": _listed(end["device"] for end in ends),
         "timing_device": read_json(timing_of(work, arms_of(options)[0]))["device"],
         "minutes": round(sum(end["seconds"] for end in ends) / 60, 1),
         "config": config
@@ -55,6 +55,11 @@ def collect(options: Options) -> dict:
     if set(arms_of(options)) & set(PAIRS):
         result["grouping"] = read_json(work / "grouping.json")
     return result
+
+
+def _listed(texts: Iterable[str]) -> str:
+    """Each once."""
+    return "; ".join(dict.fromkeys(texts))
 
 
 def command(options: Options) -> str:
@@ -85,6 +90,7 @@ def _arm(name: str, units: Sequence[Unit], found: dict[Unit, dict], work: Path) 
         "question": arm.question,
         "what": arm.what,
         "tasks": tasks,
+        "device": _listed(found[unit]["done"]["device"] for unit in units),
         "trainable": trainable,
         "stored_mb_per_task": round(share * HALF_PRECISION / 1e6, 2),
         "seconds_per_step": read_json(timing_of(work, name))["seconds_per_step"],

@@ -135,6 +135,7 @@ class _Measurer:
                 "trainable": trainable,
                 "tasks": self.unit.tasks,
                 "device": device_name(optimisation.accelerator.device),
+                "torch": torch.__version__,
             },
         )
 

@@ -92,13 +92,22 @@ def setup(result: Result) -> str:
         f"{len(result['photos'])} validation photos{crop} never trained on, by {measures}. 95 % intervals "
         f"come from a hierarchical bootstrap ({DRAWS:,} draws of seeds, then of photos); a verdict is "
         "“better” or “worse” when the interval leaves out 0. Added up, the networks trained for "
-        f"{result['minutes'] / 60:.1f} hours, on {result['device']} ({result['date'][:10]})."
+        f"{result['minutes'] / 60:.1f} hours, on {devices(result)} ({result['date'][:10]})."
         + "".join(
             f" `{arm}` was stopped at {float(last):.0%} of its samples, and is compared with others there."
             for arm in arms
             if (last := last_of(result, arm)) != LAST
         )
     )
+
+
+def devices(result: Result) -> str:
+    """Where the arms were trained; which of them elsewhere than most."""
+    of: dict[str, list[str]] = {}
+    for name, arm in result["arms"].items():
+        of.setdefault(arm.get("device", result["device"]), []).append(f"`{name}`")
+    most, *others = sorted(of, key=lambda device: -len(of[device]))
+    return most + "".join(f"; {', '.join(of[device])} on {device}" for device in others)
 
 
 def sharing(result: Result) -> str:
