@@ -369,8 +369,6 @@ def export(
     kind: Annotated[str, typer.Argument(help="onnx")],
     out: Annotated[str, typer.Argument(metavar="OUT", help="folder to write into")],
     asked: Export,
-    prior: Annotated[str, typer.Option(help="as of restore")] = "embedded",
-    adapter: Annotated[list[str] | None, typer.Option(help="as of restore; repeatable")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Write the pass of each task, its adapter folded in, as a file for other programs."""
@@ -386,7 +384,7 @@ def export(
     from lwr.loading.priors import PriorError
 
     without_bars()
-    loading = Loading(prior=prior, adapter=adapter, device="cpu", precision="float32")
+    loading = Loading(prior=asked.prior, adapter=asked.adapter, device="cpu", precision="float32")
     try:
         for line in export_onnx(loading.restorer(), Path(out), asked):
             show(line, as_json)

@@ -19,6 +19,8 @@ class Export:
     strength: float = option(1.0, "0 to 1: how much of it is done")
     fidelity: float | None = option(None, "as of restore [default: the task's]")
     overwrite: bool = option(False, "replace existing files")
+    prior: str = option("embedded", "as of restore")
+    adapter: list[str] | None = option(None, "as of restore; repeatable")
 
     def check(self, kind: str, out: str) -> None:
         """RestoreError for what is wrong whatever the network is."""
