@@ -304,7 +304,7 @@ def test_sentences_of_a_study_with_few_arms() -> None:
     assert all("not measured" in one for one in sentences(study({"shared": 0.0})))
     few = sentences(study({"shared": 0.0, "lora-8": 0.5, "no-unet": -1.0, "random-unet": 1.0}))
     assert "rank 8 on the frozen shared network is better than" in few[1] and "not compared" in few[1]
-    assert "and so with a prompt, against one without" in few[2]
+    assert "and so a prompt against the refiner alone" in few[2]
     assert "pretraining the UNet harms: a pretrained one, kept frozen" in few[2]
     alone = sentences(study({"lora-2": 0.5, "lora-4": 0.5}))
     assert "rank 4 on the frozen shared network gains" in alone[1]
@@ -317,10 +317,10 @@ def test_the_recommendation_says_whether_what_ships_agrees() -> None:
     )
     said = recommendation(good)
     best = max(("lora-4", "lora-16", "trained-on"), key=lambda arm: stats.estimate(good, arm).mean)
-    assert f"`{best}` gains most" in said and "The study agrees with it." in said
+    assert f"`{best}` does best" in said and "The study agrees with it." in said
     assert "Not clearly behind it" in said and "separate" not in said
     bad = recommendation(study({"shared": 0.0, "trained-on": -0.5, "lora-4": -0.1}, noise=0.02))
-    assert "`shared` gains most" in bad and "clearly behind" in bad
+    assert "`shared` does best" in bad and "clearly behind" in bad
     assert "does not agree: `trained-on` is worse than `shared` and `lora-4` is worse than `shared`." in bad
     zero = {"shared": 0.0, "trained-on": 0.1, "lora-4": 0.1}
     other = recommendation(study(zero | {"lora-16": 0.5, "lora-32": 0.9}, noise=0.02))
@@ -360,7 +360,7 @@ def test_the_text_says_where_lpips_disagrees_and_which_rank_is_enough() -> None:
     changed(result, "separate", "0", "lpips", 0.2)
     changed(result, "lora-8", "0", "psnr", 0.1)
     page = text.study_md(result)
-    assert "the verdict is another of 1 of 4 arms: `separate` is worse than `shared` (+0.185)." in page
+    assert "the verdict differs for 1 of 4 arms: `separate` is worse than `shared` (+0.185)." in page
     assert "Rank 8 gains most (+0.60 dB over `shared`), and every lower rank is clearly behind it." in page
     even = text.ranks(
         study({"shared": 0.0, "lora-2": 0.5, "lora-4": 0.0, "lora-32": 0.55}, noise=0.5, seed=5)

@@ -432,14 +432,14 @@ def test_recipe_and_study_train_on_pairs_by_the_same_option(
     held_out_photo(photos, 200)
     trained = []
 
-    def stop(work: Path, samples: int, parts: list, device: str) -> None:
+    def stop(folder: Path, task: str, count: int, config: Config, parts: list) -> None:
         trained.extend(part.tasks for part in parts)
         raise TrainingError("far enough")
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(study_run, "make_start", lambda work: (work / "start").mkdir())
     monkeypatch.setattr(plan, "make_inputs", lambda held_out, path, device: path.touch())
-    monkeypatch.setattr(study_run, "pretrain", stop)
+    monkeypatch.setattr(plan, "make_batches", stop)
     words = ["strategies", "--photos", str(photos), "--out", str(tmp_path), "--validation", "1"]
     assert study.main([*words, "--data", several]) == 2
     assert trained[1:] == [("deblur",), ("denoise",)] and set(trained[0]) == set(TASKS)

@@ -14,7 +14,6 @@ from toy_runs import ADVERSARIAL, differing, log, sample_photos, shipped_start, 
 from lwr.loading.adapter import load_adapter
 from lwr.loading.load import load_network
 from lwr.models.network import RestorationNetwork
-from training import presets
 from training.config import Config
 from training.data import loader
 from training.data.crops import CropSampler
@@ -27,9 +26,7 @@ from training.stages import STAGES
 from training.stages import fidelity as stage_fidelity
 
 # around Stable Diffusion: tests/test_training_sd.py
-ASIDE = {row for rows in presets.STUDIES.values() for row in rows} | {
-    n for n in PRESETS if n.startswith("sd-")
-}
+ASIDE = {n for n in PRESETS if n.startswith("sd-")}
 RECIPE = [name for name in PRESETS if name not in ASIDE]
 STAGE_OF = {PRESETS[name].out: name for name in RECIPE}
 TASKS = Config("none").tasks

@@ -42,12 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for one in getattr(options, name):
             if one not in known:
                 fail(COMMAND, f"--{name} has {one!r}: use {', '.join(known)}.")
-    if len(set(options.tasks)) < 3:
+        if not getattr(options, name) or len(set(getattr(options, name))) < len(getattr(options, name)):
+            fail(COMMAND, f"--{name} names none, or one twice: use {', '.join(known)}.")
+    if len(options.tasks) < 3:
         fail(COMMAND, "--tasks names fewer than three: to compare how tasks share, add some.")
     without_bars()
     try:
         check(options)
         run_all(*jobs_of(options), options.jobs)
+        result = collect(options)
+        report.write(result, options.out)
     except (OSError, TrainingError) as error:
         print(f"{COMMAND}: {error}", file=sys.stderr)
         return 2
@@ -57,8 +61,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 130
-    result = collect(options)
-    report.write(result, options.out)
     print(*report.sentences(result), sep="\n")
     return 0
 

@@ -14,6 +14,7 @@ from lwr.tasks import TASKS
 from training.checkpoint import TrainingError
 from training.config import Config
 from training.data.parts import Part, load_parts
+from training.data.shards import open_source
 from training.study import conflict, run, timing
 from training.study.arms import ARMS, BASE, BUDGET, CONFLICT, MARKS, PAIRS, Unit, config_of, units
 from training.study.batches import CPU, make_batches
@@ -59,6 +60,8 @@ def check(options: Options) -> None:
     if options.device == "cuda" and not torch.cuda.is_available():
         raise TrainingError("There is no CUDA device here: use --device cpu, or auto for what there is.")
     judge_on(CPU)
+    open_source(options.photos, "validation")
+    options.out.mkdir(parents=True, exist_ok=True)
     path = options.work / "settings.json"
     here = json.loads(json.dumps({name: getattr(options, name) for name in SAME}))
     if not path.exists():
@@ -118,14 +121,12 @@ def jobs_of(options: Options) -> tuple[list[Job], list[Path]]:
     jobs += [job for _, job in trained]
     ends = [Unit(CONFLICT, 0, options.tasks).folder(work) / "done.json"]
     jobs.append(Job(work / "grouping.json", tuple(ends), partial(_group, options)))
-    jobs += [
-        Job(timing_of(work, name), (start,), partial(timing.measure, name, work)) for name in arms_of(options)
-    ]
-    wanted = [
-        inputs,
-        *(job.makes for _, job in trained),
-        *(timing_of(work, name) for name in arms_of(options)),
-    ]
+    timed = [timing_of(work, name) for name in arms_of(options)]
+    before = [job.makes for _, job in trained]
+    for name, path in zip(arms_of(options), timed, strict=True):  # one after the other, when nothing trains
+        jobs.append(Job(path, (start, *before), partial(timing.measure, name, work)))
+        before = [path]
+    wanted = [inputs, *(job.makes for _, job in trained), *timed]
     return jobs, wanted
 
 

@@ -211,7 +211,8 @@ def _by_rank(axes: "Axes", compared: dict[int, Estimate]) -> None:
     for rank, one in compared.items():
         axes.plot([rank, rank], [one.low, one.high], color="black", linewidth=1.3, zorder=1)
         axes.scatter(rank, one.mean, color=VERDICTS[one.verdict], s=40, zorder=2)
-    axes.plot(list(compared), [one.mean for one in compared.values()], color=NEUTRAL, linewidth=0.8, zorder=0)
+    ended = {rank: one.mean for rank, one in compared.items() if not one.early}
+    axes.plot(list(ended), list(ended.values()), color=NEUTRAL, linewidth=0.8, zorder=0)
     axes.set_xscale("log", base=2)
     axes.set_xticks(list(compared), [f"{rank}\n{one.early.strip()}" for rank, one in compared.items()])
     axes.set_title(f"LoRA rank: difference from {BASE}", fontsize=11)

@@ -124,8 +124,6 @@ class _Measurer:
         """What is known at the end; checkpoints are not needed any more."""
         optimisation = self.optimisation
         trainable = sum(p.numel() for p in optimisation.trainable)
-        shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
-        shutil.rmtree(self.folder / "network", ignore_errors=True)
         progress = optimisation.progress
         write_json(
             self.folder / "done.json",
@@ -138,6 +136,8 @@ class _Measurer:
                 "torch": torch.__version__,
             },
         )
+        for name in ("checkpoint", "network"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
 
 
 def device_name(device: torch.device) -> str:

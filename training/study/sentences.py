@@ -79,13 +79,13 @@ def prior_sentence(result: Result) -> str:
 def _of_unet(result: Result) -> str:
     """With one network a task where possible: without a UNet a shared network hears no prompt."""
     for arm, without, who in (
-        ("separate", "no-unet-separate", "one network a task with it"),
-        (BASE, "no-unet", "a shared network with it, and so with a prompt,"),
+        ("separate", "no-unet-separate", "one network a task with it and its encoder"),
+        (BASE, "no-unet", "a shared network with it, its encoder and so a prompt"),
     ):
         one = paired(result, arm, without)
         if one is not None:
             also = by_lpips(result, arm, without, one)
-            return f"the UNet {HELPS[one.verdict]}: {who} against one without, {measured(one)}{also}"
+            return f"the UNet {HELPS[one.verdict]}: {who} against the refiner alone, {measured(one)}{also}"
     return ""
 
 
@@ -112,10 +112,11 @@ def recommendation(result: Result) -> str:
     best = best_of(result, arms)
     against = {arm: paired(result, arm, best) for arm in arms if arm != best}
     close = [arm for arm, one in against.items() if one is not None and one.verdict != WORSE]
-    text = (
-        f"Of the arms that share one network, `{best}` gains most: {measured(estimate(result, best))}, for "
-    )
-    text += f"{_stored(result, best)} MB a task."
+    text = f"Of the arms that share one network, `{best}` does best: {measured(estimate(result, best))}"
+    text += f", for {_stored(result, best)} MB a task."
+    sharper = {arm: paired(result, arm, best, "lpips") for arm in against}
+    if found := [arm for arm, one in sharper.items() if one is not None and one.verdict == BETTER]:
+        text += f" By LPIPS {_listed(found)} {'is' if len(found) == 1 else 'are'} better."
     if close:
         small = min((best, *close), key=lambda arm: result["arms"][arm]["stored_mb_per_task"])
         text += f" Not clearly behind it: {_listed(close)}."
@@ -167,16 +168,17 @@ def _too_large(result: Result, ranks: list[str]) -> str:
 
 
 def _on_whole_networks(result: Result) -> str:
-    """Why one network a task does not ship where it does better; nothing where it does not."""
-    one = paired(result, "separate", BASE)
+    """Why one network a task does not ship where it does better than the nearest arm to what ships."""
+    nearest = TRAINED_ON if TRAINED_ON in result["arms"] else BASE
+    one = paired(result, "separate", nearest)
     if one is None or one.verdict != BETTER:
         return ""
     arm = result["arms"]["separate"]
     size = arm["stored_mb_per_task"]
     whole = f"{size * len(arm['tasks']):.0f} MB beside the prior (limit for everything: {NETWORKS_MB} MB)"
     return (
-        f" One network a task gains {signed(one.mean)} dB over `{BASE}`; it does not ship, as all would take "
-        f"{whole}, and none can do two tasks of a sentence in one pass."
+        f" One network a task is ahead of `{nearest}` by {signed(one.mean)} dB ({signed(one.low)} to "
+        f"{signed(one.high)}); it does not ship, as all would take {whole}."
     )
 
 

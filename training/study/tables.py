@@ -69,6 +69,10 @@ def markdown(result: Result) -> str:
         ]
     if result.get("cosines"):
         parts += ["## Gradients of two tasks: their cosine", conflict_table(result)]
+        parts.append(
+            "Each gradient is estimated twice, on other batches. A task with itself (the diagonal) would "
+            "have 1 if the estimates were exact: what is less is chance. The pairs were chosen on seed 0."
+        )
         parts += cosine_tables(result)
     return "\n\n".join(parts) + "\n"
 

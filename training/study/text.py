@@ -23,6 +23,7 @@ from training.study.statistics import (
     order_kept,
     paired,
     spread_of_seeds,
+    swap,
     tasks_of,
 )
 from training.study.tables import HEADER, pair_table, short_table, signed
@@ -31,20 +32,18 @@ __all__ = ["recommendation", "sentences", "study_md"]
 QUESTION = """Each kind of damage can have a network of its own, or all share one. (a) Do tasks do better
 apart or together? (b) If they share a network, what does a LoRA a task buy, and how does its rank matter?
 (c) Does the diffusion prior, a UNet trained to denoise latents, help at all?"""
-NOT_FOLLOWS = """- The network is small, was trained for a short time, and with one learning rate for all
-  arms; another rate may suit one arm better. Nothing follows for Stable Diffusion, or for days of training.
-- Training and measuring use crops, and damages made by this repository: photos damaged otherwise may rank
-  the arms differently.
-- Samples a task are equal, not compute: a step costs more in some arms than in others.
+NOT_FOLLOWS = """- The network is small and was trained briefly, with one learning rate for all arms, on
+  crops with damages made by this repository. Nothing follows for Stable Diffusion, or for days of training.
+- Samples a task are equal, not compute or steps: a network for one task takes a seventh of the shared one's.
 - Intervals are rough with two seeds: where seeds differ much more than photos, they hold the truth about half
   of the time, not 95 %. With one seed they know nothing of chance in training.
-- Without a UNet no prompt is heard, so `no-unet` lacks the prior and the prompt at once; only one network a
-  task (`no-unet-separate` against `separate`) takes the prior away alone.
+- Without a UNet no prompt is heard, so `no-unet` lacks both at once. `no-unet-separate` needs none, but
+  with the UNet go the time-aware encoder and its SFT layers: only the refiner is left to train. What that
+  costs is not the worth of the pretraining.
 - Prompts are obeyed here by the network alone; the product first asks its diagnosis what is there.
-- LoRAs and `full` start from `shared` at 50 % of the samples: they say what half a budget of specialising is
-  worth after half a budget together, and nothing about adapters on a network trained to the end.
-- Intervals are not corrected for the number of comparisons: of twenty differences that are none, one would
-  look clear by chance. The best of several ranks is flattered a little by being chosen."""
+- LoRAs and `full` start from `shared` at 50 % of the samples, and say nothing about adapters on a network
+  trained to the end.
+- Intervals are not corrected for the number of comparisons."""
 # Whose prompts were obeyed stands in the text; the tables have all arms.
 OBEYING = ("separate", "no-prompt", BASE, "embedding", "lora-4", "trained-on")
 
@@ -58,7 +57,7 @@ def study_md(result: Result) -> str:
     parts.append("![Differences between the arms, with intervals](study.webp)")
     parts.append(
         "Gains are output minus input, a mean over the tasks; less LPIPS is better. In brackets: 95 % "
-        "intervals. Differences are paired by seed, task and photo, over the seeds that both arms have; the "
+        "intervals. Differences are paired by seed, task and photo; the "
         f"base is `{BASE}` where no other is named."
     )
     parts.append(short_table(result, of_question(result, "sharing", "prior")))
@@ -88,7 +87,10 @@ def setup(result: Result) -> str:
     shares = ", ".join(f"{float(at):.0%}" for at in FRACTIONS)
     return (
         f"{len(arms)} arms have the same code, data and optimiser: {', '.join(facts)}. Tasks: {names}. "
-        f"Each arm was trained with {seeds_of} and measured at {shares} of its samples on "
+        "All start with the shipped VAE and new weights around it; one batch in ten shows another task's "
+        "damage, which must stay (a shared network without a prompt removes it). "
+        f"Each arm was trained with {seeds_of} and measured at {shares} of its samples (those that branch "
+        "off, from there on) on "
         f"{len(result['photos'])} validation photos{crop} never trained on, by {measures}. 95 % intervals "
         f"come from a hierarchical bootstrap ({DRAWS:,} draws of seeds, then of photos); a verdict is "
         "“better” or “worse” when the interval leaves out 0. Added up, the networks trained for "
@@ -126,9 +128,26 @@ def sharing(result: Result) -> str:
     if obeyed:
         scores = ", ".join(f"`{arm}` {score:.2f}" for arm, score in obeyed.items())
         found.append(
-            f"Prompts obeyed (1 = a wrong one changes nothing, 0 = as much as the right one): {scores}."
+            f"Prompts obeyed (1 = a wrong one changes nothing, 0 = as much as the right one or "
+            f"more, a mean over damages): {scores}.{_misled(result)}"
         )
     return f"**Sharing.** {' '.join(found)}" if found else ""
+
+
+def _misled(result: Result) -> str:
+    """For how many damages a wrong prompt changes more than the right one."""
+    rows = swap(result, BASE) if BASE in result["arms"] else {}
+    more = [d for d, row in rows.items() if d in row and _wrong(row, d) > row[d][1]]
+    if not more:
+        return ""
+    return (
+        f" In `{BASE}` a wrong prompt changes more than the right one for {len(more)} of {len(rows)} damages."
+    )
+
+
+def _wrong(row: dict[str, tuple[float, float]], damage: str) -> float:
+    moved = [change for asked, (_, change) in row.items() if asked != damage]
+    return sum(moved) / len(moved) if moved else 0.0
 
 
 def ranks(result: Result) -> str:
@@ -146,11 +165,15 @@ def ranks(result: Result) -> str:
     else:
         rest = ", and every lower rank is clearly behind it" if lower and all(lower.values()) else ""
     apart = {rank: paired(result, arm, BASE) for rank, arm in found.items()}
-    early = [
-        f"rank {rank}{one.early} {signed(one.mean)} dB" for rank, one in apart.items() if one and one.early
-    ]
-    stopped = f" Stopped before, and so not among them: {', '.join(early)} over `{BASE}`." if early else ""
+    early = [rank for rank, one in apart.items() if one and one.early]
+    stopped = "".join(f" {_stopped(result, found[rank], found[best])}" for rank in early)
     return f"**LoRA rank.** Rank {best} gains most{over}{rest}.{stopped}"
+
+
+def _stopped(result: Result, arm: str, best: str) -> str:
+    """An arm that did not see all of its samples, against the best of those that did, where it stopped."""
+    one = paired(result, arm, best)
+    return f"`{arm}` was stopped: against `{best}`{one.early} it is {signed(one.mean)} dB ({one.verdict})."
 
 
 def by_other_measure(result: Result) -> str:
@@ -167,7 +190,7 @@ def by_other_measure(result: Result) -> str:
         return ""
     if not found:
         return "**LPIPS** has the same verdict as PSNR on every arm."
-    return f"**By LPIPS** the verdict is another of {len(found)} of {compared} arms: {'; '.join(found)}."
+    return f"**By LPIPS** the verdict differs for {len(found)} of {compared} arms: {'; '.join(found)}."
 
 
 def gradients(result: Result) -> str:
@@ -186,8 +209,8 @@ def gradients(result: Result) -> str:
         one = paired(result, arm, base_of(result, arm) or "") if arm in result["arms"] else None
         if one is not None:
             tasks = " and ".join(tasks_of(result, arm))
-            text += f" One network for the two whose gradients {which} ({tasks}) is {THAN[one.verdict]} two"
-            text += f" ({signed(one.mean)} dB)."
+            text += f" One network for the two whose gradients {which} on seed 0 ({tasks}) is "
+            text += f"{THAN[one.verdict]} two ({signed(one.mean)} dB)."
     return text
 
 
