@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -89,6 +91,7 @@ def test_every_arm_is_measured_on_every_photo(result: dict, folder: Path) -> Non
         assert arm["seconds_per_step"] > 0 and arm["trainable"] > 0
         if not pair:
             assert {asked for row in found["swap"].values() for asked in row} == set(TASKS)
+    assert str(folder) not in (folder / "out" / "study-strategies.json").read_text()
     names = {"study-strategies.json", "study-strategies.md", "study-strategies.png", "study.md", "study.webp"}
     assert names <= {path.name for path in (folder / "out").iterdir()}
 
@@ -159,6 +162,26 @@ def test_a_study_goes_on_where_it_was_killed(result: dict, folder: Path, small: 
         name = f"scores-{mark}.json"
         kept = again / "shared" / "seed0" / "network" / name
         assert json.loads(kept.read_text()) == json.loads((whole / name).read_text())
+
+
+def test_a_prior_that_was_interrupted_is_none_yet(result: dict, folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "work" / "start", tmp_path / "start")
+    parts = plan.load_parts(plan.Config("none", photos=str(folder / "photos")), "train", None)
+    step = run.Optimisation.step
+
+    def interrupted(self: run.Optimisation, loader: object) -> object:
+        os.kill(os.getpid(), signal.SIGINT)  # as Ctrl-C does
+        return step(self, loader)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run.Optimisation, "step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run.pretrain(tmp_path, 6, parts, "cpu")
+    assert not (tmp_path / "prior").exists()
+    run.pretrain(tmp_path, 6, parts, "cpu")
+    assert (tmp_path / "prior" / "unet").is_dir()
+    ended = json.loads((tmp_path / "prior-run" / "checkpoint" / "checkpoint.json").read_text())
+    assert ended["step"] == 3, "it went on with the step that it had made"
 
 
 def test_nothing_runs_twice_and_other_options_are_refused(

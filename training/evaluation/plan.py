@@ -139,8 +139,8 @@ class Plan:
         return f"There is no folder {self.source}: give the folder {what}."
 
     def config(self) -> dict[str, object]:
-        """The plan as results keep it."""
-        values = {name: str(v) if isinstance(v, Path) else v for name, v in asdict(self).items()}
+        """The plan as results keep it, of files the names: where they lie is one machine's."""
+        values = {name: v.name if isinstance(v, Path) else v for name, v in asdict(self).items()}
         return {"mode": self.mode, "source": self.source} | values
 
     def about(self) -> dict[str, str] | None:

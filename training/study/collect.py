@@ -23,13 +23,14 @@ def collect(options: Options) -> dict:
     data = read_json(data_of(work, 0, options.tasks[0]).with_suffix(".json"))
     ends = [end["done"] for end in found.values()]
     config = {name: getattr(BUDGET, name) for name in CONFIG} | {
-        name: getattr(options, name) for name in SAME
+        name: getattr(options, name) for name in SAME if name not in PLACES
     }
     result = {
         "study": options.study,
         "command": command(options),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions() | {"torch": _listed(end["torch"] for end in ends)},
+        "versions": {name: value for name, value in versions().items() if name != "command"}
+        | {"torch": _listed(end["torch"] for end in ends)},
         "device": _listed(end["device"] for end in ends),
         "timing_device": read_json(timing_of(work, arms_of(options)[0]))["device"],
         "minutes": round(sum(end["seconds"] for end in ends) / 60, 1),

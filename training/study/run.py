@@ -46,7 +46,8 @@ def pretrain(work: Path, samples: int, parts: Sequence[Part], device: str = "aut
         BUDGET, stage="prior", init=str(work / "start"), out=str(out), device=device, steps=steps, group=None,
         batch=PRIOR_BATCH, crop=PRIOR_CROP, schedule="cosine", clip=1.0, ema=0.999, save_minutes=2.0,
     )  # fmt: skip
-    train(config, parts)
+    if train(config, parts).interrupted:
+        raise KeyboardInterrupt  # what it has learned so far is kept, and is no prior yet
     shutil.copytree(out / "network", work / "prior.new", dirs_exist_ok=True)
     (work / "prior.new").replace(work / "prior")
 
@@ -92,12 +93,8 @@ class _Measurer:
     def __init__(
         self, unit: Unit, work: Path, device: torch.device, optimisation: Optimisation, batches: Batches
     ) -> None:
-        self.unit, self.folder, self.optimisation, self.batches = (
-            unit,
-            unit.folder(work),
-            optimisation,
-            batches,
-        )
+        self.unit, self.folder = unit, unit.folder(work)
+        self.optimisation, self.batches = optimisation, batches
         self.held_out = read_held_out(work / "held-out.pt").to(device)
         self.judge = judge_on(device)
 
