@@ -13,7 +13,7 @@ from transformers.utils import logging as transformers_logging
 
 from lwr.loading.locate import PARTS_CONFIG, ModelSource, locate, prior_config_of
 from lwr.loading.priors import COMPONENTS, EMBEDDED, PRIOR_CONFIG, PriorError, read_prior_config
-from lwr.loading.streaming import smaller_than_stored, stream, streamed_model, weight_files
+from lwr.loading.streaming import assign, smaller_than_stored, stream, streamed_model, weight_files
 from lwr.models.config import NetworkConfig, PriorConfig
 from lwr.models.network import RestorationNetwork
 from lwr.models.prior import Prior
@@ -49,8 +49,7 @@ def load_network(
         for part in PARTS:
             if (module := getattr(network, part)) is not None:
                 kept = prior.vae.dtype if part in PICTURE_PARTS else precision
-                tensors = dict(stream(source.parts / f"{part}.safetensors", kept))
-                module.load_state_dict(tensors, assign=True)
+                assign(module, dict(stream(source.parts / f"{part}.safetensors", kept)), prior_config.pruned)
     except (ValueError, RuntimeError) as error:
         if source.parts in (None, source.folder):
             raise
@@ -76,11 +75,13 @@ def load_prior(
     Raises PriorError with a sentence when a component is missing or of a kind that does not fit.
     """
     check_components(folder)
-    parts = {}
+    parts, config = {}, config or read_prior_config(folder)
     for name, cls in CLASSES.items():
         precise = name == "vae" and precision == torch.float16
-        if name == "unet" and smaller_than_stored(folder / name, precision):  # by far the largest
-            parts[name] = streamed_model(cls, folder / name, precision)
+        # the UNet is by far the largest
+        streamed = name == "unet" and smaller_than_stored(folder / name, precision)
+        if streamed or (config.pruned and name != "text_encoder"):
+            parts[name] = streamed_model(cls, folder / name, precision, config.pruned)
             continue
         files, variant = weight_files(folder / name)
         parts[name] = cls.from_pretrained(
@@ -92,7 +93,7 @@ def load_prior(
     prior = Prior(
         scheduler=DDIMScheduler.from_pretrained(folder / "scheduler"),
         tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
-        config=config or read_prior_config(folder),
+        config=config,
         **parts,
     )
     _check_kind(folder, prior)

@@ -13,6 +13,9 @@ from typing import TypeVar
 import torch
 from diffusers import ModelMixin
 from safetensors import safe_open
+from torch import nn
+
+from lwr.models.pruned import fit_to_weights
 
 WIDE = {"F64": 8, "F32": 4}  # bytes of a number that a half-precision model would not keep
 # A component's weights: the full ones or a half-precision variant, in one file or several.
@@ -49,13 +52,23 @@ def stream(path: Path, precision: torch.dtype) -> Iterator[tuple[str, torch.Tens
             yield name, tensor.to(precision, copy=True)
 
 
-def streamed_model(kind: type[M], folder: Path, precision: torch.dtype) -> M:
-    """A model of diffusers from its folder, as `from_pretrained` would load it, holding little beside it."""
+def streamed_model(kind: type[M], folder: Path, precision: torch.dtype, pruned: bool = False) -> M:
+    """A model of diffusers from its folder, as `from_pretrained` would load it, holding little beside it.
+
+    If it is `pruned`, as `from_pretrained` would not: with the widths and blocks that its files hold.
+    """
     with torch.device("meta"):
         model = kind.from_config(kind.load_config(folder))
     state = {n: t for path in weight_files(folder)[0] for n, t in stream(path, precision)}
-    model.load_state_dict(state, assign=True)
+    assign(model, state, pruned)
     return model.eval()
+
+
+def assign(module: nn.Module, state: dict[str, torch.Tensor], pruned: bool = False) -> None:
+    """Let a module take these tensors as its own; a pruned one takes their sizes, too."""
+    if pruned:
+        fit_to_weights(module, {name: tensor.shape for name, tensor in state.items()})
+    module.load_state_dict(state, assign=True)
 
 
 def smaller_than_stored(folder: Path, precision: torch.dtype) -> bool:

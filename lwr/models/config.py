@@ -31,6 +31,7 @@ class PriorConfig:
     tile: int = 512  # pixels; what the prior was trained on, or a little more
     edges: bool = False  # convolutions continue the photo past its border, where others see zeros
     least_side: int = 0  # pixels; smaller photos are enlarged to it for the pass, and reduced after it
+    pruned: bool = False  # files hold narrower layers and fewer blocks than the configs say, see pruned.py
 
     @property
     def name(self) -> str:

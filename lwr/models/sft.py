@@ -15,6 +15,7 @@ from diffusers import UNet2DConditionModel
 from torch import nn
 
 from lwr.models.config import SFTConfig
+from lwr.models.skip import Skip
 
 
 class SpatialFeatureTransform(nn.Module):
@@ -47,7 +48,8 @@ class SFT(nn.Module):
         self.config = config
         self.levels = [level for level, _ in residual_blocks(unet)]
         self.layers = nn.ModuleList(
-            SpatialFeatureTransform(block.conv2.out_channels, config) for _, block in residual_blocks(unet)
+            Skip() if isinstance(block, Skip) else SpatialFeatureTransform(block.conv2.out_channels, config)
+            for _, block in residual_blocks(unet)
         )
 
     @contextmanager
@@ -56,7 +58,8 @@ class SFT(nn.Module):
         handles = []
         try:
             for layer, (level, block) in zip(self.layers, residual_blocks(unet), strict=True):
-                handles.append(block.conv2.register_forward_hook(_hook(layer, features[level])))
+                if not isinstance(block, Skip):
+                    handles.append(block.conv2.register_forward_hook(_hook(layer, features[level])))
             yield
         finally:
             for handle in handles:
@@ -68,7 +71,10 @@ def _hook(layer: SpatialFeatureTransform, feature: torch.Tensor) -> Callable[...
 
 
 def residual_blocks(unet: UNet2DConditionModel) -> Iterator[tuple[int, nn.Module]]:
-    """(level, ResnetBlock2D) in the order in which the UNet runs them; level 0 is the finest."""
+    """(level, ResnetBlock2D) in the order in which the UNet runs them; level 0 is the finest.
+
+    Where pruning removed one stands a Skip.
+    """
     last = len(unet.down_blocks) - 1
     for level, block in enumerate(unet.down_blocks):
         yield from ((level, resnet) for resnet in block.resnets)

@@ -1,0 +1,67 @@
+"""A pruned network takes its shape from its files: layers are narrower, and some blocks are missing.
+
+Configs say what a network was made with; `PriorConfig.pruned` says that its files may hold less. Only what
+lies inside a residual block gets narrower, and only blocks that leave their input's shape alone go: all that
+passes between the parts keeps its size, so adapters, tiles and training need to know nothing of it.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from diffusers.models.resnet import ResnetBlock2D
+from torch import nn
+
+from lwr.models.encoder import TimeBlock
+from lwr.models.refiner import RefinerBlock
+from lwr.models.sft import SpatialFeatureTransform
+from lwr.models.skip import Skip
+
+REMOVABLE = (ResnetBlock2D, TimeBlock, RefinerBlock, SpatialFeatureTransform)
+
+
+def fit_to_weights(module: nn.Module, shapes: Mapping[str, torch.Size]) -> None:
+    """Give `module` the blocks and widths of the weights {name: shape} that it is about to load.
+
+    A block that may go (REMOVABLE) goes if none of its weights are there; parameters of another size start
+    again, uninitialised. What does not fit otherwise is left for `load_state_dict` to find.
+    """
+    for name in missing_blocks(module, shapes):
+        remove_block(module, name)
+    for name, parameter in list(module.named_parameters()):
+        shape = shapes.get(name, parameter.shape)
+        if shape != parameter.shape:
+            owner, _, own = name.rpartition(".")
+            empty = torch.empty(shape, dtype=parameter.dtype, device=parameter.device)
+            setattr(module.get_submodule(owner), own, nn.Parameter(empty, parameter.requires_grad))
+    for layer in module.modules():
+        match_sizes(layer)
+
+
+def missing_blocks(module: nn.Module, shapes: Mapping[str, torch.Size]) -> list[str]:
+    """Names of the outermost removable blocks of which there are no weights."""
+    found: list[str] = []
+    for name, block in module.named_modules():
+        inside = any(name.startswith(f"{outer}.") for outer in found)
+        if isinstance(block, REMOVABLE) and not inside and not any(n.startswith(f"{name}.") for n in shapes):
+            found.append(name)
+    return found
+
+
+def remove_block(module: nn.Module, name: str) -> None:
+    """Put a Skip in place of the block of this name."""
+    owner, _, own = name.rpartition(".")
+    parent = module.get_submodule(owner)
+    if isinstance(parent, nn.ModuleList | nn.Sequential):
+        parent[int(own)] = Skip()
+    else:
+        setattr(parent, own, Skip())
+
+
+def match_sizes(layer: nn.Module) -> None:
+    """Let a layer's own account of its size follow from its weight."""
+    if isinstance(layer, nn.Conv2d):
+        layer.out_channels, layer.in_channels = layer.weight.shape[0], layer.weight.shape[1] * layer.groups
+    elif isinstance(layer, nn.Linear):
+        layer.out_features, layer.in_features = layer.weight.shape
+    elif isinstance(layer, nn.GroupNorm):
+        layer.num_channels = len(layer.weight)
