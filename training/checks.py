@@ -60,6 +60,7 @@ RANGES = {
     "perceptual_exact": (0, 1e6),
     "gan": (0, 1e6),
     "consistency": (0, 1e6),
+    "distill": (0, 1),
     "data_memory": (0, 1e6),
     "validate_minutes": (0, 1e9),
 }
@@ -134,7 +135,7 @@ def check_sources(config: Config) -> list[str]:
 def check_machine(config: Config, with_photos: bool = False) -> None:
     """TrainingError or FileNotFoundError for what is not here: photos, unless they are read already; device,
     start, folder."""
-    if not with_photos:
+    if not with_photos and config.batches is None:
         if config.photos is None and config.data is None:
             raise TrainingError(NEEDED)
         sources = sources_of(config)

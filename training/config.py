@@ -28,6 +28,7 @@ class Config:
     scene: int = 1
     batch: int = 8  # crops a process and micro-step
     accumulate: int = 1  # micro-steps an optimiser step
+    batches: str | None = None  # folder of batches that training.draw_batches drew, in place of photos
     workers: int = 0  # processes that draw batches ahead of time; 0 = the training draws them itself
     group: int | None = None  # crops drawn and degraded together; None = 1 on a CPU, the batch elsewhere
     # -- length and optimiser
@@ -60,6 +61,10 @@ class Config:
     refiner_rank: int | None = None
     perceptual_rank: int = 24  # of the refiner's perceptual weights, a low-rank difference
     new_perceptual: bool = False  # stage perceptual starts those weights again, though the network has them
+    teacher: str | None = None  # stage recover: the network, with its adapters, that a pruned one learns from
+    distill: float = (
+        0.5  # stage recover: weight of what the teacher makes of a photo, against the photo's own
+    )
     teacher_steps: int = 4  # of the sampler whose result stage distill learns in one step
     latent_steps: int = 4  # of the sampler whose latents stage cfw learns to decode
     # -- losses

@@ -15,6 +15,7 @@ from accelerate.utils import reduce
 from training.checks import check, check_machine
 from training.config import Config
 from training.data.identity import identity
+from training.data.kept import KeptBatches
 from training.data.loader import BatchLoader
 from training.data.parts import Part, load_parts
 from training.data.shards import Skipped
@@ -65,14 +66,17 @@ class _Run:
         self.config, self.optimisation = config, optimisation
         self.accelerator, self.progress = optimisation.accelerator, optimisation.progress
         skipped: list[Skipped] = []
-        if parts is None:
+        if parts is None and config.batches is None:
             parts = load_parts(config, "train", config.photos_limit, skipped)
+        parts, accelerator = parts or (), self.accelerator
         optimisation.data = identity(parts)
         check_data(optimisation)
-        accelerator = self.accelerator
-        self.loader = BatchLoader(
-            config, optimisation.stage.draw, parts, accelerator.device, accelerator.process_index
-        )
+        self.loader: BatchLoader | KeptBatches
+        if config.batches is None:
+            draw, rank = optimisation.stage.draw, accelerator.process_index
+            self.loader = BatchLoader(config, draw, parts, accelerator.device, rank)
+        else:
+            self.loader = KeptBatches(config, accelerator.device)
         self.validation: Validation | None = None
         if self.accelerator.is_main_process and not optimisation.sharded:
             self.validation = load_validation(config, self.accelerator.device)

@@ -12,6 +12,7 @@ EVEN: dict[str, Any] = {"scene_weight": 1.5, "clip": 0.02, "scene": 2}
 LPIPS: dict[str, Any] = {"perceptual": 1.0}
 SMALL = {"batch": 32, "crop": 64}  # many different damages a step
 CONDITION = {"minutes": 8, "lr": 1e-3, "batch": 16, "scene": 2, "clip": 0.02, "parts": ("prior.unet",)}
+RECOVERED = {"parts": ("encoder", "sft", "refiner", "prior.unet", "prior.vae")}
 AROUND = {"parts": ("encoder", "sft", "text", "refiner")}  # all that is not the prior
 ALL = {"parts": (*AROUND["parts"], "prior.unet")}  # the UNet goes on learning: it does half of the work
 LORAS = {"lora_parts": ("prior.unet", "encoder", "sft", "refiner")}
@@ -41,6 +42,8 @@ PRESETS: dict[str, Config] = {
     # beside the recipe: the refiner of a network without a sampler; LoRAs of the sampler alone
     "refiner":     Config("refiner",     VAE,         "runs/refiner",    minutes=50, lr=1e-3, refiner_only=True, **DETAIL, **SMALL),
     "distill":     Config("distill",     ADAPTER,     "runs/distill",    minutes=10, lr=2e-4, **DETAIL, **SAMPLER_LORAS),
+    # a pruned network learns from the one that it was pruned from
+    "recover":     Config("recover",     "runs/pruned", "runs/recovered", minutes=30, lr=7e-4, exact=0.6, sampled=0.05, teacher="lwr/embedded", **EVEN, **LPIPS, **RECOVERED, **LORAS),
     # "encoder" without what stage prior taught the UNet, then the other stages from there: what the prior is worth
     "random-unet": Config("encoder",     VAE,         "runs/random-unet", new_unet=True, **CONDITION),
     # around Stable Diffusion, for users with its weights and a GPU; --prior takes any other, such as sd-turbo or a folder

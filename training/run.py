@@ -44,7 +44,7 @@ def resolve(arguments: Sequence[str] | None = None) -> tuple[Config, bool]:
         hint = f"; did you mean {' or '.join(near)}?" if near else f": use one of {', '.join(names)}."
         fail(PROG, f"there is no preset {name!r}{hint}")
     config = parse(kind, words, PROG, about, PRESETS[name])
-    if config.photos is None and config.data is None and not dry:
+    if config.photos is None and config.data is None and config.batches is None and not dry:
         fail(PROG, NEEDED)
     return _of_its_pairs(config, words) if config.data is not None else config, dry
 

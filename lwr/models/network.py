@@ -223,6 +223,8 @@ class RestorationNetwork(OnePass, nn.Module):
             refinement = Refinement(self.refiner, encoded.features, image, fidelity, features)
             on_level = refinement.correct
             finest = self.refiner.finest_read() if fidelity >= REFINER_ALONE else 0
+            if finest == len(self.refiner.levels):  # nothing of the decoder is read
+                return prior.from_vae(refinement.finished(finest).float())
         elif self.cfw is not None and fidelity > 0:
             on_level = self.cfw.on_features(encoded.features, fidelity)
         latent = (latent / prior.vae.config.scaling_factor).to(prior.vae.dtype)

@@ -107,16 +107,24 @@ class Refinement:
         self.found: torch.Tensor | None = None  # of the newest level
 
     def correct(self, level: int, decoded: torch.Tensor) -> torch.Tensor:
-        """D (B,c,h,w) of a level -> F = D + w C, also (B,c,h,w); levels come from coarse to fine."""
+        """D (B,c,h,w) of a level -> F = D + w C, also (B,c,h,w); levels come from coarse to fine.
+
+        At the finest level that is read F is D, if the decoder ends there: its own photo is not wanted.
+        """
+        finest, layer = self.refiner.finest_read(), self.refiner.levels[level]
+        self._find(level, decoded if level >= finest else torch.zeros_like(decoded))
+        if level == finest and self.fidelity >= REFINER_ALONE:
+            return decoded
+        return decoded + self.fidelity * layer.correction(self.found)
+
+    def _find(self, level: int, decoded: torch.Tensor) -> None:
         pixels, layer = F.pixel_unshuffle(self.image, 2**level), self.refiner.levels[level]
-        read = decoded if level >= self.refiner.finest_read() else torch.zeros_like(decoded)
-        correction, self.found = layer(self.encoded[level], read, pixels, self.found, self.unet)
-        return decoded + self.fidelity * correction
+        self.found = layer(self.encoded[level], decoded, pixels, self.found, self.unet)
 
     def finished(self, done: int) -> torch.Tensor:
         """The levels finer than `done` without the decoder's features, and then the photo."""
         for level in reversed(range(done)):
-            self.correct(level, torch.zeros_like(self.encoded[level]))
+            self._find(level, torch.zeros_like(self.encoded[level]))
         return self.photo()
 
     def photo(self) -> torch.Tensor:
@@ -188,16 +196,18 @@ class RefinerLevel(nn.Module):
         pixels: torch.Tensor,
         coarser: torch.Tensor | None,
         unet: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """E, D (B,c,h,w), pixels (B,p,h,w), coarser (B,c',h/2,w/2), U (B,F,h,w) -> (correction, found), each
-        (B,c,h,w)."""
+    ) -> torch.Tensor:
+        """E, D (B,c,h,w), pixels (B,p,h,w), coarser (B,c',h/2,w/2), U (B,F,h,w) -> found (B,c,h,w)."""
         x = self.enter(torch.cat([self.scale * encoded, self.scale * decoded, pixels], 1))
         if self.from_unet is not None and unet is not None:
             x = x + self.from_unet(unet)
         if self.lift is not None and coarser is not None:
             x = x + F.pixel_shuffle(self.lift(coarser), 2)
-        found = self.blocks(x)
-        return self.leave(found) / self.scale, found
+        return self.blocks(x)
+
+    def correction(self, found: torch.Tensor) -> torch.Tensor:
+        """What the level found, (B,c,h,w) -> C, the correction of the decoder's feature, (B,c,h,w)."""
+        return self.leave(found) / self.scale
 
 
 class ToneCorrection(nn.Module):

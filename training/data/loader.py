@@ -47,12 +47,12 @@ class BatchLoader:
             with single_precision():
                 batch = self._draws.batch(rng)
             self.drawn = self._draws.samplers.newest.drawn
-            return self._laid_out(batch), rng
+            return laid_out(batch, config), rng
         batch = self._next(step * config.accumulate + micro)
         rng = rng_streams(config, self.device, step, micro, self.rank, LOSS)
         if len(batch.target) < config.batch:
             rng.thin(config.batch // len(batch.target))
-        return self._laid_out(batch), rng
+        return laid_out(batch, config), rng
 
     def close(self) -> None:
         """Let the workers go."""
@@ -79,11 +79,13 @@ class BatchLoader:
         photos = (photo.to(self.device, non_blocking=True).float().div(255) for photo in packed[:2])
         return Batch(*photos, *packed[2:])
 
-    def _laid_out(self, batch: Batch) -> Batch:
-        layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
-        degraded, target = (x.contiguous(memory_format=layout) for x in (batch.degraded, batch.target))
-        twin = self._laid_out(batch.twin) if batch.twin else None
-        return Batch(degraded, target, batch.tasks, batch.kind, twin)
+
+def laid_out(batch: Batch, config: Config) -> Batch:
+    """The batch in the network's memory format."""
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    degraded, target = (x.contiguous(memory_format=layout) for x in (batch.degraded, batch.target))
+    twin = laid_out(batch.twin, config) if batch.twin else None
+    return Batch(degraded, target, batch.tasks, batch.kind, twin)
 
 
 class _Draws(Dataset[Drawn]):

@@ -9,6 +9,7 @@ from training.stages.encoder import Encoder
 from training.stages.end_to_end import EndToEnd
 from training.stages.perceptual import Perceptual
 from training.stages.prior import Prior
+from training.stages.recover import Recover
 from training.stages.refiner import Refiner
 from training.stages.sampler_adapter import SamplerAdapters
 
@@ -23,4 +24,5 @@ STAGES: dict[str, type[Stage]] = {
     "distill": Distill,
     "sampler_adapter": SamplerAdapters,
     "cfw": CFWStage,
+    "recover": Recover,
 }

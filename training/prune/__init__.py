@@ -1,0 +1,1 @@
+"""Structured pruning of a network and its adapters; `python -m training.prune --help`."""

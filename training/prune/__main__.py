@@ -1,0 +1,156 @@
+"""Prune a network and its adapters: `python -m training.prune --photos PHOTOS --ratio 0.5 --out OUT`.
+
+What comes out has lost quality; the preset `recover` of training.run gives most of it back:
+
+    python -m training.run recover --photos PHOTOS --init OUT --teacher lwr/embedded --out runs/recovered
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from tyro.conf import FlagConversionOff
+
+from lwr.loading.adapter import AdapterError
+from lwr.loading.priors import PriorError
+from training.checkpoint import TrainingError, write_folder
+from training.command_line import fail, parse
+from training.config import Config
+from training.data.loader import BatchLoader
+from training.data.mixture import Batch
+from training.data.parts import load_parts
+from training.data.rng import RngStreams
+from training.presets import PRESETS
+from training.prune import blocks, importance, widths
+from training.stages.base import TRAINED_PARTS
+from training.stages.end_to_end import EndToEnd
+
+PROG = "python -m training.prune"
+MADE = "made.json"  # beside the network: how it was pruned
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is pruned, and how much of it."""
+
+    photos: str | None = None  # what the loss is measured on, as for training.run; magnitude needs none
+    init: str = "lwr/embedded"  # the network, with its adapters
+    out: Path = Path("runs/pruned")
+    # hidden channels by the size of their weights or by the loss's first-order change; or whole blocks
+    how: Literal["magnitude", "taylor", "blocks"] = "taylor"
+    ratio: float = 0.5  # of the hidden channels, or of the operations of the blocks that can go
+    parts: tuple[str, ...] = ("prior.unet", "prior.vae", "encoder", "sft", "refiner")
+    # whether the refiner still reads the VAE decoder; without, the decoder runs only at fidelities below 0.5
+    decoder: bool = True
+    batches: int = 56  # of 4 crops, on which the loss is measured
+    id: str = "embedded"  # of the pruned network, which its adapters name
+    revision: str = ""  # of the pruned network; "" = that of the network it was
+    seed: int = 0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point; a mistake ends it with status 2 and a sentence."""
+    options = parse(FlagConversionOff[Options], arguments, PROG, __doc__)
+    if not 0 < options.ratio < 1:
+        fail(PROG, f"--ratio is {options.ratio:g}: use a number between 0 and 1.")
+    if unknown := set(options.parts) - set(TRAINED_PARTS) | {"text"} & set(options.parts):
+        fail(
+            PROG,
+            f"--parts names {', '.join(sorted(unknown))}: use encoder, sft, refiner, prior.unet, prior.vae.",
+        )
+    if options.photos is None and options.how != "magnitude":
+        fail(PROG, f"--how {options.how} measures the loss: give --photos, or lwr/samples to try it.")
+    if options.out.exists():
+        fail(PROG, f"{options.out} is there already: give another --out.")
+    try:
+        prune(options)
+    except (TrainingError, PriorError, AdapterError, OSError) as error:
+        fail(PROG, str(error))
+
+
+def prune(options: Options) -> None:
+    """Prune, and write network, adapters and MADE."""
+    config = replace(
+        PRESETS["end-to-end"], init=options.init, photos=options.photos, batch=4, scene=1, seed=options.seed,
+        lora_parts=(), parts=(), exact=0.5, sampled=0.05, perceptual=1.0, channels_last=False, device="cpu",
+    )  # fmt: skip
+    stage = EndToEnd(config)
+    before = sum(p.numel() for p in stage.network.parameters())
+    drawn = _drawn(config, options) if options.how != "magnitude" else []
+    removed: list[str] = []
+    if options.how == "blocks":
+        removed = _without_blocks(stage, drawn, options)
+    else:
+        if options.how == "taylor":
+            importance.add_gradients(stage, [(batch, rng()) for batch, rng in drawn])
+        score = importance.taylor() if options.how == "taylor" else importance.magnitude()
+        cuts = widths.narrow(stage.network, options.ratio, score, options.parts)
+        importance.drop_gradients(stage.network)
+        widths.cut_loras(stage.loras, cuts)
+    network, prior = stage.network, stage.network.prior
+    if not options.decoder and network.config.refiner is not None:
+        network.refiner.config = replace(network.refiner.config, decoder_levels=0)
+        network.config = replace(network.config, refiner=network.refiner.config)
+    prior.config = replace(
+        prior.config, pruned=True, id=options.id, revision=options.revision or prior.config.revision
+    )
+    stage.loras.prior_config = prior.config
+    after = sum(p.numel() for p in stage.network.parameters())
+    made = {
+        "from": options.init,
+        "how": options.how,
+        "ratio": options.ratio,
+        "parts": options.parts,
+        "decoder": options.decoder,
+    }
+    made |= {"removed": removed, "parameters": [before, after]}
+
+    def save(folder: Path) -> None:
+        stage.save(folder)
+        (folder / MADE).write_text(json.dumps(made, indent=2) + "\n")
+
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    write_folder(options.out, save)
+    print(f"{options.out}: {before / 1e6:.2f} M -> {after / 1e6:.2f} M parameters")
+
+
+Drawn = list[tuple[Batch, Callable[[], RngStreams]]]
+
+
+def _drawn(config: Config, options: Options) -> Drawn:
+    """Batches, each with what gives the same random numbers for its loss every time."""
+    loader = BatchLoader(config, EndToEnd.draw, load_parts(config), torch.device("cpu"))
+    found: Drawn = []
+    for step in range(options.batches):
+        batch, _ = loader(step)
+        found.append((batch, lambda step=step: loader_numbers(config, step)))
+    return found
+
+
+def loader_numbers(config: Config, step: int) -> RngStreams:
+    """Random numbers of a step's loss."""
+    from training.data.rng import rng_streams
+
+    return rng_streams(config, torch.device("cpu"), step, 0, 0, 1)
+
+
+def _without_blocks(stage: EndToEnd, drawn: Drawn, options: Options) -> list[str]:
+    network = stage.network
+
+    @torch.no_grad()
+    def loss() -> float:
+        return float(torch.stack([stage(batch, rng(), 0.0)[0] for batch, rng in drawn]).mean())
+
+    names = blocks.candidates(network, options.parts)
+    batch, rng = drawn[0]
+    cost = blocks.costs(network, names, lambda: stage.restore(batch, rng(), 1, 1.0))
+    chosen = blocks.choose(blocks.harms(network, list(cost), loss), cost, options.ratio)
+    blocks.remove(network, stage.loras, chosen)
+    return chosen
+
+
+if __name__ == "__main__":
+    main()

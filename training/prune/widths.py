@@ -1,0 +1,157 @@
+"""Narrower residual blocks: hidden channels go, with all in the network and its LoRAs that belongs to them.
+
+Which tensors belong to a channel is read from Torch-Pruning's dependency graph (Fang et al. 2023, DepGraph),
+one block at a time. What passes between blocks keeps its size.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch_pruning as tp
+from diffusers.models.resnet import ResnetBlock2D
+from torch import nn
+
+from lwr.models.encoder import TimeBlock
+from lwr.models.network import RestorationNetwork
+from lwr.models.pruned import match_sizes
+from lwr.models.refiner import AdaptiveFilters, InterpolatedConv2d, RefinerBlock
+from lwr.models.sft import SpatialFeatureTransform
+from training.stages.adapted import TaskLoras
+
+SIDE = 16  # pixels of the example that a block is traced with
+ALIGNED = 8  # widths without groups are a multiple of this: convolutions on a CPU work on 8 channels at once
+OUT = (tp.prune_conv_out_channels, tp.prune_linear_out_channels)
+IN = (tp.prune_conv_in_channels, tp.prune_linear_in_channels)
+
+# a group of Torch-Pruning, from a block's hidden channels on -> the importance of each, (channels,)
+Importance = Callable[[tp.dependency.Group], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Which channels of one layer stay; `side` 0 are its outputs, 1 its inputs."""
+
+    layer: str  # name in the network
+    side: int
+    kept: torch.Tensor  # (n,) indices
+
+
+def narrow(
+    network: RestorationNetwork, ratio: float, importance: Importance, parts: tuple[str, ...]
+) -> list[Cut]:
+    """Remove the least important `ratio` of the hidden channels of every block in these parts, in place.
+
+    Gives back what was cut, for `cut_loras`. The same share of each block, and of each group of a GroupNorm.
+    """
+    names = {layer: name for name, layer in network.named_modules()}
+    cuts: list[Cut] = []
+    if network.refiner is not None and "refiner" in parts:
+        cuts += _fewer_filters(network.refiner.filters, ratio)
+    for block, start, example in prunable(network, parts):
+        block.requires_grad_(True)  # the graph is read from that of the gradients
+        graph = tp.DependencyGraph().build_dependency(block, example, forward_fn=_call, verbose=False)
+        width = start.weight.shape[0]
+        group = graph.get_pruning_group(start, tp.prune_conv_out_channels, list(range(width)))
+        scores = importance(group)
+        block.requires_grad_(False)
+        norms = [item.dep.layer.num_groups for item in group if isinstance(item.dep.layer, nn.GroupNorm)]
+        gone = least(scores, ratio, max(norms, default=0))
+        if not gone:
+            continue
+        kept = torch.tensor(sorted(set(range(width)) - set(gone)))
+        block.requires_grad_(True)
+        group = graph.get_pruning_group(start, tp.prune_conv_out_channels, gone)
+        for item in group:
+            side = 0 if item.dep.pruning_fn in OUT else 1 if item.dep.pruning_fn in IN else None
+            if side is not None:
+                cuts.append(Cut(names[item.dep.layer], side, kept))
+                _cut_perceptual(item.dep.layer, side, kept)
+        group.prune()
+        block.requires_grad_(False)
+    return cuts
+
+
+def prunable(
+    network: RestorationNetwork, parts: tuple[str, ...]
+) -> Iterator[tuple[nn.Module, nn.Conv2d, tuple[torch.Tensor, ...]]]:
+    """(block, its layer whose outputs are hidden, an input to trace it with) of every block in the parts."""
+    feature = network.config.sft.feature_channels
+    for name, block in network.named_modules():
+        if not name.startswith(tuple(f"{part}." for part in parts)):
+            continue
+        if isinstance(block, ResnetBlock2D):
+            time = block.time_emb_proj
+            emb = () if time is None else (torch.randn(1, time.in_features),)
+            yield block, block.conv1, (_example(block.conv1.in_channels), *(emb or (None,)))
+        elif isinstance(block, TimeBlock):
+            yield (
+                block,
+                block.conv1,
+                (_example(block.conv1.in_channels), torch.randn(1, block.time.in_features)),
+            )
+        elif isinstance(block, RefinerBlock):
+            yield block, block.conv1, (_example(block.conv1.in_channels),)
+        elif isinstance(block, SpatialFeatureTransform):
+            yield block, block.shared, (_example(block.gamma.out_channels), _example(feature))
+
+
+@torch.no_grad()
+def _fewer_filters(filters: AdaptiveFilters, ratio: float) -> list[Cut]:
+    """Fewer adaptive filters: those go that the photo gets least of, by weights times filter."""
+    count = len(filters.basis)
+    shares = [layer for layer in (filters.shares, filters.from_unet) if layer is not None]
+    size = sum(layer.weight.flatten(1).square().sum(1) for layer in shares)
+    size = (size + filters.shares.bias.square()) * filters.basis.flatten(1).square().sum(1)
+    kept = size.argsort(descending=True)[: max(1, round(count * (1 - ratio)))].sort().values
+    filters.basis = _chosen(filters.basis, 0, kept)
+    for layer in shares:
+        layer.weight = _chosen(layer.weight, 0, kept)
+        if layer.bias is not None:
+            layer.bias = _chosen(layer.bias, 0, kept)
+        _cut_perceptual(layer, 0, kept)
+        match_sizes(layer)
+    names = ["shares", "from_unet"][: len(shares)]
+    return [Cut(f"refiner.filters.{name}", 0, kept) for name in names]
+
+
+def _chosen(parameter: torch.Tensor, side: int, kept: torch.Tensor) -> nn.Parameter:
+    return nn.Parameter(parameter.detach().index_select(side, kept), requires_grad=False)
+
+
+def _example(channels: int) -> torch.Tensor:
+    return torch.randn(1, channels, SIDE, SIDE)
+
+
+def _call(block: nn.Module, example: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    return block(*example)
+
+
+def least(scores: torch.Tensor, ratio: float, groups: int) -> list[int]:
+    """The channels of least score that go: `ratio` of (channels,), the same number in each of `groups`."""
+    width = len(scores)
+    if not groups:
+        stay = max(ALIGNED, round(width * (1 - ratio) / ALIGNED) * ALIGNED)
+        return scores.argsort()[: max(0, width - stay)].tolist()
+    size = width // groups
+    go = size - max(1, round(size * (1 - ratio)))
+    order = scores.view(groups, size).argsort(1)[:, :go]
+    return (order + torch.arange(groups)[:, None] * size).flatten().tolist()
+
+
+def _cut_perceptual(layer: nn.Module, side: int, kept: torch.Tensor) -> None:
+    """The perceptual weights of a refiner's convolution, W + share * B A, unknown to Torch-Pruning."""
+    if not isinstance(layer, InterpolatedConv2d) or not hasattr(layer, "perceptual_a"):
+        return
+    name = "perceptual_a" if side else "perceptual_b"
+    setattr(layer, name, _chosen(getattr(layer, name), side, kept))
+
+
+@torch.no_grad()
+def cut_loras(loras: TaskLoras, cuts: list[Cut]) -> None:
+    """Cut every task's LoRAs as the layers were that they belong to: B by its outputs, A by its inputs."""
+    for pairs in loras.values():
+        for cut in cuts:
+            name, place = cut.layer.replace(".", "/"), 0 if cut.side else 1  # of A, of B
+            if name in pairs:
+                pairs[name][place] = _chosen(pairs[name][place], cut.side, cut.kept)
