@@ -8,8 +8,9 @@ What comes out has lost quality; the preset `recover` of training.run gives most
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from tyro.conf import FlagConversionOff
@@ -19,10 +20,10 @@ from lwr.loading.priors import PriorError
 from training.checkpoint import TrainingError, write_folder
 from training.command_line import fail, parse
 from training.config import Config
-from training.data.loader import BatchLoader
+from training.data.loader import LOSS, BatchLoader
 from training.data.mixture import Batch
 from training.data.parts import load_parts
-from training.data.rng import RngStreams
+from training.data.rng import RngStreams, rng_streams
 from training.presets import PRESETS
 from training.prune import blocks, importance, widths
 from training.stages.base import TRAINED_PARTS
@@ -45,6 +46,7 @@ class Options:
     parts: tuple[str, ...] = ("prior.unet", "prior.vae", "encoder", "sft", "refiner")
     # whether the refiner still reads the VAE decoder; without, the decoder runs only at fidelities below 0.5
     decoder: bool = True
+    like: Path | None = None  # made.json of an earlier pruning: what went then goes again, of newer weights
     batches: int = 56  # of 4 crops, on which the loss is measured
     id: str = "embedded"  # of the pruned network, which its adapters name
     revision: str = ""  # of the pruned network; "" = that of the network it was
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             PROG,
             f"--parts names {', '.join(sorted(unknown))}: use encoder, sft, refiner, prior.unet, prior.vae.",
         )
-    if options.photos is None and options.how != "magnitude":
+    if options.photos is None and options.how != "magnitude" and options.like is None:
         fail(PROG, f"--how {options.how} measures the loss: give --photos, or lwr/samples to try it.")
     if options.out.exists():
         fail(PROG, f"{options.out} is there already: give another --out.")
@@ -73,72 +75,48 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def prune(options: Options) -> None:
     """Prune, and write network, adapters and MADE."""
+    like = None if options.like is None else json.loads(options.like.read_text())
+    measured = like is None and options.how != "magnitude"
     config = replace(
         PRESETS["end-to-end"], init=options.init, photos=options.photos, batch=4, scene=1, seed=options.seed,
-        lora_parts=(), parts=(), exact=0.5, sampled=0.05, perceptual=1.0, channels_last=False, device="cpu",
+        lora_parts=(), parts=(), exact=0.5, sampled=0.05, perceptual=float(measured), channels_last=False,
+        device="cpu",
     )  # fmt: skip
     stage = EndToEnd(config)
     before = sum(p.numel() for p in stage.network.parameters())
-    drawn = _drawn(config, options) if options.how != "magnitude" else []
-    removed: list[str] = []
-    if options.how == "blocks":
-        removed = _without_blocks(stage, drawn, options)
-    else:
-        if options.how == "taylor":
-            importance.add_gradients(stage, [(batch, rng()) for batch, rng in drawn])
-        score = importance.taylor() if options.how == "taylor" else importance.magnitude()
-        cuts = widths.narrow(stage.network, options.ratio, score, options.parts)
-        importance.drop_gradients(stage.network)
-        widths.cut_loras(stage.loras, cuts)
-    network, prior = stage.network, stage.network.prior
-    if not options.decoder and network.config.refiner is not None:
-        network.refiner.config = replace(network.refiner.config, decoder_levels=0)
-        network.config = replace(network.config, refiner=network.refiner.config)
-    prior.config = replace(
-        prior.config, pruned=True, id=options.id, revision=options.revision or prior.config.revision
-    )
-    stage.loras.prior_config = prior.config
-    after = sum(p.numel() for p in stage.network.parameters())
-    made = {
-        "from": options.init,
-        "how": options.how,
-        "ratio": options.ratio,
-        "parts": options.parts,
-        "decoder": options.decoder,
-    }
-    made |= {"removed": removed, "parameters": [before, after]}
+    gone = {name: like[name] for name in ("blocks", "channels")} if like else _least(stage, config, options)
+    blocks.remove(stage.network, stage.loras, gone["blocks"])
+    if gone["channels"]:
+        widths.cut_loras(stage.loras, widths.narrow(stage.network, gone["channels"]))
+    _name(stage, options)
+    made = {"from": options.init, "how": like["how"] if like else options.how}
+    made |= {"ratio": like["ratio"] if like else options.ratio, "decoder": options.decoder}
+    made |= {"parameters": [before, sum(p.numel() for p in stage.network.parameters())]} | gone
 
     def save(folder: Path) -> None:
         stage.save(folder)
-        (folder / MADE).write_text(json.dumps(made, indent=2) + "\n")
+        (folder / MADE).write_text(json.dumps(made) + "\n")
 
     options.out.parent.mkdir(parents=True, exist_ok=True)
     write_folder(options.out, save)
-    print(f"{options.out}: {before / 1e6:.2f} M -> {after / 1e6:.2f} M parameters")
+    print("{}: {:.2f} M -> {:.2f} M parameters".format(options.out, *(n / 1e6 for n in made["parameters"])))
 
 
-Drawn = list[tuple[Batch, Callable[[], RngStreams]]]
-
-
-def _drawn(config: Config, options: Options) -> Drawn:
-    """Batches, each with what gives the same random numbers for its loss every time."""
-    loader = BatchLoader(config, EndToEnd.draw, load_parts(config), torch.device("cpu"))
-    found: Drawn = []
-    for step in range(options.batches):
-        batch, _ = loader(step)
-        found.append((batch, lambda step=step: loader_numbers(config, step)))
-    return found
-
-
-def loader_numbers(config: Config, step: int) -> RngStreams:
-    """Random numbers of a step's loss."""
-    from training.data.rng import rng_streams
-
-    return rng_streams(config, torch.device("cpu"), step, 0, 0, 1)
-
-
-def _without_blocks(stage: EndToEnd, drawn: Drawn, options: Options) -> list[str]:
+def _least(stage: EndToEnd, config: Config, options: Options) -> dict[str, Any]:
+    """The blocks or channels that matter least."""
     network = stage.network
+    if options.how == "magnitude":
+        score = importance.magnitude()
+        return {
+            "blocks": [],
+            "channels": widths.least_important(network, options.ratio, score, options.parts),
+        }
+    drawn = _drawn(config, options)
+    if options.how == "taylor":
+        importance.add_gradients(stage, [(batch, rng()) for batch, rng in drawn])
+        found = widths.least_important(network, options.ratio, importance.taylor(), options.parts)
+        importance.drop_gradients(network)
+        return {"blocks": [], "channels": found}
 
     @torch.no_grad()
     def loss() -> float:
@@ -147,9 +125,30 @@ def _without_blocks(stage: EndToEnd, drawn: Drawn, options: Options) -> list[str
     names = blocks.candidates(network, options.parts)
     batch, rng = drawn[0]
     cost = blocks.costs(network, names, lambda: stage.restore(batch, rng(), 1, 1.0))
-    chosen = blocks.choose(blocks.harms(network, list(cost), loss), cost, options.ratio)
-    blocks.remove(network, stage.loras, chosen)
-    return chosen
+    harm = blocks.harms(network, list(cost), loss)
+    return {"blocks": blocks.choose(harm, cost, options.ratio), "channels": {}}
+
+
+def _name(stage: EndToEnd, options: Options) -> None:
+    """Name the network, and say what its files hold and what its refiner reads."""
+    network, prior = stage.network, stage.network.prior
+    if not options.decoder and network.refiner is not None:
+        network.refiner.config = replace(network.refiner.config, decoder_levels=0)
+        network.config = replace(network.config, refiner=network.refiner.config)
+    revision = options.revision or prior.config.revision
+    prior.config = replace(prior.config, pruned=True, id=options.id, revision=revision)
+    stage.loras.prior_config = prior.config
+
+
+Drawn = list[tuple[Batch, Callable[[], RngStreams]]]
+
+
+def _drawn(config: Config, options: Options) -> Drawn:
+    """Batches, each with what gives the same random numbers for its loss every time."""
+    cpu = torch.device("cpu")
+    loader = BatchLoader(config, EndToEnd.draw, load_parts(config), cpu)
+    steps = range(options.batches)
+    return [(loader(step)[0], partial(rng_streams, config, cpu, step, 0, 0, LOSS)) for step in steps]
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ IN = (tp.prune_conv_in_channels, tp.prune_linear_in_channels)
 
 # a group of Torch-Pruning, from a block's hidden channels on -> the importance of each, (channels,)
 Importance = Callable[[tp.dependency.Group], torch.Tensor]
+Gone = dict[str, list[int]]  # {block: hidden channels that are removed}
+FILTERS = "refiner.filters"
 
 
 @dataclass(frozen=True)
@@ -37,31 +39,33 @@ class Cut:
     kept: torch.Tensor  # (n,) indices
 
 
-def narrow(
+def least_important(
     network: RestorationNetwork, ratio: float, importance: Importance, parts: tuple[str, ...]
-) -> list[Cut]:
-    """Remove the least important `ratio` of the hidden channels of every block in these parts, in place.
+) -> Gone:
+    """`ratio` of the hidden channels of every block in these parts: those of least importance.
 
-    Gives back what was cut, for `cut_loras`. The same share of each block, and of each group of a GroupNorm.
+    The same share of each block, and of each group of a GroupNorm.
     """
-    names = {layer: name for name, layer in network.named_modules()}
-    cuts: list[Cut] = []
+    gone: Gone = {}
     if network.refiner is not None and "refiner" in parts:
-        cuts += _fewer_filters(network.refiner.filters, ratio)
-    for block, start, example in prunable(network, parts):
-        block.requires_grad_(True)  # the graph is read from that of the gradients
-        graph = tp.DependencyGraph().build_dependency(block, example, forward_fn=_call, verbose=False)
-        width = start.weight.shape[0]
-        group = graph.get_pruning_group(start, tp.prune_conv_out_channels, list(range(width)))
-        scores = importance(group)
-        block.requires_grad_(False)
+        use = use_of_filters(network.refiner.filters)
+        gone[FILTERS] = use.argsort()[: min(len(use) - 1, round(len(use) * ratio))].tolist()
+    for name, block, start, example in prunable(network, parts):
+        graph, group = _group(block, start, example, list(range(start.weight.shape[0])))
         norms = [item.dep.layer.num_groups for item in group if isinstance(item.dep.layer, nn.GroupNorm)]
-        gone = least(scores, ratio, max(norms, default=0))
-        if not gone:
+        gone[name] = least(importance(group), ratio, max(norms, default=0))
+    return gone
+
+
+def narrow(network: RestorationNetwork, gone: Gone) -> list[Cut]:
+    """Remove these channels, in place; gives back what was cut, for `cut_loras`."""
+    names = {layer: name for name, layer in network.named_modules()}
+    cuts = _fewer_filters(network.refiner.filters, gone[FILTERS]) if gone.get(FILTERS) else []
+    for name, block, start, example in prunable(network, tuple({one.rsplit(".", 1)[0] for one in gone})):
+        if not gone.get(name):
             continue
-        kept = torch.tensor(sorted(set(range(width)) - set(gone)))
-        block.requires_grad_(True)
-        group = graph.get_pruning_group(start, tp.prune_conv_out_channels, gone)
+        kept = _others(start.weight.shape[0], gone[name])
+        _, group = _group(block, start, example, gone[name])
         for item in group:
             side = 0 if item.dep.pruning_fn in OUT else 1 if item.dep.pruning_fn in IN else None
             if side is not None:
@@ -72,10 +76,23 @@ def narrow(
     return cuts
 
 
+def _group(
+    block: nn.Module, start: nn.Conv2d, example: tuple[torch.Tensor, ...], channels: list[int]
+) -> tuple[tp.DependencyGraph, tp.dependency.Group]:
+    """(the block's graph, all in it that belongs to these output channels of `start`)."""
+    trained = [p.requires_grad for p in block.parameters()]
+    block.requires_grad_(True)  # the graph is read from that of the gradients
+    graph = tp.DependencyGraph().build_dependency(block, example, forward_fn=_call, verbose=False)
+    group = graph.get_pruning_group(start, tp.prune_conv_out_channels, channels)
+    for parameter, trains in zip(block.parameters(), trained, strict=True):
+        parameter.requires_grad_(trains)
+    return graph, group
+
+
 def prunable(
     network: RestorationNetwork, parts: tuple[str, ...]
-) -> Iterator[tuple[nn.Module, nn.Conv2d, tuple[torch.Tensor, ...]]]:
-    """(block, its layer whose outputs are hidden, an input to trace it with) of every block in the parts."""
+) -> Iterator[tuple[str, nn.Module, nn.Conv2d, tuple[torch.Tensor, ...]]]:
+    """(name, block, its layer whose outputs are hidden, an input to trace it) of every block in the parts."""
     feature = network.config.sft.feature_channels
     for name, block in network.named_modules():
         if not name.startswith(tuple(f"{part}." for part in parts)):
@@ -83,36 +100,46 @@ def prunable(
         if isinstance(block, ResnetBlock2D):
             time = block.time_emb_proj
             emb = () if time is None else (torch.randn(1, time.in_features),)
-            yield block, block.conv1, (_example(block.conv1.in_channels), *(emb or (None,)))
+            yield name, block, block.conv1, (_example(block.conv1.in_channels), *(emb or (None,)))
         elif isinstance(block, TimeBlock):
             yield (
+                name,
                 block,
                 block.conv1,
                 (_example(block.conv1.in_channels), torch.randn(1, block.time.in_features)),
             )
         elif isinstance(block, RefinerBlock):
-            yield block, block.conv1, (_example(block.conv1.in_channels),)
+            yield name, block, block.conv1, (_example(block.conv1.in_channels),)
         elif isinstance(block, SpatialFeatureTransform):
-            yield block, block.shared, (_example(block.gamma.out_channels), _example(feature))
+            yield name, block, block.shared, (_example(block.gamma.out_channels), _example(feature))
 
 
 @torch.no_grad()
-def _fewer_filters(filters: AdaptiveFilters, ratio: float) -> list[Cut]:
-    """Fewer adaptive filters: those go that the photo gets least of, by weights times filter."""
-    count = len(filters.basis)
+def use_of_filters(filters: AdaptiveFilters) -> torch.Tensor:
+    """How much the photo gets of each adaptive filter, (K,): the weights of its share times its size."""
     shares = [layer for layer in (filters.shares, filters.from_unet) if layer is not None]
     size = sum(layer.weight.flatten(1).square().sum(1) for layer in shares)
-    size = (size + filters.shares.bias.square()) * filters.basis.flatten(1).square().sum(1)
-    kept = size.argsort(descending=True)[: max(1, round(count * (1 - ratio)))].sort().values
+    return (size + filters.shares.bias.square()) * filters.basis.flatten(1).square().sum(1)
+
+
+def _fewer_filters(filters: AdaptiveFilters, gone: list[int]) -> list[Cut]:
+    kept, cuts = _others(len(filters.basis), gone), []
     filters.basis = _chosen(filters.basis, 0, kept)
-    for layer in shares:
+    for name in ("shares", "from_unet"):
+        layer = getattr(filters, name)
+        if layer is None:
+            continue
         layer.weight = _chosen(layer.weight, 0, kept)
         if layer.bias is not None:
             layer.bias = _chosen(layer.bias, 0, kept)
         _cut_perceptual(layer, 0, kept)
         match_sizes(layer)
-    names = ["shares", "from_unet"][: len(shares)]
-    return [Cut(f"refiner.filters.{name}", 0, kept) for name in names]
+        cuts.append(Cut(f"{FILTERS}.{name}", 0, kept))
+    return cuts
+
+
+def _others(count: int, gone: list[int]) -> torch.Tensor:
+    return torch.tensor(sorted(set(range(count)) - set(gone)))
 
 
 def _chosen(parameter: torch.Tensor, side: int, kept: torch.Tensor) -> nn.Parameter:
