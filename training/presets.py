@@ -43,7 +43,7 @@ PRESETS: dict[str, Config] = {
     "refiner":     Config("refiner",     VAE,         "runs/refiner",    minutes=50, lr=1e-3, refiner_only=True, **DETAIL, **SMALL),
     "distill":     Config("distill",     ADAPTER,     "runs/distill",    minutes=10, lr=2e-4, **DETAIL, **SAMPLER_LORAS),
     # a pruned network learns from the one that it was pruned from
-    "recover":     Config("recover",     "runs/pruned", "runs/recovered", minutes=30, lr=7e-4, exact=0.6, sampled=0.05, teacher="lwr/embedded", **EVEN, **LPIPS, **RECOVERED, **LORAS),
+    "recover":     Config("recover",     "runs/pruned", "runs/recovered", minutes=30, lr=1e-3, exact=0.5, sampled=0.05, teacher="lwr/embedded", **EVEN, **LPIPS, **RECOVERED, **LORAS),
     # "encoder" without what stage prior taught the UNet, then the other stages from there: what the prior is worth
     "random-unet": Config("encoder",     VAE,         "runs/random-unet", new_unet=True, **CONDITION),
     # around Stable Diffusion, for users with its weights and a GPU; --prior takes any other, such as sd-turbo or a folder
