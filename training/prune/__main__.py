@@ -25,7 +25,7 @@ from training.data.mixture import Batch
 from training.data.parts import load_parts
 from training.data.rng import RngStreams, rng_streams
 from training.presets import PRESETS
-from training.prune import blocks, importance, widths
+from training.prune import blocks, filters, importance, widths
 from training.stages.base import TRAINED_PARTS
 from training.stages.end_to_end import EndToEnd
 
@@ -44,6 +44,7 @@ class Options:
     how: Literal["magnitude", "taylor", "blocks"] = "taylor"
     ratio: float = 0.5  # of the hidden channels, or of the operations of the blocks that can go
     parts: tuple[str, ...] = ("prior.unet", "prior.vae", "encoder", "sft", "refiner")
+    filters: int | None = None  # that the refiner keeps of its adaptive filters, nearly as good; None = all
     # whether the refiner still reads the VAE decoder; without, the decoder runs only at fidelities below 0.5
     decoder: bool = True
     like: Path | None = None  # made.json of an earlier pruning: what went then goes again, of newer weights
@@ -88,9 +89,16 @@ def prune(options: Options) -> None:
     blocks.remove(stage.network, stage.loras, gone["blocks"])
     if gone["channels"]:
         widths.cut_loras(stage.loras, widths.narrow(stage.network, gone["channels"]))
+    if options.filters is not None:
+        lost = filters.reduce_filters(stage.network, stage.loras, options.filters)
+        print(f"{options.filters} filters: {lost:.2%} of their energy is lost")
     _name(stage, options)
     made = {"from": options.init, "how": like["how"] if like else options.how}
-    made |= {"ratio": like["ratio"] if like else options.ratio, "decoder": options.decoder}
+    made |= {
+        "ratio": like["ratio"] if like else options.ratio,
+        "decoder": options.decoder,
+        "filters": options.filters,
+    }
     made |= {"parameters": [before, sum(p.numel() for p in stage.network.parameters())]} | gone
 
     def save(folder: Path) -> None:

@@ -14,8 +14,7 @@ from torch import nn
 
 from lwr.models.encoder import TimeBlock
 from lwr.models.network import RestorationNetwork
-from lwr.models.pruned import match_sizes
-from lwr.models.refiner import AdaptiveFilters, InterpolatedConv2d, RefinerBlock
+from lwr.models.refiner import InterpolatedConv2d, RefinerBlock
 from lwr.models.sft import SpatialFeatureTransform
 from training.stages.adapted import TaskLoras
 
@@ -27,7 +26,6 @@ IN = (tp.prune_conv_in_channels, tp.prune_linear_in_channels)
 # a group of Torch-Pruning, from a block's hidden channels on -> the importance of each, (channels,)
 Importance = Callable[[tp.dependency.Group], torch.Tensor]
 Gone = dict[str, list[int]]  # {block: hidden channels that are removed}
-FILTERS = "refiner.filters"
 
 
 @dataclass(frozen=True)
@@ -47,9 +45,6 @@ def least_important(
     The same share of each block, and of each group of a GroupNorm.
     """
     gone: Gone = {}
-    if network.refiner is not None and "refiner" in parts:
-        use = use_of_filters(network.refiner.filters)
-        gone[FILTERS] = use.argsort()[: min(len(use) - 1, round(len(use) * ratio))].tolist()
     for name, block, start, example in prunable(network, parts):
         graph, group = _group(block, start, example, list(range(start.weight.shape[0])))
         norms = [item.dep.layer.num_groups for item in group if isinstance(item.dep.layer, nn.GroupNorm)]
@@ -60,7 +55,7 @@ def least_important(
 def narrow(network: RestorationNetwork, gone: Gone) -> list[Cut]:
     """Remove these channels, in place; gives back what was cut, for `cut_loras`."""
     names = {layer: name for name, layer in network.named_modules()}
-    cuts = _fewer_filters(network.refiner.filters, gone[FILTERS]) if gone.get(FILTERS) else []
+    cuts: list[Cut] = []
     for name, block, start, example in prunable(network, tuple({one.rsplit(".", 1)[0] for one in gone})):
         if not gone.get(name):
             continue
@@ -112,30 +107,6 @@ def prunable(
             yield name, block, block.conv1, (_example(block.conv1.in_channels),)
         elif isinstance(block, SpatialFeatureTransform):
             yield name, block, block.shared, (_example(block.gamma.out_channels), _example(feature))
-
-
-@torch.no_grad()
-def use_of_filters(filters: AdaptiveFilters) -> torch.Tensor:
-    """How much the photo gets of each adaptive filter, (K,): the weights of its share times its size."""
-    shares = [layer for layer in (filters.shares, filters.from_unet) if layer is not None]
-    size = sum(layer.weight.flatten(1).square().sum(1) for layer in shares)
-    return (size + filters.shares.bias.square()) * filters.basis.flatten(1).square().sum(1)
-
-
-def _fewer_filters(filters: AdaptiveFilters, gone: list[int]) -> list[Cut]:
-    kept, cuts = _others(len(filters.basis), gone), []
-    filters.basis = _chosen(filters.basis, 0, kept)
-    for name in ("shares", "from_unet"):
-        layer = getattr(filters, name)
-        if layer is None:
-            continue
-        layer.weight = _chosen(layer.weight, 0, kept)
-        if layer.bias is not None:
-            layer.bias = _chosen(layer.bias, 0, kept)
-        _cut_perceptual(layer, 0, kept)
-        match_sizes(layer)
-        cuts.append(Cut(f"{FILTERS}.{name}", 0, kept))
-    return cuts
 
 
 def _others(count: int, gone: list[int]) -> torch.Tensor:
