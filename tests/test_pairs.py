@@ -13,21 +13,22 @@ from training.data.photos import load_photos, split_of
 from training.data.shards import Skipped
 
 LAYOUTS = {
-    "input/target": ({"input/a.jpg": "target/a.png", "input/b.jpg": "target/b.png"}, ["a", "b"]),
-    "lq/gt": ({"LQ/a.png": "GT/a.png"}, ["a"]),
+    "input/target": ({"input/a.jpg": "target/a.png", "input/b.jpg": "target/b.png"}, ["a.png", "b.png"]),
+    "lq/gt": ({"LQ/a.png": "GT/a.png"}, ["a.png"]),
     "degraded/clean": ({"degraded/1/a.png": "clean/1/a.png", "degraded/2/a.png": "clean/2/a.png"},
-                       ["1/a", "2/a"]),
-    "low/high": ({"low/a_1.png": "high/a_1.png"}, ["a_1"]),
+                       ["1/a.png", "2/a.png"]),
+    "low/high": ({"low/a_1.png": "high/a_1.png"}, ["a_1.png"]),
     "GoPro": ({"train/S1/blur/000047.png": "train/S1/sharp/000047.png",
                "train/S1/blur/000048.png": "train/S1/sharp/000048.png",
                "train/S2/blur/000047.png": "train/S2/sharp/000047.png"},
               ["S1", "S1", "S2"]),
     "RESIDE": ({"hazy/0001_0.8_0.2.jpg": "gt/0001.png", "hazy/0001_1_0.16.jpg": "gt/0001.png",
-                "hazy/1400_3.png": "gt/1400.png"}, ["0001", "0001", "1400"]),
-    "O-HAZE": ({"hazy/01_outdoor_hazy.jpg": "GT/01_outdoor_GT.jpg"}, ["01_outdoor"]),
-    "Rain100": ({"rain-001.png": "norain-001.png", "rain-002.png": "norain-002.png"}, ["001", "002"]),
+                "hazy/1400_3.png": "gt/1400.png"}, ["0001.png", "0001.png", "1400.png"]),
+    "O-HAZE": ({"hazy/01_outdoor_hazy.jpg": "GT/01_outdoor_GT.jpg"}, ["01_outdoor_GT.jpg"]),
+    "Rain100": ({"rain-001.png": "norain-001.png", "rain-002.png": "norain-002.png"},
+                ["norain-001.png", "norain-002.png"]),
     "RealSR": ({"Canon/Test/4/Canon_001_LR4.png": "Canon/Test/4/Canon_001_HR.png"},
-               ["Canon/4/Canon_001"]),
+               ["Canon_001_HR.png"]),
 }  # fmt: skip
 
 
@@ -55,7 +56,7 @@ def test_every_layout_is_found_by_itself(tmp_path: Path, name: str) -> None:
 def test_a_name_that_is_there_is_not_shortened(tmp_path: Path) -> None:
     for path in ("hazy/a_1.png", "hazy/a_2.png", "gt/a.png", "gt/a_1.png"):
         save(tmp_path / path)
-    assert [(pair.id, pair.photo) for pair in find_pairs(tmp_path)] == [("a_1", "a_1"), ("a_2", "a")]
+    assert [(pair.id, pair.photo) for pair in find_pairs(tmp_path)] == [("a_1", "a_1.png"), ("a_2", "a.png")]
 
 
 def test_two_patterns_of_the_users_or_a_benchmarks_own(tmp_path: Path) -> None:
@@ -187,7 +188,7 @@ def test_the_split_in_whose_folder_a_pair_lies_is_known_and_is_no_part_of_its_ph
 
 def test_what_is_measured_is_what_no_training_sees() -> None:
     def pairs(*parts: str | None) -> list[Pair]:
-        photos = [named_for(split, "p", "") for split in ("train", "validation", "test")]
+        photos = [named_for(split, "p", ".png") for split in ("train", "validation", "test")]
         where = Path("x.png")
         return [Pair(f"{part}/{p}", p, where, where, 1, part) for part in parts for p in photos]
 

@@ -21,7 +21,7 @@ from lwr.batch.folders import make_folder
 from lwr.batch.inputs import Named
 from lwr.batch.kept import Files, replaced
 from lwr.batch.output_names import numbered, short_stem
-from lwr.batch.photographs import Tables, photograph
+from lwr.batch.photographs import PARAMS, SIDES, Tables, photograph
 from lwr.batch.report import Line
 from lwr.degrade.light import round_to_8_bit
 from lwr.degrade.seeds import row_seed
@@ -31,7 +31,7 @@ from lwr.images.writing import write_errors
 from lwr.loading.limits import too_little_for
 from lwr.tasks.base import Task
 
-KINDS = {"input": ".png", "target": ".png", "params": ".json"}  # subfolders
+KINDS = dict.fromkeys(SIDES, ".png") | {PARAMS: ".json"}  # subfolders
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,23 @@
 """Which photograph a file of a folder shows: what a table beside it says, or else its own name.
 
-Training keeps the files of one photograph on one side of its splits, so pairs made here carry it along.
+Training keeps the files of one photograph on one side of its splits. So the pairs that `lwr degrade` makes
+carry it along in params/NAME.json, and it is known of input/NAME.png and target/NAME.png wherever they are
+read: as a pair, as clean photos, or to be damaged again.
 """
 
 import csv
+import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 TABLES = ("manifest.csv", "metadata.csv")
 ID_COLUMNS, PHOTO_COLUMNS = ("image_id", "id"), ("photo_id", "photo")
+SIDES, PARAMS = ("input", "target"), "params"  # folders of pairs that `lwr degrade` makes
 
 
 class Tables:
-    """The tables that stand beside loose pictures, or in a folder above them, up to `root`."""
+    """The tables that stand beside loose pictures, or in a folder above them, up to `root`; and params."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -23,6 +28,11 @@ class Tables:
 
         Raises OSError or csv.Error where a table cannot be read.
         """
+        made = _of_params(picture)
+        row = self._in_tables(picture)
+        return row if made is None else {**row, PHOTO_COLUMNS[0]: made}
+
+    def _in_tables(self, picture: Path) -> Mapping[str, str]:
         for folder in picture.parents:
             rows = self._rows(folder)
             inside = picture.relative_to(folder)
@@ -39,6 +49,17 @@ class Tables:
             for name in TABLES:
                 self._read[folder] |= table(folder / name, "file_name", "id")
         return self._read[folder]
+
+
+def _of_params(file: Path) -> str | None:
+    """The photograph that the params of a pair name; None: it is no file of such a pair."""
+    if file.parent.name not in SIDES:
+        return None
+    with suppress(OSError, ValueError, KeyError, TypeError):  # others' files, or none
+        about = file.parent.with_name(PARAMS) / f"{file.stem}.json"
+        photo = json.loads(about.read_text("utf-8"))["photo"]
+        return photo if isinstance(photo, str) else None
+    return None
 
 
 def table(path: Path, *keys: str) -> dict[str, dict[str, str]]:
