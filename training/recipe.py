@@ -66,7 +66,7 @@ def plan(arguments: Sequence[str]) -> list[Config]:
         if name in options.stages:
             place = ["--init", start, "--out", out, "--minutes", str(options.minutes * share / whole)]
             place += ["--seed", str(number)]  # other crops than the stage before saw
-            configs.append(resolve([preset, *every, *own.split(), *place, *more], PROG)[0])
+            configs.append(resolve([preset, *every, *own.split(), *place, *more])[0])
         if name in options.stages or Path(out).exists():
             start = out
     return configs

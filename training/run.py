@@ -29,11 +29,8 @@ DIAGNOSE = "diagnose"
 STOPPED = 143  # the exit status of a process that SIGTERM ended
 
 
-def resolve(arguments: Sequence[str] | None = None, prog: str = PROG) -> tuple[Config, bool]:
-    """Command line -> (the preset with its edits, whether it is only printed and checked).
-
-    A mistake in it, or in what `--data` names, ends the program with status 2 and a sentence of `prog`.
-    """
+def resolve(arguments: Sequence[str] | None = None) -> tuple[Config, bool]:
+    """Command line -> (the preset with its edits, whether it is only printed and checked)."""
     name, *words = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     dry = "--dry-run" in words
     words = [word for word in words if word != "--dry-run"]
@@ -49,21 +46,32 @@ def resolve(arguments: Sequence[str] | None = None, prog: str = PROG) -> tuple[C
     config = parse(kind, words, PROG, about, PRESETS[name])
     if config.photos is None and config.data is None and not dry:
         fail(PROG, NEEDED)
-    return _of_its_pairs(config, words, prog) if config.data is not None else config, dry
+    return _of_its_pairs(config, words) if config.data is not None else config, dry
 
 
-def _of_its_pairs(config: Config, words: Sequence[str], prog: str) -> Config:
+def _of_its_pairs(config: Config, words: Sequence[str]) -> Config:
     """The config for what `--data` names: of pairs alone, their tasks train, unless `--tasks` says which."""
     from training.checkpoint import TrainingError
     from training.data.parts import sources_of
 
     try:
         named = {source.config for source in sources_of(config)}
-    except (TrainingError, OSError) as error:
-        fail(prog, str(error))
+    except TrainingError:
+        return config  # which its callers refuse with a sentence
     if any(word.split("=")[0] == "--tasks" for word in words) or not named <= set(TASKS):
         return config
     return dataclasses.replace(config, tasks=tuple(task for task in TASKS if task in named))
+
+
+def _check_data(config: Config) -> None:
+    """End the program with status 2 for a mistake in `--data`, as for one in any other words."""
+    from training.checkpoint import TrainingError
+    from training.data.parts import sources_of
+
+    try:
+        sources_of(config)
+    except (TrainingError, OSError) as error:
+        fail(PROG, str(error))
 
 
 def main() -> None:
@@ -73,6 +81,7 @@ def main() -> None:
 
         return diagnose(sys.argv[2:])
     config, dry = resolve()
+    _check_data(config)
     stop_with_the_launcher()
     start_all_processes()
     if dry:

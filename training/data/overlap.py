@@ -61,9 +61,13 @@ def _equal(
 ) -> Iterator[tuple[str, Mapping[str, str]]]:
     """(name, which ones it is) of photos whose pixels are held out; those of other sizes are not read."""
     sizes = {size for size, _ in held_out}
-    clean = [(one.id, partial(_pixels, one)) for one in photos if isinstance(one, Photo)]
-    targets = [(one.id, one.target) for one in photos if isinstance(one, Views) and one.size in sizes]
-    for name, *pixels in _checksums((*clean, *targets)):
+    fitting: list[_Read] = []
+    for one in photos:
+        if isinstance(one, Views):
+            fitting += [(one.id, one.target)] if one.size in sizes else []
+        elif tuple(one.pixels.shape[:2]) in sizes:
+            fitting.append((one.id, partial(_pixels, one)))
+    for name, *pixels in _checksums(fitting):
         if tuple(pixels) in held_out:
             yield name, held_out[tuple(pixels)]
 
