@@ -93,8 +93,8 @@ REPACKED = {
     "reds": {"val_blur/000/00000000.png": "val_sharp/000/00000000.png"},
     "reside": {"outdoor/hazy/0001_0.8_0.2.jpg": "outdoor/gt/0001.png"},
     "o-haze": {"# O-HAZY NTIRE 2018/hazy/09_outdoor_hazy.jpg": "# O-HAZY NTIRE 2018/GT/09_outdoor_GT.jpg"},
-    "realsr": {"test_LR/Canon_003.png": "test_HR/Canon_003.png"},
-    "drealsr": {"Test_x4/test_LR/panasonic_1.png": "Test_x4/test_HR/panasonic_1.png"},
+    "realsr": {"Canon/Test/4/Canon_003_LR4.png": "Canon/Test/4/Canon_003_HR.png"},
+    "drealsr": {"test_LR/panasonic_1.png": "test_HR/panasonic_1.png"},
     "lol": {"low/1.png": "high/1.png"},
     "rain100": {"Rain100H/rainy/rain-001.png": "Rain100H/norain-001.png"},
 }
@@ -204,12 +204,26 @@ def test_a_protocol_without_a_border_keeps_every_pixel() -> None:
 
 
 def test_pairs_of_another_benchmark_do_not_count(tmp_path: Path, subtests: pytest.Subtests) -> None:
-    for key, other in (("lol", "gopro"), ("realsr", "gopro"), ("gopro", "realsr"), ("reside", "rain100")):
+    for key, other in (
+        ("lol", "gopro"),
+        ("realsr", "gopro"),
+        ("realsr", "drealsr"),
+        ("gopro", "realsr"),
+        ("reside", "rain100"),
+    ):
         with subtests.test(key=key, other=other):
             folder = unpack(tmp_path / key, other, *LAYOUTS[other])
             with pytest.raises(
                 FileNotFoundError, match=f"holds no pairs of {BENCHMARKS[key].name}, which has"
             ):
+                BENCHMARKS[key].pairs(folder, None, [], [])
+    for key, files in {
+        "realsr": REPACKED["drealsr"],
+        "o-haze": {"hazy/01_indoor_hazy.jpg": "GT/01_indoor_GT.jpg"},  # I-HAZE
+    }.items():
+        with subtests.test(key=key, files=files):
+            folder = unpack(tmp_path / f"more-{key}", key, files, [])
+            with pytest.raises(FileNotFoundError, match=f"holds no pairs of {BENCHMARKS[key].name}"):
                 BENCHMARKS[key].pairs(folder, None, [], [])
     folder = unpack(tmp_path / "same-size", "lol", {"input/a.png": "target/a.png"}, [])
     with pytest.raises(FileNotFoundError, match="holds no pairs of RealSR"):

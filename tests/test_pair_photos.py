@@ -121,7 +121,10 @@ def test_a_table_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "gt" / "a" / "manifest.csv").mkdir()
     lost: list[Skipped] = []
     assert [pair.id for pair in find_pairs(tmp_path, skipped=lost)] == ["b/1"]
-    assert [one.name for one in lost] == ["gt/a/1.png"] and "its table cannot be read" in lost[0].reason
+    assert [one.name for one in lost] == ["a/1"] and "table of its photos cannot be read" in lost[0].reason
+    (tmp_path / "gt" / "manifest.csv").mkdir()
+    with pytest.raises(FileNotFoundError, match="None of the 2 pairs .* the first is a/1: the table of its"):
+        find_pairs(tmp_path)
 
 
 def test_where_the_folder_of_targets_ends() -> None:

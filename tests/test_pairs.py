@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from toy_runs import named_for
 
-from training.data.held_out import measured_pairs, training_pairs
+from training.data.held_out import measured, training
 from training.data.layouts import Layout, split_named
 from training.data.pairs import Pair, find_pairs
 from training.data.photos import load_photos, split_of
@@ -192,26 +192,25 @@ def test_what_is_measured_is_what_no_training_sees() -> None:
         where = Path("x.png")
         return [Pair(f"{part}/{p}", p, where, where, 1, part) for part in parts for p in photos]
 
-    def measured(found: list[Pair], split: str | None) -> set[str]:
-        return {pair.id for pair in measured_pairs(found, split)[0]}
+    def seen(found: list[Pair], split: str | None) -> set[str]:
+        return {pair.id for pair in found if measured(found, split)[0](pair)}
 
     def trained(found: list[Pair]) -> set[str]:
-        return {pair.id for pair in training_pairs(found) if split_of(pair.photo) == "train"}
+        return {pair.id for pair in found if training(found)(pair) and split_of(pair.photo) == "train"}
 
     for parts in (("train",), ("train", "test"), ("train", "validation"), ("train", None), (None, "test")):
         found = pairs(*parts)
-        assert measured(found, None) and measured(found, None).isdisjoint(trained(found)), parts
-        assert measured(found, "all") == {pair.id for pair in found}
+        assert seen(found, None) and seen(found, None).isdisjoint(trained(found)), parts
+        assert seen(found, "all") == {pair.id for pair in found}
         for split in ("validation", "test"):
-            assert measured(found, split) and measured(found, split).isdisjoint(trained(found))
-    assert measured(pairs("train", "test", "validation"), None) == {p.id for p in pairs("test")}
-    assert measured(pairs("train", "test"), "train") == {p.id for p in pairs("train")}
+            assert seen(found, split) and seen(found, split).isdisjoint(trained(found))
+    assert seen(pairs("train", "test", "validation"), None) == {p.id for p in pairs("test")}
+    assert seen(pairs("train", "test"), "train") == {p.id for p in pairs("train")}
     plain = pairs(None)
-    assert measured(plain, None) == measured(plain, "all") and measured(plain, "train") == trained(plain)
-    assert measured_pairs(pairs("train")[:1], None) == (
-        [],
-        "those of its train folder that training holds out by their names",
-    )
+    assert seen(plain, None) == seen(plain, "all") and seen(plain, "train") == trained(plain)
+    one = pairs("train")[:1]
+    assert not seen(one, None)
+    assert measured(one, None)[1] == "those of its train folder that training holds out by their names"
 
 
 def test_links_to_folders_are_followed_and_never_in_a_circle(tmp_path: Path) -> None:

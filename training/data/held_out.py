@@ -22,12 +22,6 @@ def training(pairs: Sequence[Pair]) -> Chosen:
     return lambda pair: pair.part == own
 
 
-def training_pairs(pairs: Sequence[Pair], split: Split | None = None) -> list[Pair]:
-    """Those of `training`; of one split by name, or None: of all."""
-    trains = training(pairs)
-    return [pair for pair in pairs if trains(pair) and split in (None, split_of(pair.photo))]
-
-
 def measured(pairs: Sequence[Pair], split: Measured | None) -> tuple[Chosen, str]:
     """Which pairs are of a split, and words for what they are; there may be none.
 
@@ -52,9 +46,3 @@ def measured(pairs: Sequence[Pair], split: Measured | None) -> tuple[Chosen, str
         lambda pair: trains(pair) and split_of(pair.photo) == split,
         f"those that training {words} by their names",
     )
-
-
-def measured_pairs(pairs: Sequence[Pair], split: Measured | None) -> tuple[list[Pair], str]:
-    """The pairs of `measured`, and its words."""
-    chosen, words = measured(pairs, split)
-    return [pair for pair in pairs if chosen(pair)], words

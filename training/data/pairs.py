@@ -62,10 +62,10 @@ def find_pairs(
     files = _files(root)
     layout = layout or _best(files)
     names = None if layout is None else _Names(root, files, layout)
-    if names is None or not names.pairs:
+    if names is None or not (names.pairs or names.unread):
         raise FileNotFoundError(why_none(root, files, layout))
     chosen = wanted(names.pairs) if wanted else lambda pair: True
-    pairs, unfit = [], []
+    pairs, unfit = [], list(names.unread)
     for pair in filter(chosen, names.pairs):
         if limit is not None and len(pairs) >= limit:
             break
@@ -160,6 +160,7 @@ class _Names:
     def __init__(self, root: Path, files: Sequence[PurePosixPath], layout: Layout) -> None:
         self._root, self._photos = root, PairPhotos(root, layout)
         self.lost: list[_Lost] = []
+        self.unread: list[Skipped] = []  # what is beside them and would say which photo they show
         inputs, targets = (self._once(files, pattern) for pattern in (layout.input, layout.target))
         matched = _matched(list(inputs.items()), list(targets.items()), layout.drop)
         paired, wanted = {key for key, _, _ in matched}, {other for _, other, _ in matched}
@@ -169,23 +170,27 @@ class _Names:
         for key, file in targets.items():
             if key not in wanted and file not in of_others:
                 self._lose(key, file, layout.target, "it has no input")
-        found = [self._pair(k, file, other, targets[other], layout.target) for k, other, file in matched]
-        self.pairs = sorted((pair for pair in found if pair), key=lambda pair: pair.id)
+        self.pairs: list[Pair] = []
+        for key, other, file in sorted(matched):
+            try:
+                self.pairs.append(self._pair(key, file, other, targets[other], layout.target))
+            except (OSError, csv.Error) as error:
+                self.unread.append(Skipped(key, f"the table of its photos cannot be read: {reason(error)}"))
 
     def _pair(
         self, key: str, degraded: PurePosixPath, other: str, clean: PurePosixPath, pattern: str
-    ) -> Pair | None:
+    ) -> Pair:
         """Two files, with the key of each and the pattern of the target."""
-        try:
-            photo = self._photos.of(other, clean, pattern)
-        except (OSError, csv.Error) as error:
-            self.lost.append((None, Skipped(str(clean), f"its table cannot be read: {reason(error)}")))
-            return None
+        photo = self._photos.of(other, clean, pattern)
         part = next(filter(None, map(split_named, degraded.parent.parts)), None)
         return Pair(key, photo, self._root / degraded, self._root / clean, 0, part)
 
     def _lose(self, key: str, file: PurePosixPath, pattern: str, why: str) -> None:
-        self.lost.append((self._pair(key, file, key, file, pattern), Skipped(str(file), why)))
+        try:
+            pair = self._pair(key, file, key, file, pattern)
+        except (OSError, csv.Error):
+            pair = None
+        self.lost.append((pair, Skipped(str(file), why)))
 
     def _once(self, files: Sequence[PurePosixPath], pattern: str) -> Mapping[str, PurePosixPath]:
         """{key: file} of a side, of several files of one key the first."""

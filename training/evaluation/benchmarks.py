@@ -136,7 +136,7 @@ BENCHMARKS = {
         name="O-HAZE",
         task="dehaze",
         page="data.vision.ee.ethz.ch/cvl/ntire18/o-haze",
-        layouts=(Layout("**/hazy/*_hazy", "**/GT/*_GT"),),
+        layouts=(Layout("**/hazy/*_outdoor_hazy", "**/GT/*_outdoor_GT"),),
         shown="hazy/ID_outdoor_hazy.jpg + GT/ID_outdoor_GT.jpg",
         remark="photos are large; some papers shrink them first, this does not",
     ),
@@ -148,8 +148,7 @@ BENCHMARKS = {
             Layout(f"**/{where}*_LR{scale}", f"**/{where}*_HR")
             for where in ("Test/**/", "")
             for scale in (4, 3, 2)
-        )
-        + (folders("test_LR", "test_HR"),),
+        ),
         shown="CAMERA/Test/4/*_LR4.png + CAMERA/Test/4/*_HR.png (also 3 and 2)",
         protocol=ENLARGED,
         remark="of several scales the largest: give the folder of one",
@@ -165,7 +164,7 @@ BENCHMARKS = {
                 for end, other in ((f"_x{scale}", "_x1"), ("", ""))
             ),
             *(Layout(f"**/test_LR/*_x{scale}", "**/test_HR/*_x1") for scale in (4, 3, 2)),
-            folders("test_LR", "test_HR"),
+            Layout("test_LR/*", "test_HR/*"),
         ),
         shown="Test_x4/test_LR/*.png + Test_x4/test_HR/*.png (also 3 and 2)",
         protocol=ENLARGED,
