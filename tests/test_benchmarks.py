@@ -12,6 +12,7 @@ import torch
 from huggingface_hub import ModelCard
 from PIL import Image
 from small_sets import picture, plain_card
+from toy_runs import named_for
 
 from lwr.images import files as images
 from lwr.images.metrics import psnr, ssim
@@ -87,13 +88,13 @@ LAYOUTS: dict[str, tuple[dict[str, str], list[str]]] = {
 }  # fmt: skip
 # The same after a repository has packed it again, or as the other download has it
 REPACKED = {
-    "gopro": {"test/GoPro/input/GOPR0384_11_00-000001.png": "test/GoPro/target/GOPR0384_11_00-000001.png"},
-    "realblur": {"RealBlur_J/input/scene050_1.png": "RealBlur_J/target/scene050_1.png"},
+    "gopro": {"test/GOPR0384_11_00/blur/000001.png": "test/GOPR0384_11_00/sharp/000001.png"},
+    "realblur": {"scene144/blur/blur_1.png": "scene144/gt/gt_1.png"},
     "reds": {"val_blur/000/00000000.png": "val_sharp/000/00000000.png"},
     "reside": {"outdoor/hazy/0001_0.8_0.2.jpg": "outdoor/gt/0001.png"},
     "o-haze": {"# O-HAZY NTIRE 2018/hazy/09_outdoor_hazy.jpg": "# O-HAZY NTIRE 2018/GT/09_outdoor_GT.jpg"},
-    "realsr": {"test_LR/Canon_003.png": "test_HR/Canon_003.png"},
-    "drealsr": {"Test_x4/test_LR/panasonic_1.png": "Test_x4/test_HR/panasonic_1.png"},
+    "realsr": {"Canon/Test/4/Canon_003_LR4.png": "Canon/Test/4/Canon_003_HR.png"},
+    "drealsr": {"test_LR/panasonic_1.png": "test_HR/panasonic_1.png"},
     "lol": {"low/1.png": "high/1.png"},
     "rain100": {"Rain100H/rainy/rain-001.png": "Rain100H/norain-001.png"},
 }
@@ -203,16 +204,70 @@ def test_a_protocol_without_a_border_keeps_every_pixel() -> None:
 
 
 def test_pairs_of_another_benchmark_do_not_count(tmp_path: Path, subtests: pytest.Subtests) -> None:
-    for key, other in (("lol", "gopro"), ("realsr", "gopro"), ("gopro", "realsr"), ("reside", "rain100")):
+    for key, other in (
+        ("lol", "gopro"),
+        ("realsr", "gopro"),
+        ("realsr", "drealsr"),
+        ("gopro", "realsr"),
+        ("reside", "rain100"),
+    ):
         with subtests.test(key=key, other=other):
             folder = unpack(tmp_path / key, other, *LAYOUTS[other])
             with pytest.raises(
                 FileNotFoundError, match=f"holds no pairs of {BENCHMARKS[key].name}, which has"
             ):
                 BENCHMARKS[key].pairs(folder, None, [], [])
+    for key, files in {
+        "realsr": REPACKED["drealsr"],
+        "o-haze": {"hazy/01_indoor_hazy.jpg": "GT/01_indoor_GT.jpg"},  # I-HAZE
+    }.items():
+        with subtests.test(key=key, files=files):
+            folder = unpack(tmp_path / f"more-{key}", key, files, [])
+            with pytest.raises(FileNotFoundError, match=f"holds no pairs of {BENCHMARKS[key].name}"):
+                BENCHMARKS[key].pairs(folder, None, [], [])
     folder = unpack(tmp_path / "same-size", "lol", {"input/a.png": "target/a.png"}, [])
     with pytest.raises(FileNotFoundError, match="holds no pairs of RealSR"):
         BENCHMARKS["realsr"].pairs(folder, None, [], [])
+
+
+@pytest.mark.parametrize("key", BENCHMARKS)
+def test_pairs_that_may_be_of_anything_are_no_benchmark(tmp_path: Path, key: str) -> None:
+    """What repositories made of a benchmark, and what users have, look alike."""
+    one = BENCHMARKS[key]
+    for sides in (("input", "target"), ("lq", "gt"), ("degraded", "clean")):
+        for where in ("", "test/GoPro/", "RealBlur_J/"):
+            files = {f"{where}{sides[0]}/scene050_1.png": f"{where}{sides[1]}/scene050_1.png"}
+            folder = unpack(tmp_path / f"{sides[0]}-{where.strip('/')}", key, files, [])
+            with pytest.raises(FileNotFoundError) as error:
+                one.pairs(folder, None, [], [])
+            said = str(error.value)
+            assert said.startswith(f"{folder} holds no pairs of {one.name}, which has {one.shown}: ")
+            assert f"leave out --dataset, and --pairs {folder} --task {one.task} measures it as it is" in said
+
+
+def test_what_a_benchmark_trains_on_is_not_its_test_set(tmp_path: Path) -> None:
+    files = {"our485/low/2.png": "our485/high/2.png"}
+    unpack(tmp_path, "lol", files, [])
+    for folder in (tmp_path, tmp_path / "our485"):
+        with pytest.raises(FileNotFoundError, match="holds no pairs of LOL, which has eval15/low"):
+            BENCHMARKS["lol"].pairs(folder, None, [], [])
+    unpack(tmp_path / "other", "lol", {"Huawei/low/1.png": "Huawei/high/1.png"}, [])
+    with pytest.raises(FileNotFoundError, match="holds no pairs of LOL, which has eval15/low"):
+        BENCHMARKS["lol"].pairs(tmp_path / "other", None, [], [])
+
+
+def test_what_is_skipped_is_of_the_test_set_alone(tmp_path: Path) -> None:
+    folder = unpack(tmp_path, "realblur", *LAYOUTS["realblur"])
+    (folder / "RealBlur_J_test_list.txt").write_text(
+        "".join(f"{target} {name}\n" for name, target in LAYOUTS["realblur"][0].items())
+    )
+    lost: list[Skipped] = []
+    for scene in ("scene001", "scene144"):
+        (folder / "RealBlur-J" / scene / "gt" / "gt_1.png").unlink()
+    assert [pair.id for pair in BENCHMARKS["realblur"].pairs(folder, None, lost, [])] == [
+        "RealBlur-J/scene144/2"
+    ]
+    assert [one.name for one in lost] == ["RealBlur-J/scene144/blur/blur_1.png"]
 
 
 def test_rain_in_two_folders_is_found(tmp_path: Path) -> None:
@@ -397,6 +452,62 @@ def test_of_a_folder_with_splits_the_held_out_part_is_measured(
         assert len(rows) == count and (note in capsys.readouterr().out) == (count < 4)
         assert any(note in one for one in results["notes"]) == (count < 4)
     assert {name.split("/")[0] for name in run(*words)["photos"]["pairs|deblur|fidelity 1"]} == {"test"}
+
+
+def test_only_pairs_of_the_measured_split_are_listed_as_skipped(
+    tmp_path: Path, run: Callable[..., dict], capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [named_for("train", "p", ".png"), named_for("validation", "p", ".png")]
+    for part in ("train", "test"):
+        for side in ("input", "target"):
+            for name in ("good.png", *names):
+                save(tmp_path / "pairs" / part / side / name, False, dark=side == "input")
+        save(tmp_path / "pairs" / part / "input" / "alone.png", False)
+        save(tmp_path / "pairs" / part / "target" / "alone-too.png", False)
+        for name in names:
+            (tmp_path / "pairs" / part / "input" / name).write_bytes(b"no picture")
+    words = ("--pairs", tmp_path / "pairs", "--task", "low-light")
+    alone = {"{}/input/alone.png", "{}/target/alone-too.png"}
+    broken = {f"{{}}/{Path(name).stem}" for name in names}
+    for split, parts in (("test", ["test"]), ("train", ["train"]), ("all", ["train", "test"])):
+        skipped = {one["name"] for one in run(*words, "--split", split)["skipped"]}
+        assert skipped == {name.format(part) for part in parts for name in alone | broken}
+        said = capsys.readouterr().out
+        assert all((f"skipped {part}/" in said) == (part in parts) for part in ("train", "test"))
+    shutil.rmtree(tmp_path / "pairs" / "test")  # by name, of the folder that trains
+    save(tmp_path / "pairs" / "train" / "input" / names[1], False)
+    found = run(*words, "--split", "validation")
+    trains, held_out = (f"train/{Path(name).stem}" for name in names)
+    assert list(found["photos"]["pairs|low-light|fidelity 1"]) == [held_out]
+    assert trains not in {one["name"] for one in found["skipped"]}
+
+
+@plain_card
+def test_all_splits_are_those_that_a_set_has(
+    mine: Path, run: Callable[..., dict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    load = datasets.load_dataset
+    expected = {}
+    for split in ("train", "validation", "test"):
+        (case,) = run("--pairs", f"{mine}/denoise", "--split", split)["photos"].values()
+        expected[split] = set(case)
+
+    def load_dataset(name: str, config: str, revision: str, streaming: bool, **split: str) -> object:
+        files = {}
+        for path in sorted((mine / "data" / config).glob("*.parquet")):
+            files.setdefault(path.name.partition("-")[0], []).append(str(path))
+        return load("parquet", data_files=files, streaming=True, **split)
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr("training.data.hub.check_there", lambda name, revision: None)
+    for lacking in ("validation", "train"):
+        for path in (mine / "data" / "denoise").glob(f"{lacking}-*"):
+            path.unlink()
+        del expected[lacking]
+        for place in (f"{mine}/denoise", "we/lwr-multitask@v1.0.0/denoise"):
+            (case,) = run("--pairs", place, "--split", "all")["photos"].values()
+            assert set(case) == set().union(*expected.values()), (place, lacking)
 
 
 def test_results_of_datasets_do_not_replace_one_another() -> None:

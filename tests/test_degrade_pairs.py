@@ -1,6 +1,8 @@
 """`lwr degrade --pairs`: any folder of photos as pairs that the evaluation reads, and no file harmed."""
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +49,10 @@ def test_a_folder_becomes_pairs_with_their_parameters(album: Path) -> None:
         assert np.array_equal(good, pixels(line["input"]))
         assert not np.array_equal(good, pixels(line["output"]))
         kept = json.loads(about.read_text())
-        assert kept == {name: line[name] for name in ("input", "task", "seed", "params")}
+        name = Path(line["input"]).relative_to(album).as_posix()  # nothing of where the album lies
+        checksum = hashlib.sha256(Path(line["input"]).read_bytes()).hexdigest()
+        said = {"input": name, "photo": name, "sha256": checksum}
+        assert kept == said | {name: line[name] for name in ("task", "seed", "params")}
         again = album.parent / "again.png"
         words = ("--task", "deblur", "--seed", line["seed"], "--out", again, "--overwrite", "--json")
         assert run("degrade", line["target"], *words).lines[0]["params"] == line["params"]
@@ -103,20 +108,90 @@ def test_no_file_is_replaced_and_pairs_are_whole(album: Path) -> None:
     assert done.status == 1 and any("one.jpg" in line.get("error", "") for line in done.lines)
 
 
-def test_pairs_inside_the_album_are_not_damaged_again(album: Path) -> None:
-    words = ("degrade", album, "--task", "dejpeg", "--pairs", album, "--recursive", "--json")
-    assert len(run(*words).lines) == 4
+def test_params_are_the_same_wherever_the_album_lies(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs_of(album, "--recursive")
+    before = contents(album.parent / "pairs")
+    monkeypatch.chdir(shutil.copytree(album, album.parent / "elsewhere" / "album").parent)
+    run("degrade", "album", "--task", "deblur", "--pairs", "pairs", "--recursive")
+    assert contents(Path("pairs")) == before
+    assert not any(str(album.parent).encode() in data for data in before.values())
+
+
+def test_albums_with_photos_of_one_name_keep_their_pairs_apart(album: Path) -> None:
+    other = album.parent / "other"
+    other.mkdir()
+    picture(20).save(other / "one.png")
+    pairs_of(album)
+    before = contents(album.parent / "pairs")
+    for seed in (0, 1):
+        words = ("--task", "deblur", "--pairs", album.parent / "pairs", "--skip-existing", "--seed", seed)
+        done = run("degrade", other, *words, "--json")
+        (line,) = done.lines
+        assert (line.get("skipped", False), done.status) == (bool(seed), 0)
+        assert (pixels(line["target"]) == pixels(other / "one.png")).all()
+    assert contents(album.parent / "pairs").items() >= before.items()
+
+
+def test_the_photograph_that_a_table_names_is_kept(album: Path) -> None:
+    (album / "summer" / "metadata.csv").write_text("file_name,photo_id\ntwo.png,beach\n")
+    pairs_of(album, "--recursive")
+    about = [json.loads(path.read_text()) for path in (album.parent / "pairs" / "params").iterdir()]
+    assert {(one["input"], one["photo"]) for one in about} == {
+        ("one.jpg", "one.jpg"),
+        ("one.png", "one.png"),
+        ("summer/two.png", "beach"),
+        ("winter/sea/two.png", "winter/sea/two.png"),
+    }
+
+
+def test_pairs_among_the_photos_are_refused(album: Path, subtests: pytest.Subtests) -> None:
+    link = album.parent / "link"
+    link.symlink_to(album, target_is_directory=True)
+    (album / "to-elsewhere").symlink_to(album.parent / "elsewhere")
     before = contents(album)
-    done = run(*words, "--overwrite")
-    assert len(done.lines) == 4 and "Left out 8 of the photos" in done.err and contents(album) == before
+    for photos, place, named in (
+        (album, album, album),
+        (album, album / "pairs", album),
+        (album, album / "to-elsewhere", album),
+        (album, link, album),
+        (album, link / "summer", album),
+        (link, album / "pairs", link),
+        (album / "summer", album, None),
+        (album / "one.png", album, album),
+        (album / "one.png", link, album),
+        (album / "one.png", album / "pairs", None),  # as `photo.png --pairs pairs` where one works
+    ):
+        with subtests.test(photos=photos, place=place):
+            done = run("degrade", photos, "--task", "dejpeg", "--pairs", place)
+            if named is None:
+                assert done.status == 0
+                for kind in ("input", "target", "params"):
+                    shutil.rmtree(place / kind)
+            else:
+                assert done.status == 2 and done.err.count("\n") == 1
+                assert f"--pairs {place} would lie among the photos of {named}, where" in done.err
+            assert contents(album) == before
+    both = run("degrade", album / "summer", album / "winter", "--task", "dejpeg", "--pairs", album / "winter")
+    assert both.status == 2 and contents(album) == before
+
+
+def test_the_sides_of_pairs_are_no_photos_for_more_of_them(album: Path) -> None:
+    pairs = album.parent / "pairs"
+    pairs_of(album)
+    before = contents(pairs)
+    done = run("degrade", pairs / "target", "--task", "deblur", "--pairs", pairs)
+    assert done.status == 2 and f"among the photos of {pairs / 'target'}" in done.err
+    done = run("degrade", pairs / "target" / "one.png", "--task", "deblur", "--pairs", pairs)
+    assert "Left out 1 of the photos: they are of pairs in" in done.err and contents(pairs) == before
 
 
 def test_a_photo_is_no_place_for_a_pair(album: Path) -> None:
-    (album / "input").mkdir()
-    photo = album / "input" / "one.png"
+    pairs = album.parent / "pairs"
+    (pairs / "input").mkdir(parents=True)
+    photo = pairs / "input" / "one.png"
     picture(5).save(photo)
     before = photo.read_bytes()
-    done = run("degrade", photo, album / "one.png", "--task", "deblur", "--pairs", album, "--overwrite")
+    done = run("degrade", photo, album / "one.png", "--task", "deblur", "--pairs", pairs, "--overwrite")
     assert photo.read_bytes() == before and done.status == 1 and "would replace the photo" in done.err
 
 
@@ -128,8 +203,8 @@ def test_mistakes_are_one_sentence(album: Path, subtests: pytest.Subtests) -> No
         ((one, one, "--out", file), "give --pairs FOLDER for 2 photos"),
         ((album, "--out", file), "is a folder, and --out one file: give --pairs"),
         ((album, "--pairs", ""), "The folder for --pairs has no name"),
-        ((album, "--pairs", one), "cannot be made"),
-        ((album, "--pairs", file, "--overwrite", "--skip-existing"), "say the opposite"),
+        ((album / "summer", "--pairs", one), "cannot be made"),
+        ((album / "summer", "--pairs", file, "--overwrite", "--skip-existing"), "say the opposite"),
         ((one, "--out", file, "--recursive"), "go with --pairs"),
     ):
         with subtests.test(sentence=sentence):

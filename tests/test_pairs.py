@@ -6,28 +6,29 @@ import pytest
 from PIL import Image
 from toy_runs import named_for
 
-from training.data.held_out import measured_pairs, training_pairs
+from training.data.held_out import measured, training
 from training.data.layouts import Layout, split_named
 from training.data.pairs import Pair, find_pairs
 from training.data.photos import load_photos, split_of
 from training.data.shards import Skipped
 
 LAYOUTS = {
-    "input/target": ({"input/a.jpg": "target/a.png", "input/b.jpg": "target/b.png"}, ["a", "b"]),
-    "lq/gt": ({"LQ/a.png": "GT/a.png"}, ["a"]),
+    "input/target": ({"input/a.jpg": "target/a.png", "input/b.jpg": "target/b.png"}, ["a.png", "b.png"]),
+    "lq/gt": ({"LQ/a.png": "GT/a.png"}, ["a.png"]),
     "degraded/clean": ({"degraded/1/a.png": "clean/1/a.png", "degraded/2/a.png": "clean/2/a.png"},
-                       ["1/a", "2/a"]),
-    "low/high": ({"low/a_1.png": "high/a_1.png"}, ["a_1"]),
+                       ["1/a.png", "2/a.png"]),
+    "low/high": ({"low/a_1.png": "high/a_1.png"}, ["a_1.png"]),
     "GoPro": ({"train/S1/blur/000047.png": "train/S1/sharp/000047.png",
                "train/S1/blur/000048.png": "train/S1/sharp/000048.png",
                "train/S2/blur/000047.png": "train/S2/sharp/000047.png"},
               ["S1", "S1", "S2"]),
     "RESIDE": ({"hazy/0001_0.8_0.2.jpg": "gt/0001.png", "hazy/0001_1_0.16.jpg": "gt/0001.png",
-                "hazy/1400_3.png": "gt/1400.png"}, ["0001", "0001", "1400"]),
-    "O-HAZE": ({"hazy/01_outdoor_hazy.jpg": "GT/01_outdoor_GT.jpg"}, ["01_outdoor"]),
-    "Rain100": ({"rain-001.png": "norain-001.png", "rain-002.png": "norain-002.png"}, ["001", "002"]),
+                "hazy/1400_3.png": "gt/1400.png"}, ["0001.png", "0001.png", "1400.png"]),
+    "O-HAZE": ({"hazy/01_outdoor_hazy.jpg": "GT/01_outdoor_GT.jpg"}, ["01_outdoor_GT.jpg"]),
+    "Rain100": ({"rain-001.png": "norain-001.png", "rain-002.png": "norain-002.png"},
+                ["norain-001.png", "norain-002.png"]),
     "RealSR": ({"Canon/Test/4/Canon_001_LR4.png": "Canon/Test/4/Canon_001_HR.png"},
-               ["Canon/4/Canon_001"]),
+               ["Canon_001_HR.png"]),
 }  # fmt: skip
 
 
@@ -55,7 +56,7 @@ def test_every_layout_is_found_by_itself(tmp_path: Path, name: str) -> None:
 def test_a_name_that_is_there_is_not_shortened(tmp_path: Path) -> None:
     for path in ("hazy/a_1.png", "hazy/a_2.png", "gt/a.png", "gt/a_1.png"):
         save(tmp_path / path)
-    assert [(pair.id, pair.photo) for pair in find_pairs(tmp_path)] == [("a_1", "a_1"), ("a_2", "a")]
+    assert [(pair.id, pair.photo) for pair in find_pairs(tmp_path)] == [("a_1", "a_1.png"), ("a_2", "a.png")]
 
 
 def test_two_patterns_of_the_users_or_a_benchmarks_own(tmp_path: Path) -> None:
@@ -187,30 +188,29 @@ def test_the_split_in_whose_folder_a_pair_lies_is_known_and_is_no_part_of_its_ph
 
 def test_what_is_measured_is_what_no_training_sees() -> None:
     def pairs(*parts: str | None) -> list[Pair]:
-        photos = [named_for(split, "p", "") for split in ("train", "validation", "test")]
+        photos = [named_for(split, "p", ".png") for split in ("train", "validation", "test")]
         where = Path("x.png")
         return [Pair(f"{part}/{p}", p, where, where, 1, part) for part in parts for p in photos]
 
-    def measured(found: list[Pair], split: str | None) -> set[str]:
-        return {pair.id for pair in measured_pairs(found, split)[0]}
+    def seen(found: list[Pair], split: str | None) -> set[str]:
+        return {pair.id for pair in found if measured(found, split)[0](pair)}
 
     def trained(found: list[Pair]) -> set[str]:
-        return {pair.id for pair in training_pairs(found) if split_of(pair.photo) == "train"}
+        return {pair.id for pair in found if training(found)(pair) and split_of(pair.photo) == "train"}
 
     for parts in (("train",), ("train", "test"), ("train", "validation"), ("train", None), (None, "test")):
         found = pairs(*parts)
-        assert measured(found, None) and measured(found, None).isdisjoint(trained(found)), parts
-        assert measured(found, "all") == {pair.id for pair in found}
+        assert seen(found, None) and seen(found, None).isdisjoint(trained(found)), parts
+        assert seen(found, "all") == {pair.id for pair in found}
         for split in ("validation", "test"):
-            assert measured(found, split) and measured(found, split).isdisjoint(trained(found))
-    assert measured(pairs("train", "test", "validation"), None) == {p.id for p in pairs("test")}
-    assert measured(pairs("train", "test"), "train") == {p.id for p in pairs("train")}
+            assert seen(found, split) and seen(found, split).isdisjoint(trained(found))
+    assert seen(pairs("train", "test", "validation"), None) == {p.id for p in pairs("test")}
+    assert seen(pairs("train", "test"), "train") == {p.id for p in pairs("train")}
     plain = pairs(None)
-    assert measured(plain, None) == measured(plain, "all") and measured(plain, "train") == trained(plain)
-    assert measured_pairs(pairs("train")[:1], None) == (
-        [],
-        "those of its train folder that training holds out by their names",
-    )
+    assert seen(plain, None) == seen(plain, "all") and seen(plain, "train") == trained(plain)
+    one = pairs("train")[:1]
+    assert not seen(one, None)
+    assert measured(one, None)[1] == "those of its train folder that training holds out by their names"
 
 
 def test_links_to_folders_are_followed_and_never_in_a_circle(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from lwr.images import files as images
 from lwr.tasks import TASKS
 from lwr.tasks.base import WAY
 from training import recipe
+from training import run as training_run
 from training.benchmarks import pairs as benchmark
 from training.checkpoint import TrainingError
 from training.checks import check, check_machine
@@ -74,7 +75,7 @@ def pairs(
 
 
 def training_names(count: int) -> list[str]:
-    return [named_for("train", f"p{i}", "") + ".png" for i in range(count)]
+    return [named_for("train", f"p{i}", ".png") for i in range(count)]
 
 
 @pytest.fixture(scope="module")
@@ -557,6 +558,8 @@ def test_data_that_changed_under_a_run_is_refused_and_moved_data_is_not(tmp_path
     for path in (other / "blur").iterdir():
         coordinates(80, 96, MARK + 1).save(path)
     renamed = pairs(tmp_path / "renamed", [f"x{name}" for name in training_names(40)])
+    for path in (renamed / "sharp").iterdir():  # no photo of the others
+        coordinates(80, 96, 1).save(path)
     kept = sorted((renamed / "blur").iterdir())
     for data, sentence in {
         f"deblur={moved},deblur={renamed}": "1 sources there, 2 here",
@@ -571,9 +574,44 @@ def test_data_that_changed_under_a_run_is_refused_and_moved_data_is_not(tmp_path
     assert run(f"deblur={other}", 1, resume=False) == 1
 
 
+def test_one_replaced_file_of_the_same_name_is_other_data(
+    tmp_path: Path, built: Path, subtests: pytest.Subtests
+) -> None:
+    names = [named_for("train", f"p{i}", ".bmp") for i in range(40)]  # whose size says nothing of the pixels
+    folder = pairs(tmp_path / "pairs", names)
+
+    def of(data: str, **changes: object) -> list[dict]:
+        return identity(load_parts(replace(CONFIG, data=data, **changes)))
+
+    for data, memory in ((f"deblur={folder}", 4.0), (f"deblur={folder}", 0.0), (f"{folder}/sharp", 4.0)):
+        for side in ("blur", "sharp") if "=" in data else ("sharp",):
+            before, found = of(data, data_memory=memory), []
+            for name in names[1::13]:
+                path = folder / side / name
+                kept = path.read_bytes()
+                changed = Image.open(path)
+                changed.putpixel((50, 40), (9, 9, 9)) if "=" not in data else None
+                changed = changed.transpose(Image.Transpose.FLIP_TOP_BOTTOM) if "=" in data else changed
+                changed.save(path)
+                assert len(path.read_bytes()) == len(kept)
+                found.append(difference(before, of(data, data_memory=memory)))
+                path.write_bytes(kept)
+            with subtests.test(data=data, memory=memory, side=side):
+                assert all(one and "source 1 has other" in one for one in found), found
+                assert "source 1 has other contents there" in found  # not one of those that are looked at
+                assert of(data, data_memory=4.0 - memory) == before
+
+
+def test_a_checkpoint_of_an_earlier_version_is_told_by_what_it_knows(blurred: Path) -> None:
+    here = identity(load_parts(replace(CONFIG, data=f"deblur={blurred}")))
+    there = [{key: value for key, value in one.items() if key != "contents"} for one in here]
+    assert difference(there, here) is None
+    assert difference([one | {"pixels": ""} for one in there], here) == "source 1 has other pixels there"
+
+
 def test_photos_by_other_names_are_other_data(tmp_path: Path) -> None:
     def of(folder: Path, stem: str, **changes: object) -> list[dict]:
-        names = [named_for("train", f"{stem}{i}", "") + ".png" for i in range(2)]
+        names = [named_for("train", f"{stem}{i}", ".png") for i in range(2)]
         source = pairs(folder / stem, names)
         return identity(load_parts(replace(CONFIG, data=f"deblur={source}:2,deblur={source}:1", **changes)))
 
@@ -662,11 +700,38 @@ def test_what_is_kept_apart_for_tests_does_not_train(
 
 
 def test_pairs_that_are_all_held_out_are_counted(tmp_path: Path) -> None:
-    folder = pairs(tmp_path / "few", [named_for("test", "p", "") + ".png"])
+    folder = pairs(tmp_path / "few", [named_for("test", "p", ".png")])
     with pytest.raises(
         FileNotFoundError, match="can be used: its 1 pairs fall in other splits by their names"
     ):
         load_parts(replace(CONFIG, data=f"deblur={folder}"))
+
+
+def test_a_mistake_in_data_ends_the_program_before_it_prints(
+    tmp_path: Path,
+    blurred: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    subtests: pytest.Subtests,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words, sentence in (
+        (["--data", "nowhere"], "there is no file or folder nowhere"),
+        (["--data", f"deblurr={blurred}"], "there is no task 'deblurr'"),
+        (["--data", str(blurred)], "say what is wrong with the inputs"),
+        (["--data", f"deblur={blurred}:0"], "no source a weight above 0"),
+        (["--data", f"deblur={blurred}", "--photos", str(blurred)], "leave out --photos"),
+        (["--data", f"deblur={blurred}", "--tasks", "dehaze"], "which --tasks dehaze leaves out"),
+    ):
+        for more in ([], ["--dry-run"]):
+            with subtests.test(words=words, more=more):
+                monkeypatch.setattr("sys.argv", ["run", "adapter", *words, *more])
+                with pytest.raises(SystemExit) as stop:
+                    training_run.main()
+                said = capsys.readouterr()
+                assert (stop.value.code, said.out, said.err.count("\n")) == (2, "", 1)
+                assert said.err.startswith("python -m training.run: ") and sentence in said.err
+    assert not any(tmp_path.iterdir())
 
 
 def test_that_nothing_is_held_out_is_said(
@@ -676,7 +741,7 @@ def test_that_nothing_is_held_out_is_said(
     assert load_validation(config, CPU) is None
     said = capsys.readouterr().out
     assert "No validation: 4 of 100 photos are held out" in said and "both sides" not in said
-    small = pairs(tmp_path / "small", [named_for("validation", "p", "") + ".png"])
+    small = pairs(tmp_path / "small", [named_for("validation", "p", ".png")])
     assert load_validation(replace(config, data=f"deblur={small}", validate_crop=128), CPU) is None
     assert "both sides of 128 pixels" in capsys.readouterr().out
 

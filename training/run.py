@@ -57,10 +57,21 @@ def _of_its_pairs(config: Config, words: Sequence[str]) -> Config:
     try:
         named = {source.config for source in sources_of(config)}
     except TrainingError:
-        return config  # which the run refuses with a sentence
+        return config  # which its callers refuse with a sentence
     if any(word.split("=")[0] == "--tasks" for word in words) or not named <= set(TASKS):
         return config
     return dataclasses.replace(config, tasks=tuple(task for task in TASKS if task in named))
+
+
+def _check_data(config: Config) -> None:
+    """End the program with status 2 for a mistake in `--data`, as for one in any other words."""
+    from training.checkpoint import TrainingError
+    from training.data.parts import sources_of
+
+    try:
+        sources_of(config)
+    except (TrainingError, OSError) as error:
+        fail(PROG, str(error))
 
 
 def main() -> None:
@@ -70,6 +81,7 @@ def main() -> None:
 
         return diagnose(sys.argv[2:])
     config, dry = resolve()
+    _check_data(config)
     stop_with_the_launcher()
     start_all_processes()
     if dry:

@@ -12,7 +12,7 @@ from lwr.batch.folders import make_folder
 from lwr.batch.inputs import find
 from lwr.batch.kept import files, replaced
 from lwr.batch.output_names import UsageError
-from lwr.batch.pairs import Pairs, without
+from lwr.batch.pairs import Pairs, among, without
 from lwr.batch.report import Line
 from lwr.images.files import ImageError, load, save, writable
 from lwr.images.formats import photo_suffixes
@@ -50,6 +50,11 @@ class Damages:
             raise UsageError("--recursive and --skip-existing go with --pairs: --out is one file.")
         if self.overwrite and self.skip_existing:
             raise UsageError("--overwrite and --skip-existing say the opposite: use one of them.")
+        if self.pairs is not None and (where := among(Path(self.pairs), photos)) is not None:
+            raise UsageError(
+                f"--pairs {self.pairs} would lie among the photos of {where}, where pairs are taken for "
+                "photos the next time: choose a folder outside."
+            )
 
 
 def damaged(photos: Sequence[str], asked: Damages) -> Iterator[Line]:

@@ -73,8 +73,7 @@ def make_pairs(folder: Path, task: str, side: int) -> None:
         (folder / "pairs" / name).mkdir(parents=True)
     for path in sorted(SAMPLES.glob("*.jpg")):
         names = (f"{path.stem}-{number}" for number in range(1000))
-        # it trains as one of a pair, and as a photo alone, which the name of its file stands for
-        name = next(n for n in names if split_of(n) == split_of(f"{n}.png") == "train")
+        name = next(n for n in names if split_of(f"{n}.png") == "train")
         photo = load(path).rgb
         least = min(photo.shape[-2:])
         clean = resize(photo[..., :least, :least], (side, side))

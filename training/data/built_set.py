@@ -10,6 +10,7 @@ from training.data.shards import Skipped, reason
 from training.data.storage import is_local, place
 
 CLEAN = "clean"
+SPLITS = get_args(Split)  # in the order in which they are read
 _BATCH = 16  # rows unpacked at a time
 
 Row = dict[str, Any]  # image_id, photo_id, and pictures as the bytes of a file
@@ -28,19 +29,20 @@ def there_in(source: str) -> str:
     found = {}
     for path in sorted(data.iterdir()) if data.exists() else ():
         splits = {file.name.partition("-")[0] for file in path.glob("*-*.parquet")}
-        found[path.name] = ", ".join(split for split in get_args(Split) if split in splits) or "none"
+        found[path.name] = ", ".join(split for split in SPLITS if split in splits) or "none"
     listed = ", ".join(f"{name} ({splits})" for name, splits in found.items())
     return f"it has {listed}" if listed else "it has no config at all: build it again"
 
 
 def set_rows(
-    source: str, config: str, split: str, tasks: Sequence[str] | None = None
+    source: str, config: str, split: str | None, tasks: Sequence[str] | None = None
 ) -> Iterator[Row | Skipped]:
     """{"image_id", "photo_id", "clean", task: ...} of each row of a split, in order; only these are read.
 
     Args:
         source: the set's folder, or NAMESPACE/NAME[@REVISION], which is streamed.
         config: a task, or "all" for every damage of a photo in one row.
+        split: None = every one that there is.
         tasks: of "all" only these; None = all.
 
     Raises FileNotFoundError with a sentence when there is no such set, config or split.
@@ -67,15 +69,18 @@ def _bytes(cell: Any) -> Any:
     return cell["bytes"] if isinstance(cell, dict) else cell
 
 
-def _local(source: str, config: str, split: str) -> tuple[list[str], Any]:
+def _local(source: str, config: str, split: str | None) -> tuple[list[str], Any]:
     """Columns, and what reads some of them."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    files = sorted((place(source) / "data" / config).glob(f"{split}-*.parquet"))
+    folder = place(source) / "data" / config
+    files = [
+        path for one in SPLITS if split in (None, one) for path in sorted(folder.glob(f"{one}-*.parquet"))
+    ]
     if not files:
         raise FileNotFoundError(
-            f"{source} has no shards of split {split} in config {config}; {there_in(source)}."
+            f"{source} has no shards of split {split or 'any'} in config {config}; {there_in(source)}."
         )
     with files[0].open("rb") as file:
         names = pq.read_schema(file).names
@@ -94,20 +99,30 @@ def _local(source: str, config: str, split: str) -> tuple[list[str], Any]:
     return names, rows
 
 
-def _hub(source: str, config: str, split: str) -> tuple[list[str], Any]:
+def _hub(source: str, config: str, split: str | None) -> tuple[list[str], Any]:
     name, _, revision = re.sub(r"\s", "", source).partition("@")
     try:
-        stream = streams(name, config, revision or None, split=split)
+        if split is None:
+            there = streams(name, config, revision or None)
+            opened = [there[one] for one in SPLITS if one in there]
+        else:
+            opened = [streams(name, config, revision or None, split=split)]
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"There is no folder {source} here, and no Hub dataset of config {config} and split {split} "
-            f"could be opened ({error}): check the name, or build a set with training.build_dataset."
+            f"There is no folder {source} here, and no Hub dataset of config {config} and split "
+            f"{split or 'any'} could be opened ({error}): check the name, or build a set with "
+            "training.build_dataset."
         ) from error
+    if not opened:
+        raise FileNotFoundError(
+            f"{source} has the splits {', '.join(there)} in config {config}, none of {', '.join(SPLITS)}."
+        )
 
     def rows(columns: list[str]) -> Iterator[Row | Skipped]:
-        try:
-            yield from stream.decode(False).select_columns(columns)
-        except Exception as error:  # HTTP clients, file systems, arrow: no common base
-            yield Skipped(source, f"the rest is lost: {reason(error)}")
+        for stream in opened:
+            try:
+                yield from stream.decode(False).select_columns(columns)
+            except Exception as error:  # HTTP clients, file systems, arrow: no common base
+                yield Skipped(source, f"the rest is lost: {reason(error)}")
 
-    return list(stream.column_names or ()), rows
+    return list(opened[0].column_names or ()), rows

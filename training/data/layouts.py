@@ -75,7 +75,6 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout("**/blur/blur_*", "**/gt/gt_*", scenes=True, task="deblur"),  # RealBlur
     *(Layout(f"**/*_LR/*_x{scale}", "**/*_HR/*_x1", task=ENLARGED) for scale in (4, 3, 2)),  # DRealSR
 )
-NEUTRAL = LAYOUTS[:3]  # which say nothing of what the pairs are
 # Words in names of folders and files, and the task whose damage they mean
 _WORDS = {
     "low-light": r"low|dark|night|under.?exposed",
@@ -112,12 +111,33 @@ def keyed(files: Iterable[PurePosixPath], pattern: str) -> list[tuple[str, PureP
     """(what the wildcards stand for, file) of the files that a pattern describes."""
     bare = PurePosixPath(pattern)
     suffix = bare.suffix.lower() if bare.suffix.lower() in SUFFIXES else ""
-    parts = re.split(r"(\*\*/|\*)", pattern[: len(pattern) - len(suffix)])
-    wild = {"**/": "((?:[^/]+/)*)", "*": "([^/]*)"}
-    expression = re.compile("".join(wild.get(part, re.escape(part)) for part in parts), re.IGNORECASE)
+    expression = _expression(pattern[: len(pattern) - len(suffix)])
     found = []
     for file in files:
         match = expression.fullmatch(file.with_suffix("").as_posix())
         if match and suffix in ("", file.suffix.lower()):
             found.append(("".join(match.groups()), file))
     return found
+
+
+def apart(file: PurePosixPath, pattern: str) -> tuple[str, str]:
+    """(folder, rest) of a file that a pattern describes: the folder of all files of its side, such as
+    "train/gt", which read alone has the rest as names of its photos.
+
+    It ends with the last folder that the pattern names, or before the first `*` where that is a folder of
+    the user's: there folders tell photos apart.
+    """
+    *above, name = PurePosixPath(pattern).parts
+    if above[:1] == ["**"] and "*" in name:
+        count = max((i for i, one in enumerate(above) if one.strip("*")), default=0) + 1
+    else:
+        count = next((i for i, one in enumerate(above) if "*" in one), len(above))
+    head = "".join(f"{one}/" for one in above[:count])
+    folder = _expression(head).match(file.as_posix())[0]
+    return folder.rstrip("/"), file.as_posix()[len(folder) :]
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
+    parts = re.split(r"(\*\*/|\*)", pattern)
+    wild = {"**/": "((?:[^/]+/)*)", "*": "([^/]*)"}
+    return re.compile("".join(wild.get(part, re.escape(part)) for part in parts), re.IGNORECASE)

@@ -4,18 +4,20 @@ What the wildcards of a layout (training/data/layouts.py) stand for is a photo's
 are a pair. "SCENE/blur/000047.png" and "SCENE/sharp/000047.png" have the key "SCENE/000047".
 """
 
+import csv
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from lwr.images import files as images
 from lwr.restore import MAX_SCALE
 from training.data.layouts import LAYOUTS, Layout, keyed, split_named, task_named
 from training.data.no_pairs import why_half, why_none
+from training.data.pair_photo import PairPhotos
 from training.data.photos import Split
-from training.data.shards import SUFFIXES, Skipped
+from training.data.shards import SUFFIXES, Skipped, reason
 from training.data.storage import files_below
 
 
@@ -24,11 +26,16 @@ class Pair:
     """Two files: the damaged photo and its target."""
 
     id: str  # of the input: its path in the folder, without suffix and the name of its side
-    photo: str  # of the target, or its scene: what splits go by
+    photo: str  # that it shows, or its scene: what splits go by, see training/data/pair_photo.py
     degraded: Path
     clean: Path
-    scale: int  # side of `clean` / side of `degraded`
+    scale: int  # side of `clean` / side of `degraded`; 0 = not looked at
     part: Split | None = None  # the split in whose folder it lies, such as test/; None: there is none
+
+
+# All pairs by their names -> which of them are wanted
+Wanted = Callable[[Sequence[Pair]], Callable[[Pair], bool]]
+_Lost = tuple[Pair | None, Skipped]  # a file as if it were both sides of a pair; None: it stands for many
 
 
 def find_pairs(
@@ -36,6 +43,7 @@ def find_pairs(
     limit: int | None = None,
     skipped: list[Skipped] | None = None,
     layout: Layout | None = None,
+    wanted: Wanted | None = None,
 ) -> list[Pair]:
     """The pairs of a folder, in the order of their ids; only headers of files are read.
 
@@ -44,36 +52,34 @@ def find_pairs(
         limit: at most so many; files after them are not looked at.
         skipped: gets what has no partner, cannot be read, or whose target is not 1 to 4 times as large.
         layout: None = the one of `LAYOUTS` that fits best.
+        wanted: chooses by names; others are neither looked at nor skipped, and there may be none. None = all.
 
-    Raises FileNotFoundError with a sentence when nothing is left.
+    Raises FileNotFoundError with a sentence when nothing is left of those that are wanted.
     """
     root, layout = (Path(source), layout) if layout else _of_text(str(source))
     if not root.is_dir():
         raise FileNotFoundError(f"There is no folder {root}: give a folder of pairs.")
-    lost: list[Skipped] = []
     files = _files(root)
     layout = layout or _best(files)
-    named = [] if layout is None else _named(root, files, layout, lost)
-    if not named:
+    names = None if layout is None else _Names(root, files, layout)
+    if names is None or not (names.pairs or names.unread):
         raise FileNotFoundError(why_none(root, files, layout))
-    pairs, unfit = [], []
-    for key, other, degraded, clean in named:
+    chosen = wanted(names.pairs) if wanted else lambda pair: True
+    pairs, unfit = [], list(names.unread)
+    for pair in filter(chosen, names.pairs):
         if limit is not None and len(pairs) >= limit:
             break
         try:
-            scale = _scale(root / degraded, root / clean)
+            pairs.append(replace(pair, scale=_scale(pair.degraded, pair.clean)))
         except images.ImageError as error:
-            unfit.append(Skipped(key, str(error).rstrip(".")))
-            continue
-        part = next(filter(None, map(split_named, degraded.parent.parts)), None)
-        pairs.append(Pair(key, _photo(other, layout), root / degraded, root / clean, scale, part))
-    if not pairs:
+            unfit.append(Skipped(pair.id, str(error).rstrip(".")))
+    if unfit and not pairs:
         first = f"{unfit[0].name}: {unfit[0].reason}"
         raise FileNotFoundError(
             f"None of the {len(unfit)} pairs in {root} can be used; the first is {first}."
         )
     if skipped is not None:
-        skipped += lost + unfit
+        skipped += [one for pair, one in names.lost if pair is None or chosen(pair)] + unfit
     return pairs
 
 
@@ -148,56 +154,67 @@ def _matched(
     return found
 
 
-def _named(
-    root: Path, files: Sequence[PurePosixPath], layout: Layout, lost: list[Skipped]
-) -> list[tuple[str, str, PurePosixPath, PurePosixPath]]:
-    """(key of the input, of the target, input, target) of each pair; what has no partner, or the name of
-    another, is lost."""
-    inputs, targets = _once(keyed(files, layout.input), lost), _once(keyed(files, layout.target), lost)
-    matched = _matched(list(inputs.items()), list(targets.items()), layout.drop)
-    with_target, wanted = {key for key, _, _ in matched}, {other for _, other, _ in matched}
-    of_others = _of_other_scales(root, files, layout, lost)
-    lost += [Skipped(str(inputs[key]), "it has no target") for key in inputs if key not in with_target]
-    lost += [
-        Skipped(str(file), "it has no input")
-        for key, file in targets.items()
-        if key not in wanted and file not in of_others
-    ]
-    return sorted((key, other, file, targets[other]) for key, other, file in matched)
+class _Names:
+    """The pairs of a folder by their names, and the files that have no partner, or the name of another."""
 
+    def __init__(self, root: Path, files: Sequence[PurePosixPath], layout: Layout) -> None:
+        self._root, self._photos = root, PairPhotos(root, layout)
+        self.lost: list[_Lost] = []
+        self.unread: list[Skipped] = []  # what is beside them and would say which photo they show
+        inputs, targets = (self._once(files, pattern) for pattern in (layout.input, layout.target))
+        matched = _matched(list(inputs.items()), list(targets.items()), layout.drop)
+        paired, wanted = {key for key, _, _ in matched}, {other for _, other, _ in matched}
+        of_others = self._of_other_scales(files, layout)
+        for key in (key for key in inputs if key not in paired):
+            self._lose(key, inputs[key], layout.input, "it has no target")
+        for key, file in targets.items():
+            if key not in wanted and file not in of_others:
+                self._lose(key, file, layout.target, "it has no input")
+        self.pairs: list[Pair] = []
+        for key, other, file in sorted(matched):
+            try:
+                self.pairs.append(self._pair(key, file, other, targets[other], layout.target))
+            except (OSError, csv.Error) as error:
+                self.unread.append(Skipped(key, f"the table of its photos cannot be read: {reason(error)}"))
 
-def _of_other_scales(
-    root: Path, files: Sequence[PurePosixPath], layout: Layout, lost: list[Skipped]
-) -> set[PurePosixPath]:
-    """The targets of pairs of the scales that a layout leaves out; these are one line in `lost`."""
-    found, scales, count = set(), [], 0
-    for scale, one in layout.rescaled().items():
-        targets = keyed(files, one.target)
-        matched = _matched(keyed(files, one.input), targets, one.drop)
-        wanted = {key for _, key, _ in matched}
-        found |= {file for key, file in targets if key in wanted}
-        scales += [scale] if matched else []
-        count += len(matched)
-    if count:
-        named = f"scales {', '.join(map(str, scales))}" if len(scales) > 1 else f"scale {scales[0]}"
-        lost.append(Skipped(str(root), f"{count} pairs of {named} not used: give the folder of one scale"))
-    return found
+    def _pair(
+        self, key: str, degraded: PurePosixPath, other: str, clean: PurePosixPath, pattern: str
+    ) -> Pair:
+        """Two files, with the key of each and the pattern of the target."""
+        photo = self._photos.of(other, clean, pattern)
+        part = next(filter(None, map(split_named, degraded.parent.parts)), None)
+        return Pair(key, photo, self._root / degraded, self._root / clean, 0, part)
 
+    def _lose(self, key: str, file: PurePosixPath, pattern: str, why: str) -> None:
+        try:
+            pair = self._pair(key, file, key, file, pattern)
+        except (OSError, csv.Error):
+            pair = None
+        self.lost.append((pair, Skipped(str(file), why)))
 
-def _once(keys: Iterable[tuple[str, PurePosixPath]], lost: list[Skipped]) -> Mapping[str, PurePosixPath]:
-    """{key: file}, of several files of one key the first."""
-    found: dict[str, PurePosixPath] = {}
-    for key, file in keys:
-        if found.setdefault(key, file) != file:
-            lost.append(Skipped(str(file), f"{found[key]} has the same name"))
-    return found
+    def _once(self, files: Sequence[PurePosixPath], pattern: str) -> Mapping[str, PurePosixPath]:
+        """{key: file} of a side, of several files of one key the first."""
+        found: dict[str, PurePosixPath] = {}
+        for key, file in keyed(files, pattern):
+            if found.setdefault(key, file) != file:
+                self._lose(key, file, pattern, f"{found[key]} has the same name")
+        return found
 
-
-def _photo(key: str, layout: Layout) -> str:
-    """The same whether the folder of a split, such as train/, was given or one above it."""
-    *above, name = PurePosixPath(key).parts
-    above = [folder for folder in above if not split_named(folder)]
-    return "/".join(above if layout.scenes and above else [*above, name])
+    def _of_other_scales(self, files: Sequence[PurePosixPath], layout: Layout) -> set[PurePosixPath]:
+        """The targets of pairs of the scales that a layout leaves out; these are one line in `lost`."""
+        found, scales, count = set(), [], 0
+        for scale, one in layout.rescaled().items():
+            targets = keyed(files, one.target)
+            matched = _matched(keyed(files, one.input), targets, one.drop)
+            wanted = {key for _, key, _ in matched}
+            found |= {file for key, file in targets if key in wanted}
+            scales += [scale] if matched else []
+            count += len(matched)
+        if count:
+            named = f"scales {', '.join(map(str, scales))}" if len(scales) > 1 else f"scale {scales[0]}"
+            text = f"{count} pairs of {named} not used: give the folder of one scale"
+            self.lost.append((None, Skipped(str(self._root), text)))
+        return found
 
 
 def _scale(degraded: Path, clean: Path) -> int:

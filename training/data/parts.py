@@ -8,6 +8,7 @@ import torch
 from training.checkpoint import TrainingError
 from training.config import Config
 from training.data.crops import CropSampler
+from training.data.overlap import refuse_overlap
 from training.data.pair_mixture import PairSampler
 from training.data.photos import Photo, Split, load_photos
 from training.data.shards import BUILT_SET, Skipped
@@ -46,10 +47,23 @@ def sources_of(config: Config) -> list[Source]:
 
 
 def load_parts(
-    config: Config, split: Split = "train", limit: int | None = None, skipped: list[Skipped] | None = None
+    config: Config,
+    split: Split = "train",
+    limit: int | None = None,
+    skipped: list[Skipped] | None = None,
+    measured_on: Sequence[Source] = (),
 ) -> list[Part]:
-    """Read every source of a run; see `load_part`. TrainingError for a `--data` that cannot be meant."""
-    return [load_part(source, config, split, limit, skipped) for source in sources_of(config)]
+    """Read every source of a run; see `load_part`.
+
+    Raises TrainingError for a `--data` that cannot be meant, and when a photo would train that another
+    source, or one of `measured_on`, holds out.
+    """
+    sources = sources_of(config)
+    parts = [load_part(source, config, split, limit, skipped) for source in sources]
+    if split == "train":
+        trained = [(source.place, part.photos) for source, part in zip(sources, parts, strict=True)]
+        refuse_overlap(trained, [*sources, *measured_on], limit)
+    return parts
 
 
 def load_part(

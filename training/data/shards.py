@@ -20,6 +20,7 @@ from itertools import chain
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
+from lwr.batch.photographs import ID_COLUMNS, PHOTO_COLUMNS, Tables, first, photograph, table
 from training.data.hub import looks_local, streams
 from training.data.storage import files_below, is_local, place
 
@@ -28,10 +29,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 IMAGE_COLUMNS = ("clean", "image")
-ID_COLUMNS, PHOTO_COLUMNS = ("image_id", "id"), ("photo_id", "photo")
 PROVENANCE = ("author", "license", "licence", "licence_basis", "source", "source_path", "source_url")
 COLUMNS = {*ID_COLUMNS, *PHOTO_COLUMNS, "dark_channel", *PROVENANCE}
-TABLES = ("manifest.csv", "metadata.csv")
 BUILT_SET = "dataset.json"  # in a folder that training.build_dataset wrote
 KINDS = "a folder of pictures, uncompressed .tar or .parquet shards, or a Hub dataset NAMESPACE/NAME"
 USABLE = f"give {KINDS}"
@@ -114,11 +113,11 @@ def reason(error: Exception) -> str:
 def _under(source: Path) -> Iterator[Picture | Skipped]:
     """All pictures of a file or folder, loose or in shards; hidden files and folders are left out."""
     if source.is_file():
-        yield from _file(source, source.name, _Tables(source.parent))
+        yield from _file(source, source.name, Tables(source.parent))
         return
     # Of a built set, each picture once: its other configs repeat it.
     folder = source / "data" / "all" if (source / BUILT_SET).exists() else source
-    tables = _Tables(source)
+    tables = Tables(source)
     for path in sorted(files_below(folder), key=str):
         name = path.relative_to(source)
         if not _hidden(name) and path.is_file():
@@ -129,7 +128,7 @@ def _hidden(name: PurePath) -> bool:
     return any(part.startswith(".") for part in name.parts)
 
 
-def _file(path: Path, name: str, tables: "_Tables") -> Iterator[Picture | Skipped]:
+def _file(path: Path, name: str, tables: Tables) -> Iterator[Picture | Skipped]:
     suffix = path.suffix.lower()
     if suffix == ".tar":
         yield from _tar(path, name)
@@ -146,40 +145,9 @@ def _file(path: Path, name: str, tables: "_Tables") -> Iterator[Picture | Skippe
 
 def _picture(row: Mapping[str, object], key: str, name: str, read: Callable[[], bytes]) -> Picture:
     """A picture named by its row in a table, or by `key` where the row is silent."""
-    own = _first(row, ID_COLUMNS, key)
-    provenance = {column: _first(row, (column,), "").strip() for column in PROVENANCE if column in row}
-    return Picture(name, own, _first(row, PHOTO_COLUMNS, own), row.get("dark_channel"), provenance, read)
-
-
-def _first(row: Mapping[str, object], columns: Iterable[str], default: str) -> str:
-    return next((str(row[column]) for column in columns if row.get(column) not in (None, "")), default)
-
-
-class _Tables:
-    """The tables that stand beside loose pictures, or in a folder above them, up to `root`."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._read: dict[Path, dict[str, dict[str, str]]] = {}
-
-    def row(self, picture: Path) -> Mapping[str, str]:
-        """The row of a picture, by `file_name` relative to the table or by `id`; empty when none has it."""
-        for folder in picture.parents:
-            rows = self._rows(folder)
-            inside = picture.relative_to(folder)
-            for key in (inside.as_posix(), inside.with_suffix("").as_posix()):
-                if key in rows:
-                    return rows[key]
-            if folder == self._root:
-                break
-        return {}
-
-    def _rows(self, folder: Path) -> dict[str, dict[str, str]]:
-        if folder not in self._read:
-            self._read[folder] = {}
-            for table in TABLES:
-                self._read[folder] |= _table(folder / table, "file_name", "id")
-        return self._read[folder]
+    own = first(row, ID_COLUMNS, key)
+    provenance = {column: first(row, (column,), "").strip() for column in PROVENANCE if column in row}
+    return Picture(name, own, photograph(row, key), row.get("dark_channel"), provenance, read)
 
 
 # Tar: a manifest.csv beside the shards says which members count; without one all do, named by KEY.json.
@@ -187,7 +155,7 @@ class _Tables:
 
 def _tar(path: Path, name: str) -> Iterator[Picture | Skipped]:
     try:
-        rows = _table(path.with_name("manifest.csv"), "id")
+        rows = table(path.with_name("manifest.csv"), "id")
         with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             members: dict[PurePosixPath, tarfile.TarInfo] = {}
             broken = _gather(tar, members)
@@ -229,15 +197,6 @@ def _sidecar(tar: tarfile.TarFile, member: tarfile.TarInfo | None) -> Mapping[st
     with tar.extractfile(member) as file:
         row = json.loads(file.read())
     return row if isinstance(row, dict) else {}
-
-
-def _table(path: Path, *keys: str) -> dict[str, dict[str, str]]:
-    """Rows of a .csv by the first of the columns `keys` that is filled; none where there is no such file."""
-    if not path.exists():
-        return {}
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        rows = [{column: value for column, value in row.items() if column} for row in csv.DictReader(file)]
-    return {name: row for row in rows if (name := _first(row, keys, ""))}
 
 
 # Parquet and Hub: rows of one shape.

@@ -16,7 +16,7 @@ import torch
 from lwr.images import files as images
 from lwr.tasks import TASKS
 from training.data.built_set import CLEAN, Row, set_rows
-from training.data.held_out import training_pairs
+from training.data.held_out import training
 from training.data.pairs import Pair, find_pairs
 from training.data.photos import Split, decode, split_of
 from training.data.shards import Skipped, Span, reason
@@ -29,13 +29,19 @@ Pixels = Mapping[str, torch.Tensor]  # {"clean": (H,W,3) uint8, TASK: the same s
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """One photo: `read()` gives its clean and its damaged pictures."""
+    """One photo: `read()` gives its clean and its damaged pictures, `target()` the clean one alone."""
 
     id: str
     photo: str  # what splits go by
     size: tuple[int, int]  # (H, W)
     tasks: tuple[str, ...]  # whose damage there is
     read: Callable[[], Pixels]
+    pair: Pair | None = None  # its files; None: it is a row of a dataset
+    kept: bool = True  # decoded in memory, as every row of a dataset is
+
+    def target(self) -> torch.Tensor:
+        """(H,W,3) uint8."""
+        return self.read()[CLEAN] if self.kept else decode(Span(self.pair.clean)())
 
 
 def load_views(
@@ -65,23 +71,27 @@ def load_views(
 def _of_files(
     source: Source, split: Split, tasks: Sequence[str], room: float, skipped: list[Skipped]
 ) -> Iterator[Views]:
-    found = find_pairs(source.place, None, skipped)
-    own = training_pairs(found)
-    if len(own) < len(found) and split == "train":
-        apart = dict.fromkeys(str(pair.part or "no split") for pair in found if pair not in own)
-        print(
-            f"{source.place}: {len(own)} pairs train; {len(found) - len(own)} of {', '.join(apart)} do not."
-        )
-    pairs = [pair for pair in own if split_of(pair.photo) == split]
+
+    def wanted(found: Sequence[Pair]) -> Callable[[Pair], bool]:
+        trains = training(found)
+        others = [pair for pair in found if not trains(pair)]
+        if others and split == "train":
+            parts = ", ".join(dict.fromkeys(str(pair.part or "no split") for pair in others))
+            print(f"{source.place}: {len(found) - len(others)} pairs train; {len(others)} of {parts} do not.")
+        return lambda pair: trains(pair) and split_of(pair.photo) == split
+
+    pairs = find_pairs(source.place, None, skipped, wanted=wanted)
     for start in range(0, len(pairs), TOGETHER):
         some = [partial(read_pair, pair, source.config) for pair in pairs[start : start + TOGETHER]]
         if room <= 0:  # headers say the size; the rest is looked at when it is drawn
             for read in some:
                 pair = read.args[0]
-                yield Views(pair.id, pair.photo, images.upright_size(pair.clean), (source.config,), read)
+                size = images.upright_size(pair.clean)
+                yield Views(pair.id, pair.photo, size, (source.config,), read, pair, kept=False)
             continue
         for read, pixels in _decoded(some, lambda read: read.args[0].id, skipped):
-            yield _views(read.args[0].id, read.args[0].photo, pixels)
+            pair = read.args[0]
+            yield _views(pair.id, pair.photo, pixels, pair)
             room -= _bytes(pixels)
 
 
@@ -129,9 +139,9 @@ def _decoded(
                     yield found
 
 
-def _views(id_: str, photo: str, pixels: Pixels) -> Views:
+def _views(id_: str, photo: str, pixels: Pixels, pair: Pair | None = None) -> Views:
     tasks = tuple(name for name in pixels if name != CLEAN)
-    return Views(id_, photo, tuple(pixels[CLEAN].shape[:2]), tasks, partial(_same, pixels))
+    return Views(id_, photo, tuple(pixels[CLEAN].shape[:2]), tasks, partial(_same, pixels), pair)
 
 
 def _bytes(pixels: Pixels) -> int:

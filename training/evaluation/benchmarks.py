@@ -5,12 +5,13 @@ nothing is fetched here. A benchmark is one row of the table, which training/REA
 `python -m training.evaluation.benchmarks` prints.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from training.command_line import parse_nothing
-from training.data.layouts import NEUTRAL, NUMBERED, Layout, folders
+from training.data.layouts import NUMBERED, Layout, folders, split_named
 from training.data.pairs import Pair, find_pairs
 from training.data.shards import Skipped
 from training.evaluation.protocol import ALIGNED, ENLARGED, PLAIN, Protocol
@@ -26,8 +27,8 @@ class Benchmark:
     name: str
     task: str  # which is asked for, unless the command says otherwise
     page: str  # of its authors, where it can be had
-    # The first that fits is taken; after them input/ and target/ and their like, as many repositories pack
-    # benchmarks. A layout of other benchmarks is none: its pairs would count under a wrong name.
+    # The first that fits is taken. No others are: pairs that may be of anything, as input/ and target/ are,
+    # would count under this name.
     layouts: tuple[Layout, ...]
     shown: str  # the same for a reader: input + target
     licence: str = UNKNOWN  # as its authors state it
@@ -43,32 +44,44 @@ class Benchmark:
         names = _listed(folder, self.listed) if self.listed else set()
         if self.listed and not names:
             notes.append(f"{self.name}: no {self.listed} lies in {folder}: all of its pairs are measured.")
-        found = self._found(folder, None if names else limit, skipped)
-        if names:
-            found = [pair for pair in found if "/".join(pair.degraded.parts[-3:]) in names]
-        if not found:
-            raise FileNotFoundError(f"No pair in {folder} is in the lists {self.listed} there.")
-        return found[:limit]
-
-    def _found(self, folder: Path, limit: int | None, skipped: list[Skipped]) -> list[Pair]:
         if not folder.is_dir():
             raise FileNotFoundError(f"There is no folder {folder}: give the folder of your download.")
-        for layout in (*self.layouts, *NEUTRAL):
+        above = split_named(folder.resolve().name)
+
+        def of_test_set(pair: Pair) -> bool:
+            return (pair.part or above) != "train" and (not names or _scene_file(pair) in names)
+
+        for layout in self.layouts:
             lost: list[Skipped] = []
-            try:
-                found = find_pairs(folder, limit, lost, layout)
-            except FileNotFoundError:
-                continue
-            if self.protocol is ENLARGED:
-                lost += [Skipped(pair.id, "its target is no larger") for pair in found if pair.scale == 1]
-                found = [pair for pair in found if pair.scale > 1]
-            if found:
-                skipped += lost
-                return found
-        names = ", ".join(f"{a}/ and {b}/" for a, b in (("input", "target"), ("lq", "gt")))
+            with suppress(FileNotFoundError):
+                if found := self._found(folder, layout, lost, of_test_set, limit):
+                    skipped += lost
+                    return found
+        if names:
+            raise FileNotFoundError(f"No pair in {folder} is in the lists {self.listed} there.")
         raise FileNotFoundError(
-            f"{folder} holds no pairs of {self.name}, which has {self.shown}; {names} are read, too."
+            f"{folder} holds no pairs of {self.name}, which has {self.shown}: leave out --dataset, and "
+            f"--pairs {folder} --task {self.task} measures it as it is, under no benchmark's name."
         )
+
+    def _found(
+        self,
+        folder: Path,
+        layout: Layout,
+        lost: list[Skipped],
+        wanted: Callable[[Pair], bool],
+        limit: int | None,
+    ) -> list[Pair]:
+        if self.protocol is not ENLARGED:
+            return find_pairs(folder, limit, lost, layout, lambda pairs: wanted)
+        found = find_pairs(folder, None, lost, layout, lambda pairs: wanted)
+        lost += [Skipped(pair.id, "its target is no larger") for pair in found if pair.scale == 1]
+        return [pair for pair in found if pair.scale > 1][:limit]
+
+
+def _scene_file(pair: Pair) -> str:
+    """SCENE/FOLDER/FILE of its input."""
+    return "/".join(pair.degraded.parts[-3:])
 
 
 def _listed(folder: Path, pattern: str) -> set[str]:
@@ -123,7 +136,7 @@ BENCHMARKS = {
         name="O-HAZE",
         task="dehaze",
         page="data.vision.ee.ethz.ch/cvl/ntire18/o-haze",
-        layouts=(Layout("**/hazy/*_hazy", "**/GT/*_GT"),),
+        layouts=(Layout("**/hazy/*_outdoor_hazy", "**/GT/*_outdoor_GT"),),
         shown="hazy/ID_outdoor_hazy.jpg + GT/ID_outdoor_GT.jpg",
         remark="photos are large; some papers shrink them first, this does not",
     ),
@@ -135,8 +148,7 @@ BENCHMARKS = {
             Layout(f"**/{where}*_LR{scale}", f"**/{where}*_HR")
             for where in ("Test/**/", "")
             for scale in (4, 3, 2)
-        )
-        + (folders("test_LR", "test_HR"),),
+        ),
         shown="CAMERA/Test/4/*_LR4.png + CAMERA/Test/4/*_HR.png (also 3 and 2)",
         protocol=ENLARGED,
         remark="of several scales the largest: give the folder of one",
@@ -152,7 +164,7 @@ BENCHMARKS = {
                 for end, other in ((f"_x{scale}", "_x1"), ("", ""))
             ),
             *(Layout(f"**/test_LR/*_x{scale}", "**/test_HR/*_x1") for scale in (4, 3, 2)),
-            folders("test_LR", "test_HR"),
+            Layout("test_LR/*", "test_HR/*"),
         ),
         shown="Test_x4/test_LR/*.png + Test_x4/test_HR/*.png (also 3 and 2)",
         protocol=ENLARGED,
@@ -162,7 +174,7 @@ BENCHMARKS = {
         name="LOL",
         task="low-light",
         page="daooshee.github.io/BMVC2018website",
-        layouts=(Layout("**/eval15/low/*", "**/eval15/high/*"), folders("low", "high")),
+        layouts=(Layout("**/eval15/low/*", "**/eval15/high/*"), Layout("low/*", "high/*")),
         shown="eval15/low/*.png + eval15/high/*.png",
         remark="the mean brightness is not matched to the target's, as some papers do",
     ),

@@ -2,7 +2,7 @@
 
 import importlib.util
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -13,7 +13,7 @@ from tyro.conf import UseAppendAction
 from lwr.tasks import TASKS
 from training.command_line import fail, parse
 from training.data.built_set import there_in
-from training.data.held_out import measured_pairs
+from training.data.held_out import measured
 from training.data.pairs import Pair, find_pairs, is_patterns
 from training.data.photos import Split
 from training.data.shards import BUILT_SET, Skipped
@@ -227,27 +227,27 @@ def _of_files(plan: Plan, skipped: list[Skipped], notes: list[str]) -> Photos:
     if plan.benchmark:
         pairs = plan.benchmark.pairs(Path(plan.source), plan.limit, skipped, notes)
     else:
-        most = plan.limit if plan.split == "all" else None  # else the first ones may not be those asked for
-        pairs = _chosen(plan, find_pairs(plan.source, most, skipped), notes)
+        pairs = find_pairs(plan.source, plan.limit, skipped, wanted=lambda named: _chosen(plan, named, notes))
     (damage,) = plan.damages
     return Photos(pair_samples(_progress(pairs), damage, skipped), {damage: [p.id for p in pairs]})
 
 
-def _chosen(plan: Plan, pairs: Sequence[Pair], notes: list[str]) -> list[Pair]:
-    """The pairs to measure, with a note of which they are where not all are; SampleError for none."""
-    chosen, words = measured_pairs(pairs, plan.split)
-    if not chosen:
+def _chosen(plan: Plan, pairs: Sequence[Pair], notes: list[str]) -> Callable[[Pair], bool]:
+    """Which pairs to measure, with a note of it where these are not all; SampleError for none."""
+    chosen, words = measured(pairs, plan.split)
+    count = sum(map(chosen, pairs))
+    if not count:
         raise SampleError(
             f"Of the {len(pairs)} pairs in {plan.source} none is among {words}: use --split all, or give "
             "more pairs."
         )
-    if len(chosen) < len(pairs):
+    if count < len(pairs):
         notes.append(
-            f"{len(chosen)} of the {len(pairs)} pairs in {plan.source} are measured: {words}; --split "
+            f"{count} of the {len(pairs)} pairs in {plan.source} are measured: {words}; --split "
             "train, validation, test or all takes others."
         )
         print(notes[-1])
-    return chosen[: plan.limit]
+    return chosen
 
 
 def _of_set(plan: Plan, skipped: list[Skipped]) -> Photos:

@@ -19,7 +19,7 @@ from training.data.photos import decode
 from training.data.shards import BUILT_SET, Skipped, reason
 from training.data.sources import HUB_SET
 from training.data.storage import place
-from training.dataset.schema import ALL, SPLITS
+from training.dataset.schema import ALL
 from training.evaluation.samples import Sample
 
 
@@ -41,8 +41,7 @@ class DamagedSet:
 
         FileNotFoundError, before the first, when there are none.
         """
-        parts = [split] if split else [one for one in SPLITS if _has(self.place, self.config, one)]
-        stream = chain(*(set_rows(self.place, self.config, part, self.tasks) for part in parts))
+        stream = set_rows(self.place, self.config, split, self.tasks)
         good = islice(_good(stream, skipped), limit)
         first = next(good, None)
         if first is None:
@@ -94,11 +93,6 @@ def _of(source: str, config: str | None, task: str | None, there: tuple[str, ...
 def _tasks_of(folder: str) -> tuple[str, ...]:
     recipe = json.loads((place(folder) / BUILT_SET).read_text(encoding="utf-8"))["recipe"]
     return tuple(task for task in TASKS if task in recipe["tasks"])
-
-
-def _has(source: str, config: str, split: str) -> bool:
-    folder = place(source) / "data" / config
-    return not folder.exists() or any(folder.glob(f"{split}-*.parquet"))
 
 
 def _picture(data: bytes) -> torch.Tensor:

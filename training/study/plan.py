@@ -15,6 +15,7 @@ from training.checkpoint import TrainingError
 from training.config import Config
 from training.data.parts import Part, load_parts
 from training.data.shards import open_source
+from training.data.sources import Source
 from training.study import conflict, run, timing
 from training.study.arms import ARMS, BASE, BUDGET, CONFLICT, MARKS, PAIRS, Unit, config_of, units
 from training.study.batches import CPU, make_batches
@@ -183,4 +184,5 @@ def _pretrain(options: Options) -> None:
 def _parts(options: Options) -> Sequence[Part]:
     """The training photos, read once a process."""
     given = {"photos": None if options.data else options.photos, "data": options.data}
-    return load_parts(Config("none", **given), "train", options.photos_limit)
+    measured_on = [Source(options.photos, "photos")]
+    return load_parts(Config("none", **given), "train", options.photos_limit, measured_on=measured_on)
