@@ -47,7 +47,7 @@ HOUR = 3600  # seconds that a visitor's files stay on the server
 
 def load(device: str = "auto") -> Restorer:
     """The network that the environment names; one sentence on stderr and status 2 when there is none."""
-    model, memory = os.environ.get("LWR_PRIOR") or "embedded", os.environ.get("LWR_MEMORY")
+    model, memory = os.environ.get("LWR_PRIOR") or None, os.environ.get("LWR_MEMORY")
     try:
         budget = float(memory) if memory else None
         return Restorer.load(
