@@ -126,9 +126,9 @@ class Restorer:
         `parts` (a folder or repository) go around the prior instead of its own. `memory_gb`, None = what is
         free, decides precision, offloading and tiles. Raises PriorError or RestoreError with one sentence.
         """
-        chosen, named = _device(device), model or revision or parts
-        source = locate(model or "embedded", revision, parts)
-        smaller = locate(LITE) if bundled(LITE) and not named else None
+        chosen, named = _device(device), any(one is not None for one in (model, revision, parts))
+        source = locate("embedded" if model is None else model, revision, parts)
+        smaller = None if named or bundled(LITE) is None else locate(LITE)
         with loading_errors(source):
             source, plan = plan_first(source, smaller, chosen, memory_gb, precision)
         with loading_errors(source):
