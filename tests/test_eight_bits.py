@@ -188,9 +188,11 @@ def test_compressing_refuses_what_is_there_and_what_is_no_network(
 
 def test_sixteen_bits_and_how_it_was_made_are_kept(small: Path, tmp_path: Path) -> None:
     shutil.copytree(small, tmp_path / "made")
-    (tmp_path / "made" / compress.MADE).write_text('{"method": "taylor"}')
+    (tmp_path / "made" / compress.MADE).write_text('{"how": "taylor", "channels": {"unet": [1, 2]}}')
     words = [str(tmp_path / "made"), str(tmp_path / "out"), "--bits", "16", "--adapter-bits", "16"]
     assert compress.main(words) == 0
-    assert (tmp_path / "out" / compress.MADE).read_text() == '{"method": "taylor"}'
+    made = json.loads((tmp_path / "out" / compress.MADE).read_text())
+    assert made == {"how": "taylor", "bits": 16}
+    assert json.loads((small / compress.MADE).read_text()) == {"bits": 8}
     assert compress.size(tmp_path / "out") > 0.95 * compress.size(EMBEDDED)
     assert json.loads((tmp_path / "out" / "prior.json").read_text())["id"] == "smaller"

@@ -4,12 +4,12 @@ OUT loads as any network does; lwr/loading/eight_bits.py says what its files hol
 the weights nor the adapters in it; with `--adapter-bits 16` they read the adapters.
 """
 
+import json
 import os
-import shutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from safetensors import SafetensorError
 from tyro.conf import Positional
@@ -20,8 +20,8 @@ from lwr.loading.priors import PriorError
 from lwr.loading.save import save_network
 from training.checkpoint import TrainingError, write_folder
 from training.command_line import parse
+from training.publishing.light import MADE
 
-MADE = "made.json"  # beside a network: how it was made, for its card
 DAMAGE = (OSError, RuntimeError, TypeError, KeyError, ValueError, SafetensorError)
 
 
@@ -63,6 +63,7 @@ def compress(options: Options) -> None:
     except DAMAGE as error:
         reason = str(error).partition("\n")[0]
         raise TrainingError(f"The network in {options.network} cannot be read ({reason}).") from error
+    made = _made(options.network)
     prior = network.prior
     prior.config = replace(prior.config, id=options.id or prior.config.id)
     found = [load_adapter(folder) for folder in sorted((options.network / "adapters").glob("*"))]
@@ -73,10 +74,20 @@ def compress(options: Options) -> None:
             metadata = replace(adapter.metadata, prior=prior.config.id)
             place = folder / "adapters" / metadata.task
             save_adapter(Adapter(metadata, adapter.pairs), place, bits=int(options.adapter_bits))
-        if (options.network / MADE).exists():
-            shutil.copy(options.network / MADE, folder / MADE)
+        (folder / MADE).write_text(json.dumps(made | {"bits": int(options.bits)}, indent=2) + "\n")
 
     write_folder(options.out, write)
+
+
+def _made(network: Path) -> dict[str, Any]:
+    """How the network was made so far, without the long lists of what was pruned."""
+    if not (network / MADE).exists():
+        return {}
+    try:
+        made = json.loads((network / MADE).read_text(encoding="utf-8"))
+        return {name: value for name, value in made.items() if name not in ("blocks", "channels")}
+    except (ValueError, AttributeError) as error:
+        raise TrainingError(f"{network / MADE} is damaged ({error}): make the network again.") from error
 
 
 def size(folder: Path) -> int:
