@@ -20,6 +20,7 @@ from lwr.loading.locate import locate
 from lwr.loading.memory import measure
 from lwr.loading.priors import EMBEDDED, PriorError
 from lwr.loading.save import save_network
+from lwr.loading.streaming import stream
 from lwr.models.network import RestorationNetwork
 from lwr.restore import Restorer
 from training import compress
@@ -112,6 +113,16 @@ def test_a_large_component_is_split_with_its_scales(
             eight = {name for name in names if opened.get_slice(name).get_dtype() == "I8"}
         assert eight and {f"{name}{SCALE}" for name in eight} <= names
     assert psnr(passed(load_network(tmp_path)), passed(network)) > 45
+
+
+def test_a_file_is_read_whole_in_parts_of_any_size(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = dict(stream(small / UNET, torch.float32))
+    assert not any(name.endswith(SCALE) for name in whole)
+    for size in (0, 100_000):
+        monkeypatch.setattr("lwr.loading.streaming.MAPPED", size)
+        parts = dict(stream(small / UNET, torch.float32))
+        assert parts.keys() == whole.keys()
+        assert all(torch.equal(parts[name], tensor) for name, tensor in whole.items())
 
 
 def _without(weights: dict[str, torch.Tensor], name: str) -> None:

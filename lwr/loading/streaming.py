@@ -21,6 +21,7 @@ from lwr.loading.priors import PriorError
 from lwr.models.pruned import fit_to_weights
 
 EIGHT_BITS = "I8"
+MAPPED = 8_000_000  # bytes of a file that are read before it is opened again, which takes time
 WIDE = {"F64": 8, "F32": 4}  # bytes of a number that a half-precision model would not keep
 # A component's weights: the full ones or a half-precision variant, in one file or several.
 NAME = re.compile(r"(?:diffusion_pytorch_model|model)(\.fp16)?(?:-\d+-of-\d+)?\.safetensors")
@@ -55,20 +56,18 @@ def stream(path: Path, precision: torch.dtype) -> Iterator[tuple[str, torch.Tens
     """
     found = headers(path)
     eight = _eight_bit(found)
-    for name in found:
-        if is_scale(name, eight):
-            continue
-        with safe_open(path, "pt") as file:  # opened for each, which unmaps what was read before
-            tensor = file.get_tensor(name)
-            scales = file.get_tensor(name + SCALE) if name in eight and name + SCALE in found else None
-        if name in eight:
-            try:
-                tensor = restored(tensor, scales)
-            except ValueError as error:
-                raise PriorError(f"{path} is damaged at {name} ({error}): fetch the model again.") from error
-        if not tensor.is_floating_point():
-            raise ValueError(f"{path.name} holds {tensor.dtype} numbers, not those of a model")
-        yield name, tensor.to(precision, copy=True)
+    for names in _parts(found):
+        with safe_open(path, "pt") as file:  # again for each part, which unmaps what was read before
+            for name in names:
+                if is_scale(name, eight):
+                    continue
+                tensor = file.get_tensor(name)
+                if name in eight:
+                    scales = file.get_tensor(name + SCALE) if name + SCALE in found else None
+                    tensor = _restored(tensor, scales, name, path)
+                if not tensor.is_floating_point():
+                    raise ValueError(f"{path.name} holds {tensor.dtype} numbers, not those of a model")
+                yield name, tensor.to(precision, copy=True)
 
 
 def streamed_model(kind: type[M], folder: Path, precision: torch.dtype, pruned: bool = False) -> M:
@@ -99,6 +98,26 @@ def smaller_than_stored(folder: Path, precision: torch.dtype) -> bool:
     """Whether weights take less room in this precision than in their safetensors files, if they have any."""
     stored = (dtype for path in weight_files(folder)[0] for dtype, _ in headers(path).values())
     return any(WIDE.get(dtype, 0) > precision.itemsize for dtype in stored)
+
+
+def _parts(found: Mapping[str, tuple[str, list[int]]]) -> Iterator[list[str]]:
+    """The names of `headers` in parts, each of little more than MAPPED bytes."""
+    names: list[str] = []
+    held = 0
+    for name, (dtype, shape) in found.items():
+        names.append(name)
+        held += math.prod(shape) * WIDE.get(dtype, 2)
+        if held > MAPPED:
+            yield names
+            names, held = [], 0
+    yield names
+
+
+def _restored(numbers: torch.Tensor, scales: torch.Tensor | None, name: str, path: Path) -> torch.Tensor:
+    try:
+        return restored(numbers, scales)
+    except ValueError as error:
+        raise PriorError(f"{path} is damaged at {name} ({error}): fetch the model again.") from error
 
 
 def _eight_bit(found: Mapping[str, tuple[str, list[int]]]) -> set[str]:
