@@ -8,7 +8,6 @@ What needs torch is imported inside the command that needs it: `--help`, `route`
 import json
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,48 +20,16 @@ from lwr.batch.stopping import StoppedError, stoppable
 from lwr.export.asked import Export
 from lwr.loading.limits import too_little_to_start
 from lwr.options import with_options
-from lwr.request import Request, RestoreError, option
+from lwr.request import Request, RestoreError
 from lwr.streams import Commands
 from lwr.threads import thread_settings
+from lwr.weights import Loading
 
 if TYPE_CHECKING:
     from lwr.batch.plan import Plan
-    from lwr.restore import Restorer
 
 app = typer.Typer(cls=Commands, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 JsonFlag = Annotated[bool, typer.Option("--json", help="one JSON object per line on stdout")]
-
-
-@dataclass(frozen=True)
-class Loading:
-    """Which weights are loaded, and where to."""
-
-    prior: str = option(
-        "embedded",
-        "embedded, sd-2.1-base, sd-2.1, sd-turbo, ..., a folder, or a Hub repository, "
-        "NAMESPACE/NAME@REVISION; sd-turbo=PLACE takes its files from elsewhere",
-    )
-    parts: str | None = option(
-        None, "restoring parts to put around the prior: a folder that convert or training wrote"
-    )
-    adapter: list[str] | None = option(
-        None, "another adapter for its task: a folder or NAMESPACE/NAME@REVISION; repeatable"
-    )
-    device: str = option("auto", "auto, cpu, cuda or mps")
-    precision: str = option("auto", "of the weights: auto, float32, bfloat16 or float16")
-    memory: float | None = option(None, "memory to stay within [default: what is free]", metavar="GB")
-
-    def restorer(self) -> "Restorer":
-        """The Restorer with its adapters; raises PriorError, RestoreError, AdapterError or HubError."""
-        from lwr.loading.adapter import Adapter
-        from lwr.restore import Restorer
-
-        restorer = Restorer.load(
-            self.prior, device=self.device, memory_gb=self.memory, parts=self.parts, precision=self.precision
-        )
-        for name in self.adapter or ():
-            restorer.use(Adapter.open(name))
-        return restorer
 
 
 def _show_version(wanted: bool) -> None:
@@ -137,7 +104,7 @@ def _restore(
 
     try:
         output.check()
-        request = request if like is None else asked_like(like, request)
+        request = request if like is None else asked_like(like, request, loading.prior)
         request.asked()  # refused before a model loads
         planned = plan(photos, output, recursive, request.mask, like)
     except (RestoreError, UsageError) as error:
@@ -176,7 +143,7 @@ def _restore_planned(
 
     without_bars()
     try:
-        restorer = loading.restorer()
+        restorer = loading.doing(request).restorer()
         settings = restorer.resolve(request)
         for note in differences(like, request, settings) if like else ():
             print(note, file=sys.stderr)

@@ -60,8 +60,8 @@ def recorded(path: str | Path) -> Record | None:
         return None
 
 
-def like(path: str | Path, request: Request) -> Request:
-    """The request that made the result at `path`; what `request` itself names wins.
+def like(path: str | Path, request: Request, prior: str | None = None) -> Request:
+    """The request that made the result at `path`; what `request` names wins, and so does a `prior` if given.
 
     RestoreError when there is no such file or it does not say how it was made.
     """
@@ -79,6 +79,7 @@ def like(path: str | Path, request: Request) -> Request:
         )
     given = _given(request)
     left = {other for name in given for other in _INSTEAD.get(name, ())}
+    left |= {"fast"} if prior else set()
     kept = {name: value for name, value in vars(found.request).items() if name not in left}
     return Request(**(kept | given))
 

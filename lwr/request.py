@@ -73,6 +73,7 @@ class Request:
         None,
         "a picture of the photo's size: what is white in it, or painted, is filled, up to 32 pixels wide",
     )
+    fast: bool = option(False, "by embedded-lite, a smaller network than the embedded one")
 
     @classmethod
     def of(cls, prompt: "str | Request" = "", **options: Any) -> "Request":
@@ -293,7 +294,7 @@ def _check_kinds(request: Request) -> None:
         raise RestoreError(f"The prompt is {request.prompt!r}: use a text, such as 'remove the haze'.")
     if not isinstance(request.task, str | Mapping | None):
         raise RestoreError(f"The task is {request.task!r}: use a name, or {{name: strength}}.")
-    for name in ("auto", "old", *REPAIRS):
+    for name in ("auto", "old", "fast", *REPAIRS):
         if not isinstance(value := getattr(request, name), bool):
             raise RestoreError(f"The option {name} is {value!r}: use true or false.")
     if request.mask == "":

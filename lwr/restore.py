@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -12,21 +12,21 @@ from typing import Any, Literal
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 
 from lwr.diagnose import Diagnosis, diagnose, is_hazy, where
+from lwr.failures import loading_errors, memory_errors
 from lwr.fit import fit_to
 from lwr.images import files as images
 from lwr.images.canvas import Canvas
 from lwr.large import Progress, instructions_of, needed_memory, pass_memory
 from lwr.loading.adapter import Adapter, AdapterError, Attachment
 from lwr.loading.adapter_choice import AdapterChoice
-from lwr.loading.limits import is_too_little, too_little_for
+from lwr.loading.limits import too_little_for
 from lwr.loading.load import load_network
 from lwr.loading.locate import ModelSource, locate
-from lwr.loading.memory import plan_memory
+from lwr.loading.memory import plan_first
 from lwr.loading.offload import Offload
-from lwr.loading.priors import EMBEDDED, PriorError
+from lwr.loading.priors import EMBEDDED, LITE, bundled
 from lwr.models.fixed import FixedPass
 from lwr.models.network import RestorationNetwork
 from lwr.models.tiled import OVERLAP
@@ -95,11 +95,7 @@ class Restorer:
     ) -> None:
         """`tile` in pixels, None = the prior's; with `offload` the weights stay in main memory."""
         config = network.prior.config
-        self.tile = config.tile if tile is None else tile
-        if self.tile <= OVERLAP or self.tile % network.multiple:
-            raise RestoreError(
-                f"The tile is {tile} pixels: use a multiple of {network.multiple} above {OVERLAP}."
-            )
+        self.tile = _checked_tile(config.tile if tile is None else tile, network.multiple)
         source = ModelSource(source, str(source), parts=source) if isinstance(source, Path) else source
         self.network = network.eval() if offload else network.to(device).eval()
         self.folder, self.device = source.folder, device
@@ -108,31 +104,34 @@ class Restorer:
         self._prior = source.name if "@" in source.name else config.name
         pins = _pins(source.parts) if source.parts else {}
         self.adapters = AdapterChoice(source.parts, config, pins, network.config.tasks)
-        self._attachment = Attachment(
-            self.network, Offload(network, device).lifted if offload else nullcontext
-        )
-        self._lock = threading.Lock()
+        lifted = Offload(network, device).lifted if offload else nullcontext
+        self._attachment = Attachment(self.network, lifted)
+        self._lock, self._loading = threading.Lock(), threading.Lock()
+        self._smaller: Restorer | None = None
         self._kept = 0  # bytes of memory that passes have used and will use again
 
     @classmethod
     def load(
         cls,
-        model: str | Path = "embedded",
+        model: str | Path | None = None,
         revision: str | None = None,
         device: Device = "auto",
         memory_gb: float | None = None,
         parts: str | Path | None = None,
         precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     ) -> "Restorer":
-        """Load the embedded network, a prior of PRIORS, a folder or a Hub repository (tag, branch, commit).
+        """Load a prior of PRIORS, a folder or a Hub repository (tag, branch, commit); None = the embedded
+        network, or embedded-lite where memory is short.
 
         `parts` (a folder or repository) go around the prior instead of its own. `memory_gb`, None = what is
         free, decides precision, offloading and tiles. Raises PriorError or RestoreError with one sentence.
         """
-        chosen = _device(device)
-        source = locate(model, revision, parts)
-        with _loading_errors(source):
-            plan = plan_memory(source, chosen, memory_gb, precision)
+        chosen, named = _device(device), any(one is not None for one in (model, revision, parts))
+        source = locate("embedded" if model is None else model, revision, parts)
+        smaller = None if named or bundled(LITE) is None else locate(LITE)
+        with loading_errors(source):
+            source, plan = plan_first(source, smaller, chosen, memory_gb, precision)
+        with loading_errors(source):
             return cls(load_network(source, plan.precision), source, chosen, plan.tile, plan.offload)
 
     @torch.inference_mode()
@@ -146,17 +145,17 @@ class Restorer:
         in_place: bool = False,
         **options: Any,
     ) -> Restored:
-        """Restore one photo.
+        """Restore one photo: as `prompt` says; or an explicit `task`, a name or {name: strength}, which wins.
 
-        `prompt` says what is wrong; an explicit `task` (a name, or {name: strength}) wins; with neither, what
-        the photo needs is done. `options` are fields of `lwr.request.Request`, which `prompt` may be. With
-        `in_place` a Loaded may be used up. RestoreError, ImageError, AdapterError: each with one sentence.
+        With neither, what it needs is done. `options` are fields of `lwr.request.Request`, which `prompt` may
+        be. With `in_place` a Loaded may be used up. RestoreError, ImageError, AdapterError: each a sentence.
         """
         started = time.perf_counter()
         request = _request(prompt, task, options)  # 1. What to do, with which weights
+        if (other := doing(self, request)) is not self:
+            return other(image, request, progress=progress, in_place=in_place)
         asked, settings = request.asked(), self.settings(request)
-        # 2. The photo, what that means for the request, and its final size
-        spend = not (given := isinstance(image, images.Loaded)) or in_place
+        spend = not (given := isinstance(image, images.Loaded)) or in_place  # 2. The photo, its final size
         loaded = image if given else images.load(image, refuse=partial(self.refuse, settings))
         repaired = repair(loaded, request.mask, asked.repairs, spend, request.strength, is_hazy)
         loaded = repaired.photo
@@ -170,7 +169,7 @@ class Restorer:
         # 3. The tasks' adapters; a download delays nobody else
         adapters = {name: self.adapters.of(name) for name in strengths if self.adapters.needed(name)}
         settings = replace(settings, adapters=settings.adapters | {n: a.name for n, a in adapters.items()})
-        with self._lock, _memory_errors(size):
+        with self._lock, memory_errors(size):
             entered = time.perf_counter()
             photo = Canvas(loaded.pixels, size, self.network.multiple, spend=spend)
             attach = partial(_attach, self._attachment, adapters)  # 4. Folded into the network
@@ -181,7 +180,7 @@ class Restorer:
             settings=settings,
             seconds=prepared + time.perf_counter() - entered,
             notes=(*repaired.notes, *fit.remarks, *loaded.notes, *self.notes, *_notes(adapters)),
-            loaded=with_record(loaded.with_rgb(pixels), request, settings),
+            loaded=with_record(loaded.with_rgb(pixels), _as_done(request, self), settings),
             ignored=asked.ignored,
             newer=tuple(filter(None, (self.newer, *(one.newer for one in adapters.values())))),
         )
@@ -198,6 +197,8 @@ class Restorer:
 
     def settings(self, request: Request, chosen: Mapping[str, float] | None = None) -> Settings:
         """Those of a request; `chosen` is what the photo needs, when the request leaves that to it."""
+        if (other := doing(self, request)) is not self:
+            return other.settings(request, chosen)
         settings = request.resolve(self.network.prior, self._prior, self.tile, chosen)
         needed = (name for name in settings.tasks if self.adapters.needed(name))
         return replace(settings, adapters={name: self.adapters.planned(name) for name in needed})
@@ -207,8 +208,8 @@ class Restorer:
         return diagnose((image if isinstance(image, images.Loaded) else images.load(image)).pixels)
 
     def refuse(self, settings: Settings, size: tuple[int, int], decoding: int = 0) -> str | None:
-        """A sentence when a photo of `size` (H,W), which takes `decoding` bytes to read, needs more memory
-        than there is; for `lwr.images.files.load`."""
+        """A sentence for `lwr.images.files.load` when a photo of `size` (H,W), which takes `decoding` bytes
+        to read, needs too much memory."""
         needed = needed_for(self.network, size, settings, self.tile) if self.device.type == "cpu" else 0
         return too_little_for(f"{size[1]}x{size[0]} pixels", max(needed, decoding), self._kept)
 
@@ -223,14 +224,49 @@ class Restorer:
 
         Raises AdapterError when it is for no known task, for another prior, or of other shapes.
         """
-        if not isinstance(adapter, Adapter):
-            raise AdapterError(f"{adapter!r} is no adapter: give Adapter.open(FOLDER or NAMESPACE/NAME).")
         _check_fit(adapter, self.network.prior.config.id)
         self.adapters.check_revision(adapter)
         with self._lock:
             self._attachment.attach([adapter], [1.0])  # tried now, so that a misfit shows here
             self._attachment.detach()
             self.adapters.give(adapter)
+
+
+def offers_fast(restorer: Restorer) -> bool:
+    """Whether `fast` makes a difference: this is the embedded network, and the smaller one is there."""
+    return restorer.folder == EMBEDDED and bundled(LITE) is not None
+
+
+def doing(restorer: Restorer, request: Request) -> Restorer:
+    """Who does a request: this restorer, or for a `fast` one another with the smaller network, loaded once.
+
+    RestoreError where there is no such choice.
+    """
+    config = restorer.network.prior.config
+    if not request.fast or config.id == LITE:
+        return restorer
+    if not offers_fast(restorer):
+        why = f"goes with the embedded network, and this is {config.id}"
+        why = f"needs {LITE}, which did not come with this program" if restorer.folder == EMBEDDED else why
+        raise RestoreError(f"The option fast {why}: leave it out.")
+    with restorer._loading:
+        if restorer._smaller is None:
+            source = locate(LITE)
+            with loading_errors(source):
+                network = load_network(source, restorer.network.prior.unet.dtype)
+            restorer._smaller = Restorer(network, source, restorer.device, restorer.tile)
+    return restorer._smaller
+
+
+def _as_done(request: Request, restorer: Restorer) -> Request:
+    """The request for the record: who is asked the same again takes the smaller network, if this is it."""
+    return replace(request, fast=True) if restorer.network.prior.config.id == LITE else request
+
+
+def _checked_tile(tile: int, multiple: int) -> int:
+    if tile <= OVERLAP or tile % multiple:
+        raise RestoreError(f"The tile is {tile} pixels: use a multiple of {multiple} above {OVERLAP}.")
+    return tile
 
 
 @torch.no_grad()
@@ -284,7 +320,9 @@ def _notes(adapters: Mapping[str, Adapter]) -> Iterator[str]:
 
 
 def _check_fit(adapter: Adapter, prior: str) -> None:
-    """AdapterError when the adapter is for no known task or for another prior."""
+    """AdapterError when it is no adapter, or one for no known task or for another prior."""
+    if not isinstance(adapter, Adapter):
+        raise AdapterError(f"{adapter!r} is no adapter: give Adapter.open(FOLDER or NAMESPACE/NAME).")
     metadata = adapter.metadata
     if metadata.task not in TASKS or metadata.prior != prior:
         raise AdapterError(
@@ -295,55 +333,6 @@ def _check_fit(adapter: Adapter, prior: str) -> None:
 
 def _silent(*_: object) -> None:
     """No progress."""
-
-
-@contextmanager
-def _loading_errors(source: ModelSource) -> Iterator[None]:
-    """What libraries raise on damaged files becomes a PriorError of one sentence."""
-    try:
-        yield
-    except (PriorError, RestoreError):
-        raise
-    except MemoryError as error:
-        raise PriorError(_no_memory(source)) from error
-    except ImportError as error:
-        raise RestoreError(
-            "Weights can wait in main memory only with accelerate: pip install accelerate, or give more "
-            "--memory."
-        ) from error
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        RuntimeError,
-        SafetensorError,
-    ) as error:
-        if is_too_little(error):
-            raise PriorError(_no_memory(source)) from error
-        reason = str(error).partition("\n")[0][:160]
-        raise PriorError(
-            f"The model in {source.parts or source.folder} is damaged ({reason}): fetch it again, or use "
-            "the embedded one."
-        ) from error
-
-
-def _no_memory(source: ModelSource) -> str:
-    return f"There is too little memory to load {source.name}: give more, or raise the limit (ulimit -v, -d)."
-
-
-@contextmanager
-def _memory_errors(size: tuple[int, int]) -> Iterator[None]:
-    """Too little memory for one photo is no reason to stop a batch, so it becomes a RestoreError."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:  # torch's CPU allocator raises a plain RuntimeError
-        if not is_too_little(error):
-            raise
-        raise RestoreError(
-            f"Too little memory for {size[1]}x{size[0]} pixels: lower memory_gb (--memory) or the scale."
-        ) from error
 
 
 def _pins(folder: Path) -> dict[str, str]:

@@ -18,6 +18,7 @@ from lwr.request import Request, RestoreError
 from page.errors import DISK_FULL, VISITOR_ERRORS, CancelledError, errors_for_visitors, not_done, sentence
 from page.inputs import read_request, uploaded
 from page.line import State
+from page.options import fast_box
 from page.results import FORMATS, plan
 from page.service import Service, new_folder
 from page.status import told, with_bar
@@ -50,6 +51,7 @@ def build(service: Service) -> None:
                 elem_id="batch-sentence",
             )
             kind = gr.Radio(list(FORMATS), value="PNG", label=t("File format"), elem_id="batch-format")
+            fast = fast_box(service.offers_fast, "batch-fast")
             with gr.Row():
                 button = gr.Button(t("Restore all"), variant="primary", elem_id="batch-start", scale=3)
                 cancel = gr.Button(t("Cancel"), elem_id="batch-cancel", interactive=False, scale=1)
@@ -58,11 +60,13 @@ def build(service: Service) -> None:
             result = gr.File(label=t("All results in one zip file"), interactive=False, elem_id="batch-zip")
             report = gr.Markdown(t("One line for each photo appears here."), elem_id="batch-report")
 
-    def restore_all(records: Any, prompt: str, kind: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    def restore_all(
+        records: Any, prompt: str, kind: str, fast: bool, request: gr.Request
+    ) -> Iterator[tuple[Any, ...]]:
         try:
             paths = [uploaded(record) for record in records or ()]
             with service.stops.run(request.session_hash, "batch") as signals, errors_for_visitors():
-                wanted = _checked(service, paths, prompt)
+                wanted = _checked(service, paths, prompt, fast)
                 names = _names(paths, FORMATS.get(kind, ".png"))
                 archive, lines = yield from _restore_all(service, paths, names, wanted, signals)
             yield archive, lines, ""
@@ -72,7 +76,7 @@ def build(service: Service) -> None:
     prompt.submit(None, None, None, js=PRESS, **LIVE)  # which does nothing while the button is disabled
     start = button.click(_buttons(working=True), None, [button, cancel], **LIVE)
     working = start.then(
-        restore_all, [files, prompt, kind], [result, report, status],
+        restore_all, [files, prompt, kind, fast], [result, report, status],
         preprocess=False, show_progress="hidden", api_visibility="private", concurrency_id="batch",
         concurrency_limit=BATCHES,
     )  # fmt: skip
@@ -85,13 +89,13 @@ def _buttons(working: bool) -> Callable[[], tuple[gr.Button, gr.Button]]:
     return lambda: (gr.Button(interactive=not working), gr.Button(interactive=working))
 
 
-def _checked(service: Service, paths: list[str], prompt: str) -> Request:
+def _checked(service: Service, paths: list[str], prompt: str, fast: bool) -> Request:
     """The request for all of them; RestoreError when it is bad or there are none or too many photos."""
     if not paths:
         raise RestoreError("There are no photos yet: choose some first.")
     if len(paths) > MAX_PHOTOS:
         raise RestoreError(f"You chose {len(paths)} photos: the limit is {MAX_PHOTOS}.")
-    request = read_request(prompt=prompt)
+    request = read_request(prompt=prompt, fast=fast)
     service.restorer.resolve(request)
     return request
 

@@ -39,8 +39,11 @@ PREVIEW_SIDE = 2048  # pixels
 KEEP = 1 + len(links.NAMES) + len(TASKS) + 1  # values: the photo, then those of `links.values_for`
 
 
-def taken(image: Any) -> list[Any]:
-    """Values for the photo and for the widgets of `links.values_for`; what is refused is said and let go."""
+def taken(image: Any, fast: bool = False) -> list[Any]:
+    """Values for the photo and for the widgets of `links.values_for`; what is refused is said and let go.
+
+    `fast`: there is a smaller network to choose.
+    """
     path = upload_path(image)
     if path is None:
         return [gr.skip()] * KEEP
@@ -54,7 +57,7 @@ def taken(image: Any) -> list[Any]:
         return [photo, *[gr.skip()] * (KEEP - 1)]
     again = SET_AGAIN if given["prompt"] or given.get("tasks") or given["size"] else BY_THE_PHOTO
     gr.Info(said(" ".join([again, *notes])), title=said("Note"))
-    return [photo, *links.values_for(given)]
+    return [photo, *links.values_for(given, fast)]
 
 
 def shown(image: Any) -> Any:
@@ -95,6 +98,7 @@ def _texts(request: Request) -> tuple[dict[str, str], list[str]]:
         "prompt": _sentence(request, notes),
         "seed": str(int(request.seed)),
         "size": "x".join(map(str, size)) if isinstance(size, tuple) else str(size),
+        "fast": "true" if request.fast is True else "false",
     }
     tasks = {} if request.task in (None, "auto") else request.task
     tasks = dict(tasks) if isinstance(tasks, Mapping) else {tasks: 1}

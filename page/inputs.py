@@ -12,7 +12,7 @@ from page.errors import not_restored
 from page.words import said
 
 PREVIEW = ".preview.webp"  # ends the name of a picture that is shown for a photo, which lies beside it
-FLAGS = ("auto", "old", *REPAIRS)  # fields of Request that are true or false
+FLAGS = ("auto", "old", "fast", *REPAIRS)  # fields of Request that are true or false
 # and those that may arrive as text: "2", "0.5"
 NUMBERS = ("scale", "steps", "fidelity", "seed", "strength")
 

@@ -29,19 +29,22 @@ JS = f"""(...values) => {{
 }}"""
 
 
-def from_link(request: gr.Request) -> list[Any]:
+def from_link(request: gr.Request, fast: bool = False) -> list[Any]:
     """Values from the page's address: NAMES, the strength of each task, and the sentence they stand for.
 
-    What the address lacks, or has wrong, stays as it is.
+    What the address lacks, or has wrong, stays as it is, and so does a choice of network without `fast`.
     """
     given = {name: found[-1] for name, found in parse_qs(str(request.query_params)).items()}
     if not set(given) & set(NAMES):  # no link: a quick visitor may have typed already
         return [gr.skip()] * (len(NAMES) + len(TASKS) + 1)
-    return values_for(given)
+    return values_for(given, fast)
 
 
-def values_for(given: Mapping[str, str]) -> list[Any]:
-    """Values of the widgets for {name of NAMES: text}; what is lacking, or is no choice, stays as it is."""
+def values_for(given: Mapping[str, str], fast: bool = False) -> list[Any]:
+    """Values of the widgets for {name of NAMES: text}; what is lacking, or is no choice, stays as it is.
+
+    `fast`: there is a smaller network to choose.
+    """
     prompt, text = given.get("prompt", "")[:MAX_CHARACTERS], given.get("tasks")
     tasks = route(prompt).tasks if text is None else _tasks(text)
     aged = chips.aged(route(prompt)) if text is None else [n for n in chips.AGED if n in text.split(",")]
@@ -52,6 +55,7 @@ def values_for(given: Mapping[str, str]) -> list[Any]:
         "fidelity": {fidelity: fidelity for fidelity in FIDELITIES},
         "seed": _seed(given.get("seed", "")),
         "size": {"": ""} | _size(given.get("size", "")),
+        "fast": {"true": True, "false": False} if fast else {},
     }
     options = [known[name].get(given.get(name), gr.skip()) for name in OPTIONS]
     return [prompt, chosen, *options, *strengths, prompt]

@@ -1,4 +1,4 @@
-"""Advanced: scale, quality, fidelity, seed and size, each under its name in `lwr.request.Request`.
+"""Advanced: scale, quality, fidelity, seed, size and network, each under its name in `lwr.request.Request`.
 
 A widget that could change no pixel of any result is not shown; one that changes none at the present settings
 is disabled and says why.
@@ -12,7 +12,7 @@ from lwr.models.network import RestorationNetwork
 from lwr.request import Settings
 from page.words import shown_later, t
 
-OPTIONS = ("scale", "steps", "fidelity", "seed", "size")
+OPTIONS = ("scale", "steps", "fidelity", "seed", "size", "fast")
 QUALITY = [("Fast, 1 step", 1), ("Balanced, 4 steps", 4), ("Best, 12 steps", 12)]
 FIDELITIES = ["auto", "0", "0.25", "0.5", "0.75", "0.9", "1"]
 MAX_SIZE_TEXT = 60  # characters
@@ -23,6 +23,7 @@ INFO = {
     "fidelity": "1 has the least error, 0.5 looks the sharpest, 0 is the diffusion model's picture.",
     "seed": "The same seed gives the same pixels.",
     "size": "Of the result; its aspect is kept, and a number alone is the width.",
+    "fast": "A smaller network: quicker, and a little less exact.",
 }
 CHANGING = ("scale", "steps", "seed")  # those that have an effect at some settings only
 NO_SCALE = "No effect now: the size below decides."
@@ -31,8 +32,8 @@ NO_NOISE = "No effect now: a single step of this network draws no noise."
 shown_later(NO_SCALE, NO_SAMPLER, NO_NOISE)
 
 
-def build(network: RestorationNetwork) -> list[gr.components.Component]:
-    """A widget for each of OPTIONS, in that order."""
+def build(network: RestorationNetwork, fast: bool) -> list[gr.components.Component]:
+    """A widget for each of OPTIONS, in that order; `fast`: there is a smaller network to choose."""
     default = network.prior.config.default_steps
     listed = default in dict(QUALITY).values()
     quality = QUALITY if listed else [(f"This network's default, {default} steps", default), *QUALITY]
@@ -63,7 +64,13 @@ def build(network: RestorationNetwork) -> list[gr.components.Component]:
             max_length=MAX_SIZE_TEXT,
             elem_id="size",
         ),
+        fast_box(fast, "fast"),
     ]
+
+
+def fast_box(there: bool, elem_id: str) -> gr.Checkbox:
+    """The choice of the smaller network, if it is there."""
+    return gr.Checkbox(False, label=t("Fast"), info=t(INFO["fast"]), visible=there, elem_id=elem_id)
 
 
 def effects(network: RestorationNetwork, settings: Settings, sized: bool) -> dict[str, dict[str, Any]]:

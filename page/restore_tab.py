@@ -152,7 +152,7 @@ def _inputs(service: Service) -> _Inputs:
         restore = gr.Button(t("Restore"), elem_id="restore", scale=3, min_width=100)
         cancel = gr.Button(t("Cancel"), elem_id="cancel", interactive=False, scale=1, min_width=90)
     with gr.Accordion(t("Advanced"), open=False):
-        advanced = options.build(service.restorer.network)
+        advanced = options.build(service.restorer.network, service.offers_fast)
     with gr.Accordion(t("Link to these settings"), open=False):
         link = gr.Textbox(show_label=False, buttons=["copy"], interactive=False, elem_id="link")
         share = gr.Button(t("Create and copy the link"), size="sm", elem_id="share")
@@ -206,7 +206,8 @@ def _connect_inputs(service: Service, inputs: _Inputs) -> Dependency:
     Returns the event that takes an upload.
     """
     brought = [inputs.photo, *inputs.request, inputs.routed]
-    taken = inputs.photo.upload(given.taken, inputs.photo, brought, **given.ON_UPLOAD)
+    take = partial(given.taken, fast=service.offers_fast)
+    taken = inputs.photo.upload(take, inputs.photo, brought, **given.ON_UPLOAD)
     follow = [inputs.chips, *inputs.strengths, inputs.routed]
     inputs.prompt.change(chips.understood, [inputs.prompt, inputs.routed], follow, **LAST)
     inputs.chips.change(chips.sliders_for, inputs.chips, inputs.strengths, **LIVE)

@@ -18,7 +18,7 @@ from lwr.models.refiner import REFINER_ALONE
 from lwr.passes import megapixels
 from lwr.repair.mask import painted
 from lwr.request import Request, RestoreError, Settings, fitted, output_size
-from lwr.restore import Restored, Restorer
+from lwr.restore import Restored, Restorer, offers_fast
 from page.client import still_there
 from page.diagnoses import Diagnoses
 from page.errors import DISK_FULL, VISITOR_ERRORS, CancelledError, errors_for_visitors, not_restored
@@ -95,7 +95,8 @@ class Service:
         self.stops = Stops()
         self.line, self.cpu_line = Line(), Line()  # who waits for the CPU delays nobody who has a GPU
         self.pace = Pace(CPU_PACE if restorer.device.type == "cpu" else GPU_PACE)
-        self.cpu_pace = Pace(CPU_PACE)
+        self.cpu_pace, self.fast_pace = Pace(CPU_PACE), Pace(self.pace.rate)
+        self.offers_fast = offers_fast(restorer)  # whether a visitor can choose a smaller network
         # Asked now: once ZeroGPU serves, the weights are in its process alone.
         self._always_samples = restorer.network.needs_sampler(1.0)
 
@@ -104,6 +105,7 @@ class Service:
         seconds = [self.restorer.warm_up(WARM_UP_SIDE) for _ in range(2)][-1]
         passes = 2 if self._always_samples and self.restorer.network.refiner is not None else 1
         self.pace = Pace(seconds / passes / (WARM_UP_SIDE**2 / 1e6))
+        self.fast_pace = Pace(self.pace.rate)  # at most
 
     def restore(self, photo: str, request: Request, visitor: str, progress: Progress) -> Done:
         """Restore an uploaded file for the client whose call is being served, unless it goes away.
@@ -127,7 +129,7 @@ class Service:
         Raises gr.Error with a sentence.
         """
         with self.stops.run(visitor) as signals, errors_for_visitors(photo):
-            yield State(left=self.pace.seconds(self._checked(photo, request), painted(request.mask)))
+            yield State(left=self._seconds(request, _checked(self, photo, request)))
             source = images.load(photo)  # before a GPU is asked for
             joined = time.monotonic()
             restored = yield from self.steps(photo, request, signals)
@@ -145,7 +147,7 @@ class Service:
         """
         if disk.free_bytes(Path(get_upload_folder())) < LEAST_ROOM:
             raise not_restored(said(DISK_FULL))
-        work = self._checked(photo, request)
+        work = _checked(self, photo, request)
         try:
             return (yield from self._on_gpu(photo, request, signals, work, always))
         except NoGpuError as error:
@@ -161,7 +163,7 @@ class Service:
     ) -> Generator[State, None, Restored]:
         """NoGpuError where ZeroGPU does not do it and the CPU can, or where there is nothing to do."""
         zero = self.run_on_cpu is not None and hasattr(self.run_on_gpu, "zerogpu")
-        seconds, least = (self.pace.seconds(each, painted(request.mask)) for each in (work, 0))
+        seconds, least = (self._seconds(request, each) for each in (work, 0))
         if zero and (is_too_long(seconds) or self.planned(photo, request)[2] == least):
             raise NoGpuError(TOO_LONG if is_too_long(seconds) else "")
         job = Job(seconds, signals, partial(self.run_on_gpu, photo, request, signals))
@@ -172,7 +174,7 @@ class Service:
         except Exception as error:
             refusal = no_gpu(error, zero) if self.run_on_cpu is not None else None
             raise refusal or error from None
-        self.pace.learn(self._worked(restored), restored.seconds, restored.settings.filled)
+        self._pace(request).learn(self._worked(restored), restored.seconds, restored.settings.filled)
         return restored
 
     def stop_photo(self, request: gr.Request) -> None:
@@ -199,23 +201,19 @@ class Service:
         size = upright_size(photo)
         found = fit_to(request, self.restorer.settings, size, partial(self.diagnose, photo))
         work = self.work(output_size(size, found.settings.scale), found.settings)
-        seconds = self.pace.seconds(work, painted(request.mask))
-        return found.settings, (*found.on_size, *found.on_tasks), seconds
+        return found.settings, (*found.on_size, *found.on_tasks), self._seconds(request, work)
+
+    def _pace(self, request: Request) -> Pace:
+        return self.fast_pace if request.fast else self.pace
+
+    def _seconds(self, request: Request, work: float) -> float:
+        return self._pace(request).seconds(work, painted(request.mask))
 
     def _work(self, photo: str, request: Request) -> float:
         """Megapixels that pass the network, at most; RestoreError when it cannot be done."""
         size = upright_size(photo)
         settings, _ = fitted(self.restorer.resolve(request), size)
         return self.work(output_size(size, settings.scale), settings)
-
-    def _checked(self, photo: str, request: Request) -> float:
-        """The same; the error of a bad photo is the one of reading it, which says more."""
-        try:
-            return self._work(photo, request)
-        except RestoreError:
-            self.restorer.resolve(request)
-            images.load(photo)
-            raise
 
     def work(self, size: tuple[int, int], settings: Settings) -> float:
         """Megapixels that pass the network for a photo of this final size (H,W), once or for each step."""
@@ -229,9 +227,19 @@ class Service:
     def gpu_seconds(self, photo: str, request: Request, *_: Any) -> int:
         """GPU time to ask ZeroGPU for."""
         try:
-            return seconds_to_ask(self.pace.seconds(self._work(photo, request), painted(request.mask)))
+            return seconds_to_ask(self._seconds(request, self._work(photo, request)))
         except VISITOR_ERRORS:  # the work itself raises it again, for the visitor
             return LEAST_SECONDS
+
+
+def _checked(service: Service, photo: str, request: Request) -> float:
+    """The work for a photo; the error of a bad one is that of reading it, which says more."""
+    try:
+        return service._work(photo, request)
+    except RestoreError:
+        service.restorer.resolve(request)
+        images.load(photo)
+        raise
 
 
 def _followed(line: Line, job: Job, always: bool) -> Generator[State, None, Any]:

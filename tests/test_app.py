@@ -364,7 +364,7 @@ def test_a_session_is_no_path(url: str, client: Client, tmp_path: Path) -> None:
     form = {"files": ("photo.png", (ROOT / "lwr/samples/small-cat.jpg").read_bytes())}
     path = httpx2.post(f"{url}/gradio_api/upload", files=form, timeout=PATIENCE).json()[0]
     upload = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    data = [upload, None, "remove the haze", ["dehaze"], "auto", 1, "auto", 0, 1, 1, 1]
+    data = [upload, None, "remove the haze", ["dehaze"], "auto", 1, "auto", 0, "", False, *[1] * 7]
     body = {"data": data, "fn_index": starts[0], "session_hash": str(victim)}
     assert httpx2.post(f"{url}/gradio_api/queue/join", json=body, timeout=PATIENCE).status_code == 200
     done = client.predict(handle_file(path), "remove the haze", api_name="/restore")

@@ -24,7 +24,7 @@ from page.service import Service
 from page.style import NOTHING_ASKED
 
 HAZY = ROOT / "lwr" / "samples" / "hazy-rocket.jpg"
-LEFT_OPEN = ("auto", 1, "auto", 0, "", *[1] * len(TASKS))  # options and strengths
+LEFT_OPEN = ("auto", 1, "auto", 0, "", False, *[1] * len(TASKS))  # options and strengths
 
 
 @pytest.fixture

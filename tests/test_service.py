@@ -369,8 +369,10 @@ def test_a_control_that_never_changes_a_pixel_is_not_shown(
     network = service.restorer.network
     monkeypatch.setattr(network.prior, "config", replace(network.prior.config, one_step_noise=several))
     with gr.Blocks():
-        shown = {name: one.visible for name, one in zip(OPTIONS, options.build(network), strict=True)}
-    assert shown == {"scale": True, "steps": several, "fidelity": True, "seed": several, "size": True}
+        built = options.build(network, fast=several)
+        shown = {name: one.visible for name, one in zip(OPTIONS, built, strict=True)}
+    always = {"scale": True, "fidelity": True, "size": True}
+    assert shown == always | {"steps": several, "seed": several, "fast": several}
 
 
 def test_a_control_without_effect_at_these_settings_says_why(
@@ -386,7 +388,7 @@ def test_a_control_without_effect_at_these_settings_says_why(
     assert disabled(12, 0.75) == {"steps": options.NO_SAMPLER, "seed": options.NO_SAMPLER}
     assert disabled(1, 0.25) == {"seed": options.NO_NOISE} and disabled(12, 0.25) == {}
     assert disabled(12, 0.25, sized=True) == {"scale": options.NO_SCALE}
-    both = planning.request_from("", "enlarge it", [], "2", None, "auto", 0, "4k", *[1] * len(TASKS))
+    both = planning.request_from("", "enlarge it", [], "2", None, "auto", 0, "4k", False, *[1] * len(TASKS))
     assert (both.scale, both.size) == (None, "4k"), "the size decides, and the page does not complain"
 
 
@@ -402,7 +404,7 @@ def test_the_plan_names_size_general_requests_and_what_is_not_done(service: Serv
     shutil.copy(photo, upload)
 
     def plan(prompt: str, size: str = "", image: str | None = str(upload)) -> str:
-        values = (list(route(prompt).tasks), "auto", 1, "auto", 0, size, *[1] * len(TASKS))
+        values = (list(route(prompt).tasks), "auto", 1, "auto", 0, size, False, *[1] * len(TASKS))
         return planning.preview(service, image and {"path": image}, "", prompt, prompt, *values)[0]
 
     assert plan("upscale to 3840x2160, remove the red eyes", image=None) == (
@@ -560,7 +562,8 @@ def test_a_photo_let_go_stops_and_is_not_shown(service: Service, photo: str) -> 
     """As when an example or another photo is chosen while this one is being restored."""
     visitor = SimpleNamespace(session_hash="visitor")
     path = uploaded_copy(photo, "a")
-    values = ("fix the blur", "fix the blur", ["deblur"], "1", "auto", "auto", 0, "", *[1] * len(TASKS))
+    values = ("fix the blur", "fix the blur", ["deblur"], "1", "auto", "auto", 0, "", False)
+    values += (1,) * len(TASKS)
     wanted = partial(planning.request_from, *values)
     started = threading.Event()
 

@@ -12,6 +12,7 @@ import app
 from lwr.diagnose import Diagnosis
 from lwr.fit import NO_MORE_STRENGTH, NO_STRENGTH, found_and_done
 from lwr.loading.diagnosis import load_head
+from lwr.loading.memory import SHORT
 from lwr.prompt import route
 from lwr.request import MAX_OUTPUT_PIXELS, Request, RestoreError, Settings, fitted, remarks
 from lwr.tasks import TASKS
@@ -20,7 +21,6 @@ from page.line import State
 from page.status import text
 from page.words import LANGUAGES, said, table
 
-VALUES = (1, "auto", 1, "auto", 0, "")
 ENGLISH = re.compile(
     r"\b(the|you|your|is|are|of|and|not|with|for|this|it|done|found|slightly|very|hazy|wide|high|side|at|read|inches)\b"
 )
@@ -38,7 +38,7 @@ def english(sentence: str) -> str:
 
 
 def preview(prompt: str, size: str = "") -> str:
-    values = (list(route(prompt).tasks), "auto", 1, "auto", 0, size, *[1] * len(TASKS))
+    values = (list(route(prompt).tasks), "auto", 1, "auto", 0, size, False, *[1] * len(TASKS))
     return planning.preview(app.SERVICE, None, "", prompt, prompt, *values)[0]
 
 
@@ -115,7 +115,7 @@ def test_sentences_with_values_are_translated(name: str, monkeypatch: pytest.Mon
             *map(text, states),
             *(said(remark) for one in asked for remark in remarks(one)),
             *(said(note) for note in (*accounts(settings), *on_sizes())),
-            *map(said, (NO_STRENGTH, NO_MORE_STRENGTH)),
+            *map(said, (NO_STRENGTH, NO_MORE_STRENGTH, SHORT)),
             *map(said, (errors.DISK_FULL, errors.FAULT, line.FULL, gpu.TOO_LONG, gpu.NONE_FREE, gpu.FAILED)),
             *map(
                 said,

@@ -74,11 +74,11 @@ def test_a_photo_a_batch_and_a_damaged_photo_are_restored_in_its_process(space: 
     assert Image.open(file).size == (96, 64) and settings["tasks"] == {"deblur": 1.0}
     upload = space.upload(photo)
     assert "hazy" in space.press("look", upload)[0]["sentence"]  # on the CPU, and no GPU is asked for
-    archive, report, _ = space.press("restore_all", [upload, upload], "strongly fix the blur", "PNG")
+    archive, report, _ = space.press("restore_all", [upload, upload], "strongly fix the blur", "PNG", False)
     assert archive["path"].endswith(".zip") and "Restored 2 of 2 photos" in report
     strokes = [{"width": 0.05, "points": [[0.2, 0.5], [0.8, 0.5]]}]
     painted = json.dumps({"photo": upload["path"], "strokes": strokes})
-    asked = ["strongly fix the blur", ["deblur"], "auto", 1, "auto", 0, "", *[1] * len(TASKS)]
+    asked = ["strongly fix the blur", ["deblur"], "auto", 1, "auto", 0, "", False, *[1] * len(TASKS)]
     done = space.press("restore_on_page", upload, painted, "", *asked)  # the mask crosses into it too
     assert "Filled as painted: " in done[2], done
     assert "restored" in space.press("break_it", upload, "deblur", 1)[1]
@@ -98,6 +98,6 @@ def test_what_the_scheduler_refuses_is_done_on_the_cpu(
     file, settings = space.restore(photo, "strongly fix the blur")
     assert Image.open(file).size == (96, 64) and sentence in settings["notes"][0]
     upload = space.upload(photo)
-    report = space.press("restore_all", [upload], "strongly fix the blur", "PNG")[1]
+    report = space.press("restore_all", [upload], "strongly fix the blur", "PNG", False)[1]
     assert "Restored 1 of 1 photos" in report
     assert "Traceback" not in space.log.read_text()

@@ -31,6 +31,7 @@ from training.publishing.results import FOLDER, Results
 
 COMMAND = "python -m training.publish"
 DATASET = Path("runs/multitask")
+LITE_NETWORK = "lwr-lite"  # repository of the smaller network
 MARK = ".training-publish"  # beside the folders that a dry run wrote, which the next one may replace
 
 
@@ -87,7 +88,11 @@ def _names(options: Options) -> Names:
         raise PublishError(f"{options.namespace!r} is no namespace: give the part before the slash.")
     if options.task and options.what != "adapter":
         raise PublishError("--task goes with 'adapter' only.")
-    return names
+    if not content.is_lite(options.prior) or options.what == "dataset":
+        return names
+    if options.what != "prior":
+        raise PublishError(f"{options.prior} holds its adapters itself: publish it with 'prior'.")
+    return replace(names, network=LITE_NETWORK)
 
 
 def _wanted(options: Options) -> tuple[str, ...]:
@@ -135,7 +140,8 @@ def _publications(options: Options, names: Names) -> list[Publication]:
                 print(f"{network / 'adapters'} has no adapter for {task!r}: left out.", file=sys.stderr)
         found += [content.adapter(names, network, task, results) for task in tasks]
     if "prior" in wanted:
-        found.append(content.prior(names, network, results))
+        make = content.lite if content.is_lite(network) else content.prior
+        found.append(make(names, network, results))
     if "dataset" in wanted:
         found.append(content.dataset(names, options.dataset or DATASET))
     elif options.what == "all":

@@ -10,14 +10,18 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Condition
+from typing import Literal
 
 import torch
 from cachetools import LRUCache, cached
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
+from lwr.loading.eight_bits import in_eight_bits
 from lwr.loading.hub import HubError, Pin, fetch, is_repo
+from lwr.loading.priors import PriorError
+from lwr.loading.streaming import stream
 from lwr.models.lora import Pair, folded
 
 PEFT_PREFIX = "base_model.model."
@@ -102,14 +106,18 @@ class Adapter:
         return sum(a.nbytes + b.nbytes for a, b in self.pairs.values())
 
 
-def save_adapter(adapter: Adapter, folder: Path) -> Path:
-    """Write PEFT's adapter_config.json and adapter_model.safetensors (half precision) plus adapter.json."""
+def save_adapter(adapter: Adapter, folder: Path, bits: Literal[8, 16] = 16) -> Path:
+    """Write PEFT's adapter_config.json and adapter_model.safetensors (half precision) plus adapter.json.
+
+    Other programs do not read what is in 8 `bits`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {}
     for name, (a, b) in adapter.pairs.items():
         tensors[f"{PEFT_PREFIX}{name}.lora_A.weight"] = a.half().contiguous()
         tensors[f"{PEFT_PREFIX}{name}.lora_B.weight"] = b.half().contiguous()
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    stored = in_eight_bits(tensors) if bits == 8 else tensors
+    save_file(stored, folder / WEIGHTS, metadata={"format": "pt"})
     metadata = {**asdict(adapter.metadata), "sha256": _sha256(folder / WEIGHTS)}
     (folder / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
     ranks = {name: len(a) for name, (a, _) in adapter.pairs.items() if len(a) != adapter.metadata.rank}
@@ -148,11 +156,14 @@ def load_adapter(folder: Path, task: str | None = None, prior: str | None = None
         why = f"its hash differs from {METADATA}"
         raise AdapterError(f"{folder / WEIGHTS} is damaged ({why}): fetch it again.")
     try:
-        tensors = {key.removeprefix(PEFT_PREFIX): t.float() for key, t in load_file(folder / WEIGHTS).items()}
+        read = stream(folder / WEIGHTS, torch.float32)
+        tensors = {key.removeprefix(PEFT_PREFIX): tensor for key, tensor in read}
         names = sorted({key.rsplit(".lora_", 1)[0] for key in tensors})
         pairs = {n: (tensors[f"{n}.lora_A.weight"], tensors[f"{n}.lora_B.weight"]) for n in names}
         return Adapter(metadata, pairs)
-    except (SafetensorError, KeyError) as error:
+    except PriorError as error:  # scales of weights in 8 bits
+        raise AdapterError(str(error).replace("the model", "the adapter")) from error
+    except (SafetensorError, KeyError, ValueError) as error:
         raise AdapterError(
             f"{folder / WEIGHTS} holds no LoRA pairs ({error}): export the adapter again."
         ) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lwr.loading.adapter import Adapter, AdapterError, load_adapter
 from lwr.loading.hub import DamagedError, HubError
-from lwr.loading.priors import EMBEDDED, read_prior_config
+from lwr.loading.priors import bundled, read_prior_config
 from lwr.models.config import PriorConfig
 
 HUB_PAUSE = 60.0  # seconds before an unreachable Hub is asked again, while a shipped adapter stands in
@@ -78,9 +78,9 @@ class AdapterChoice:
 
     def _shipped_folder(self, task: str) -> Path:
         """Beside the network, or in this program when it ships the adapters of the same network."""
-        beside = self.folder / "adapters" / task
-        ours = self.prior.name == read_prior_config(EMBEDDED).name
-        return EMBEDDED / "adapters" / task if ours and not beside.is_dir() else beside
+        beside, ours = self.folder / "adapters" / task, bundled(self.prior.id)
+        same = ours is not None and self.prior.name == read_prior_config(ours).name
+        return ours / "adapters" / task if same and not beside.is_dir() else beside
 
     def _shipped(self, task: str) -> Adapter:
         if self.folder is None or not self._shipped_folder(task).is_dir():

@@ -13,7 +13,14 @@ from transformers.utils import logging as transformers_logging
 
 from lwr.loading.locate import PARTS_CONFIG, ModelSource, locate, prior_config_of
 from lwr.loading.priors import COMPONENTS, EMBEDDED, PRIOR_CONFIG, PriorError, read_prior_config
-from lwr.loading.streaming import assign, smaller_than_stored, stream, streamed_model, weight_files
+from lwr.loading.streaming import (
+    assign,
+    in_eight_bits,
+    smaller_than_stored,
+    stream,
+    streamed_model,
+    weight_files,
+)
 from lwr.models.config import NetworkConfig, PriorConfig
 from lwr.models.network import RestorationNetwork
 from lwr.models.prior import Prior
@@ -77,16 +84,17 @@ def load_prior(
     check_components(folder)
     parts, config = {}, config or read_prior_config(folder)
     for name, cls in CLASSES.items():
-        precise = name == "vae" and precision == torch.float16
+        kept = torch.float32 if name == "vae" and precision == torch.float16 else precision
         # the UNet is by far the largest
         streamed = name == "unet" and smaller_than_stored(folder / name, precision)
-        if streamed or (config.pruned and name != "text_encoder"):
-            parts[name] = streamed_model(cls, folder / name, precision, config.pruned)
+        streamed = streamed or config.pruned or in_eight_bits(folder / name)
+        if streamed and name != "text_encoder":  # which is no model of diffusers, and is stored whole
+            parts[name] = streamed_model(cls, folder / name, kept, config.pruned)
             continue
         files, variant = weight_files(folder / name)
         parts[name] = cls.from_pretrained(
             folder / name,
-            torch_dtype=torch.float32 if precise else precision,
+            torch_dtype=kept,
             use_safetensors=bool(files),  # else pickled, which is read without running what it holds
             variant=variant,
         )

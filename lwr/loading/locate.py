@@ -12,7 +12,15 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from lwr.loading.hub import HubError, Pin, fetch, is_repo
-from lwr.loading.priors import COMPONENTS, EMBEDDED, PRIORS, PriorError, fingerprint, read_prior_config
+from lwr.loading.priors import (
+    BUNDLES,
+    COMPONENTS,
+    PRIORS,
+    PriorError,
+    bundled,
+    fingerprint,
+    read_prior_config,
+)
 from lwr.models.config import PriorConfig
 
 PARTS_CONFIG = "restoration.json"
@@ -94,11 +102,13 @@ def _find(name: str, revision: str | None) -> ModelSource:
     known, _, place = name.partition("=")
     if place and known in PRIORS and PRIORS[known].repo:
         return _as_known(known, _find(place, revision))
-    local = name == "embedded" or os.path.isdir(name)
+    local = name in BUNDLES or os.path.isdir(name)
     if local and revision:
         raise PriorError(f"{name} is on this machine and has no revision {revision!r}: leave it out.")
-    if name == "embedded":
-        return ModelSource(EMBEDDED, name)
+    if name in BUNDLES:
+        if (folder := bundled(name)) is None:
+            raise PriorError(f"This program came without {name}: use another model, or install it again.")
+        return ModelSource(folder, name)
     if local:  # unlike Path.is_dir, never an error, however long the name
         return ModelSource(Path(name), name)
     pin = Pin.parse(name)

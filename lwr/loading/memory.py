@@ -6,7 +6,7 @@ the widest features at full resolution, in the VAE decoder, several times over.
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -15,7 +15,7 @@ import torch
 from lwr.loading.limits import limited_room
 from lwr.loading.load import PARTS, PICTURE_PARTS, check_components, read_network_config
 from lwr.loading.locate import ModelSource, prior_config_of
-from lwr.loading.priors import COMPONENTS, PriorError
+from lwr.loading.priors import COMPONENTS, LITE, PriorError
 from lwr.loading.streaming import count, weight_files
 from lwr.models.config import NetworkConfig
 from lwr.models.network import RestorationNetwork
@@ -26,10 +26,15 @@ LOADING = 510_000_000  # bytes that a large network takes beside its weights whi
 MAX_TILE = 2048  # pixels
 LEAST_TILE = 2 * OVERLAP
 # Working memory, bytes a pixel, rounded up, as training.benchmarks.{speed,stable_diffusion} measure it.
-REFINER_BYTES = 900  # the embedded network in float32
+REFINER_BYTES = 900  # the embedded network in float32, and as much with residual blocks half as wide
 CHANNEL_BYTES = 36  # a channel of the VAE's finest level, in float32
 SMALL = 500_000_000  # weights of fewer bytes are not weighed against what is free
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+SHORT = f"Memory is short: the smaller network {LITE} was used."
+
+
+class TooLittleError(PriorError):
+    """A model that does not fit into the memory that there is."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +70,35 @@ def picture_precision(precision: torch.dtype) -> torch.dtype:
     return torch.float32 if precision == torch.float16 else precision
 
 
+def plan_first(
+    source: ModelSource,
+    smaller: ModelSource | None,
+    device: torch.device,
+    memory_gb: float | None = None,
+    precision: str = "auto",
+) -> tuple[ModelSource, Plan]:
+    """A network and its plan: the `smaller` one, with a note, where that alone fits, or alone with its tile.
+
+    That is seldom: it saves weights, and nothing of what a tile takes. PriorError when neither fits.
+    """
+    try:
+        plan = plan_memory(source, device, memory_gb, precision)
+    except TooLittleError:
+        if smaller is None:
+            raise
+        plan = None
+    if smaller is None or (plan is not None and plan.tile >= prior_config_of(source).tile):
+        return source, plan
+    other = plan_memory(smaller, device, memory_gb, precision)
+    if plan is not None and other.tile < prior_config_of(smaller).tile:
+        return source, plan
+    return replace(smaller, notes=(*smaller.notes, SHORT)), other
+
+
 def plan_memory(
     source: ModelSource, device: torch.device, memory_gb: float | None = None, precision: str = "auto"
 ) -> Plan:
-    """The best plan within `memory_gb`, or within what is free. PriorError when there is none.
+    """The best plan within `memory_gb`, or within what is free. TooLittleError when there is none.
 
     Tried first with tiles as large as the prior was trained on, then with smaller ones; each time in this
     order: the device's usual precision (float32 on a CPU, half on a GPU for a large network), bfloat16, and
@@ -103,7 +133,7 @@ def plan_memory(
     there = f"{memory_gb:g} GB of memory is" if memory_gb is not None else f"{budget / 1e9:.1f} GB free is"
     if budget == most:
         there = f"{budget / 1e9:.1f} GB of memory, to which {limit.name} limits this session, is"
-    raise PriorError(f"{there} too little: this needs at least {enough:.1f} (model {source.name}).")
+    raise TooLittleError(f"{there} too little: this needs at least {enough:.1f} (model {source.name}).")
 
 
 def measure(source: ModelSource) -> Needs:

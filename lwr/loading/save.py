@@ -3,9 +3,13 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
+import torch
+from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import save_file
 
+from lwr.loading.eight_bits import in_eight_bits
 from lwr.loading.load import PARTS
 from lwr.loading.locate import PARTS_CONFIG
 from lwr.loading.priors import COMPONENTS, PRIOR_CONFIG
@@ -13,32 +17,43 @@ from lwr.models.config import PriorConfig
 from lwr.models.network import RestorationNetwork
 from lwr.models.prior import Prior
 
-MAX_FILE = "9MB"  # a Space takes no plain file over 10 MB
+MAX_FILE = 9_000_000  # bytes; a Space takes no plain file over 10 MB
+WEIGHTS = "diffusion_pytorch_model{suffix}.safetensors"
 
 
-def save_network(network: RestorationNetwork, folder: Path, half: bool = True) -> None:
+def save_network(
+    network: RestorationNetwork, folder: Path, half: bool = True, bits: Literal[8, 16] = 16
+) -> None:
     """Write a safetensors file for each added part and restoration.json, and the prior if it has no base.
 
-    In half precision and files that a Space takes, or with `half` False as it is.
+    In half precision and files that a Space takes, or with `half` False as it is. With 8 `bits` all but the
+    text encoder takes half of that, see eight_bits.py.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if network.config.base is None:
-        save_prior(network.prior, folder, half)
+        save_prior(network.prior, folder, half, bits)
     else:  # for people who read the folder; loading asks the base
         save_prior_config(network.prior.config, folder)
     for part in PARTS:
         module = getattr(network, part)
         if module is not None:
-            state = {k: (v.half() if half else v).contiguous() for k, v in module.state_dict().items()}
+            state = module.state_dict()
+            if bits == 8:
+                state = in_eight_bits(state)
+            else:
+                state = {k: (v.half() if half else v).contiguous() for k, v in state.items()}
             save_file(state, folder / f"{part}.safetensors")
     (folder / PARTS_CONFIG).write_text(json.dumps(asdict(network.config), indent=2) + "\n")
 
 
-def save_prior(prior: Prior, folder: Path, half: bool = True) -> None:
+def save_prior(prior: Prior, folder: Path, half: bool = True, bits: Literal[8, 16] = 16) -> None:
     """Write diffusers' folder format and prior.json."""
     for name in COMPONENTS:
         component = getattr(prior, name)
-        if half:
+        if bits == 8 and name != "text_encoder":
+            component.save_config(folder / name)
+            _save_in_eight_bits(component.state_dict(), folder / name)
+        elif half:
             component.half().save_pretrained(folder / name, max_shard_size=MAX_FILE)
             component.float()
         else:
@@ -46,6 +61,15 @@ def save_prior(prior: Prior, folder: Path, half: bool = True) -> None:
     prior.scheduler.save_pretrained(folder / "scheduler")
     prior.tokenizer.save_pretrained(folder / "tokenizer")
     save_prior_config(prior.config, folder)
+
+
+def _save_in_eight_bits(state: dict[str, torch.Tensor], folder: Path) -> None:
+    """Write a component's files; each holds the scales of its own weights."""
+    half = {name: tensor.half() for name, tensor in state.items()}
+    shards = split_torch_state_dict_into_shards(half, filename_pattern=WEIGHTS, max_shard_size=2 * MAX_FILE)
+    for file, names in shards.filename_to_tensors.items():
+        stored = in_eight_bits({name: state[name] for name in names})
+        save_file(stored, folder / file, metadata={"format": "pt"})
 
 
 def save_prior_config(config: PriorConfig, folder: Path) -> None:

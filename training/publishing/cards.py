@@ -6,7 +6,7 @@ huggingface_hub's card classes. (The dataset's card is made with the set, by tra
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from lwr.loading.adapter import AdapterMetadata
 from lwr.models.config import PriorConfig
 from lwr.tasks import TASKS
 from lwr.tasks.base import Task
+from training.publishing import light
 from training.publishing.names import Names
 from training.publishing.results import Results
 from training.study.report import FIGURE
@@ -75,6 +76,25 @@ def prior_card(names: Names, pins: Mapping[str, str], measured: Measured) -> str
         tasks=tasks, pins=pins, tasks_there=list(pins), sheet=SHEET, repo=names.prior,
         exceptions=_exceptions(pins), study=STUDY_PICTURE if _pictured(measured.results) else None,
         credits=_credits(measured.results, "evaluate.jpg"), minutes=_minutes(measured.results),
+    )  # fmt: skip
+
+
+def lite_card(names: Names, network: Path, tasks: Sequence[str], results: Results) -> str:
+    """README.md of the smaller network's repository."""
+    full = names.named("model", replace(names, network=Names.network).prior)
+    data = ModelCardData(
+        license=LICENSE,
+        library_name=LIBRARY,
+        pipeline_tag="image-to-image",
+        base_model=full,
+        base_model_relation=full and "quantized",
+        datasets=_datasets(names),
+        tags=[*TAGS, *tasks],
+    )
+    return _filled(
+        ModelCard, "lite.md", data, names, results,
+        tasks=tasks, repo=names.prior, full=full, made=[results.words(one) for one in light.facts(network)],
+        compared=light.of_network(results.file("light"), network),
     )  # fmt: skip
 
 

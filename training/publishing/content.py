@@ -14,13 +14,22 @@ from safetensors import SafetensorError
 from lwr.loading.adapter import CONFIG, METADATA, WEIGHTS, AdapterError, AdapterMetadata, load_adapter
 from lwr.loading.load import PARTS, load_network
 from lwr.loading.locate import PARTS_CONFIG
-from lwr.loading.priors import COMPONENTS
+from lwr.loading.priors import COMPONENTS, LITE
 from lwr.models.config import PriorConfig
 from lwr.restore import PINS
 from lwr.tasks import TASKS
 from training.data.storage import sha256
-from training.publishing.cards import SHEET, STUDY_PICTURE, Measured, adapter_card, prior_card, space_card
+from training.publishing.cards import (
+    SHEET,
+    STUDY_PICTURE,
+    Measured,
+    adapter_card,
+    lite_card,
+    prior_card,
+    space_card,
+)
 from training.publishing.errors import PublishError
+from training.publishing.light import MADE
 from training.publishing.names import Names
 from training.publishing.results import Results
 from training.study import report
@@ -60,6 +69,23 @@ def prior(names: Names, network: Path, results: Results) -> Publication:
     if study := _study(results):
         files[STUDY_PICTURE] = study[0]
     return Publication("model", names.prior, files, names=tuple(pins.values()))
+
+
+def is_lite(network: Path) -> bool:
+    """Whether the folder holds the smaller network, which has a repository and a card of its own."""
+    return (network / "prior.json").exists() and _prior_config(network).id == LITE
+
+
+def lite(names: Names, network: Path, results: Results) -> Publication:
+    """The smaller network with its adapters."""
+    there = adapters(network)
+    files: dict[str, Path | bytes] = {**_network(network), "LICENSE": ROOT / "LICENSE"}
+    for task in there:
+        own = {name: network / "adapters" / task / name for name in (WEIGHTS, METADATA, CONFIG)}
+        files |= {f"adapters/{task}/{name}": path for name, path in own.items()}
+    files |= {MADE: network / MADE} if (network / MADE).exists() else {}
+    files["README.md"] = lite_card(names, network, list(there), results).encode()
+    return Publication("model", names.prior, files)
 
 
 def adapter(names: Names, network: Path, task: str, results: Results) -> Publication:

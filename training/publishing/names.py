@@ -16,6 +16,7 @@ class Names:
     version: str  # vX.Y.Z
     # Those that are on the Hub when this run is over: cards name no others. None: all of them.
     there: frozenset[Repository] | None = None
+    network: str = "lwr"  # of the network; the Space is always "lwr"
 
     def named(self, kind: str, repo: str) -> str | None:
         """`repo`, or None where a card would lead nowhere."""
@@ -24,7 +25,7 @@ class Names:
     @property
     def prior(self) -> str:
         """The network, a model repository."""
-        return f"{self.namespace}/lwr"
+        return f"{self.namespace}/{self.network}"
 
     @property
     def space(self) -> str:

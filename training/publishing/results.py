@@ -10,6 +10,7 @@ from typing import Any
 from lwr.tasks import TASKS
 from training.evaluation.benchmarks import BENCHMARKS
 from training.evaluation.report import short_table, swap_table, table
+from training.publishing import light
 from training.publishing.diagnosis_tables import found_table, harm_table
 from training.publishing.errors import PublishError
 from training.study.sentences import recommendation, sentences
@@ -75,7 +76,12 @@ class Results:
 
     def command(self, name: str) -> str:
         """The command line that wrote NAME.json."""
-        return self.text(name, "command")
+        within = ("variants", "costs") if name == "light" else ()
+        return self.text(name, *within, "command")
+
+    def words(self, text: str) -> str:
+        """A sentence of a manifest, with the numbers in it."""
+        return self._noted(text)
 
     def scores(self, damage: str) -> dict[str, Mapping[str, Any]]:
         """Rows of the evaluation of this damage under its own task, and of what else was tried on it."""
@@ -136,6 +142,14 @@ class Results:
     def harm_table(self) -> str:
         """What a sentence does to good and to damaged photos."""
         return self._noted(harm_table(self.file("harm")))
+
+    def light_costs(self) -> str:
+        """What the two networks of the package cost."""
+        return self._noted(light.costs(self.file("light")))
+
+    def light_quality(self) -> str:
+        """How well both restore."""
+        return self._noted(light.quality(self.file("light")))
 
     def study(self) -> list[str]:
         """What the study of training found, in three sentences; [] when it was not run."""
