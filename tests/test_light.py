@@ -136,6 +136,13 @@ def test_scores_of_other_weights_or_photos_go() -> None:
     assert "quality" not in results.rows("variants")["a"] and "quality" in results.rows("variants")["b"]
     results.put_quality("variants", "a", {"deblur": {}}, about | {"side": 32}, "new")
     assert "quality" in results.rows("variants")["a"] and "quality" not in results.rows("variants")["b"]
+    alone = {"ours": {}, "quality": {}, "seconds": {}}  # measured on photos of its own
+    results.put_row("peers", "slow", alone)
+    results.put_quality("peers", "fast", {"deblur": {}}, about)
+    results.put_costs("peers", "", {}, {"fast": {}})
+    assert results.rows("peers")["slow"] == alone and list(results.rows("peers")) == ["fast", "slow"]
+    results.put_row("peers", "slow", {"left_out": "not given"}, unless_measured=True)
+    assert results.rows("peers")["slow"] == alone
     results.put_quality("variants", "a", {"deblur": {}}, about | {"side": 32}, "newer")
     assert results.rows("variants")["a"] == {"weights": "newer", "quality": {"deblur": {}}}
 

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 
 from lwr.restore import Restorer
-from training.benchmarks.light.costs import Row, summary
+from training.benchmarks.light.costs import Row, load, summary
 from training.benchmarks.light.quality import DamagedPhotos
+from training.benchmarks.light.results import when
 from training.evaluation.samples import Sample
 
 MODELS = {  # name in the table: (task, npm package)
@@ -49,7 +50,7 @@ def row(
     most: int,
 ) -> Row:  # fmt: skip
     """Costs, and scores on at most `most` photos, which the most threads restore; fewer threads do one."""
-    samples, seconds = list(photos.of([task], most)), {}
+    samples, seconds, busy = list(photos.of([task], most)), {}, load()
     for count in sorted(set(threads)):
         said, made = run(folder, python, count, samples if count == max(threads) else samples[:1])
         seconds[str(count)] = summary(said["seconds"])
@@ -65,6 +66,8 @@ def row(
         "quality": {task: photos.picture_scores(samples, restored)},
         "ours": photos.scores(shipped, [task], most),  # on the same photos
         "tensorflow": said["tensorflow"],
+        "load": busy,
+        "date": when()["date"],
     }
 
 

@@ -21,7 +21,7 @@ def write_all(results: Results, path: Path) -> None:
     path.with_suffix(".md").write_text(markdown(results), encoding="utf-8")
     draw(results, path.with_suffix(".png"), beside=True)
     draw(results, path.with_suffix(".webp"), beside=False)
-    if path == RESULTS / "light.json" and results.rows("variants"):
+    if path.resolve() == RESULTS / "light.json" and "costs" in results.groups.get("variants", {}):
         README.write_text(placed(README.read_text(encoding="utf-8"), paragraph(results)), encoding="utf-8")
     print(markdown(results))
 
@@ -94,6 +94,8 @@ def _cells(name: str, row: Row, threads: list[str], tasks: list[str]) -> list[st
 
 
 def _remark(row: Row) -> str:
+    if "load" in row:
+        return f" ({row['date'][:10]}, load {row['load']})"
     if "random_weights" not in row:
         return ""
     return (
@@ -129,8 +131,9 @@ def _seconds(by_threads: Row) -> str:
 def paragraph(results: Results) -> str:
     """README's: what light means, beside StableSR."""
     costs = results.groups["variants"]["costs"]
-    said = [_said(name, row) for name, row in results.rows("variants").items() if name in PUBLISHED]
-    said += [_large(results)] if results.rows("stable-diffusion") else []
+    rows = {name: row for name, row in results.rows("variants").items() if "seconds" in row}
+    said = [_said(name, row) for name, row in rows.items() if name in PUBLISHED]
+    said += [_large(results, costs["machine"])] if results.rows("stable-diffusion") else []
     return (
         f"{START} (`{COMMAND}`, [table and fronts](training/results/light.md); {costs['machine']}, load "
         f"{costs['load']}; a pass is one over {costs['pixels']}x{costs['pixels']} pixels). {' '.join(said)}"
@@ -148,9 +151,10 @@ def _said(name: str, row: Row) -> str:
     )
 
 
-def _large(results: Results) -> str:
-    """Stable Diffusion with StableSR, the fewest steps last."""
-    rows = results.rows("stable-diffusion")
+def _large(results: Results, machine: str) -> str:
+    """Stable Diffusion with StableSR, the fewest steps last, and where, if not on `machine`."""
+    rows, made = results.rows("stable-diffusion"), results.groups["stable-diffusion"]["costs"]["machine"]
+    where = "" if made == machine else f", on {made}"
     first = next(iter(rows.values()))
     passes = [
         f"{2 * row['gmacs'] / 1000:,.1f} TFLOPs and {_medians(row)[-1]:,.0f} s in {name.rpartition(', ')[2]}"
@@ -158,7 +162,8 @@ def _large(results: Results) -> str:
     ]
     return (
         f"StableSR at its true size, of random weights: {first['parameters']['network'] / 1e9:.2f} B "
-        f"parameters, {first['megabytes']['network'] / 1000:.2f} GB; {', '.join(passes)} (a step multiplied)."
+        f"parameters, {first['megabytes']['network'] / 1000:.2f} GB; {', '.join(passes)} "
+        f"(a step multiplied{where})."
     )
 
 

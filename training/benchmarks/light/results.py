@@ -41,7 +41,8 @@ class Results:
         kept = self.groups.setdefault(group, {})
         if any(kept.get("quality", {}).get(key) != about[key] for key in ("limit", "side")):
             for row in self.rows(group).values():
-                row.pop("quality", None)
+                if ALONE not in row:
+                    row.pop("quality", None)
         kept["quality"] = about | when()
         row = kept.setdefault("rows", {}).setdefault(name, {})
         if weights is not None and row.get("weights", weights) != weights:
