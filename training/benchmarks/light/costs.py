@@ -24,18 +24,14 @@ class Contender:
     known: Row = field(default_factory=dict)  # what is counted and not timed
 
 
-def measured(
-    contenders: Mapping[str, Contender], threads: Sequence[int], rounds: int, memory: bool = True
-) -> dict[str, Row]:
+def measured(contenders: Mapping[str, Contender], threads: Sequence[int], rounds: int) -> dict[str, Row]:
     """Costs of all; their passes take turns, because CPUs change their speed and neighbours come and go."""
     runs = {name: one.start(*one.settings) for name, one in contenders.items()}
     seconds = turns(runs, threads, rounds)
     runs.clear()
     rows = {name: one.known | {"seconds": seconds[name]} for name, one in contenders.items()}
-    if memory:
-        for name, one in contenders.items():
-            peak = fresh(peak_gb, one.start, max(threads), *one.settings)
-            rows[name]["peak_gb"] = round(peak, 2)
+    for name, one in contenders.items():
+        rows[name]["peak_gb"] = round(fresh(peak_gb, one.start, max(threads), *one.settings), 2)
     return rows
 
 
