@@ -20,7 +20,6 @@ NAME = "Stable Diffusion 2.1 + StableSR"
 STEPS = (200, 4, 1)
 TOKENS = 77
 FIDELITY = 0.5
-REPEATS = 2  # timed calls of each part, after a first one
 KINDS = ("median", "least")
 Parts = dict[str, Callable[[], object]]
 
@@ -95,7 +94,7 @@ def measure(sizes: "Sizes", side: int, threads: Sequence[int]) -> Row:
         for number in threads:
             torch.set_num_threads(number)
             print(f"{NAME}: {number} threads, load {load()}.", flush=True)
-            found[str(number)] = {name: summary(_times(part)) for name, part in parts.items()}
+            found[str(number)] = {name: summary([_seconds(part)]) for name, part in parts.items()}
     return {"seconds": found, "peak_gb": round(resident_peak_gb(), 2)}
 
 
@@ -130,11 +129,8 @@ def fill(whole: "RestorationNetwork") -> None:
             buffer.copy_(torch.arange(buffer.shape[-1])[None])
 
 
-def _times(part: Callable[[], object]) -> list[float]:
-    taken = []
-    for turn in range(REPEATS + 1):
-        start = time.perf_counter()
-        part()
-        if turn:
-            taken.append(time.perf_counter() - start)
-    return taken
+def _seconds(part: Callable[[], object]) -> float:
+    """Of one call: it takes so long that what only the first one does matters little."""
+    start = time.perf_counter()
+    part()
+    return time.perf_counter() - start

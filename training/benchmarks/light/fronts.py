@@ -122,7 +122,7 @@ def _panel(axes: "Axes", shown: Sequence[Mark], large: Mapping[str, Row], cost: 
     axes.plot([placed[one][0] for one in best], [placed[one][1] for one in best], "-", color=OURS)
     for one, at in placed.items():
         axes.plot(*at, one.shape, color=one.color, markersize=7, mfc=one.color if one in best else "white")
-        side, ha = ((-5, 4), "right") if one.shape == ALL else ((5, 4), "left")
+        side, ha = ((-5, 4), "right") if one in best else ((5, 4), "left")
         axes.annotate(
             str(one.number), at, side, textcoords="offset points", fontsize=9, color=one.color, ha=ha
         )
