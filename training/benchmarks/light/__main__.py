@@ -134,7 +134,8 @@ def _quality(options: Options, models: Mapping[str, str], results: Results) -> N
             write(results, options.out)
     if "peers" in options.only:
         if enlargers.TASK in options.tasks:
-            for name, scores in photos.baseline_scores(shipped, enlargers.baselines()).items():
+            found = photos.baseline_scores(shipped, enlargers.TASK, enlargers.baselines())
+            for name, scores in found.items():
                 results.put_quality("peers", name, scores, about)
             write(results, options.out)
         _maxim(options, results, photos, shipped)

@@ -55,11 +55,12 @@ class DamagedPhotos:
             raise SystemExit(f"{found.skipped[0].name}: {found.skipped[0].reason}")
         return {case.split("|")[0]: _kept(one) for case, one in summaries(found.rows).items()}
 
-    def baseline_scores(self, restorer: Restorer, baselines: Sequence[Baseline]) -> dict[str, Scores]:
-        """{method: its scores}, and of the photos as they came as "input" or "bicubic"."""
-        tasks = list(dict.fromkeys(one.task for one in baselines))
-        by_task = {task: [one for one in baselines if one.task == task] for task in tasks}
-        found = evaluate(restorer, tqdm(self.of(tasks), "peers"), [], self.judge, by_task)
+    def baseline_scores(
+        self, restorer: Restorer, task: str, baselines: Sequence[Baseline]
+    ) -> dict[str, Scores]:
+        """{method: its scores} on a task, and those of the photos as they came as "input" or "bicubic"."""
+        samples = tqdm(list(self.of([task])), "peers")
+        found = evaluate(restorer, samples, [], self.judge, {task: baselines})
         return by_method(summaries(found.rows))
 
     def picture_scores(self, samples: Sequence[Sample], restored: Sequence[torch.Tensor]) -> Row:
