@@ -9,6 +9,7 @@ from typer.main import get_command
 
 from lwr.cli import app
 from training import build_dataset, run
+from training.benchmarks.light import __main__ as light
 from training.command_line import parse
 from training.diagnosis import __main__ as diagnosis
 from training.evaluation.plan import read_arguments
@@ -100,7 +101,7 @@ def test_commands_of_training_parse() -> None:
     for file in (README, TRAINING):
         for arguments in commands(file, "python -m training.evaluate "):
             assert read_arguments(of_a_task(arguments), "").source
-        for module in (build_dataset, study):
+        for module in (build_dataset, study, light):
             for arguments in commands(file, f"{module.COMMAND} "):
                 assert parse(module.Options, arguments, module.COMMAND).out
 

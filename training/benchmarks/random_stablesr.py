@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from lwr.models.cfw import ControllableFeatureWrapping
-from lwr.models.config import CFWConfig, EncoderConfig, SFTConfig
-from lwr.models.encoder import TimeAwareEncoder
-from lwr.models.sft import SFT
+from lwr.models.config import CFWConfig, EncoderConfig, NetworkConfig, SFTConfig
+from lwr.models.network import RestorationNetwork
+from lwr.models.prior import Prior
 from lwr.stablesr import keys
+from lwr.stablesr.convert import PRIOR, SCHEDULE
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,21 @@ def _published_shape(key: str, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _parts(sizes: Sizes) -> list[tuple[nn.Module, Callable[[str], str]]]:
     """Modules without memory of their own, each with what its keys are called in the file."""
+    whole = network(sizes)
+    unet = whole.prior.unet
+    return [
+        (unet, keys.unet_keys(unet)),
+        (whole.prior.vae, keys.vae_keys(len(sizes.vae))),
+        (whole.encoder, keys.encoder_keys(whole.config.encoder)),
+        (whole.sft, keys.sft_keys(unet)),
+        (whole.cfw, keys.cfw_keys),
+        (whole.prior.text_encoder, keys.text_keys),
+    ]
+
+
+def network(sizes: Sizes) -> RestorationNetwork:
+    """All of it without memory of its own, and without a tokenizer."""
     levels = len(sizes.unet)
-    down = ("CrossAttnDownBlock2D",) * (levels - 1) + ("DownBlock2D",)
     encoder = EncoderConfig(
         width=sizes.encoder,
         multipliers=sizes.multipliers,
@@ -79,33 +92,37 @@ def _parts(sizes: Sizes) -> list[tuple[nn.Module, Callable[[str], str]]]:
         attention_levels=tuple(range(levels - 1)),
         out_channels=sizes.encoder,
     )
-    text = CLIPTextConfig(
+    sft = SFTConfig(feature_channels=sizes.encoder, hidden=sizes.encoder // 2)
+    cfw = CFWConfig(sizes.vae, (1, 2), sizes.dense_blocks, sizes.growth)
+    scheduler = DDIMScheduler(**SCHEDULE)
+    with torch.device("meta"):
+        prior = Prior(_vae(sizes), _unet(sizes), scheduler, _text(sizes), None, PRIOR)
+        return RestorationNetwork(prior, NetworkConfig(encoder, sft, cfw)).eval()
+
+
+def _text(sizes: Sizes) -> CLIPTextModel:
+    config = CLIPTextConfig(
         vocab_size=sizes.vocabulary,
         hidden_size=sizes.text,
         intermediate_size=4 * sizes.text,
         num_hidden_layers=sizes.text_layers,
         num_attention_heads=max(1, sizes.text // 64),
     )
-    sft = SFTConfig(feature_channels=sizes.encoder, hidden=sizes.encoder // 2)
-    cfw = CFWConfig(sizes.vae, (1, 2), sizes.dense_blocks, sizes.growth)
-    with torch.device("meta"):
-        unet = UNet2DConditionModel(
-            block_out_channels=sizes.unet,
-            layers_per_block=sizes.blocks,
-            cross_attention_dim=sizes.text,
-            attention_head_dim=tuple(width // sizes.head for width in sizes.unet),
-            use_linear_projection=True,
-            down_block_types=down,
-            up_block_types=tuple(kind.replace("Down", "Up") for kind in reversed(down)),
-        )
-        return [
-            (unet, keys.unet_keys(unet)),
-            (_vae(sizes), keys.vae_keys(len(sizes.vae))),
-            (TimeAwareEncoder(encoder), keys.encoder_keys(encoder)),
-            (SFT(unet, sft), keys.sft_keys(unet)),
-            (ControllableFeatureWrapping(cfw), keys.cfw_keys),
-            (CLIPTextModel(text), keys.text_keys),
-        ]
+    return CLIPTextModel(config)
+
+
+def _unet(sizes: Sizes) -> UNet2DConditionModel:
+    levels = len(sizes.unet)
+    down = ("CrossAttnDownBlock2D",) * (levels - 1) + ("DownBlock2D",)
+    return UNet2DConditionModel(
+        block_out_channels=sizes.unet,
+        layers_per_block=sizes.blocks,
+        cross_attention_dim=sizes.text,
+        attention_head_dim=tuple(width // sizes.head for width in sizes.unet),
+        use_linear_projection=True,
+        down_block_types=down,
+        up_block_types=tuple(kind.replace("Down", "Up") for kind in reversed(down)),
+    )
 
 
 def _vae(sizes: Sizes) -> AutoencoderKL:

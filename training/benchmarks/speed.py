@@ -138,13 +138,13 @@ def rate(
     return step * batch / (clock() - start)
 
 
-def square_photo() -> "Tensor":
-    """A real photo (1,3,512,512) in [0,1]: the first one in lwr/samples, cut to size."""
+def square_photo(side: int = 512) -> "Tensor":
+    """A real photo (1,3,side,side) in [0,1]: the first one in lwr/samples, cut to size."""
     from lwr.images.files import load, resize
 
     photo = load(min(SAMPLES.glob("*.jpg"))).rgb
-    side = min(photo.shape[-2:])
-    return resize(photo[..., :side, :side], (512, 512))
+    least = min(photo.shape[-2:])
+    return resize(photo[..., :least, :least], (side, side))
 
 
 if __name__ == "__main__":

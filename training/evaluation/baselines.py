@@ -114,9 +114,14 @@ def median_across(photo: np.ndarray) -> np.ndarray:
 
 def real_esrgan_x4plus(photo: np.ndarray) -> np.ndarray:
     """Real-ESRGAN on the small photo, which the middle of each 4x4 pixels of the enlarged one gives back."""
+    return enlarged_again(photo, real_esrgan.load())
+
+
+def enlarged_again(photo: np.ndarray, enlarge: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """The bicubically enlarged photo made small again, and enlarged 4x by `enlarge`."""
     enlarged = torch.from_numpy(photo).permute(2, 0, 1)[None]
     small = torch.nn.functional.interpolate(enlarged, scale_factor=1 / real_esrgan.SCALE, mode="bicubic")
-    output = torch.from_numpy(real_esrgan.load()(small[0].permute(1, 2, 0).numpy())).permute(2, 0, 1)[None]
+    output = torch.from_numpy(enlarge(small[0].permute(1, 2, 0).numpy())).permute(2, 0, 1)[None]
     same = torch.nn.functional.interpolate(output, size=photo.shape[:2], mode="bicubic")  # sides not of 4
     return same[0].permute(1, 2, 0).numpy()
 
