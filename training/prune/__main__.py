@@ -17,6 +17,7 @@ from tyro.conf import FlagConversionOff
 
 from lwr.loading.adapter import AdapterError
 from lwr.loading.priors import PriorError
+from lwr.tasks import TASKS
 from training.checkpoint import TrainingError, write_folder
 from training.command_line import fail, parse
 from training.config import Config
@@ -78,9 +79,14 @@ def prune(options: Options) -> None:
     """Prune, and write network, adapters and MADE."""
     like = None if options.like is None else json.loads(options.like.read_text())
     measured = like is None and options.how != "magnitude"
+    tasks = tuple(task for task in TASKS if (Path(options.init) / "adapters" / task).is_dir())
+    if not tasks:
+        raise TrainingError(
+            f"{options.init} has no adapters, so nothing says what it should do: give another --init."
+        )
     config = replace(
-        PRESETS["end-to-end"], init=options.init, photos=options.photos, batch=4, scene=1, seed=options.seed,
-        lora_parts=(), parts=(), exact=0.5, sampled=0.05, perceptual=float(measured), channels_last=False,
+        PRESETS["end-to-end"], init=options.init, tasks=tasks, photos=options.photos, seed=options.seed,
+        batch=4, scene=1, lora_parts=(), parts=(), exact=0.5, sampled=0.05, perceptual=float(measured), channels_last=False,
         device="cpu",
     )  # fmt: skip
     stage = EndToEnd(config)
