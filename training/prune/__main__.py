@@ -86,8 +86,8 @@ def prune(options: Options) -> None:
         )
     config = replace(
         PRESETS["end-to-end"], init=options.init, tasks=tasks, photos=options.photos, seed=options.seed,
-        batch=4, scene=1, lora_parts=(), parts=(), exact=0.5, sampled=0.05, perceptual=float(measured), channels_last=False,
-        device="cpu",
+        batch=4, scene=1, lora_parts=(), parts=(), exact=0.5, sampled=0.05, perceptual=float(measured),
+        channels_last=False, device="cpu",
     )  # fmt: skip
     stage = EndToEnd(config)
     before = sum(p.numel() for p in stage.network.parameters())
