@@ -25,6 +25,7 @@ from training.data.loader import BatchLoader
 from training.data.parts import load_parts
 from training.loop import train
 from training.prune import __main__ as prune
+from training.prune import compare
 from training.prune.blocks import choose
 from training.prune.widths import ALIGNED, least
 from training.stages import STAGES
@@ -245,3 +246,20 @@ def test_recovering_brings_features_back_to_those_of_the_teacher(
     )
     changed = [name for name, (_, b) in pairs.items() if not torch.equal(b, learned[name][1])]
     assert len(changed) > 0.8 * len(pairs), "the LoRAs learn, too"
+
+
+def test_runs_are_compared_over_the_steps_that_all_took(tmp_path: Path) -> None:
+    for name, end, loss in (("a", 40, 1.0), ("b", 30, 0.5)):
+        (tmp_path / name).mkdir()
+        lines = [{"step": step, "loss": loss + step / 100} for step in range(10, end + 1, 10)]
+        (tmp_path / name / "log.jsonl").write_text("\n".join(map(json.dumps, [{"photos": 3}, *lines])) + "\n")
+    compare.main([str(tmp_path), "--out", str(tmp_path / "found.json")])
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["steps"] == [0, 30] and found["runs"]["a"] == {"last_step": 40, "loss": 1.2}
+    rows = compare.table(found).splitlines()
+    assert rows[2].startswith("| b | 0.700") and rows[3].startswith("| a | 1.200")
+
+
+def test_the_table_of_pruned_networks_is_that_of_the_runs() -> None:
+    found = json.loads((ROOT / "training" / "results" / "pruning.json").read_text())
+    assert compare.table(found) in (ROOT / "training" / "README.md").read_text()

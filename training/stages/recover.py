@@ -51,14 +51,20 @@ class Recover(Stage):
             wanted, theirs = self.teacher[0].restore(batch, rng, level)
         with outputs(self.network, self.compared) as found:
             output, _ = self.restore(batch, rng, 1, level)
-        states = rng.states()
-        loss, logs = self.loss(output, batch, level, rng, progress)
-        rng.rewind(states)
-        taught, _ = self.loss(output, replace(batch, target=wanted.float().clamp(0, 1)), level, rng, progress)
+        share, logs = self.config.distill, {}
         apart = torch.stack([_apart(found[name], theirs[name]) for name in found]).mean()
-        share = self.config.distill
-        loss = (1 - share) * loss + share * taught + FEATURE_WEIGHT * share * apart
-        return loss, logs | {"features": apart.detach(), "taught": taught.detach()}
+        loss = FEATURE_WEIGHT * share * apart
+        states = rng.states()
+        if share < 1:
+            own, logs = self.loss(output, batch, level, rng, progress)
+            loss = loss + (1 - share) * own
+            rng.rewind(states)
+        if share > 0:
+            as_taught = replace(batch, target=wanted.float().clamp(0, 1))
+            taught, more = self.loss(output, as_taught, level, rng, progress)
+            loss, logs = loss + share * taught, logs or more
+            logs["taught"] = taught.detach()
+        return loss, logs | {"features": apart.detach()}
 
     def preview(self, batch: Batch, rng: RngStreams) -> torch.Tensor:
         """At the fidelity that trains most."""
