@@ -52,7 +52,7 @@ def card(network: Path, results: Results) -> str:
 
 
 def test_the_card_says_how_it_was_made_and_measured(network: Path, tmp_path: Path) -> None:
-    results = measured(tmp_path, light.digest(network))
+    results = measured(tmp_path, light.weights_of(network))
     text = card(network, results)
     for fact in (
         "removal changes the training loss least",

@@ -18,6 +18,7 @@ from test_findings import HAZY
 
 from lwr.fit import deed
 from lwr.images.formats import readable_formats
+from lwr.loading.priors import LITE, bundled
 from lwr.record import recorded
 from lwr.tasks import TASKS
 from page import about_tab, examples
@@ -345,6 +346,16 @@ def test_a_batch_loses_nothing(page: Page, tmp_path: Path) -> None:
         names = sorted(zipped.namelist())
         assert len(names) == 20 and names[-3:] == ["report.txt", "same.restored-2.png", "same.restored.png"]
         assert Image.open(zipped.open("same.restored-2.png")).size == (64, 64)
+
+
+def test_the_smaller_network_is_a_choice_where_it_came_along(page: Page) -> None:
+    there = bundled(LITE) is not None
+    page.get_by_text("Advanced", exact=True).click()
+    expect(page.locator("#fidelity")).to_be_visible()
+    expect(page.locator("#fast")).to_be_visible(visible=there)
+    page.get_by_role("tab", name="Batch").click()
+    expect(page.locator("#batch-format")).to_be_visible()
+    expect(page.locator("#batch-fast")).to_be_visible(visible=there)
 
 
 def test_a_link_brings_the_settings_back(url: str, page: Page) -> None:

@@ -1,12 +1,12 @@
 """The smaller network's card: how it was made, and the light benchmark's rows of it and of the larger one."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from lwr.loading.priors import LITE
+from training.benchmarks.light.networks import weights_of
 from training.publishing.errors import PublishError
 
 FULL = "embedded"
@@ -58,15 +58,7 @@ def _facts(made: Mapping[str, Any]) -> Iterator[str]:
 def of_network(light: Mapping[str, Any], network: Path) -> bool:
     """Whether the benchmark measured this very network, and the larger one beside it."""
     rows = light.get("variants", {}).get("rows", {})
-    return {FULL, LITE} <= rows.keys() and rows[LITE].get("weights") == digest(network)
-
-
-def digest(network: Path) -> str:
-    """Digits that follow from all weights of a network and its adapters, as the benchmark has them."""
-    found = hashlib.sha256()
-    for path in sorted(network.rglob("*.safetensors")):
-        found.update(path.relative_to(network).as_posix().encode() + path.read_bytes())
-    return found.hexdigest()[:12]
+    return {FULL, LITE} <= rows.keys() and rows[LITE].get("weights") == weights_of(network)
 
 
 def costs(light: Mapping[str, Any]) -> str:
