@@ -1,6 +1,5 @@
 """Cost against quality: what is counted, what a run measures and keeps, and why a peer is left out."""
 
-import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -202,10 +201,8 @@ def test_span_has_the_size_that_its_authors_say() -> None:
 def test_the_parts_of_a_network_and_its_adapters_are_all(restorer: Restorer) -> None:
     everything = {id(p): p.numel() for p in restorer.network.parameters()}
     assert sum(networks.parts(restorer.network).values()) == sum(everything.values())
-    head = json.loads((EMBEDDED / "adapters" / "deblur" / "adapter_config.json").read_text())
     folder = EMBEDDED / "adapters" / "deblur"
     stored = (folder / "adapter_model.safetensors").stat().st_size
-    assert head["peft_type"] == "LORA"
     assert networks.adapter_parameters(folder) == pytest.approx(stored / 2, rel=0.06)  # 16 bits and a head
 
 

@@ -346,5 +346,7 @@ def test_absent_gated_and_unreachable_priors_say_what_to_do(fresh: RunningHub) -
         Restorer.load("sd-2.1-base")
     with pytest.raises(PriorError, match=r"no revision 'v9'"):
         Restorer.load("sd-2.1-base", revision="v9")
-    with pytest.raises(PriorError, match=r"There is no model 'sd-3': use embedded, embedded-lite, sd-2\.1-base, "):
+    with pytest.raises(
+        PriorError, match=r"There is no model 'sd-3': use embedded, embedded-lite, sd-2\.1-base, "
+    ):
         Restorer.load("sd-3")

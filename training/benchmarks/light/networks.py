@@ -1,9 +1,6 @@
 """Networks as `Restorer.load` takes them: what they are made of, and the product's own pass."""
 
 import hashlib
-import json
-import math
-import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,11 +70,10 @@ def parts(network: "RestorationNetwork") -> dict[str, int]:
 
 
 def adapter_parameters(folder: Path) -> int:
-    """Numbers in an adapter's weights, from the file's head: its length, and JSON with shapes."""
-    with (folder / "adapter_model.safetensors").open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        head = json.loads(file.read(length))
-    return sum(math.prod(tensor["shape"]) for name, tensor in head.items() if name != "__metadata__")
+    """Numbers in an adapter's two matrices a layer, in however many bits they are stored."""
+    from lwr.loading.adapter import load_adapter
+
+    return sum(a.numel() + b.numel() for a, b in load_adapter(folder).pairs.values())
 
 
 def megabytes(folder: Path) -> Row:
