@@ -50,7 +50,7 @@ def row(
     most: int,
 ) -> Row:  # fmt: skip
     """Costs, and scores on at most `most` photos, which the most threads restore; fewer threads do one."""
-    samples, seconds, busy = list(photos.of([task], most)), {}, load()
+    samples, seconds, busy = [one.sample for one in photos.of([task], most)], {}, load()
     for count in sorted(set(threads)):
         said, made = run(folder, python, count, samples if count == max(threads) else samples[:1])
         seconds[str(count)] = summary(said["seconds"])
@@ -77,9 +77,11 @@ def run(folder: Path, python: Path, threads: int, samples: Sequence[Sample]) -> 
     with tempfile.TemporaryDirectory() as work:
         given, made = Path(work) / "given.npy", Path(work) / "made.npy"
         np.save(given, np.stack(photos))
-        words = [str(python), str(WORKER), str(folder), str(threads), str(given), str(made)]
+        code = f"{WORKER.read_text()}\nimport sys\nmain(*sys.argv[1:])\n"
+        words = [str(python), "-c", code, str(folder), str(threads), str(given), str(made)]
         clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         done = subprocess.run(words, capture_output=True, text=True, env=clean)
         if done.returncode:
-            raise SystemExit(f"{' '.join(words)} ended with status {done.returncode}: {done.stderr[-300:]}")
+            why = done.stderr.strip().splitlines() or ["it says nothing"]
+            raise SystemExit(f"MAXIM in {folder} ended with status {done.returncode}: {why[-1]}")
         return json.loads(done.stdout.splitlines()[-1]), np.load(made)

@@ -1,16 +1,14 @@
 """MAXIM (Tu et al. 2022) as npm packages carry it for TensorFlow.js, run by TensorFlow; alone in its process.
 
-    PYTHON maxim_worker.py MODEL_FOLDER THREADS PHOTOS.npy OUT.npy
-
-PYTHON has tensorflow and need not have lwr. Photos and results are (N,H,W,3) uint8, sides multiples of 64.
-The last line of its output is JSON: seconds of a pass for each photo, parameters, multiply-adds, memory.
+maxim.py gives this text to a Python that has tensorflow and need not have lwr. Photos and results are
+(N,H,W,3) uint8, sides multiples of 64. The last line of its output is JSON: seconds of a pass for each photo,
+parameters, multiply-adds, memory.
 """
 
 import json
 import math
 import os
 import re
-import sys
 import time
 from pathlib import Path
 
@@ -79,7 +77,3 @@ def multiply_adds(operation: object) -> int:
     for names, sides in zip(letters, inputs, strict=True):
         lengths |= dict(zip(names, sides, strict=True))
     return math.prod(lengths.values())
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -1,6 +1,6 @@
 """PSNR and LPIPS of every task, by the product's evaluation, on photos whose damage is the same for all."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,7 +17,7 @@ KEPT = ("psnr_input", "psnr_output", "psnr_gain", "psnr_gain_ci95", "lpips_input
 Scores = dict[str, Row]  # {task: measures}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kept:
     """A damaged photo, (1,3,H,W) uint8 each."""
 
@@ -25,6 +25,11 @@ class Kept:
     task: str
     degraded: torch.Tensor
     clean: torch.Tensor
+
+    @property
+    def sample(self) -> Sample:
+        """As evaluation takes it."""
+        return Sample(self.id, self.task, self.degraded / 255, self.clean / 255, 1)
 
 
 class DamagedPhotos:
@@ -40,17 +45,15 @@ class DamagedPhotos:
             pair = _uint8(sample.degraded), _uint8(sample.clean)
             self.kept.append(Kept(sample.id, sample.damage, *pair))
 
-    def of(self, tasks: Sequence[str], limit: int | None = None) -> Iterator[Sample]:
+    def of(self, tasks: Sequence[str], limit: int | None = None) -> list[Kept]:
         """Those of some tasks, at most `limit` of each."""
-        for task in tasks:
-            for one in [kept for kept in self.kept if kept.task == task][:limit]:
-                yield Sample(one.id, task, one.degraded / 255, one.clean / 255, 1)
+        return [one for task in tasks for one in [kept for kept in self.kept if kept.task == task][:limit]]
 
     def scores(self, restorer: Restorer, tasks: Sequence[str], limit: int | None = None) -> Scores:
         """Each task asked for on its damage, at the defaults, on at most `limit` photos."""
         cases = [Case(task, task, None) for task in tasks]
-        samples = tqdm(list(self.of(tasks, limit)), "restoring")
-        found = evaluate(restorer, samples, cases, self.judge)
+        photos = tqdm(self.of(tasks, limit), "restoring")
+        found = evaluate(restorer, (one.sample for one in photos), cases, self.judge)
         if found.skipped:
             raise SystemExit(f"{found.skipped[0].name}: {found.skipped[0].reason}")
         return {case.split("|")[0]: _kept(one) for case, one in summaries(found.rows).items()}
@@ -59,8 +62,8 @@ class DamagedPhotos:
         self, restorer: Restorer, task: str, baselines: Sequence[Baseline]
     ) -> dict[str, Scores]:
         """{method: its scores} on a task, and those of the photos as they came as "input" or "bicubic"."""
-        samples = tqdm(list(self.of([task])), "peers")
-        found = evaluate(restorer, samples, [], self.judge, {task: baselines})
+        photos = tqdm(self.of([task]), "peers")
+        found = evaluate(restorer, (one.sample for one in photos), [], self.judge, {task: baselines})
         return by_method(summaries(found.rows))
 
     def picture_scores(self, samples: Sequence[Sample], restored: Sequence[torch.Tensor]) -> Row:

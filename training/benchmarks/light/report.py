@@ -163,7 +163,7 @@ def _large(results: Results, machine: str) -> str:
     return (
         f"StableSR at its true size, of random weights: {first['parameters']['network'] / 1e9:.2f} B "
         f"parameters, {first['megabytes']['network'] / 1000:.2f} GB; {', '.join(passes)} "
-        f"(a step multiplied{where})."
+        f"(one step timed, more of them multiplied{where})."
     )
 
 
