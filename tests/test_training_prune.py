@@ -25,7 +25,7 @@ from training.data.loader import BatchLoader
 from training.data.parts import load_parts
 from training.loop import train
 from training.prune import __main__ as prune
-from training.prune import compare
+from training.prune import compare, join
 from training.prune.blocks import choose
 from training.prune.widths import ALIGNED, least
 from training.stages import STAGES
@@ -168,7 +168,22 @@ def test_a_refiner_without_the_decoder_never_runs_it(start: Path, tmp_path: Path
     assert (restored(tmp_path / "alone") - restored(EMBEDDED)).abs().max() < 8 / 255
 
 
+def test_parts_of_two_pruned_networks_fit_each_other(half: Path, start: Path, tmp_path: Path) -> None:
+    block = "refiner.levels.2.blocks.3"
+    made = pruned(tmp_path / "other", start, "--blocks", block, "--filters", "20")
+    assert made["blocks"] == [block] and not made["channels"]
+    join.main([str(half), str(tmp_path / "other"), str(tmp_path / "joined"), "--parts", "refiner"])
+    network = load_network(locate(str(tmp_path / "joined")))
+    assert isinstance(network.refiner.levels[2].blocks[3], Skip)
+    assert network.refiner.levels[1].blocks[0].conv1.out_channels == 64, "the refiner is that of the other"
+    assert network.prior.unet.up_blocks[2].resnets[0].conv1.out_channels == 48, "all else of the base"
+    pairs = load_adapter(tmp_path / "joined" / "adapters" / TASK, TASK, "embedded").pairs
+    assert pairs["refiner.filters.shares"][1].shape[0] == 20
+    assert restored(tmp_path / "joined").shape == restored(EMBEDDED).shape
+
+
 REFUSED = {
+    "--blocks refiner.levels.9": "--blocks names refiner.levels.9, which cannot go or is not there.",
     "--ratio 1": "--ratio is 1: use a number between 0 and 1.",
     "--parts text --how magnitude": "--parts names text: use encoder, sft, refiner, prior.unet, prior.vae.",
     "--how taylor": "--how taylor measures the loss: give --photos, or lwr/samples to try it.",

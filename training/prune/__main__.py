@@ -48,6 +48,7 @@ class Options:
     filters: int | None = None  # that the refiner keeps of its adaptive filters, nearly as good; None = all
     # whether the refiner still reads the VAE decoder; without, the decoder runs only at fidelities below 0.5
     decoder: bool = True
+    blocks: tuple[str, ...] = ()  # these go, by name, such as refiner.levels.2.blocks.3; and nothing by `how`
     like: Path | None = None  # made.json of an earlier pruning: what went then goes again, of newer weights
     batches: int = 56  # of 4 crops, on which the loss is measured
     id: str = "embedded"  # of the pruned network, which its adapters name
@@ -65,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             PROG,
             f"--parts names {', '.join(sorted(unknown))}: use encoder, sft, refiner, prior.unet, prior.vae.",
         )
-    if options.photos is None and options.how != "magnitude" and options.like is None:
+    known = options.blocks or options.like is not None
+    if options.photos is None and options.how != "magnitude" and not known:
         fail(PROG, f"--how {options.how} measures the loss: give --photos, or lwr/samples to try it.")
     if options.out.exists():
         fail(PROG, f"{options.out} is there already: give another --out.")
@@ -78,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def prune(options: Options) -> None:
     """Prune, and write network, adapters and MADE."""
     like = None if options.like is None else json.loads(options.like.read_text())
+    if options.blocks:
+        like = {"how": "blocks", "ratio": None, "blocks": list(options.blocks), "channels": {}}
     measured = like is None and options.how != "magnitude"
     tasks = tuple(task for task in TASKS if (Path(options.init) / "adapters" / task).is_dir())
     if not tasks:
@@ -91,6 +95,9 @@ def prune(options: Options) -> None:
     )  # fmt: skip
     stage = EndToEnd(config)
     before = sum(p.numel() for p in stage.network.parameters())
+    unknown = set(options.blocks) - set(blocks.candidates(stage.network, options.parts))
+    if unknown:
+        raise TrainingError(f"--blocks names {', '.join(sorted(unknown))}, which cannot go or is not there.")
     gone = {name: like[name] for name in ("blocks", "channels")} if like else _least(stage, config, options)
     blocks.remove(stage.network, stage.loras, gone["blocks"])
     if gone["channels"]:
