@@ -7,8 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tyro.conf import FlagConversionOff
+
 from training.checkpoint import TrainingError
-from training.command_line import fail
+from training.command_line import fail, parse
+from training.config import Config
 from training.data.kept import keep
 from training.data.parts import load_parts
 from training.run import resolve
@@ -20,11 +23,11 @@ PROG = "python -m training.draw_batches"
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; a mistake ends it with status 2 and a sentence."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] in (["-h"], ["--help"]):
+        parse(FlagConversionOff[Config], ["--help"], f"{PROG} COUNT PRESET", __doc__, Config("a preset's"))
     if not words or not words[0].isdigit() or not int(words[0]):
-        print(__doc__)
-        if words and words[0] in ("-h", "--help"):
-            return
-        fail(PROG, "give the number of batches first, such as 2000.")
+        first = f", not {words[0]}" if words else ""
+        fail(PROG, f"give the number of batches first, such as 2000{first}.")
     config, _ = resolve(words[1:])
     if config.batches is None:
         fail(PROG, "give --batches, the folder for what is drawn.")
