@@ -256,6 +256,26 @@ def test_what_a_benchmark_trains_on_is_not_its_test_set(tmp_path: Path) -> None:
         BENCHMARKS["lol"].pairs(tmp_path / "other", None, [], [])
 
 
+def test_a_scale_of_the_training_set_is_not_the_test_set(tmp_path: Path) -> None:
+    for side in (8, 32):
+        name = "a_HR.png" if side == 32 else "a_LR4.png"
+        (tmp_path / "Canon/Train/4").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (side, side)).save(tmp_path / "Canon/Train/4" / name)
+    with pytest.raises(FileNotFoundError, match="holds no pairs of RealSR"):
+        BENCHMARKS["realsr"].pairs(tmp_path / "Canon/Train/4", None, [], [])
+
+
+def test_the_list_of_the_test_set_may_lie_beside_its_folder(tmp_path: Path) -> None:
+    for name in ("s1/blur/blur_1", "s1/gt/gt_1", "s2/blur/blur_1", "s2/gt/gt_1"):
+        (tmp_path / "J" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "J" / f"{name}.png")
+    (tmp_path / "RealBlur_J_test_list.txt").write_text("J/s2/gt/gt_1.png J/s2/blur/blur_1.png\n")
+    (tmp_path / "RealBlur_R_test_list.txt").write_text("R/s1/gt/gt_1.png R/s1/blur/blur_1.png\n")
+    notes: list[str] = []
+    found = BENCHMARKS["realblur"].pairs(tmp_path / "J", None, [], notes)
+    assert ([pair.id for pair in found], notes) == (["s2/1"], [])
+
+
 def test_what_is_skipped_is_of_the_test_set_alone(tmp_path: Path) -> None:
     folder = unpack(tmp_path, "realblur", *LAYOUTS["realblur"])
     (folder / "RealBlur_J_test_list.txt").write_text(
@@ -403,6 +423,7 @@ def test_mistakes_are_one_sentence(
         (("--pairs", tmp_path, "--task", "deblur"), "it has input/, but no target/ beside it"),
         (("--pairs", tmp_path, "--dataset", "lol", "--split", "test"), "measures its test set: leave out"),
         (("--photos", tmp_path, "--task", "deblur", "--split", "test"), "leave out --split"),
+        (("--pairs", "", "--task", "deblur"), "--pairs is empty: give a folder"),
         (("--pairs", "nowhere/x", "--task", "deblur"), "(the Hub cannot be reached from here)"),
         (("--pairs", built, "--channel", "lab"), "lab"),
         (("--pairs", "we/lwr-multitask@v9", "--task", "dehaze"), "we/lwr-multitask@v9"),

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 from toy_runs import named_for
 
+from training.data import pairs
 from training.data.held_out import measured, training
 from training.data.layouts import Layout, split_named
 from training.data.pairs import Pair, find_pairs
@@ -72,6 +73,29 @@ def test_two_patterns_of_the_users_or_a_benchmarks_own(tmp_path: Path) -> None:
             find_pairs(source)
     with pytest.raises(FileNotFoundError, match=r"data holds no pairs: neither a\* nor b\* has a picture"):
         find_pairs(f"{tmp_path}/data/a*+{tmp_path}/data/b*")
+
+
+def test_what_several_wildcards_stand_for_stays_apart(tmp_path: Path) -> None:
+    for name in ("1/blur/11", "1/sharp/11", "11/blur/1", "11/sharp/1", "2/blur/22", "22/sharp/2"):
+        save(tmp_path / f"{name}.png")
+    found = find_pairs(f"{tmp_path}/*/blur/*.png+{tmp_path}/*/sharp/*.png")
+    assert [(pair.id, pair.clean.relative_to(tmp_path).as_posix()) for pair in found] == [
+        ("1/11", "1/sharp/11.png"),
+        ("11/1", "11/sharp/1.png"),
+    ]
+
+
+def test_patterns_look_only_where_they_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("here/wet/1", "there/dry/1"):
+        save(tmp_path / f"{name}.png")
+    monkeypatch.chdir(tmp_path / "here")
+    for source in ("wet/*+../there/dry/*", f"wet/*+{tmp_path}/there/dry/*", "../here/WET/*+../there/dry/*"):
+        assert len(find_pairs(source)) == 1, source
+    looked: list[Path] = []
+    monkeypatch.setattr(pairs, "files_below", lambda folder: looked.append(folder) or ())
+    with pytest.raises(FileNotFoundError, match="holds no pairs"):
+        find_pairs(f"/none-of-it/*+{tmp_path}/there/dry/*")
+    assert looked == [tmp_path / "there" / "dry"]  # and not all that lies under /
 
 
 def test_what_does_not_fit_is_named_and_the_rest_stays(tmp_path: Path) -> None:
@@ -230,5 +254,5 @@ def test_links_to_folders_are_followed_and_never_in_a_circle(tmp_path: Path) -> 
 
 def test_wildcards_that_never_agree_are_shown(tmp_path: Path) -> None:
     save(tmp_path / "input" / "a.png")
-    with pytest.raises(FileNotFoundError, match="stand for never agrees: 'uta' and 'a' of the first"):
+    with pytest.raises(FileNotFoundError, match="stand for never agrees: 'ut/a' and 'a' of the first"):
         find_pairs(f"{tmp_path}/inp*/*.png+{tmp_path}/input/*.png")

@@ -128,6 +128,8 @@ def test_a_mistake_in_data_is_one_sentence(
         f"deblur={blurred}:much": "the weight 'much' is no number",
         f"deblur={blurred}:-1": "the weight '-1' is no number",
         f"deblur={blurred}:0": "no source a weight above 0",
+        "deblur=": "--data deblur= names no folder: write such as",
+        "deblur=:2": "--data deblur=:2 names no folder",
         "nowhere": "there is no file or folder nowhere; give a folder",
         f"deblur={tmp_path / 'photos'}": "holds no pairs: give a folder with input/",
         f"{built}/colour": "has no config colour; use all, deblur,",

@@ -85,6 +85,7 @@ _WORDS = {
     "dejpeg": r"jpe?g|compressed",
     ENLARGED: r"lr[234]?|lrx[234]|lowres|small|x[234]",
 }
+_WILD = r"\*\*/|\*"
 _SPLITS: dict[Split, str] = {
     "train": "train|training|our485",
     "validation": "val|valid|validation",
@@ -112,11 +113,13 @@ def keyed(files: Iterable[PurePosixPath], pattern: str) -> list[tuple[str, PureP
     bare = PurePosixPath(pattern)
     suffix = bare.suffix.lower() if bare.suffix.lower() in SUFFIXES else ""
     expression = _expression(pattern[: len(pattern) - len(suffix)])
+    names = [kind == "*" for kind in re.findall(_WILD, pattern)]  # not folders, which end with a slash
+    ends = ["/" * name for name in names[:-1]] + [""]  # or else 1, 11 and 11, 1 would be one key
     found = []
     for file in files:
         match = expression.fullmatch(file.with_suffix("").as_posix())
         if match and suffix in ("", file.suffix.lower()):
-            found.append(("".join(match.groups()), file))
+            found.append(("".join(map(str.__add__, match.groups(), ends)), file))
     return found
 
 
@@ -138,6 +141,6 @@ def apart(file: PurePosixPath, pattern: str) -> tuple[str, str]:
 
 
 def _expression(pattern: str) -> re.Pattern[str]:
-    parts = re.split(r"(\*\*/|\*)", pattern)
+    parts = re.split(f"({_WILD})", pattern)
     wild = {"**/": "((?:[^/]+/)*)", "*": "([^/]*)"}
     return re.compile("".join(wild.get(part, re.escape(part)) for part in parts), re.IGNORECASE)

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from lwr.images import files as images
@@ -56,10 +57,10 @@ def find_pairs(
 
     Raises FileNotFoundError with a sentence when nothing is left of those that are wanted.
     """
-    root, layout = (Path(source), layout) if layout else _of_text(str(source))
+    root, layout, sides = (Path(source), layout, ()) if layout else _of_text(str(source))
     if not root.is_dir():
         raise FileNotFoundError(f"There is no folder {root}: give a folder of pairs.")
-    files = _files(root)
+    files = _files(root, sides)
     layout = layout or _best(files)
     names = None if layout is None else _Names(root, files, layout)
     if names is None or not (names.pairs or names.unread):
@@ -108,25 +109,32 @@ def task_of(source: str) -> str | None:
     return (layout and layout.task) or task_named(Path(source).resolve().name)
 
 
-def _of_text(source: str) -> tuple[Path, Layout | None]:
-    """A source as folder and layout."""
+def _of_text(source: str) -> tuple[Path, Layout | None, Sequence[Path]]:
+    """A source as folder and layout, and where in the folder the two sides lie; () = anywhere."""
     if not is_patterns(source):
-        return Path(source), None
+        return Path(source), None, ()
     patterns = [os.path.expanduser(pattern.strip()) for pattern in source.split("+")]
     if len(patterns) != 2 or not all(map(is_patterns, patterns)):
         raise FileNotFoundError(
             f"{source} is not two patterns: write INPUTS+TARGETS, each with a *, such as "
             "rain/*.png+clear/*.png."
         )
+    if ".." in re.split("[/+]", source) or len(set(map(os.path.isabs, patterns))) > 1:
+        patterns = list(map(os.path.abspath, patterns))  # which have a folder above both
     fixed = [PurePosixPath(pattern.partition("*")[0] + "x").parent.parts for pattern in patterns]
     common = next((i for i, (a, b) in enumerate(zip(*fixed, strict=False)) if a != b), min(map(len, fixed)))
     inputs, targets = ("/".join(PurePosixPath(pattern).parts[common:]) for pattern in patterns)
-    return Path(*fixed[0][:common]), Layout(inputs, targets)
+    root = Path(*fixed[0][:common])
+    sides = [root.joinpath(*one[common:]) for one in fixed]
+    if root != Path(root.anchor):  # sides may be written in other letters, and are looked for
+        sides = [side if side.is_dir() else root for side in sides]
+    return root, Layout(inputs, targets), sides
 
 
-def _files(root: Path) -> list[PurePosixPath]:
-    """All pictures under a folder, relative to it, in order; hidden ones are left out."""
-    inside = (path.relative_to(root) for path in files_below(root) if path.suffix.lower() in SUFFIXES)
+def _files(root: Path, sides: Sequence[Path] = ()) -> list[PurePosixPath]:
+    """All pictures under a folder, or under its `sides`, relative to it, in order; no hidden ones."""
+    below = chain.from_iterable(map(files_below, filter(os.path.isdir, dict.fromkeys(sides or (root,)))))
+    inside = {path.relative_to(root) for path in below if path.suffix.lower() in SUFFIXES}
     return sorted(PurePosixPath(p.as_posix()) for p in inside if not any(x.startswith(".") for x in p.parts))
 
 

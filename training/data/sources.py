@@ -75,6 +75,8 @@ def _source(word: str) -> Source:
         rest = after.strip()
     else:
         task = ""
+    if not rest:
+        raise TrainingError(f"--data {word} names no folder: write such as {_EXAMPLE}.")
     rest = os.path.expanduser(rest)  # which a shell does at the start of a word alone
     if is_patterns(rest):
         return _paired(word, rest, task, weight)

@@ -56,7 +56,7 @@ def _below(folder: Path, above: frozenset[str]) -> Iterator[Path]:
         return
     for path in inside:
         yield path
-        if path.is_dir() and not (path.is_symlink() and os.path.realpath(path) in above):
+        if os.path.isdir(path) and not (path.is_symlink() and os.path.realpath(path) in above):
             yield from _below(path, above)
 
 

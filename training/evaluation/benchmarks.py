@@ -46,7 +46,8 @@ class Benchmark:
             notes.append(f"{self.name}: no {self.listed} lies in {folder}: all of its pairs are measured.")
         if not folder.is_dir():
             raise FileNotFoundError(f"There is no folder {folder}: give the folder of your download.")
-        above = split_named(folder.resolve().name)
+        whole = folder.resolve()  # RealSR's Train/4 says its split one folder above
+        above = split_named((whole.parent if whole.name in ("2", "3", "4") else whole).name)
 
         def of_test_set(pair: Pair) -> bool:
             return (pair.part or above) != "train" and (not names or _scene_file(pair) in names)
@@ -85,8 +86,13 @@ def _scene_file(pair: Pair) -> str:
 
 
 def _listed(folder: Path, pattern: str) -> set[str]:
-    """SCENE/FOLDER/FILE of every input in the lists under a folder."""
-    words = [word for path in sorted(folder.rglob(pattern)) for word in path.read_text().split()]
+    """SCENE/FOLDER/FILE of every input in the lists under a folder, or beside it of what lies in it."""
+    lists = sorted(folder.rglob(pattern)) if folder.is_dir() else []
+    words = [
+        word for path in lists or folder.resolve().parent.glob(pattern) for word in path.read_text().split()
+    ]
+    if not lists:
+        words = [word for word in words if folder.resolve().name in PurePosixPath(word).parts]
     return {"/".join(PurePosixPath(word).parts[-3:]) for word in words if "/blur/" in word}
 
 

@@ -266,6 +266,8 @@ def read_arguments(arguments: Sequence[str], about: str) -> Plan:
         fail(COMMAND, f"--dataset {plan.dataset} goes with --pairs FOLDER: give the folder of your download.")
     if not modes:
         fail(COMMAND, "say which photos: --clean PHOTOS, or --pairs FOLDER, or --photos FOLDER.")
+    if not plan.source.strip():
+        fail(COMMAND, f"--{plan.mode} is empty: give a folder.")
     if len(modes) > 1 or (plan.task is not None and plan.prompt is not None):
         first, second = modes[:2] if len(modes) > 1 else ("task", "prompt")
         fail(COMMAND, f"--{second} is not allowed with --{first}: give one of them.")
