@@ -207,3 +207,16 @@ def test_sixteen_bits_and_how_it_was_made_are_kept(small: Path, tmp_path: Path) 
     assert json.loads((small / compress.MADE).read_text()) == {"bits": 8}
     assert compress.size(tmp_path / "out") > 0.95 * compress.size(EMBEDDED)
     assert json.loads((tmp_path / "out" / "prior.json").read_text())["id"] == "smaller"
+
+
+def test_parts_can_stay_in_sixteen_bits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "mixed"
+    assert compress.main([str(EMBEDDED), str(folder), "--keep", "refiner"]) == 0
+    kinds = {
+        part: {str(t.dtype) for t in load_file(folder / f"{part}.safetensors").values()}
+        for part in ("sft", "refiner")
+    }
+    assert kinds["refiner"] == {"torch.float16"} and "torch.int8" in kinds["sft"]
+    assert json.loads((folder / compress.MADE).read_text())["kept"] == ["refiner"]
+    assert compress.main([str(EMBEDDED), str(tmp_path / "other"), "--keep", "unet"]) == 2
+    assert "--keep names unet: use encoder, sft, cfw, refiner." in capsys.readouterr().err

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from typer.main import get_command
+from tyro.conf import FlagConversionOff
 
 from lwr.cli import app
 from training import build_dataset, run
@@ -13,6 +14,8 @@ from training.benchmarks.light import __main__ as light
 from training.command_line import parse
 from training.diagnosis import __main__ as diagnosis
 from training.evaluation.plan import read_arguments
+from training.prune import __main__ as prune
+from training.prune import join
 from training.study import __main__ as study
 
 ROOT = Path(__file__).parents[1]
@@ -98,6 +101,9 @@ def test_commands_of_training_parse() -> None:
         config, dry = run.resolve(of_a_task(arguments))
         assert not dry and (config.photos == "PHOTOS") == (config.data is None)
         assert config.photos or config.data
+    for module in (prune, join):
+        pruned = commands(TRAINING, f"{module.PROG} ")
+        assert pruned and all(parse(FlagConversionOff[module.Options], one, module.PROG) for one in pruned)
     for file in (README, TRAINING):
         for arguments in commands(file, "python -m training.evaluate "):
             assert read_arguments(of_a_task(arguments), "").source

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from tyro.conf import Positional
 
 from lwr.loading.adapter import Adapter, AdapterError, load_adapter, save_adapter
-from lwr.loading.load import load_network, without_bars
+from lwr.loading.load import PARTS, load_network, without_bars
 from lwr.loading.priors import PriorError
 from lwr.loading.save import save_network
 from training.checkpoint import TrainingError, write_folder
@@ -33,6 +33,8 @@ class Options:
     out: Positional[Path]  # new folder
     bits: Literal["8", "16"] = "8"  # of weights
     adapter_bits: Literal["8", "16"] = "8"  # of the adapters' weights
+    # parts that stay in 16 bits: encoder, sft, refiner; filters that few numbers make lose most by rounding
+    keep: tuple[str, ...] = ()
     # its new name, such as embedded-lite, in which its adapters agree; none: the same. Records tell
     # networks apart by name and revision alone.
     id: str | None = None
@@ -54,6 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def compress(options: Options) -> None:
     """Write the network and its adapters; TrainingError, PriorError or AdapterError says why not."""
+    if unknown := set(options.keep) - set(PARTS):
+        raise TrainingError(f"--keep names {', '.join(sorted(unknown))}: use {', '.join(PARTS)}.")
     if os.path.lexists(options.out):
         raise TrainingError(f"{options.out} exists already: give a new folder.")
     try:
@@ -68,13 +72,15 @@ def compress(options: Options) -> None:
     prior.config = replace(prior.config, id=options.id or prior.config.id)
     found = [load_adapter(folder) for folder in sorted((options.network / "adapters").glob("*"))]
 
+    bits = {"bits": int(options.bits)} | ({"kept": options.keep} if options.keep else {})
+
     def write(folder: Path) -> None:
-        save_network(network, folder, bits=int(options.bits))
+        save_network(network, folder, bits=int(options.bits), keep=options.keep)
         for adapter in found:
             metadata = replace(adapter.metadata, prior=prior.config.id)
             place = folder / "adapters" / metadata.task
             save_adapter(Adapter(metadata, adapter.pairs), place, bits=int(options.adapter_bits))
-        (folder / MADE).write_text(json.dumps(made | {"bits": int(options.bits)}, indent=2) + "\n")
+        (folder / MADE).write_text(json.dumps(made | bits, indent=2) + "\n")
 
     write_folder(options.out, write)
 

@@ -1,6 +1,7 @@
 """A network into its folder: what `load` reads."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -22,12 +23,16 @@ WEIGHTS = "diffusion_pytorch_model{suffix}.safetensors"
 
 
 def save_network(
-    network: RestorationNetwork, folder: Path, half: bool = True, bits: Literal[8, 16] = 16
+    network: RestorationNetwork,
+    folder: Path,
+    half: bool = True,
+    bits: Literal[8, 16] = 16,
+    keep: Sequence[str] = (),
 ) -> None:
     """Write a safetensors file for each added part and restoration.json, and the prior if it has no base.
 
     In half precision and files that a Space takes, or with `half` False as it is. With 8 `bits` all but the
-    text encoder takes half of that, see eight_bits.py.
+    text encoder takes half of that, see eight_bits.py; of PARTS those in `keep` stay as they would be.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if network.config.base is None:
@@ -38,7 +43,7 @@ def save_network(
         module = getattr(network, part)
         if module is not None:
             state = module.state_dict()
-            if bits == 8:
+            if bits == 8 and part not in keep:
                 state = in_eight_bits(state)
             else:
                 state = {k: (v.half() if half else v).contiguous() for k, v in state.items()}

@@ -52,7 +52,8 @@ def _facts(made: Mapping[str, Any]) -> Iterator[str]:
             recovery = ", ".join(f"{name} {value}" for name, value in recovery.items())
         yield f"That training: {recovery}."
     if made.get("bits") == 8:
-        yield "Weights of two dimensions or more are stored in 8 bits, all others in 16."
+        kept = f" but those of {', '.join(made['kept'])}" if made.get("kept") else ""
+        yield f"Weights of two dimensions or more{kept} are stored in 8 bits, all others in 16."
 
 
 def of_network(light: Mapping[str, Any], network: Path) -> bool:
