@@ -22,7 +22,7 @@ from lwr.models.config import PriorConfig
 from lwr.tasks import TASKS
 from training.data.shards import Skipped
 from training.evaluate import main
-from training.evaluation import report
+from training.evaluation import plan, report
 from training.evaluation.benchmarks import BENCHMARKS, table
 from training.evaluation.plan import read_arguments
 from training.evaluation.protocol import ENLARGED, PLAIN, Protocol
@@ -542,6 +542,20 @@ def test_results_of_datasets_do_not_replace_one_another() -> None:
     }
     assert len(files) == len(BENCHMARKS) + 2 and "pairs-o-haze.json" in files
     assert "pairs-ns-lwr-multitask-v1-0-0.json" in files
+
+
+def test_results_of_other_pairs_of_the_same_name_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(plan, "RESULTS", tmp_path / "results")
+    places = [unpack(tmp_path / name, "lol", *LAYOUTS["lol"]) for name in ("indoor", "outdoor")]
+    words = ["--dataset", "lol", "--fidelity", "1", "--no-baselines", "--pairs"]
+    assert main([*words, str(places[0])]) == 0
+    (file,) = (tmp_path / "results").glob("*.json")
+    before = file.read_bytes()
+    assert main([*words, str(places[1])]) == 2 and file.read_bytes() == before
+    assert "give --out FILE.json, or delete it." in capsys.readouterr().err
+    assert main([*words, str(places[0])]) == 0, "the same command again replaces its own"
 
 
 def test_the_readmes_show_what_was_measured_on_pairs() -> None:

@@ -32,7 +32,7 @@ from training.evaluation.samples import (
     pair_samples,
     photo_samples,
 )
-from training.evaluation.scores import COMMAND, ResultsError
+from training.evaluation.scores import COMMAND, ResultsError, read_json
 from training.evaluation.sets import DamagedSet, find_set, set_samples
 
 RESULTS = Path("training/results")
@@ -182,6 +182,7 @@ class Plan:
             raise ResultsError("--curve needs matplotlib: pip install matplotlib==3.11.2")
         sheets = [sheet_of(self.sheet, damage) for damage in self.damages] if self.sheet else []
         texts = (self.file.with_suffix(".md"), short_of(self.file))
+        _keep_others(self)
         for path in (self.file, *texts, self.sheet, *sheets, self.curve):
             if path is not None:
                 check_ours(path)
@@ -189,6 +190,22 @@ class Plan:
                     path.parent.mkdir(parents=True, exist_ok=True)
                 except OSError as error:
                     raise ResultsError(f"{path.parent} cannot be made a folder: {error}.") from error
+
+
+def _keep_others(plan: Plan) -> None:
+    """ResultsError where the file that gets its name from the pairs holds results of other pairs."""
+    if plan.mode != "pairs" or plan.out or plan.into or not plan.file.exists():
+        return
+    check_ours(plan.file)
+    there, ours = read_json(plan.file), plan.config()
+    config = dict(there.get("config", {}))
+    for one in (config, ours):
+        one["pairs"] = Path(str(one.get("pairs"))).name  # where they lie is one machine's
+    if any(config.get(name) != ours[name] for name in ("pairs", "dataset", "split", "task", "prompt")):
+        raise ResultsError(
+            f"{plan.file} has the results of {there.get('command', 'other pairs')}: give --out FILE.json, "
+            "or delete it."
+        )
 
 
 def short_of(path: Path) -> Path:
