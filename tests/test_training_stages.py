@@ -25,8 +25,8 @@ from training.presets import PRESETS
 from training.stages import STAGES
 from training.stages import fidelity as stage_fidelity
 
-# around Stable Diffusion: tests/test_training_sd.py
-ASIDE = {n for n in PRESETS if n.startswith("sd-")}
+# around Stable Diffusion: tests/test_training_sd.py; from a pruned network: tests/test_training_prune.py
+ASIDE = {n for n in PRESETS if n.startswith("sd-")} | {"recover"}
 RECIPE = [name for name in PRESETS if name not in ASIDE]
 STAGE_OF = {PRESETS[name].out: name for name in RECIPE}
 TASKS = Config("none").tasks
