@@ -14,7 +14,8 @@ from PIL import Image
 from served import picture
 from test_cli import run
 
-from lwr.images.files import save
+from lwr.images.files import save, to_pil, to_tensor
+from lwr.images.metrics import psnr
 from lwr.loading import priors
 from lwr.loading.locate import ModelSource, locate
 from lwr.loading.memory import SHORT, TooLittleError, measure, plan_first, plan_memory
@@ -22,6 +23,7 @@ from lwr.loading.priors import EMBEDDED, PriorError, bundled
 from lwr.record import like, recorded
 from lwr.request import Request, RestoreError
 from lwr.restore import Restored, Restorer
+from lwr.tasks import TASKS
 
 CPU = torch.device("cpu")
 
@@ -181,3 +183,19 @@ def test_it_is_chosen_by_itself_where_memory_is_short(photo: Path) -> None:
 def test_a_damaged_network_is_not_taken_for_short_memory(lite: Path, tmp_path: Path) -> None:
     with pytest.raises(PriorError, match="has no vae folder"):
         plan_first(ModelSource(tmp_path, "broken"), ModelSource(lite, NAME), CPU, 2)
+
+
+def test_the_bundle_that_ships_takes_half_the_bytes_and_restores_as_the_larger_one_does() -> None:
+    folder = EMBEDDED.with_name("embedded_lite")
+    sizes = [sum(p.stat().st_size for p in one.rglob("*") if p.is_file()) for one in (folder, EMBEDDED)]
+    assert sizes[0] < 0.5 * sizes[1] and max(p.stat().st_size for p in folder.rglob("*")) < 10e6
+    small, large = Restorer.load(folder), Restorer.load(EMBEDDED)
+    with Image.open(EMBEDDED.parent / "samples" / "small-cat.jpg") as image:
+        clean = to_tensor(image.convert("RGB").crop((0, 0, 128, 128)))
+    for task in TASKS.values():
+        damaged, _ = task.degrade(clean, torch.Generator().manual_seed(5))
+        photo = to_pil(damaged)
+        found = [to_tensor(one(photo, task=task.name, scale=1).image) for one in (small, large)]
+        before, after, whole = (psnr(x, clean).item() for x in (damaged.clamp(0, 1), *found))
+        assert after > whole - 1.5, (task.name, before, after, whole)
+        assert (found[0] - found[1]).abs().mean() < 0.05, task.name

@@ -20,6 +20,7 @@ from lwr.models.skip import Skip
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
 from training import draw_batches
+from training.checkpoint import TrainingError
 from training.data.kept import KeptBatches
 from training.data.loader import BatchLoader
 from training.data.parts import load_parts
@@ -106,6 +107,7 @@ def test_by_gradient_other_channels_go(half: Path, start: Path, photos: Path, tm
 def test_blocks_go_with_their_adapters_and_sft_layers(start: Path, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "blocks"
     made = pruned(out, start, "--how", "blocks", "--photos", str(photos), "--batches", "1", "--ratio", "0.3")
+    assert len(made["harms"]) > 30 and made["harms"].keys() >= set(made["blocks"])
     network = load_network(locate(str(out)))
     gone = {name for name, module in network.named_modules() if isinstance(module, Skip)}
     assert gone >= set(made["blocks"]), "all that went is missing in the files"
@@ -142,7 +144,9 @@ def test_blocks_go_by_harm_for_what_they_cost() -> None:
 
 def test_fewer_filters_hardly_change_the_photo(start: Path, tmp_path: Path) -> None:
     pruned(tmp_path / "none", start, "--like", str(_nothing(tmp_path)), "--filters", "24")
-    assert (restored(tmp_path / "none") - restored(EMBEDDED)).abs().max() < 2 / 255, "all filters, mixed anew"
+    assert (restored(tmp_path / "none") - restored(EMBEDDED)).abs().max() < 2 / 255, (
+        "all filters, in another mix"
+    )
     pruned(tmp_path / "fewer", start, "--like", str(_nothing(tmp_path)), "--filters", "16")
     fewer = load_network(locate(str(tmp_path / "fewer")))
     assert len(fewer.refiner.filters.basis) == 16
@@ -191,6 +195,7 @@ REFUSED = {
     "--how magnitude --out .": ". is there already: give another --out.",
     "--how sideways": "--how",
     "--like nowhere.json": "nowhere.json",
+    f"--like {EMBEDDED / 'prior.json'}": "prior.json does not say what was pruned: give the made.json that",
 }
 
 
@@ -238,6 +243,10 @@ def test_kept_batches_are_those_that_a_run_draws(photos: Path, tmp_path: Path) -
         assert (read.degraded - own.degraded).abs().max() <= 0.5 / 255 + 1e-6
         assert torch.equal(mirrored.target, read.target.flip(-1))
         assert rng.noise(read.target.shape).shape == read.target.shape
+    second = KeptBatches(replace(config, batches=str(folder)), torch.device("cpu"), rank=1, processes=2)
+    assert torch.equal(second(0)[0].target, kept(1)[0].target), "two processes share the batches"
+    with pytest.raises(TrainingError, match="are of denoise, too: add them to --tasks."):
+        KeptBatches(replace(config, batches=str(folder), tasks=(TASK,)), torch.device("cpu"))
 
 
 def test_recovering_brings_features_back_to_those_of_the_teacher(

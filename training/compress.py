@@ -91,7 +91,7 @@ def _made(network: Path) -> dict[str, Any]:
         return {}
     try:
         made = json.loads((network / MADE).read_text(encoding="utf-8"))
-        return {name: value for name, value in made.items() if name not in ("blocks", "channels")}
+        return {name: value for name, value in made.items() if name not in ("blocks", "channels", "harms")}
     except (ValueError, AttributeError) as error:
         raise TrainingError(f"{network / MADE} is damaged ({error}): make the network again.") from error
 

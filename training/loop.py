@@ -69,14 +69,15 @@ class _Run:
         if parts is None and config.batches is None:
             parts = load_parts(config, "train", config.photos_limit, skipped)
         parts, accelerator = parts or (), self.accelerator
-        optimisation.data = identity(parts)
-        check_data(optimisation)
+        device, rank = accelerator.device, accelerator.process_index
         self.loader: BatchLoader | KeptBatches
         if config.batches is None:
-            draw, rank = optimisation.stage.draw, accelerator.process_index
-            self.loader = BatchLoader(config, draw, parts, accelerator.device, rank)
+            self.loader = BatchLoader(config, optimisation.stage.draw, parts, device, rank)
+            optimisation.data = identity(parts)
         else:
-            self.loader = KeptBatches(config, accelerator.device)
+            self.loader = KeptBatches(config, device, rank, accelerator.num_processes)
+            optimisation.data = [self.loader.about]
+        check_data(optimisation)
         self.validation: Validation | None = None
         if self.accelerator.is_main_process and not optimisation.sharded:
             self.validation = load_validation(config, self.accelerator.device)

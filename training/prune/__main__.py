@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def prune(options: Options) -> None:
     """Prune, and write network, adapters and MADE."""
-    like = None if options.like is None else json.loads(options.like.read_text())
+    like = None if options.like is None else _read(options.like)
     if options.blocks:
         like = {"how": "blocks", "ratio": None, "blocks": list(options.blocks), "channels": {}}
     measured = like is None and options.how != "magnitude"
@@ -123,6 +123,17 @@ def prune(options: Options) -> None:
     print("{}: {:.2f} M -> {:.2f} M parameters".format(options.out, *(n / 1e6 for n in made["parameters"])))
 
 
+def _read(file: Path) -> dict[str, Any]:
+    """What an earlier pruning removed."""
+    try:
+        made = json.loads(file.read_text(encoding="utf-8"))
+        return {name: made[name] for name in ("how", "ratio", "blocks", "channels")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"{file} does not say what was pruned: give the {MADE} that {PROG} wrote."
+        ) from error
+
+
 def _least(stage: EndToEnd, config: Config, options: Options) -> dict[str, Any]:
     """The blocks or channels that matter least."""
     network = stage.network
@@ -147,7 +158,8 @@ def _least(stage: EndToEnd, config: Config, options: Options) -> dict[str, Any]:
     batch, rng = drawn[0]
     cost = blocks.costs(network, names, lambda: stage.restore(batch, rng(), 1, 1.0))
     harm = blocks.harms(network, list(cost), loss)
-    return {"blocks": blocks.choose(harm, cost, options.ratio), "channels": {}}
+    harms = {name: round(value, 5) for name, value in harm.items()}
+    return {"blocks": blocks.choose(harm, cost, options.ratio), "channels": {}, "harms": harms}
 
 
 def _name(stage: EndToEnd, options: Options) -> None:

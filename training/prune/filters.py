@@ -19,6 +19,10 @@ LAYERS = ("shares", "from_unet")  # that give the shares
 @torch.no_grad()
 def reduce_filters(network: RestorationNetwork, loras: TaskLoras, count: int) -> float:
     """Leave `count` filters, in place; gives back the share of their energy that is lost, 0 to 1."""
+    if network.refiner is None:
+        raise TrainingError(
+            "--filters are those of a refiner, which this network does not have: leave it out."
+        )
     filters = network.refiner.filters
     basis = filters.basis.flatten(1)  # (K, n)
     if not 0 < count <= len(basis):

@@ -46,7 +46,7 @@ def least_important(
     """
     gone: Gone = {}
     for name, block, start, example in prunable(network, parts):
-        graph, group = _group(block, start, example, list(range(start.weight.shape[0])))
+        group = _group(block, start, example, list(range(start.weight.shape[0])))
         norms = [item.dep.layer.num_groups for item in group if isinstance(item.dep.layer, nn.GroupNorm)]
         gone[name] = least(importance(group), ratio, max(norms, default=0))
     return gone
@@ -60,7 +60,7 @@ def narrow(network: RestorationNetwork, gone: Gone) -> list[Cut]:
         if not gone.get(name):
             continue
         kept = _others(start.weight.shape[0], gone[name])
-        _, group = _group(block, start, example, gone[name])
+        group = _group(block, start, example, gone[name])
         for item in group:
             side = 0 if item.dep.pruning_fn in OUT else 1 if item.dep.pruning_fn in IN else None
             if side is not None:
@@ -73,15 +73,15 @@ def narrow(network: RestorationNetwork, gone: Gone) -> list[Cut]:
 
 def _group(
     block: nn.Module, start: nn.Conv2d, example: tuple[torch.Tensor, ...], channels: list[int]
-) -> tuple[tp.DependencyGraph, tp.dependency.Group]:
-    """(the block's graph, all in it that belongs to these output channels of `start`)."""
+) -> tp.dependency.Group:
+    """All in the block that belongs to these output channels of `start`."""
     trained = [p.requires_grad for p in block.parameters()]
     block.requires_grad_(True)  # the graph is read from that of the gradients
     graph = tp.DependencyGraph().build_dependency(block, example, forward_fn=_call, verbose=False)
     group = graph.get_pruning_group(start, tp.prune_conv_out_channels, channels)
     for parameter, trains in zip(block.parameters(), trained, strict=True):
         parameter.requires_grad_(trains)
-    return graph, group
+    return group
 
 
 def prunable(
@@ -94,15 +94,11 @@ def prunable(
             continue
         if isinstance(block, ResnetBlock2D):
             time = block.time_emb_proj
-            emb = () if time is None else (torch.randn(1, time.in_features),)
-            yield name, block, block.conv1, (_example(block.conv1.in_channels), *(emb or (None,)))
+            emb = None if time is None else torch.randn(1, time.in_features)
+            yield name, block, block.conv1, (_example(block.conv1.in_channels), emb)
         elif isinstance(block, TimeBlock):
-            yield (
-                name,
-                block,
-                block.conv1,
-                (_example(block.conv1.in_channels), torch.randn(1, block.time.in_features)),
-            )
+            emb = torch.randn(1, block.time.in_features)
+            yield name, block, block.conv1, (_example(block.conv1.in_channels), emb)
         elif isinstance(block, RefinerBlock):
             yield name, block, block.conv1, (_example(block.conv1.in_channels),)
         elif isinstance(block, SpatialFeatureTransform):

@@ -37,7 +37,7 @@ def _facts(made: Mapping[str, Any]) -> Iterator[str]:
     method = str(made.get("method") or made.get("how") or "")
     if method:
         yield METHODS.get(method, f"Made by {method}.")
-    if "ratio" in made:
+    if made.get("ratio") is not None:  # blocks that were named have none
         yield f"Share of them that went: {float(made['ratio']):.0%}."
     if "parameters" in made:
         before, after = (count / 1e6 for count in made["parameters"])

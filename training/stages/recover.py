@@ -26,7 +26,6 @@ from training.stages.adapted import AdaptedNetwork, TaskLoras
 from training.stages.base import CPU, Logs, Stage, start_folder
 
 FEATURE_WEIGHT = 2.0
-ENDS = ("outs", "blocks")  # of the parts whose outputs are compared
 
 
 class Recover(Stage):

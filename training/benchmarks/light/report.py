@@ -133,11 +133,28 @@ def paragraph(results: Results) -> str:
     costs = results.groups["variants"]["costs"]
     rows = {name: row for name, row in results.rows("variants").items() if "seconds" in row}
     said = [_said(name, row) for name, row in rows.items() if name in PUBLISHED]
+    said += _worse(rows)
     said += [_large(results, costs["machine"])] if results.rows("stable-diffusion") else []
     return (
         f"{START} (`{COMMAND}`, [table and fronts](training/results/light.md); {costs['machine']}, load "
         f"{costs['load']}; a pass is one over {costs['pixels']}x{costs['pixels']} pixels). {' '.join(said)}"
     )
+
+
+def _worse(rows: dict[str, Row]) -> list[str]:
+    """How much of the larger network's quality the smaller one lacks, where both were scored."""
+    whole, small = (rows.get(name, {}).get("quality", {}) for name in PUBLISHED)
+    apart = {
+        task: small[task]["lpips_output"] / whole[task]["lpips_output"] - 1 for task in whole if task in small
+    }
+    if not apart:
+        return []
+    least, most = min(apart, key=apart.get), max(apart, key=apart.get)
+    photos = max(row["photos"] for row in small.values())
+    return [
+        f"Its LPIPS is {apart[least]:+.1%} ({least}) to {apart[most]:+.1%} ({most}) against the larger "
+        f"one's, on {photos} validation photos."
+    ]
 
 
 def _said(name: str, row: Row) -> str:
