@@ -26,6 +26,7 @@ except ImportError:
 import gradio as gr
 from starlette.middleware import Middleware
 
+from lwr.loading.limits import keep_freed
 from lwr.loading.priors import PriorError
 from lwr.prompt import route
 from lwr.request import MAX_OUTPUT_PIXELS, Request, RestoreError

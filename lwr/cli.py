@@ -18,7 +18,7 @@ from lwr.batch.output_names import Output, UsageError
 from lwr.batch.report import Report, show
 from lwr.batch.stopping import StoppedError, stoppable
 from lwr.export.asked import Export
-from lwr.loading.limits import too_little_to_start
+from lwr.loading.limits import keep_freed, too_little_to_start
 from lwr.options import with_options
 from lwr.request import Request, RestoreError
 from lwr.streams import Commands
@@ -51,6 +51,7 @@ def _main(
 ) -> None:
     """Restore photos: say in words what is wrong."""
     os.environ.update(thread_settings())  # before a command imports torch
+    keep_freed()
 
 
 @app.command(

@@ -4,6 +4,7 @@ What follows a whole photo's pass in lwr.restore follows here too, band by band:
 input, its hue where it has only one, 8 bits.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 
 import torch
@@ -12,7 +13,7 @@ from lwr.images.canvas import Canvas
 from lwr.images.color import WAVELET_REACH, wavelet_color_fix
 from lwr.images.pixels import to_levels
 from lwr.images.toning import find_toning
-from lwr.loading.limits import give_back
+from lwr.loading.limits import give_back, room
 from lwr.loading.memory import pixel_bytes
 from lwr.models.bands import Bands, bands_of, cropped, fixed, keep_plain_tones_in_bands
 from lwr.models.network import RestorationNetwork
@@ -54,7 +55,8 @@ def restore_in_bands(
     photo = photo.turned() if turned else photo
     toning = find_toning(photo.pixels)
     instructions = instructions_of(strengths)
-    bands = tiles.bands(photo, instructions, settings.fidelity, settings.text, device, turned)
+    at_once = tiles_at_once(network, settings.tile, device)
+    bands = tiles.bands(photo, instructions, settings.fidelity, settings.text, device, turned, at_once)
     bands = cropped(bands, photo.size)
     if keeps_tones and network.keeps_colors(settings.fidelity):
         bands = keep_plain_tones_in_bands(bands, bands_of(photo, photo.size), photo.size)
@@ -89,6 +91,15 @@ def needed_memory(
 def pass_memory(network: RestorationNetwork, size: tuple[int, int], tile: int) -> int:
     """Bytes of it that the network takes for a tile, or for the whole photo of `size` if that is smaller."""
     return pixel_bytes(network) * min(size[0] * size[1], int(TILE_SLACK * tile * tile))
+
+
+def tiles_at_once(network: RestorationNetwork, tile: int, device: torch.device) -> int:
+    """How many tiles may pass at once: on a CPU one for each of torch's threads, if memory is ample."""
+    if device.type != "cpu":
+        return 1
+    there, each = room(), pixel_bytes(network) * tile * tile
+    ample = math.inf if there is None else there.left / 2 / each
+    return int(max(1, min(torch.get_num_threads(), ample)))
 
 
 def resize_in_bands(photo: Canvas) -> torch.Tensor | None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 
 from lwr.diagnose import Diagnosis
+from lwr.models.parallel import compute_alone
 
 KEPT = 200  # diagnoses of the latest uploads
 AT_ONCE = 2  # photos that are read meanwhile: a large one takes hundreds of megabytes
@@ -21,7 +22,7 @@ class Diagnoses:
         """`find` takes a path."""
         self._find, self._lock = find, threading.Lock()
         self._found: dict[tuple[int | str, ...], Future[Diagnosis]] = {}
-        self._pool = ThreadPoolExecutor(AT_ONCE, "diagnosis", _compute_alone, (torch.get_num_threads(),))
+        self._pool = ThreadPoolExecutor(AT_ONCE, "diagnosis", compute_alone, (torch.get_num_threads(),))
 
     def of(self, photo: str) -> Diagnosis:
         """The diagnosis without its maps; ImageError when it is no photo."""
@@ -40,19 +41,6 @@ class Diagnoses:
 
     def _look(self, photo: str) -> Diagnosis:
         return replace(self._find(photo), maps={})
-
-
-def _compute_alone(threads: int) -> None:
-    """Let this thread compute by itself: beside a photo that is restored, helpers wait for each other, and a
-    diagnosis takes 20 times as long.
-
-    Threads that start later would do so too, if another did not set their number of `threads` again.
-    """
-    torch.get_num_threads()  # else its first tensor would take the number that is set again
-    torch.set_num_threads(1)
-    other = threading.Thread(target=torch.set_num_threads, args=(threads,))
-    other.start()
-    other.join()
 
 
 def _identity(photo: str) -> tuple[int | str, ...]:

@@ -11,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from lwr.loading.priors import EMBEDDED, read_prior_config
+from lwr.models.convolutions import quicken
 from lwr.models.diagnosis import DiagnosisHead, Kinds
 from lwr.models.padding import continue_edges
 from lwr.models.prior import encoder_features, to_patches
@@ -45,4 +46,5 @@ def load_encoder() -> Callable[[torch.Tensor], list[torch.Tensor]]:
     vae = AutoencoderKL.from_pretrained(EMBEDDED / "vae", use_safetensors=True).eval().requires_grad_(False)
     if config.edges:
         continue_edges(vae)
+    quicken(vae.encoder)
     return lambda photo: encoder_features(vae.encoder, to_patches(photo, config.patch_size))

@@ -22,6 +22,9 @@ SIGNS = ("memory", "bad_alloc", "could not create a primitive", "failed to map s
 # Of address space: bytes that lie unused, and how much more than memory a photo takes (as measured for 64
 # megapixels, 0.55 GB and 0.89 GB).
 SPREAD, SPREADING = 100_000_000, 1.6
+# Of freed memory, bytes that are kept, and of one piece (the most that glibc takes); numbers in its malloc.h
+KEPT, LARGEST_KEPT = 1 << 29, 1 << 25
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,22 @@ def is_too_little(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         return True
     return any(sign in str(error) for sign in SIGNS)
+
+
+def keep_freed() -> None:
+    """Let the C library keep freed memory for what comes next, until `give_back`.
+
+    Otherwise each operation of a pass asks the system for pages, which it clears first: a tenth of the time.
+    Only programs of ours do so; not in a session with a limit, or where the user has decided.
+    """
+    if (
+        sys.platform == "linux"
+        and limited_room() is None
+        and not any(k.startswith("MALLOC_") for k in os.environ)
+    ):
+        if (choose := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
+            choose(M_TRIM_THRESHOLD, KEPT)
+            choose(M_MMAP_THRESHOLD, LARGEST_KEPT)
 
 
 def give_back() -> None:

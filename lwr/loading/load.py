@@ -22,6 +22,7 @@ from lwr.loading.streaming import (
     weight_files,
 )
 from lwr.models.config import NetworkConfig, PriorConfig
+from lwr.models.convolutions import quicken
 from lwr.models.network import RestorationNetwork
 from lwr.models.prior import Prior
 
@@ -65,6 +66,7 @@ def load_network(
             f"The restoring parts in {source.parts} were made for {trained} and do not fit {source.name}: "
             "its UNet has other blocks. Give the prior that they were trained on as --prior, or other parts."
         ) from error
+    quicken(network)
     return network.eval().requires_grad_(False)
 
 

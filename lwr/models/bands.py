@@ -34,18 +34,17 @@ def bands_of(photo: Source, size: tuple[int, int]) -> Bands:
         yield photo.cut(top, 0, min(ROWS, size[0] - top), size[1])
 
 
-def blended_bands(
-    photo: Source, function: Callable[[torch.Tensor], torch.Tensor], tile: int, overlap: int
-) -> Bands:
-    """`tiling.blend` of a whole photo: `function` (1,C,h,w) -> (1,C',h,w) on each tile, row by row."""
+def blended_bands(photo: Source, function: Callable[[Bands], Bands], tile: int, overlap: int) -> Bands:
+    """`tiling.blend` of a whole photo; `function` gives for each tile (1,C,h,w), in order, (1,C',h,w)."""
     height, width = photo.padded
     tops, lefts = (tile_starts(side, tile, overlap) for side in (height, width))
     tile_h, tile_w = min(tile, height), min(tile, width)
     weights = gaussian_weights(tile_h, tile_w, VARIANCE)
+    results = function(photo.cut(top, left, tile_h, tile_w) for top in tops for left in lefts)
     strip, total = None, torch.zeros(tile_h, width)  # of this row of tiles
     for top, after in zip(tops, [*tops[1:], height], strict=True):
         for left in lefts:
-            result = function(photo.cut(top, left, tile_h, tile_w))
+            result = next(results)
             if strip is None:
                 strip = result.new_zeros(*result.shape[:2], tile_h, width)
             strip[..., left : left + tile_w].addcmul_(result, weights)

@@ -46,20 +46,26 @@ class TimeAwareEncoder(nn.Module):
             ]
         )
 
-    def forward(self, latent: torch.Tensor, timestep: torch.Tensor) -> list[torch.Tensor]:
-        """(B,C,h,w), (B,) -> [(B,out,h,w), (B,out,h/2,w/2), ...]; the coarsest is from the middle block."""
+    def forward(
+        self, latent: torch.Tensor, timestep: torch.Tensor, count: int | None = None
+    ) -> list[torch.Tensor]:
+        """(B,C,h,w), (B,) -> [(B,out,h,w), (B,out,h/2,w/2), ...]; the coarsest is from the middle block.
+
+        `count`: how many, from the finest, are wanted; None = all.
+        """
         emb = self.time(sinusoidal(timestep, self.config.width).to(latent.dtype))  # (B, 4*width)
         h, features = self.enter(latent), []
         for index, layers in enumerate(self.levels):
             for layer in layers:
                 h = layer(h, emb)
-            if index < len(self.downs):
-                features.append(h)
-                h = self.downs[index](h)
-        for layer in self.middle:
-            h = layer(h, emb)
-        features.append(h)
-        return [out(feature, emb) for out, feature in zip(self.outs, features, strict=True)]
+            if index == len(self.downs):
+                for layer in self.middle:
+                    h = layer(h, emb)
+            features.append(h)
+            if len(features) == count or index == len(self.downs):
+                break
+            h = self.downs[index](h)
+        return [out(feature, emb) for out, feature in zip(self.outs, features, strict=False)]
 
 
 class TimeBlock(nn.Module):

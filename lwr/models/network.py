@@ -3,6 +3,7 @@
 Latents between the methods are float32, whatever precision the weights have.
 """
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -200,8 +201,13 @@ class RestorationNetwork(OnePass, nn.Module):
         if self.refiner is None or not self.refiner.config.unet_channels:
             yield
             return
-        layer = self.prior.unet.conv_out
-        handle = layer.register_forward_pre_hook(lambda _, inputs: into.append(inputs[0]))
+        mine = threading.get_ident()  # another tile may pass at the same time
+
+        def read(_module: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+            if threading.get_ident() == mine:
+                into.append(inputs[0])
+
+        handle = self.prior.unet.conv_out.register_forward_pre_hook(read)
         try:
             yield
         finally:
@@ -211,7 +217,7 @@ class RestorationNetwork(OnePass, nn.Module):
         """Within it SFT modulates the UNet by what the encoder sees at timesteps (B,) in (B,C,h,w)."""
         if self.encoder is None:
             return nullcontext()
-        return self.sft.applied(self.prior.unet, self.encoder(lq_latent, time))
+        return self.sft.applied(self.prior.unet, self.encoder(lq_latent, time, self.sft.levels_read()))
 
     def decode(
         self, latent: torch.Tensor, encoded: Encoded, fidelity: float, features: torch.Tensor | None = None

@@ -9,14 +9,15 @@ from collections.abc import Mapping
 
 import torch
 from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import nn
 
 from lwr.models.encoder import TimeBlock
 from lwr.models.refiner import RefinerBlock
 from lwr.models.sft import SpatialFeatureTransform
-from lwr.models.skip import Skip
+from lwr.models.skip import Skip, SkipAttention
 
-REMOVABLE = (ResnetBlock2D, TimeBlock, RefinerBlock, SpatialFeatureTransform)
+REMOVABLE = (ResnetBlock2D, Transformer2DModel, TimeBlock, RefinerBlock, SpatialFeatureTransform)
 
 
 def fit_to_weights(module: nn.Module, shapes: Mapping[str, torch.Size]) -> None:
@@ -51,10 +52,11 @@ def remove_block(module: nn.Module, name: str) -> None:
     """Put a Skip in place of the block of this name."""
     owner, _, own = name.rpartition(".")
     parent = module.get_submodule(owner)
+    skip = SkipAttention() if isinstance(module.get_submodule(name), Transformer2DModel) else Skip()
     if isinstance(parent, nn.ModuleList | nn.Sequential):
-        parent[int(own)] = Skip()
+        parent[int(own)] = skip
     else:
-        setattr(parent, own, Skip())
+        setattr(parent, own, skip)
 
 
 def match_sizes(layer: nn.Module) -> None:

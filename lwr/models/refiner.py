@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lwr.models.config import RefinerConfig
+from lwr.models.convolutions import conv2d
 from lwr.models.lora import add_low_rank
 
 FROM_UNET = "from_unet"  # ends the names of the layers that read the UNet's features
@@ -112,19 +113,19 @@ class Refinement:
         At the finest level that is read F is D, if the decoder ends there: its own photo is not wanted.
         """
         finest, layer = self.refiner.finest_read(), self.refiner.levels[level]
-        self._find(level, decoded if level >= finest else torch.zeros_like(decoded))
+        self._find(level, decoded if level >= finest else None)
         if level == finest and self.fidelity >= REFINER_ALONE:
             return decoded
         return decoded + self.fidelity * layer.correction(self.found)
 
-    def _find(self, level: int, decoded: torch.Tensor) -> None:
+    def _find(self, level: int, decoded: torch.Tensor | None) -> None:
         pixels, layer = F.pixel_unshuffle(self.image, 2**level), self.refiner.levels[level]
         self.found = layer(self.encoded[level], decoded, pixels, self.found, self.unet)
 
     def finished(self, done: int) -> torch.Tensor:
         """The levels finer than `done` without the decoder's features, and then the photo."""
         for level in reversed(range(done)):
-            self._find(level, torch.zeros_like(self.encoded[level]))
+            self._find(level, None)
         return self.photo()
 
     def photo(self) -> torch.Tensor:
@@ -155,10 +156,17 @@ class InterpolatedConv2d(nn.Conv2d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B,in,h,w) -> (B,out,h,w)."""
-        weight = self.weight
-        if self.share and hasattr(self, "perceptual_a"):
-            weight = add_low_rank(weight, self.perceptual_a, self.perceptual_b, self.share)
-        return self._conv_forward(x, weight, self.bias)
+        return self._conv_forward(x, self._weight(), self.bias)
+
+    def without(self, x: torch.Tensor, first: int, end: int) -> torch.Tensor:
+        """As if channels `first` to `end` were 0: x (B,in-(end-first),h,w) has the others -> (B,out,h,w)."""
+        weight = self._weight()
+        return self._conv_forward(x, torch.cat([weight[:, :first], weight[:, end:]], 1), self.bias)
+
+    def _weight(self) -> torch.Tensor:
+        if not self.share or not hasattr(self, "perceptual_a"):
+            return self.weight
+        return add_low_rank(self.weight, self.perceptual_a, self.perceptual_b, self.share)
 
 
 class RefinerLevel(nn.Module):
@@ -192,13 +200,21 @@ class RefinerLevel(nn.Module):
     def forward(
         self,
         encoded: torch.Tensor,
-        decoded: torch.Tensor,
+        decoded: torch.Tensor | None,
         pixels: torch.Tensor,
         coarser: torch.Tensor | None,
         unet: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """E, D (B,c,h,w), pixels (B,p,h,w), coarser (B,c',h/2,w/2), U (B,F,h,w) -> found (B,c,h,w)."""
-        x = self.enter(torch.cat([self.scale * encoded, self.scale * decoded, pixels], 1))
+        """E, D (B,c,h,w), pixels (B,p,h,w), coarser (B,c',h/2,w/2), U (B,F,h,w) -> found (B,c,h,w).
+
+        None instead of D stands for zeros.
+        """
+        if decoded is None and torch.is_inference_mode_enabled():  # in training `enter` may have a LoRA
+            x = torch.cat([self.scale * encoded, pixels], 1)
+            x = self.enter.without(x, self.channels, 2 * self.channels)
+        else:
+            decoded = torch.zeros_like(encoded) if decoded is None else decoded
+            x = self.enter(torch.cat([self.scale * encoded, self.scale * decoded, pixels], 1))
         if self.from_unet is not None and unet is not None:
             x = x + self.from_unet(unet)
         if self.lift is not None and coarser is not None:
@@ -251,10 +267,13 @@ class RefinerBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B,c,h,w) -> (B,c,h,w)."""
-        h = F.silu(self.conv1(F.silu(x)))
+        in_place = torch.is_inference_mode_enabled()
+        h = F.silu(self.conv1(F.silu(x)), inplace=in_place)
         if self.gate is not None:
-            h = h * (1 + torch.tanh(self.gate(h.mean((2, 3), keepdim=True))))
-        return x + self.conv2(h)
+            weight = 1 + torch.tanh(self.gate(h.mean((2, 3), keepdim=True)))
+            h = h.mul_(weight) if in_place else h * weight
+        h = self.conv2(h)
+        return h.add_(x) if in_place else x + h
 
 
 class AdaptiveFilters(nn.Module):
@@ -297,7 +316,7 @@ class AdaptiveFilters(nn.Module):
         # filters: (K*p*p, p*p, n, n)
         spare = (filters.shape[-1] - 1) * self.patch - 2 * reach  # where the photo's sides do not fit
         photo = F.pixel_unshuffle(F.pad(photo, (0, spare, 0, spare)), self.patch)
-        return torch.cat([_mixed(F.conv2d(color, filters), shares) for color in photo.chunk(3, 1)], 1)
+        return torch.cat([_mixed(conv2d(color, filters), shares) for color in photo.chunk(3, 1)], 1)
 
 
 def _on_patches(basis: torch.Tensor, patch: int) -> torch.Tensor:

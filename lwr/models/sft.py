@@ -6,6 +6,7 @@ StableSR, section 3.1: after the second convolution of each residual block and b
 with gamma and beta read from the encoder feature of the same UNet level.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -52,13 +53,18 @@ class SFT(nn.Module):
             for _, block in residual_blocks(unet)
         )
 
+    def levels_read(self) -> int:
+        """How many of the encoder's features, from the finest, any layer reads."""
+        read = zip(self.levels, self.layers, strict=True)
+        return max((level + 1 for level, layer in read if not isinstance(layer, Skip)), default=1)
+
     @contextmanager
     def applied(self, unet: UNet2DConditionModel, features: Sequence[torch.Tensor]) -> Iterator[None]:
         """Within it, `features` (one a level, finest first) modulate every residual block of `unet`."""
         handles = []
         try:
             for layer, (level, block) in zip(self.layers, residual_blocks(unet), strict=True):
-                if not isinstance(block, Skip):
+                if not isinstance(block, Skip) and not isinstance(layer, Skip):
                     handles.append(block.conv2.register_forward_hook(_hook(layer, features[level])))
             yield
         finally:
@@ -66,8 +72,9 @@ class SFT(nn.Module):
                 handle.remove()
 
 
-def _hook(layer: SpatialFeatureTransform, feature: torch.Tensor) -> Callable[..., torch.Tensor]:
-    return lambda _module, _inputs, output: layer(output, feature)
+def _hook(layer: SpatialFeatureTransform, feature: torch.Tensor) -> Callable[..., torch.Tensor | None]:
+    mine = threading.get_ident()  # another tile may pass at the same time
+    return lambda _module, _inputs, output: layer(output, feature) if threading.get_ident() == mine else None
 
 
 def residual_blocks(unet: UNet2DConditionModel) -> Iterator[tuple[int, nn.Module]]:

@@ -10,3 +10,11 @@ class Skip(nn.Module):
     def forward(self, x: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
         """(B,c,h,w) -> the same."""
         return x
+
+
+class SkipAttention(Skip):
+    """The same for what diffusers takes the first of several outputs of."""
+
+    def forward(self, x: torch.Tensor, *_: object, **__: object) -> tuple[torch.Tensor]:
+        """(B,c,h,w) -> the same, in a tuple."""
+        return (x,)

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from lwr.models.bands import Bands, Source, blended_bands, match_tones_in_bands, reduced
 from lwr.models.config import TextConditioning
 from lwr.models.network import Encoded, OnePass, Prediction, RestorationNetwork
+from lwr.models.parallel import in_order
 from lwr.models.tiling import blend, tile_grid
 from lwr.models.tones import match_tones
 
@@ -132,8 +133,9 @@ class TiledNetwork(OnePass):
         text: TextConditioning,
         device: torch.device,
         turned: bool = False,
+        at_once: int = 1,
     ) -> Bands:
-        """As `restore`, in bands of rows, on the CPU; each tile passes whole before the next one.
+        """As `restore`, in bands of rows, on the CPU; `at_once` tiles pass at the same time.
 
         `turned`: rows and columns of `photo` are exchanged, and so are the bands'.
         """
@@ -145,11 +147,15 @@ class TiledNetwork(OnePass):
             )
             return (done.mT if turned else done).float().cpu()
 
-        restore = self._counted("restoring", restore)
+        def restore_all(parts: Bands) -> Bands:
+            for done in in_order(restore, parts, at_once):
+                self.after_tile("restoring")
+                yield done
+
         if self.overview is None:
-            return blended_bands(photo, restore, self.tile, OVERLAP)
-        overview = restore(reduced(photo, self.overview[::-1] if turned else self.overview))
-        tiles = blended_bands(photo, restore, self.tile, OVERLAP)
+            return blended_bands(photo, restore_all, self.tile, OVERLAP)
+        (overview,) = restore_all(iter([reduced(photo, self.overview[::-1] if turned else self.overview)]))
+        tiles = blended_bands(photo, restore_all, self.tile, OVERLAP)
         return match_tones_in_bands(tiles, photo.padded, overview)
 
     def _reduced(self, size: tuple[int, int], pixels: int) -> tuple[int, int]:

@@ -67,7 +67,9 @@ def harms(network: RestorationNetwork, names: list[str], loss: Loss) -> dict[str
     whole, found = loss(), {}
     for name in names:
         block = network.get_submodule(name)
-        handle = block.register_forward_hook(lambda _module, inputs, _output: inputs[0])
+        handle = block.register_forward_hook(
+            lambda _module, inputs, output: inputs[:1] if isinstance(output, tuple) else inputs[0]
+        )
         found[name] = loss() - whole
         handle.remove()
     return found

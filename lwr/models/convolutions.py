@@ -1,0 +1,133 @@
+"""Convolutions with fewer multiplications: by Winograd's algorithm (3x3) and by Fourier transforms (larger).
+
+Both are in NNPACK, which comes with torch and which torch leaves unused for single photos. On a processor
+with AVX2 they take about half the time of oneDNN's direct convolution, and differ from it by rounding, by
+less than 0.01/255 in a photo (training.benchmarks.convolutions). With AVX-512 the direct one is as quick:
+there, and on GPUs, in training and in exported networks, nothing changes.
+
+NNPACK's own threads would spin beside OpenMP's, and both would wait for each other: it gets none, and helpers
+share a photo's rows.
+"""
+
+from collections.abc import Sequence
+from functools import cache, partial
+from itertools import pairwise
+from types import MethodType
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lwr.models.parallel import can_share, together
+
+LEAST_PLACES = 1024  # of the output that a thread makes; below, transforms cost more than they save
+LEAST_PAIRS = 2048  # input channels times output channels of a 3x3 convolution
+LARGE = range(5, 17)  # sides of kernels that pay whatever the channels
+BLOCK = 6  # rows that Winograd's F(6x6, 3x3) makes at once
+Padding = Sequence[int]  # left, right, top, bottom
+
+
+def quicken(network: nn.Module) -> None:
+    """Let the convolutions of `network` take the quicker way in inference mode; otherwise nothing changes."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module._conv_forward = MethodType(_conv_forward, module)
+
+
+def conv2d(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    pad: Padding = (0, 0, 0, 0),
+    mode: str = "constant",
+) -> torch.Tensor:
+    """F.conv2d, of stride 1, of the padded x (B,in,h,w) -> (B,out,h',w'); `pad` and `mode` as for F.pad."""
+    threads = torch.get_num_threads()
+    if not _is_quicker(x, weight, pad, threads):
+        return F.conv2d(F.pad(x, tuple(pad), mode=mode) if any(pad) else x, weight, bias)
+    height, width = _output_size(x, weight, pad)
+    if len(x) == threads == 1:
+        return _rows(x, weight, bias, pad, mode, 0, height)
+    output = x.new_empty(len(x), len(weight), height, width)
+
+    def fill(photo: torch.Tensor, into: torch.Tensor, first: int, last: int) -> None:
+        into[:, :, first:last] = _rows(photo, weight, bias, pad, mode, first, last)
+
+    parts = list(pairwise(_cuts(height, threads)))
+    photos = zip(x.split(1), output.split(1), strict=True)
+    together([partial(fill, *photo, *part) for photo in photos for part in parts], threads)
+    return output
+
+
+def _rows(
+    photo: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    pad: Padding,
+    mode: str,
+    first: int,
+    last: int,
+) -> torch.Tensor:
+    """Rows `first` to `last` of the output, from those of `photo` (1,in,h,w) that they depend on."""
+    left, right, top, _ = pad
+    start, end = first - top, last - top + weight.shape[2] - 1  # in the photo, before and after it too
+    above, below = max(-start, 0), max(end - photo.shape[2], 0)
+    photo = photo[:, :, start + above : end - below]
+    if left or right or above or below:
+        photo = F.pad(photo, (left, right, above, below), mode=mode)
+    return torch._nnpack_spatial_convolution(photo, weight, bias, (0, 0), (1, 1))
+
+
+def _conv_forward(
+    self: nn.Conv2d, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+) -> torch.Tensor:
+    """In the place of nn.Conv2d's own."""
+    plain = self.stride == self.dilation == (1, 1) and self.groups == 1 and self.padding_mode != "circular"
+    if weight.shape[2] == 1 or not plain or not torch.is_inference_mode_enabled():
+        return type(self)._conv_forward(self, x, weight, bias)
+    mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
+    return conv2d(x, weight, bias, self._reversed_padding_repeated_twice, mode)
+
+
+def _output_size(x: torch.Tensor, weight: torch.Tensor, pad: Padding) -> tuple[int, int]:
+    left, right, top, bottom = pad
+    return x.shape[2] + top + bottom - weight.shape[2] + 1, x.shape[3] + left + right - weight.shape[3] + 1
+
+
+def _is_quicker(x: torch.Tensor, weight: torch.Tensor, pad: Padding, threads: int) -> bool:
+    """As training.benchmarks.convolutions measures it."""
+    out, channels, side, other = weight.shape
+    if x.dtype != torch.float32 or x.device.type != "cpu" or side != other or x.dim() != 4:
+        return False
+    height, width = _output_size(x, weight, pad)
+    return (
+        (out * channels >= LEAST_PAIRS if side == 3 else side in LARGE and out >= 16)
+        and len(x) * height * width >= LEAST_PLACES * threads
+        and torch.is_inference_mode_enabled()
+        and _is_available()
+        and (threads == 1 or can_share(threads))
+    )
+
+
+@cache
+def _is_available() -> bool:
+    """Whether NNPACK runs here and this processor gains by it; sees to it that it makes no threads."""
+    if torch.backends.cpu.get_cpu_capability() != "AVX2" or not torch._nnpack_available():
+        return False
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # it takes as many as torch has when it is first called
+    try:
+        torch._nnpack_spatial_convolution(
+            torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 3, 3), None, (0, 0), (1, 1)
+        )
+    except RuntimeError:
+        return False
+    finally:
+        torch.set_num_threads(threads)
+    return True
+
+
+def _cuts(rows: int, parts: int) -> list[int]:
+    """[0, ..., rows]: where `parts` threads share the rows, in whole blocks."""
+    blocks = -(-rows // BLOCK)
+    return sorted({min(rows, BLOCK * round(blocks * part / parts)) for part in range(parts + 1)})

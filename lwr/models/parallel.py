@@ -1,0 +1,88 @@
+"""Threads of our own that compute beside each other, each by itself.
+
+Two tiles at a time with a thread each take less time than one after the other with two of torch's: these
+do not share every operation, and at each that they share they wait for each other.
+"""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+from lwr.loading.limits import THREAD, limited_room
+
+In, Out = TypeVar("In"), TypeVar("Out")
+_pools: dict[int, ThreadPoolExecutor | None] = {}
+_starting = threading.Lock()
+os.register_at_fork(after_in_child=_pools.clear) if hasattr(os, "register_at_fork") else None
+
+
+def together(jobs: Sequence[Callable[[], None]], threads: int) -> None:
+    """Do the jobs, `threads` at a time, in inference mode.
+
+    The caller's thread only waits: torch's threads, which work for it, would be in the helpers' way.
+    """
+    for _ in in_order(lambda job: job(), jobs, threads):
+        pass
+
+
+def in_order(function: Callable[[In], Out], items: Iterable[In], threads: int) -> Iterator[Out]:
+    """What `function` gives for each item, in order, `threads` at a time, in inference mode.
+
+    Items are taken in the caller's thread. When it stops early, what has begun is waited for.
+    """
+    pool = _helpers(threads) if threads > 1 else None
+    if pool is None:
+        yield from map(function, items)
+        return
+    begun = deque()
+    try:
+        for item in items:
+            begun.append(pool.submit(_in_inference, function, item))
+            if len(begun) == threads:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+    finally:
+        for one in begun:
+            one.cancel() or one.exception()
+
+
+def can_share(threads: int) -> bool:
+    """Whether there are helpers: not where torch has one thread, or a limit leaves no room for more."""
+    return threads > 1 and _helpers(threads) is not None
+
+
+def compute_alone(threads: int) -> None:
+    """Let this thread compute by itself, without torch's helpers.
+
+    Threads that start later would do so too, if another did not set their number of `threads` again.
+    """
+    torch.get_num_threads()  # else its first tensor would take the number that is set again
+    torch.set_num_threads(1)
+    other = threading.Thread(target=torch.set_num_threads, args=(threads,))
+    other.start()
+    other.join()
+
+
+def _in_inference(function: Callable[[In], Out], item: In) -> Out:
+    with torch.inference_mode():  # which each thread has for itself
+        return function(item)
+
+
+def _helpers(count: int) -> ThreadPoolExecutor | None:
+    """`count` of them, made once; None where a limit of this session leaves no room for their stacks."""
+    with _starting:
+        if count not in _pools:
+            limit = limited_room()
+            roomy = limit is None or limit.left > 4 * count * THREAD
+            _pools[count] = (
+                ThreadPoolExecutor(count, "helper", compute_alone, (torch.get_num_threads(),))
+                if roomy
+                else None
+            )
+        return _pools[count]
