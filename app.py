@@ -59,6 +59,7 @@ def load(device: str = "auto") -> Restorer:
         raise SystemExit(2) from None
 
 
+keep_freed()
 RESTORER = load()
 
 

@@ -79,8 +79,8 @@ def test_tones_and_tiles_in_bands_are_those_of_the_whole() -> None:
             in_bands.fixed(rows(image), canvas, wavelet_color_fix, WAVELET_REACH),
         ),
         "tiles": (
-            blend(whole, lambda tiles: (tile * tile.mean() for tile in tiles), 160, 32),
-            in_bands.blended_bands(canvas, lambda tile: tile * tile.mean(), 160, 32),
+            blend(whole, lambda tile: tile * tile.mean(), 160, 32),
+            in_bands.blended_bands(canvas, lambda tiles: (tile * tile.mean() for tile in tiles), 160, 32),
         ),
     }
     for name, (expected, found) in pairs.items():

@@ -21,7 +21,7 @@ from torch import nn
 from lwr.models.parallel import can_share, together
 
 LEAST_PLACES = 1024  # of the output that a thread makes; below, transforms cost more than they save
-LEAST_PAIRS = 2048  # input channels times output channels of a 3x3 convolution
+LEAST_PAIRS = 512  # input channels times output channels of a 3x3 convolution
 LARGE = range(5, 17)  # sides of kernels that pay whatever the channels
 BLOCK = 6  # rows that Winograd's F(6x6, 3x3) makes at once
 Padding = Sequence[int]  # left, right, top, bottom

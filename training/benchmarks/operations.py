@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from lwr.loading.load import load_network, without_bars
 from lwr.loading.priors import EMBEDDED
+from training.benchmarks.light.costs import multiply_adds
 from training.command_line import parse
 
 SIDE = 512
@@ -46,10 +46,8 @@ def main(arguments: list[str] | None = None) -> None:
     }
     for name, part in parts.items():
         part()  # the first is slower
-        with FlopCounterMode(display=False) as counter:
-            part()
+        gflop = 2 * multiply_adds(part) / 1e9
         seconds = min(_timed(part) for _ in range(REPEATS))
-        gflop = counter.get_total_flops() / 1e9
         print(f"{name}: {gflop:.1f} GFLOP, {seconds:.3f} s, {gflop / seconds:.0f} GFLOP/s")
 
 

@@ -76,12 +76,18 @@ def resident_peak_gb() -> float:
 def multiply_adds(run: Callable[[], object]) -> int:
     """Of matrix products, convolutions and attention in a call, as torch's counter has them, halved."""
     import torch
-    from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+    from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, sdpa_flop_count
 
     def attention(query: Any, key: Any, value: Any, *_: object, **__: object) -> int:
         return sdpa_flop_count(query, key, value)
 
-    on_cpu = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention}  # torch leaves it out
-    with FlopCounterMode(display=False, custom_mapping=on_cpu) as counter:
+    def convolution(x: Any, weight: Any, *_: object, out_shape: Any, **__: object) -> int:
+        return conv_flop_count(x, weight, out_shape)  # as if it were done directly, whose result it gives
+
+    left_out = {
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention,
+        torch.ops.aten._nnpack_spatial_convolution: convolution,
+    }
+    with FlopCounterMode(display=False, custom_mapping=left_out) as counter:
         run()
     return counter.get_total_flops() // 2
