@@ -18,6 +18,7 @@ from lwr.batch.output_names import Output, UsageError
 from lwr.batch.report import Report, show
 from lwr.batch.stopping import StoppedError, stoppable
 from lwr.export.asked import Export
+from lwr.loading.light_imports import import_diffusers_lightly
 from lwr.loading.limits import too_little_to_start
 from lwr.options import with_options
 from lwr.request import Request, RestoreError
@@ -132,6 +133,7 @@ def _restore_planned(
     """The same with a network, once it is known what there is to do."""
     if (problem := too_little_to_start()) is not None:  # below it torch would not even say why it fails
         raise _refused(RestoreError(problem), photos, report.as_json)
+    import_diffusers_lightly()
     from lwr.batch.folders import make_folder
     from lwr.batch.pipeline import Pipeline, Room
     from lwr.images.files import DiskFullError, ImageError

@@ -230,6 +230,16 @@ def test_what_should_answer_at_once_imports_no_torch(code: str) -> None:
     assert "lwr" in modules and not heavy & modules, f"{code} also imports {heavy & modules}"
 
 
+def test_a_restoration_imports_no_more_than_it_needs(tmp_path: Path) -> None:
+    photo, out = ROOT / "lwr" / "samples" / "small-cat.jpg", tmp_path / "restored.png"
+    words = ["restore", str(photo), "--prompt", "remove the haze", "--out", str(out)]
+    code = f"from lwr.cli import app; app({words}, standalone_mode=False); import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    modules = set(done.stdout.splitlines()[-1].split())
+    heavy = {"transformers", "tokenizers", "peft", "scipy", "sympy", "torch._dynamo", "gradio", "datasets"}
+    assert out.exists() and "torch" in modules and not heavy & modules
+
+
 def test_public_names_stay() -> None:
     from lwr import Restorer
     from lwr.adapter import Adapter

@@ -1,6 +1,7 @@
 """A network from its folder: the prior, and the restoring parts around it, onto the CPU."""
 
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 
 import torch
@@ -104,10 +105,17 @@ def load_prior(
     # what is stored is float32, as a CPU gives it
     stored = None if text_encoder or precision != torch.float32 else stored_texts(folder)
     texts = (None, None) if stored else load_text_encoder(folder, precision)
-    scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
-    prior = Prior(parts["vae"], parts["unet"], scheduler, *texts, config, stored)
+    prior = Prior(parts["vae"], parts["unet"], _scheduler(folder / "scheduler"), *texts, config, stored)
     _check_kind(folder, prior)
     return prior
+
+
+def _scheduler(folder: Path) -> DDIMScheduler:
+    """DDIM with what a scheduler's config says; `from_pretrained` would import all the others to ask them."""
+    config = DDIMScheduler.load_config(folder)
+    return DDIMScheduler(
+        **{name: config[name] for name in signature(DDIMScheduler).parameters if name in config}
+    )
 
 
 def without_bars() -> None:
