@@ -13,6 +13,7 @@ So whoever uses diffusers afterwards finds it as it always is. It is done in our
 has imported diffusers, and for the version VERSION; otherwise nothing is done, and all is imported at once.
 """
 
+import gc
 import importlib.metadata
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -51,7 +52,7 @@ def import_diffusers_lightly() -> bool:
         return False
     before = set(sys.modules)
     try:
-        with _light():
+        with _without_collecting(), _light():
             diffusers = import_module("diffusers")
             for name in PACKAGES:
                 _Package.put_off(name)
@@ -74,6 +75,19 @@ def _version() -> str | None:
         return importlib.metadata.version("diffusers")
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Within it Python looks for no garbage, and afterwards not among what was imported, which stays."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if collecting:
+            gc.enable()
 
 
 @contextmanager
