@@ -190,6 +190,7 @@ def _diagnose(photos: list[str], recursive: bool, maps: str | None, overwrite: b
     """Print a line for each photo; how many failed. Raises typer.Exit when nothing can be started."""
     if (problem := too_little_to_start()) is not None:
         raise _refused(RestoreError(problem), photos, as_json)
+    import_diffusers_lightly()
     from lwr.batch.diagnoses import Maps, diagnoses, in_words
     from lwr.batch.folders import make_folder
     from lwr.batch.inputs import find

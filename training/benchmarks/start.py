@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from lwr.threads import DECIDED_BY
 from training.benchmarks.processes import clean_environment, ran
@@ -128,7 +128,7 @@ def summary(runs: list[Seconds]) -> dict[str, dict[str, float]]:
     }
 
 
-def _commit(folder: Path) -> Any:
+def _commit(folder: Path) -> str | None:
     if folder == ROOT:
         return commit()
     git = ["git", "-C", str(folder), "rev-parse", "HEAD"]
