@@ -18,6 +18,7 @@ from lwr.batch.output_names import Output, UsageError
 from lwr.batch.report import Report, show
 from lwr.batch.stopping import StoppedError, stoppable
 from lwr.export.asked import Export
+from lwr.loading.light_imports import import_diffusers_lightly
 from lwr.loading.limits import keep_freed, too_little_to_start
 from lwr.options import with_options
 from lwr.request import Request, RestoreError
@@ -133,6 +134,7 @@ def _restore_planned(
     """The same with a network, once it is known what there is to do."""
     if (problem := too_little_to_start()) is not None:  # below it torch would not even say why it fails
         raise _refused(RestoreError(problem), photos, report.as_json)
+    import_diffusers_lightly()
     from lwr.batch.folders import make_folder
     from lwr.batch.pipeline import Pipeline, Room
     from lwr.images.files import DiskFullError, ImageError
@@ -189,6 +191,7 @@ def _diagnose(photos: list[str], recursive: bool, maps: str | None, overwrite: b
     """Print a line for each photo; how many failed. Raises typer.Exit when nothing can be started."""
     if (problem := too_little_to_start()) is not None:
         raise _refused(RestoreError(problem), photos, as_json)
+    import_diffusers_lightly()
     from lwr.batch.diagnoses import Maps, diagnoses, in_words
     from lwr.batch.folders import make_folder
     from lwr.batch.inputs import find

@@ -132,7 +132,9 @@ class Restorer:
         with loading_errors(source):
             source, plan = plan_first(source, smaller, chosen, memory_gb, precision)
         with loading_errors(source):
-            return cls(load_network(source, plan.precision), source, chosen, plan.tile, plan.offload)
+            # a text encoder that is read later would not be offloaded
+            network = load_network(source, plan.precision, text_encoder=plan.offload)
+            return cls(network, source, chosen, plan.tile, plan.offload)
 
     @torch.inference_mode()
     def __call__(
@@ -253,7 +255,7 @@ def doing(restorer: Restorer, request: Request) -> Restorer:
         if restorer._smaller is None:
             source = locate(LITE)
             with loading_errors(source):
-                network = load_network(source, restorer.network.prior.unet.dtype)
+                network = load_network(source, restorer.network.prior.unet.dtype, text_encoder=False)
             restorer._smaller = Restorer(network, source, restorer.device, restorer.tile)
     return restorer._smaller
 

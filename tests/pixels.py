@@ -16,6 +16,7 @@ import torch
 from lwr.images.files import load, resize, to_pil
 from lwr.loading.load import load_network
 from lwr.loading.priors import EMBEDDED
+from lwr.models.network import RestorationNetwork
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
 
@@ -62,7 +63,12 @@ def measure(tiling: str, photo: str, task: str, fidelity: float, restorer: Resto
 
 def restorers() -> dict[str, Restorer]:
     """One for each tiling, with a network of its own."""
-    return {name: Restorer(load_network(), EMBEDDED, torch.device("cpu"), t) for name, t in TILES.items()}
+    return {name: Restorer(_network(), EMBEDDED, torch.device("cpu"), t) for name, t in TILES.items()}
+
+
+def _network() -> RestorationNetwork:
+    """As the product loads it."""
+    return load_network(text_encoder=False)
 
 
 def name(*case: object) -> str:

@@ -1,6 +1,7 @@
 """The architecture in one test: imports go one way, and what should start at once imports nothing heavy."""
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -228,6 +229,20 @@ def test_what_should_answer_at_once_imports_no_torch(code: str) -> None:
     modules = set(done.stdout.splitlines()[-1].split())
     heavy = {"torch", "numpy", "PIL", "diffusers", "transformers", "huggingface_hub", "gradio", "accelerate"}
     assert "lwr" in modules and not heavy & modules, f"{code} also imports {heavy & modules}"
+
+
+@pytest.mark.parametrize(
+    "command", [["restore", "--prompt", "remove the haze", "--out"], ["diagnose", "--maps"]]
+)
+def test_a_photo_takes_no_more_imports_than_it_needs(command: list[str], tmp_path: Path) -> None:
+    photo, out = ROOT / "lwr" / "samples" / "small-cat.jpg", tmp_path / "out"
+    words = [command[0], str(photo), *command[1:], f"{out}{os.sep}"]
+    out.mkdir()
+    code = f"from lwr.cli import app; app({words}, standalone_mode=False); import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    modules = set(done.stdout.splitlines()[-1].split())
+    heavy = {"transformers", "tokenizers", "peft", "scipy", "sympy", "torch._dynamo", "gradio", "datasets"}
+    assert any(out.iterdir()) and "torch" in modules and not heavy & modules
 
 
 def test_public_names_stay() -> None:

@@ -1,15 +1,13 @@
 """A network from its folder: the prior, and the restoring parts around it, onto the CPU."""
 
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from diffusers.utils import logging as diffusers_logging
-from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
+from diffusers.utils import logging
 from pydantic import TypeAdapter
-from transformers import CLIPTextModel, CLIPTokenizer
-from transformers.utils import logging as transformers_logging
 
 from lwr.loading.locate import PARTS_CONFIG, ModelSource, locate, prior_config_of
 from lwr.loading.priors import COMPONENTS, EMBEDDED, PRIOR_CONFIG, PriorError, read_prior_config
@@ -21,30 +19,34 @@ from lwr.loading.streaming import (
     streamed_model,
     weight_files,
 )
+from lwr.loading.texts import load_text_encoder, stored_texts
 from lwr.models.config import NetworkConfig, PriorConfig
 from lwr.models.convolutions import quicken
 from lwr.models.network import RestorationNetwork
 from lwr.models.prior import Prior
 
-CLASSES = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}
+CLASSES = {"vae": AutoencoderKL, "unet": UNet2DConditionModel}
 PICTURE_PARTS = ("cfw", "refiner")  # beside the VAE; in float16 they stay float32, as it does
 PARTS = ("encoder", "sft", *PICTURE_PARTS)
 
 
 def load_network(
-    source: Path | str | ModelSource = "embedded", precision: torch.dtype = torch.float32
+    source: Path | str | ModelSource = "embedded",
+    precision: torch.dtype = torch.float32,
+    text_encoder: bool = True,
 ) -> RestorationNetwork:
     """Load a prior and the parts around it onto the CPU, in evaluation mode; `source` as `locate` takes it.
 
-    In float16 all that is next to the pictures (VAE, CFW, refiner) stays float32.
-    Raises PriorError with a sentence.
+    Without `text_encoder` it is read when it is first asked for, if the tasks' texts are stored beside it. In
+    float16 all that is next to the pictures (VAE, CFW, refiner) stays float32. Raises PriorError with a
+    sentence.
     """
     source = source if isinstance(source, ModelSource) else locate(str(source))
     config = read_network_config(source.parts) if source.parts else NetworkConfig()
     prior_config = replace(prior_config_of(source), **config.prior_config)
     if source.parts not in (None, source.folder) and config.id:
         prior_config = replace(prior_config, id=f"{prior_config.id}+{config.id}")
-    prior = load_prior(source.folder, prior_config, precision)
+    prior = load_prior(source.folder, prior_config, precision, text_encoder)
     predicted = prior.scheduler.config.prediction_type
     if config.prediction not in ("", predicted):
         raise PriorError(
@@ -76,11 +78,14 @@ def read_network_config(folder: Path) -> NetworkConfig:
 
 
 def load_prior(
-    folder: Path = EMBEDDED, config: PriorConfig | None = None, precision: torch.dtype = torch.float32
+    folder: Path = EMBEDDED,
+    config: PriorConfig | None = None,
+    precision: torch.dtype = torch.float32,
+    text_encoder: bool = True,
 ) -> Prior:
     """Load a prior from a diffusers folder, on the CPU; `config` is what `read_prior_config` gives.
 
-    In float16 the VAE stays float32, whose range its activations need.
+    `text_encoder` as for `load_network`. In float16 the VAE stays float32, whose range its activations need.
     Raises PriorError with a sentence when a component is missing or of a kind that does not fit.
     """
     check_components(folder)
@@ -89,8 +94,7 @@ def load_prior(
         kept = torch.float32 if name == "vae" and precision == torch.float16 else precision
         # the UNet is by far the largest
         streamed = name == "unet" and smaller_than_stored(folder / name, precision)
-        streamed = streamed or config.pruned or in_eight_bits(folder / name)
-        if streamed and name != "text_encoder":  # which is no model of diffusers, and is stored whole
+        if streamed or config.pruned or in_eight_bits(folder / name):
             parts[name] = streamed_model(cls, folder / name, kept, config.pruned)
             continue
         files, variant = weight_files(folder / name)
@@ -100,23 +104,25 @@ def load_prior(
             use_safetensors=bool(files),  # else pickled, which is read without running what it holds
             variant=variant,
         )
-    prior = Prior(
-        scheduler=DDIMScheduler.from_pretrained(folder / "scheduler"),
-        tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
-        config=config,
-        **parts,
-    )
+    # what is stored is float32, as a CPU gives it
+    stored = None if text_encoder or precision != torch.float32 else stored_texts(folder)
+    texts = (None, None) if stored else load_text_encoder(folder, precision)
+    prior = Prior(parts["vae"], parts["unet"], _scheduler(folder / "scheduler"), *texts, config, stored)
     _check_kind(folder, prior)
     return prior
 
 
+def _scheduler(folder: Path) -> DDIMScheduler:
+    """DDIM with what a scheduler's config says; `from_pretrained` would import all the others to ask them."""
+    config = DDIMScheduler.load_config(folder)
+    return DDIMScheduler(
+        **{name: config[name] for name in signature(DDIMScheduler).parameters if name in config}
+    )
+
+
 def without_bars() -> None:
     """No progress bars of reading and writing weights, which is quick; those of downloads stay."""
-    downloads_show = not are_progress_bars_disabled()
-    for library in (diffusers_logging, transformers_logging):
-        library.disable_progress_bar()
-    if downloads_show:  # transformers' switch is for them too
-        enable_progress_bars()
+    logging.disable_progress_bar()
 
 
 def check_components(folder: Path) -> None:
@@ -128,7 +134,7 @@ def check_components(folder: Path) -> None:
 
 def _check_kind(folder: Path, prior: Prior) -> None:
     """PriorError for diffusion models of another kind (inpainting, upscaling, SDXL, flows), or misfits."""
-    unet, scheduler, text = prior.unet.config, prior.scheduler.config, prior.text_encoder.config
+    unet, scheduler = prior.unet.config, prior.scheduler.config
     channels = prior.vae.config.latent_channels
     scheduler_class = DDIMScheduler.load_config(folder / "scheduler").get("_class_name", "")
     kinds = {
@@ -138,8 +144,8 @@ def _check_kind(folder: Path, prior: Prior) -> None:
         "its UNet wants sizes or classes": bool(
             unet.addition_embed_type or unet.class_embed_type or unet.num_class_embeds
         ),
-        f"its UNet reads texts of width {unet.cross_attention_dim}, not {text.hidden_size}": (
-            unet.cross_attention_dim != text.hidden_size
+        f"its UNet reads texts of width {unet.cross_attention_dim}, not {prior.text_width}": (
+            unet.cross_attention_dim != prior.text_width
         ),
         f"its scheduler is a {scheduler_class}": "Flow" in scheduler_class,
         f"it predicts {scheduler.prediction_type!r}": (
@@ -152,7 +158,8 @@ def _check_kind(folder: Path, prior: Prior) -> None:
                 f"{folder} is a diffusion model of another kind ({kind}): give a text-to-image model like "
                 "Stable Diffusion 1 or 2."
             )
-    if prior.reads_text and len(prior.tokenizer) < text.vocab_size // 2:
+    stored = bool(prior.stored.embeddings)  # then there was a vocabulary
+    if not stored and prior.reads_text and len(prior.tokenizer) < prior.text_encoder.config.vocab_size // 2:
         raise PriorError(f"{folder / 'tokenizer'} has no vocabulary: give a whole copy of the model.")
     start, steps = prior.config.start_timestep, scheduler.num_train_timesteps
     if not isinstance(start, int) or not 1 <= start < steps:

@@ -14,6 +14,7 @@ from lwr.loading.eight_bits import in_eight_bits
 from lwr.loading.load import PARTS
 from lwr.loading.locate import PARTS_CONFIG
 from lwr.loading.priors import COMPONENTS, PRIOR_CONFIG
+from lwr.loading.texts import save_texts, without_transformers_bars
 from lwr.models.config import PriorConfig
 from lwr.models.network import RestorationNetwork
 from lwr.models.prior import Prior
@@ -52,20 +53,23 @@ def save_network(
 
 
 def save_prior(prior: Prior, folder: Path, half: bool = True, bits: Literal[8, 16] = 16) -> None:
-    """Write diffusers' folder format and prior.json."""
-    for name in COMPONENTS:
-        component = getattr(prior, name)
-        if bits == 8 and name != "text_encoder":
-            component.save_config(folder / name)
-            _save_in_eight_bits(component.state_dict(), folder / name)
-        elif half:
-            component.half().save_pretrained(folder / name, max_shard_size=MAX_FILE)
-            component.float()
-        else:
-            component.save_pretrained(folder / name)
+    """Write diffusers' folder format, prior.json, and the texts where the network reads those of tasks."""
+    with without_transformers_bars():
+        for name in COMPONENTS:
+            component = getattr(prior, name)
+            if bits == 8 and name != "text_encoder":
+                component.save_config(folder / name)
+                _save_in_eight_bits(component.state_dict(), folder / name)
+            elif half:
+                component.half().save_pretrained(folder / name, max_shard_size=MAX_FILE)
+                component.float()
+            else:
+                component.save_pretrained(folder / name)
     prior.scheduler.save_pretrained(folder / "scheduler")
     prior.tokenizer.save_pretrained(folder / "tokenizer")
     save_prior_config(prior.config, folder)
+    if prior.config.text.positive is None and prior.reads_text:
+        save_texts(folder)
 
 
 def _save_in_eight_bits(state: dict[str, torch.Tensor], folder: Path) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 from lwr.models.config import TextConditioning
 from lwr.models.lora import add_low_rank
 from lwr.models.network import Encoded, OnePass, Prediction, RestorationNetwork
-from lwr.models.prior import Prior
+from lwr.models.prior import Prior, StoredTexts
 from lwr.models.refiner import REFINER_ALONE, InterpolatedConv2d, Refiner
 
 
@@ -97,7 +97,7 @@ def _copy_without_text(network: RestorationNetwork) -> RestorationNetwork:
     bare._modules = dict(network._modules)
     bare.prior = copy(network.prior)
     bare.prior._modules = {k: v for k, v in network.prior._modules.items() if k != "text_encoder"}
-    bare.prior.tokenizer = None
+    bare.prior.tokenizer, bare.prior.stored = None, StoredTexts()
     bare = deepcopy(bare).eval()
     schedule = bare.prior.scheduler.alphas_cumprod
     bare.prior.scheduler.alphas_cumprod = schedule.tolist()  # a tensor's numbers are no constants of a graph

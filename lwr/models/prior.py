@@ -1,38 +1,66 @@
 """The frozen base: a latent diffusion model of diffusers' own classes. `lwr.loading` finds and reads it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.models.autoencoders.vae import Encoder
 from torch import nn
-from transformers import CLIPTextModel, CLIPTokenizer
 
 from lwr.models.config import PriorConfig
 from lwr.models.padding import continue_edges
+
+if TYPE_CHECKING:
+    from transformers import CLIPTextModel, CLIPTokenizer
 
 # (level, feature (B,c,h,w)) -> feature: what is done to the VAE decoder's feature of a level; 0 is the finest
 OnLevel = Callable[[int, torch.Tensor], torch.Tensor]
 
 
+@dataclass(frozen=True)
+class StoredTexts:
+    """What a text encoder made of some texts, and how to read it and its tokenizer for others."""
+
+    embeddings: Mapping[str, torch.Tensor] = field(default_factory=dict)  # {text: (L,D)} in float32
+    load: Callable[[], tuple["CLIPTextModel", "CLIPTokenizer"]] | None = None  # onto the CPU, in float32
+
+
 class Prior(nn.Module):
-    """VAE + UNet + scheduler + text conditioning. Images are [0,1] outside, [-1,1] next to the VAE only."""
+    """VAE + UNet + scheduler + text conditioning. Images are [0,1] outside, [-1,1] next to the VAE only.
+
+    With stored texts the text encoder and the tokenizer are read when they are first asked for; until then
+    they are no part of the module.
+    """
 
     def __init__(
         self,
         vae: AutoencoderKL,
         unet: UNet2DConditionModel,
         scheduler: DDIMScheduler,
-        text_encoder: CLIPTextModel,
-        tokenizer: CLIPTokenizer,
+        text_encoder: "CLIPTextModel | None",
+        tokenizer: "CLIPTokenizer | None",
         config: PriorConfig,
+        stored: StoredTexts | None = None,
     ) -> None:
+        """Without a text encoder, `stored` says how to read it."""
         super().__init__()
-        self.vae, self.unet, self.text_encoder = vae, unet, text_encoder
-        self.scheduler, self.tokenizer, self.config = scheduler, tokenizer, config
+        self.vae, self.unet = vae, unet
+        self.scheduler, self.config, self.stored = scheduler, config, stored or StoredTexts()
+        if text_encoder is not None:
+            self.text_encoder, self.tokenizer = text_encoder, tokenizer
         self.match_padding(vae, unet)
         self.work_device: torch.device | None = None  # where it runs, when its weights wait elsewhere
+
+    def __getattr__(self, name: str) -> Any:
+        """See the class; what else is no plain attribute is a parameter, a buffer or a module."""
+        if name in ("text_encoder", "tokenizer") and (stored := self.__dict__["stored"]).load is not None:
+            self.stored = StoredTexts(stored.embeddings)
+            text_encoder, self.tokenizer = stored.load()
+            self.text_encoder = text_encoder.to(self.unet.device).eval().requires_grad_(False)
+        return super().__getattr__(name)
 
     def match_padding(self, *parts: nn.Module) -> None:
         """Let parts of a network pad as this prior does."""
@@ -48,7 +76,13 @@ class Prior(nn.Module):
     @property
     def reads_text(self) -> bool:
         """Whether a text can make a difference: a converted StableSR knows only the empty one."""
-        return self.text_encoder.config.num_hidden_layers > 0
+        return bool(self.stored.embeddings) or self.text_encoder.config.num_hidden_layers > 0
+
+    @property
+    def text_width(self) -> int:
+        """Numbers that stand for one token of a text."""
+        stored = next(iter(self.stored.embeddings.values()), None)
+        return self.text_encoder.config.hidden_size if stored is None else stored.shape[1]
 
     def to_vae(self, image: torch.Tensor) -> torch.Tensor:
         """(B,3,H,W) in [0,1] -> the VAE encoder's input (B,3*p*p,H/p,W/p) in [-1,1], p the patch size."""
@@ -101,15 +135,28 @@ class Prior(nn.Module):
 
     def encode_text(self, texts: Sequence[str]) -> torch.Tensor:
         """Sentences -> (B,L,D) hidden states, padded or cut to the text encoder's length."""
-        longest = self.text_encoder.config.max_position_embeddings
-        tokens = self.tokenizer(
-            list(texts),
-            padding="max_length",
-            truncation=True,
-            max_length=min(self.tokenizer.model_max_length, longest),
-            return_tensors="pt",
-        )
-        return self.text_encoder(tokens.input_ids.to(self.work_device or self.text_encoder.device))[0]
+        known = self.stored.embeddings
+        if all(text in known for text in texts):
+            return torch.stack([known[text] for text in texts]).to(self.unet.device)
+        device = self.work_device or self.text_encoder.device
+        return encode(texts, self.text_encoder, self.tokenizer, device)
+
+
+def encode(
+    texts: Sequence[str],
+    text_encoder: "CLIPTextModel",
+    tokenizer: "CLIPTokenizer",
+    device: torch.device | None = None,
+) -> torch.Tensor:
+    """Sentences -> (B,L,D) hidden states, padded or cut to the text encoder's length."""
+    tokens = tokenizer(
+        list(texts),
+        padding="max_length",
+        truncation=True,
+        max_length=min(tokenizer.model_max_length, text_encoder.config.max_position_embeddings),
+        return_tensors="pt",
+    )
+    return text_encoder(tokens.input_ids.to(device))[0]
 
 
 def to_patches(image: torch.Tensor, patch: int) -> torch.Tensor:

@@ -15,6 +15,7 @@ from lwr.loading.adapter import CONFIG, METADATA, WEIGHTS, AdapterError, Adapter
 from lwr.loading.load import PARTS, load_network
 from lwr.loading.locate import PARTS_CONFIG
 from lwr.loading.priors import COMPONENTS, LITE
+from lwr.loading.texts import FILE as TEXTS
 from lwr.models.config import PriorConfig
 from lwr.restore import PINS
 from lwr.tasks import TASKS
@@ -241,7 +242,7 @@ def _network(network: Path) -> dict[str, Path]:
             f"The network in {network} goes around a prior that lies in a folder of this machine ({base}): "
             f"publish that prior, and name it in {network / PARTS_CONFIG} as NAMESPACE/NAME@REVISION."
         )
-    single = (PARTS_CONFIG, "prior.json", *(f"{part}.safetensors" for part in PARTS))
+    single = (PARTS_CONFIG, "prior.json", TEXTS, *(f"{part}.safetensors" for part in PARTS))
     folders = tuple(f"{name}/" for name in (*COMPONENTS, "scheduler", "tokenizer"))
     return {
         name: path for name, path in _folder(network).items() if name in single or name.startswith(folders)
