@@ -199,6 +199,7 @@ def test_span_has_the_size_that_its_authors_say() -> None:
 
 
 def test_the_parts_of_a_network_and_its_adapters_are_all(restorer: Restorer) -> None:
+    assert "text encoder" in networks.parts(restorer.network)  # which is read when it is asked for
     everything = {id(p): p.numel() for p in restorer.network.parameters()}
     assert sum(networks.parts(restorer.network).values()) == sum(everything.values())
     folder = EMBEDDED / "adapters" / "deblur"

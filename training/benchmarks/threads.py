@@ -26,7 +26,7 @@ COMMAND = "python -m training.benchmarks.threads"
 SETTINGS: dict[str, dict[str, str]] = {
     "as torch comes": {},
     "OMP_WAIT_POLICY=PASSIVE": {"OMP_WAIT_POLICY": "PASSIVE"},
-    **{f"GOMP_SPINCOUNT={count}": {"GOMP_SPINCOUNT": str(count)} for count in (100, 1000, 10_000, 100_000)},
+    **{f"GOMP_SPINCOUNT={n}": {"GOMP_SPINCOUNT": str(n)} for n in (100, 1000, 5000, 10_000, 100_000)},
     "OMP_NUM_THREADS=1": {"OMP_NUM_THREADS": "1"},
 }
 SITUATIONS = {"alone": False, "beside a busy program": True}

@@ -85,8 +85,10 @@ def megabytes(folder: Path) -> Row:
 
 
 def weights_of(folder: Path) -> str:
-    """Digits that follow from all weights of a network and its adapters."""
+    """Digits that follow from all weights of a network and its adapters, not from what follows from them."""
+    from lwr.loading.texts import FILE
+
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.safetensors")):
+    for path in sorted(path for path in folder.rglob("*.safetensors") if path.name != FILE):
         digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:12]
