@@ -1,8 +1,10 @@
 """The quicker convolutions give what torch's own give, only in inference, and threads share them rightly."""
 
+import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,12 +16,13 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from lwr.loading.limits import Room
 from lwr.loading.load import load_network
 from lwr.models import convolutions, parallel
 from lwr.models.convolutions import conv2d, quicken
 from lwr.models.parallel import in_order
+from lwr.restore import Restorer
 from lwr.tasks import TASKS
+from training.benchmarks import convolutions as benchmark
 
 ROOT = Path(__file__).parents[1]
 NNPACK = "aten::_nnpack_spatial_convolution"
@@ -186,7 +189,8 @@ def test_helpers_compute_in_inference_mode_with_a_thread_each(threads: int) -> N
 
 def test_without_room_for_threads_torch_shares_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "_pools", {})
-    monkeypatch.setattr(parallel, "limited_room", lambda: Room(10**6, 10**9, "ulimit -v"))
+    monkeypatch.setattr(parallel.threading, "enumerate", list)
+    monkeypatch.setattr(parallel.resource, "getrlimit", lambda _: (10**9, 10**9))  # ulimit -v
     x, weight = torch.randn(1, 64, 64, 64), torch.randn(64, 64, 3, 3)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -196,3 +200,20 @@ def test_without_room_for_threads_torch_shares_as_before(monkeypatch: pytest.Mon
             assert torch.equal(conv2d(x, weight), F.conv2d(x, weight))
     finally:
         torch.set_num_threads(before)
+
+
+def test_the_readme_shows_what_was_measured() -> None:
+    results = json.loads((ROOT / "training" / "results" / "convolutions.json").read_text())
+    text = (ROOT / "training" / "README.md").read_text()
+    assert all(part in text for part in benchmark.tables(results).split("\n\n"))
+
+
+@quick_here
+def test_the_benchmark_times_what_a_pass_does() -> None:
+    restorer = Restorer.load("embedded", device="cpu")
+    found = benchmark.shapes(restorer)
+    assert found[128, 128, 3, 64, 64] > 9 and any(side > 3 for _, _, side, _, _ in found)
+    few = benchmark.timed_convolutions(Counter(dict(found.most_common(2))), 1)
+    assert all(one["apart"] < 1e-3 and one["direct_ms"] > 0 and one["now_ms"] > 0 for one in few)
+    one = benchmark._passes(restorer, 128, 1, 1)
+    assert one["apart"] < 0.05 and one["before"] > 0 < one["now"]

@@ -92,16 +92,15 @@ def keep_freed() -> None:
     """Let the C library keep freed memory for what comes next, until `give_back`.
 
     Otherwise each operation of a pass asks the system for pages, which it clears first: a tenth of the time.
-    Only programs of ours do so; not in a session with a limit, or where the user has decided.
+    Only programs of ours do so; not in a session with little memory, or where the user has decided.
     """
-    if (
-        sys.platform == "linux"
-        and limited_room() is None
-        and not any(k.startswith("MALLOC_") for k in os.environ)
-    ):
-        if (choose := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
-            choose(M_TRIM_THRESHOLD, KEPT)
-            choose(M_MMAP_THRESHOLD, LARGEST_KEPT)
+    room, decided = limited_room(), any(name.startswith("MALLOC_") for name in os.environ)
+    if sys.platform != "linux" or decided or (room is not None and room.limit < 8 * KEPT):
+        return
+    choose = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    if choose is not None:
+        choose(M_TRIM_THRESHOLD, KEPT)
+        choose(M_MMAP_THRESHOLD, LARGEST_KEPT)
 
 
 def give_back() -> None:

@@ -4,7 +4,6 @@ Two tiles at a time with a thread each take less time than one after the other w
 do not share every operation, and at each that they share they wait for each other.
 """
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,12 +12,14 @@ from typing import TypeVar
 
 import torch
 
-from lwr.loading.limits import THREAD, limited_room
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 In, Out = TypeVar("In"), TypeVar("Out")
-_pools: dict[int, ThreadPoolExecutor | None] = {}
+_pools: dict[int, ThreadPoolExecutor] = {}
 _starting = threading.Lock()
-os.register_at_fork(after_in_child=_pools.clear) if hasattr(os, "register_at_fork") else None
 
 
 def together(jobs: Sequence[Callable[[], None]], threads: int) -> None:
@@ -75,14 +76,20 @@ def _in_inference(function: Callable[[In], Out], item: In) -> Out:
 
 
 def _helpers(count: int) -> ThreadPoolExecutor | None:
-    """`count` of them, made once; None where a limit of this session leaves no room for their stacks."""
+    """`count` of them, made once a process; None in a session whose limit (`ulimit -v`) their stacks would use up."""
+    if _is_limited():
+        return None
+    name = f"helper of {count}"
     with _starting:
-        if count not in _pools:
-            limit = limited_room()
-            roomy = limit is None or limit.left > 4 * count * THREAD
-            _pools[count] = (
-                ThreadPoolExecutor(count, "helper", compute_alone, (torch.get_num_threads(),))
-                if roomy
-                else None
-            )
+        if not any(one.name.startswith(f"{name}_") for one in threading.enumerate()):  # or after a fork
+            pool = ThreadPoolExecutor(count, name, compute_alone, (torch.get_num_threads(),))
+            pool.submit(int).result()  # so that there is one from now on
+            _pools[count] = pool
         return _pools[count]
+
+
+def _is_limited() -> bool:
+    if resource is None:
+        return False
+    limits = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
+    return any(limit != resource.RLIM_INFINITY for limit in limits)
