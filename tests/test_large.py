@@ -12,14 +12,18 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from lwr import large
 from lwr.images.canvas import Canvas
 from lwr.images.color import WAVELET_REACH, wavelet_color_fix
 from lwr.images.pixels import pad_to_multiple, resize, to_unit
 from lwr.images.reading import load
 from lwr.loading import limits
+from lwr.loading.load import load_network
+from lwr.loading.priors import EMBEDDED
 from lwr.models import bands as in_bands
 from lwr.models import tones
 from lwr.models.tiling import blend
+from lwr.restore import Restorer
 from training.benchmarks.memory import large_photo
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -155,3 +159,57 @@ def test_the_container_limit_is_the_narrowest_above(tmp_path: Path, monkeypatch:
     assert "the container's limit" in limits.too_little_to_start()
     assert "8x8 pixels take 1 MB of memory, and 0 MB are left" in limits.too_little_for("8x8 pixels", 1000)
     assert limits.too_little_for("8x8 pixels", 400) is None
+
+
+@pytest.mark.parametrize(
+    "task", ["dehaze", "deblur"]
+)  # with and without a reduced photo that shows the tones
+def test_tiles_that_pass_together_are_those_that_pass_alone(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large_photo(900, 600).save(tmp_path / "photo.png")
+    restorer = Restorer(load_network(), EMBEDDED, torch.device("cpu"), tile=192)
+    found, steps = {}, {}
+    for at_once in (1, 3):
+        monkeypatch.setattr(large, "tiles_at_once", lambda *_, count=at_once: count)
+        done: list[tuple[int, int]] = []
+        restored = restorer(
+            tmp_path / "photo.png", task=task, progress=lambda *one, done=done: done.append(one[:2])
+        )
+        found[at_once], steps[at_once] = restored.loaded.pixels.int(), done
+    assert (found[1] - found[3]).abs().max() <= 1  # a level: of floats, only the last bits differ
+    assert (found[1] != found[3]).float().mean() < 1e-3
+    assert steps[1] == steps[3] and steps[1][-1][0] == steps[1][-1][1] > 20
+
+
+def test_a_stop_leaves_no_tile_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    large_photo(900, 600).save(tmp_path / "photo.png")
+    restorer = Restorer(load_network(), EMBEDDED, torch.device("cpu"), tile=192)
+    monkeypatch.setattr(large, "tiles_at_once", lambda *_: 2)
+    running: list[int] = []
+    restore = restorer.network.restore
+
+    def counted(*arguments: object, **options: object) -> object:
+        running.append(1)
+        try:
+            return restore(*arguments, **options)
+        finally:
+            running.pop()
+
+    def stop(done: int, *_: object) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(restorer.network, "restore", counted)
+    with pytest.raises(KeyboardInterrupt):
+        restorer(tmp_path / "photo.png", task="deblur", progress=stop)
+    assert not running and not restorer.network.prior.unet.conv_out._forward_pre_hooks
+
+
+def test_tiles_wait_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, cpu = load_network(), torch.device("cpu")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    for left, count in ((10**12, 4), (1_200_000_000, 2), (10**8, 1)):
+        monkeypatch.setattr(large, "room", lambda left=left: limits.Room(left, 10**12, limits.FREE))
+        assert large.tiles_at_once(network, 512, cpu) == count
+    assert large.tiles_at_once(network, 512, torch.device("meta")) == 1

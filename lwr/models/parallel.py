@@ -76,7 +76,7 @@ def _in_inference(function: Callable[[In], Out], item: In) -> Out:
 
 
 def _helpers(count: int) -> ThreadPoolExecutor | None:
-    """`count` of them, made once a process; None in a session whose limit (`ulimit -v`) their stacks would use up."""
+    """`count` of them, made once a process; None in a session with a limit (`ulimit -v`), for their stacks."""
     if _is_limited():
         return None
     name = f"helper of {count}"
