@@ -158,7 +158,7 @@ raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
 
 
-def test_results_come_in_order_and_what_has_begun_is_waited_for() -> None:
+def test_results_come_in_order_and_what_runs_is_waited_for() -> None:
     done: list[int] = []
 
     def work(number: int) -> int:
@@ -175,7 +175,7 @@ def test_results_come_in_order_and_what_has_begun_is_waited_for() -> None:
     started = in_order(work, iter([0, 1, 2]), 2)
     next(started)
     started.close()
-    assert done.count(1) == 2  # it had begun
+    assert done.count(1) == 2  # it was running
 
 
 def test_helpers_compute_in_inference_mode_with_a_thread_each(threads: int) -> None:

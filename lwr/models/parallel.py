@@ -34,22 +34,22 @@ def together(jobs: Sequence[Callable[[], None]], threads: int) -> None:
 def in_order(function: Callable[[In], Out], items: Iterable[In], threads: int) -> Iterator[Out]:
     """What `function` gives for each item, in order, `threads` at a time, in inference mode.
 
-    Items are taken in the caller's thread. When it stops early, what has begun is waited for.
+    Items are taken in the caller's thread. When it stops early, what is running is waited for.
     """
     pool = _helpers(threads) if threads > 1 else None
     if pool is None:
         yield from map(function, items)
         return
-    begun = deque()
+    running = deque()
     try:
         for item in items:
-            begun.append(pool.submit(_in_inference, function, item))
-            if len(begun) == threads:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
+            running.append(pool.submit(_in_inference, function, item))
+            if len(running) == threads:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
     finally:
-        for one in begun:
+        for one in running:
             one.cancel() or one.exception()
 
 
@@ -76,7 +76,7 @@ def _in_inference(function: Callable[[In], Out], item: In) -> Out:
 
 
 def _helpers(count: int) -> ThreadPoolExecutor | None:
-    """`count` of them, made once a process; None in a session with a limit (`ulimit -v`), for their stacks."""
+    """`count` of them, made once a process; None in a session with a limit (`ulimit -v`): stacks count."""
     if _is_limited():
         return None
     name = f"helper of {count}"

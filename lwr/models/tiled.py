@@ -7,7 +7,8 @@ embedded network every photo above one size gets this overview, and of the same 
 or in small or large tiles, so that the memory changes no tones.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -140,23 +141,19 @@ class TiledNetwork(OnePass):
         `turned`: rows and columns of `photo` are exchanged, and so are the bands'.
         """
 
+        asked = {"steps": 1, "fidelity": fidelity, "text": text}
+
         def restore(part: torch.Tensor) -> torch.Tensor:
             upright = (part.mT if turned else part).contiguous().to(device)
-            done, _ = self.network.restore(
-                upright, instructions, torch.randn, steps=1, fidelity=fidelity, text=text
-            )
+            done, _ = self.network.restore(upright, instructions, torch.randn, **asked)
             return (done.mT if turned else done).float().cpu()
 
-        def restore_all(parts: Bands) -> Bands:
-            for done in in_order(restore, parts, at_once):
-                self.after_tile("restoring")
-                yield done
-
-        if self.overview is None:
-            return blended_bands(photo, restore_all, self.tile, OVERLAP)
-        (overview,) = restore_all(iter([reduced(photo, self.overview[::-1] if turned else self.overview)]))
-        tiles = blended_bands(photo, restore_all, self.tile, OVERLAP)
-        return match_tones_in_bands(tiles, photo.padded, overview)
+        each = partial(_each, restore, at_once, self.after_tile)
+        tiles = blended_bands(photo, each, self.tile, OVERLAP)
+        if self.overview is not None:
+            (overview,) = each([reduced(photo, self.overview[::-1] if turned else self.overview)])
+            tiles = match_tones_in_bands(tiles, photo.padded, overview)
+        return tiles
 
     def _reduced(self, size: tuple[int, int], pixels: int) -> tuple[int, int]:
         """(h, w) of `size` (H, W) reduced to `pixels` or a little fewer, sides multiples of the network's."""
@@ -181,3 +178,15 @@ class TiledNetwork(OnePass):
             return result
 
         return run
+
+
+def _each(
+    restore: Callable[[torch.Tensor], torch.Tensor],
+    at_once: int,
+    after_tile: Callable[[str], None],
+    parts: Iterable[torch.Tensor],
+) -> Bands:
+    """The tiles restored, `at_once` at the same time; each is reported in the caller's thread."""
+    for done in in_order(restore, parts, at_once):
+        after_tile("restoring")
+        yield done
