@@ -150,10 +150,10 @@ class TiledNetwork(OnePass):
 
         each = partial(_each, restore, at_once, self.after_tile)
         tiles = blended_bands(photo, each, self.tile, OVERLAP)
-        if self.overview is not None:
-            (overview,) = each([reduced(photo, self.overview[::-1] if turned else self.overview)])
-            tiles = match_tones_in_bands(tiles, photo.padded, overview)
-        return tiles
+        if self.overview is None:
+            return tiles
+        size = self.overview[::-1] if turned else self.overview
+        return match_tones_in_bands(tiles, photo.padded, *each([reduced(photo, size)]))
 
     def _reduced(self, size: tuple[int, int], pixels: int) -> tuple[int, int]:
         """(h, w) of `size` (H, W) reduced to `pixels` or a little fewer, sides multiples of the network's."""
