@@ -140,7 +140,6 @@ class TiledNetwork(OnePass):
 
         `turned`: rows and columns of `photo` are exchanged, and so are the bands'.
         """
-
         asked = {"steps": 1, "fidelity": fidelity, "text": text}
 
         def restore(part: torch.Tensor) -> torch.Tensor:
