@@ -84,10 +84,12 @@ def measure(sizes: "Sizes", side: int, threads: Sequence[int]) -> Row:
     """Seconds of the parts by threads, and the peak memory of this process, which should be a new one."""
     import torch
 
+    from lwr.models.convolutions import quicken
     from training.benchmarks.random_stablesr import network
 
     whole = network(sizes).to_empty(device="cpu")
     fill(whole)
+    quicken(whole)  # as networks are that are loaded
     found: dict[str, dict[str, Row]] = {}
     with torch.inference_mode():
         parts = parts_of(whole, sizes, side, "cpu")
