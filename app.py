@@ -26,7 +26,7 @@ except ImportError:
 import gradio as gr
 from starlette.middleware import Middleware
 
-from lwr.loading.limits import keep_freed
+from lwr.loading.limits import KEPT, SPARINGLY, keep_freed
 from lwr.loading.priors import PriorError
 from lwr.prompt import route
 from lwr.request import MAX_OUTPUT_PIXELS, Request, RestoreError
@@ -59,7 +59,7 @@ def load(device: str = "auto") -> Restorer:
         raise SystemExit(2) from None
 
 
-keep_freed()
+keep_freed(SPARINGLY if os.environ.get("LWR_MEMORY") else KEPT)
 RESTORER = load()
 
 

@@ -39,11 +39,12 @@ def restore_in_bands(
     settings: Settings,
     progress: Progress,
     where: Where | None = None,
+    sparing: bool = False,
 ) -> torch.Tensor | None:
     """The photo restored, (1,3,H,W) levels (uint8); None where it has to pass otherwise.
 
     They take the place of the photo's own where these are levels of that size. `where` it is changed: None =
-    everywhere.
+    everywhere. `sparing`: no more memory than one tile takes.
     """
     keeps_tones = keeps_tones_of(strengths)
     tiles = TiledNetwork(network, photo.padded, settings.tile, changes_tones=not keeps_tones)
@@ -55,7 +56,7 @@ def restore_in_bands(
     photo = photo.turned() if turned else photo
     toning = find_toning(photo.pixels)
     instructions = instructions_of(strengths)
-    at_once = tiles_at_once(network, settings.tile, device)
+    at_once = 1 if sparing else tiles_at_once(network, settings.tile, device)
     bands = tiles.bands(photo, instructions, settings.fidelity, settings.text, device, turned, at_once)
     bands = cropped(bands, photo.size)
     if keeps_tones and network.keeps_colors(settings.fidelity):

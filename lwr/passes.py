@@ -42,11 +42,12 @@ def passes(
     attach: Callable[[str, float], None],
     places: Mapping[str, Where | None],
     progress: Progress,
+    sparing: bool = False,
 ) -> torch.Tensor:
     """The photo at its size restored, (1,3,H,W): levels where it goes in bands, else floats in [0,1].
 
     A pass for each task that is done, or one that only resizes; `attach` folds a task's adapter in, and
-    `places` says where it acts, None = everywhere.
+    `places` says where it acts, None = everywhere. `sparing` as for `restore_in_bands`.
     """
     strengths = {name: strength for name, strength in settings.tasks.items() if strength > 0}
     order = order_of(strengths)
@@ -54,7 +55,8 @@ def passes(
         attach(name, strengths[name])
         counted, where = _part_of(progress, place, len(order)), places.get(name)
         own = replace(settings, fidelity=fidelity_of(name, strengths, settings.fidelity))
-        pixels = restored_pixels(network, photo, device, {name: strengths[name]}, own, counted, where)
+        asked = {name: strengths[name]}
+        pixels = restored_pixels(network, photo, device, asked, own, counted, where, sparing)
         photo = Canvas(pixels, photo.size, network.multiple, spend=True)
     return photo.pixels if order else restored_pixels(network, photo, device, {}, settings, progress)
 
@@ -80,10 +82,11 @@ def restored_pixels(
     settings: Settings,
     progress: Progress,
     where: Where | None = None,
+    sparing: bool = False,
 ) -> torch.Tensor:
-    """One of the passes."""
+    """One of the passes; `sparing` as for `restore_in_bands`."""
     if strengths:
-        large = restore_in_bands(network, photo, device, strengths, settings, progress, where)
+        large = restore_in_bands(network, photo, device, strengths, settings, progress, where, sparing)
     else:
         large = resize_in_bands(photo)
     if large is not None:

@@ -92,13 +92,17 @@ class Restorer:
         device: torch.device,
         tile: int | None = None,
         offload: bool = False,
+        sparing: bool = False,
     ) -> None:
-        """`tile` in pixels, None = the prior's; with `offload` the weights stay in main memory."""
+        """`tile` in pixels, None = the prior's; with `offload` the weights stay in main memory.
+
+        `sparing`: a large photo takes no more memory than one tile's pass does.
+        """
         config = network.prior.config
         self.tile = _checked_tile(config.tile if tile is None else tile, network.multiple)
         source = ModelSource(source, str(source), parts=source) if isinstance(source, Path) else source
         self.network = network.eval() if offload else network.to(device).eval()
-        self.folder, self.device = source.folder, device
+        self.folder, self.device, self.sparing = source.folder, device, sparing
         self.notes, self.newer = source.notes, source.newer  # on where the network is from
         self.notes += () if source.parts else (ALONE.format(config.id),)
         self._prior = source.name if "@" in source.name else config.name
@@ -134,7 +138,7 @@ class Restorer:
         with loading_errors(source):
             # a text encoder that is read later would not be offloaded
             network = load_network(source, plan.precision, text_encoder=plan.offload)
-            return cls(network, source, chosen, plan.tile, plan.offload)
+            return cls(network, source, chosen, plan.tile, plan.offload, sparing=memory_gb is not None)
 
     @torch.inference_mode()
     def __call__(
@@ -175,7 +179,8 @@ class Restorer:
             entered = time.perf_counter()
             photo = Canvas(loaded.pixels, size, self.network.multiple, spend=spend)
             attach = partial(_attach, self._attachment, adapters)  # 4. Folded into the network
-            pixels = passes(self.network, photo, self.device, settings, attach, places, progress or _silent)
+            report, spare = progress or _silent, self.sparing
+            pixels = passes(self.network, photo, self.device, settings, attach, places, report, spare)
             self._kept = max(self._kept, pass_memory(self.network, size, self.tile) // 2)
         return Restored(  # 8. The result
             tasks=settings.tasks,
@@ -256,7 +261,8 @@ def doing(restorer: Restorer, request: Request) -> Restorer:
             source = locate(LITE)
             with loading_errors(source):
                 network = load_network(source, restorer.network.prior.unet.dtype, text_encoder=False)
-            restorer._smaller = Restorer(network, source, restorer.device, restorer.tile)
+            like = {"tile": restorer.tile, "sparing": restorer.sparing}
+            restorer._smaller = Restorer(network, source, restorer.device, **like)
     return restorer._smaller
 
 

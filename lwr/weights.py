@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from lwr.loading.limits import SPARINGLY, keep_freed
 from lwr.loading.priors import LITE
 from lwr.request import Request, option
 
@@ -39,6 +40,8 @@ class Loading:
         from lwr.loading.adapter import Adapter
         from lwr.restore import Restorer
 
+        if self.memory is not None:
+            keep_freed(SPARINGLY)
         prior = "embedded" if self.adapter and self.prior is None else self.prior  # which they are made for
         restorer = Restorer.load(
             prior, device=self.device, memory_gb=self.memory, parts=self.parts, precision=self.precision

@@ -158,6 +158,27 @@ raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
 
 
+@quick_here
+def test_threads_that_start_later_have_as_many_as_before() -> None:
+    code = """
+import threading, torch
+from lwr.models.convolutions import conv2d
+from lwr.models.parallel import compute_alone
+torch.set_num_threads(2)
+found = []
+def first():
+    compute_alone(2)
+    with torch.inference_mode():
+        conv2d(torch.randn(1, 64, 64, 64), torch.randn(64, 64, 3, 3))
+for work in (first, lambda: found.append(torch.get_num_threads())):
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+assert found == [2], found
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
 def test_results_come_in_order_and_what_runs_is_waited_for() -> None:
     done: list[int] = []
 

@@ -213,3 +213,17 @@ def test_tiles_wait_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(large, "room", lambda left=left: limits.Room(left, 10**12, limits.FREE))
         assert large.tiles_at_once(network, 512, cpu) == count
     assert large.tiles_at_once(network, 512, torch.device("meta")) == 1
+
+
+def test_with_a_budget_of_memory_tiles_pass_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large_photo(500, 400).save(tmp_path / "photo.png")
+    asked: list[int] = []
+    monkeypatch.setattr(large, "tiles_at_once", lambda *_: asked.append(1) or 1)
+    for sparing in (True, False):
+        restorer = Restorer(load_network(), EMBEDDED, torch.device("cpu"), tile=192, sparing=sparing)
+        restorer(tmp_path / "photo.png", task="deblur")
+        assert bool(asked) is not sparing
+    assert Restorer.load("embedded", device="cpu", memory_gb=1).sparing
+    assert not Restorer.load("embedded", device="cpu").sparing

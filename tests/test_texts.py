@@ -1,6 +1,7 @@
 """The tasks' texts are stored beside a prior as its text encoder gives them, and used only while they fit."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -117,3 +118,29 @@ def test_an_exported_pass_reads_none() -> None:
     fixed = FixedPass(network, {HAZE: 1.0}, 0.9)
     assert not has_text_encoder(network.prior) and not has_text_encoder(fixed.prior)
     assert torch.equal(fixed.text, load_network().context({HAZE: 1.0}, network.prior.config.text))
+
+
+def test_a_text_encoder_that_could_not_be_read_is_read_the_next_time() -> None:
+    prior = load_network(text_encoder=False).prior
+    read, tries = prior.stored.load, []
+
+    def fail_once() -> object:
+        tries.append(1)
+        if len(tries) == 1:
+            raise MemoryError
+        return read()
+
+    prior.stored = replace(prior.stored, load=fail_once)
+    with pytest.raises(MemoryError):
+        prior.encode_text(["another text"])
+    with ThreadPoolExecutor(4) as pool:  # who asks at the same time waits
+        found = list(pool.map(lambda _: prior.encode_text(["another text"]), range(4)))
+    assert len(tries) == 2 and all(torch.equal(found[0], one) for one in found)
+
+
+def test_hidden_files_and_folders_beside_a_text_encoder_do_not_matter(tmp_path: Path) -> None:
+    folder = tmp_path / "prior"
+    shutil.copytree(BUNDLES["embedded"], folder)
+    (folder / "text_encoder" / ".cache").mkdir()
+    (folder / "tokenizer" / ".DS_Store").write_bytes(b"0")
+    assert stored_texts(folder) is not None

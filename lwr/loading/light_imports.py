@@ -58,9 +58,8 @@ def import_diffusers_lightly() -> bool:
                 _Package.put_off(name)
             for name in CLASSES:
                 getattr(diffusers, name)
-        scaling = sys.modules[
-            "diffusers.utils.peft_utils"
-        ]  # every pass of a UNet scales LoRAs, by 1 at least
+        # every pass of a UNet scales LoRAs, by 1 at least
+        scaling = sys.modules["diffusers.utils.peft_utils"]
         for name in ("scale_lora_layers", "unscale_lora_layers"):
             setattr(scaling, name, _where_it_scales(getattr(scaling, name)))
     except Exception:  # whatever it is that fails, the usual way does without it
@@ -217,7 +216,7 @@ class _Package(ModuleType):
         setattr(sys.modules[parent], last, module)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("__") and name != "__all__":  # which `import *` asks for
             raise AttributeError(name)
         if _Package.light and self.__name__ in LATER:
             return _StandIn(self.__name__, name)

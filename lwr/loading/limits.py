@@ -24,6 +24,7 @@ SIGNS = ("memory", "bad_alloc", "could not create a primitive", "failed to map s
 SPREAD, SPREADING = 100_000_000, 1.6
 # Of freed memory, bytes that are kept, and of one piece (the most that glibc takes); numbers in its malloc.h
 KEPT, LARGEST_KEPT = 1 << 29, 1 << 25
+SPARINGLY = 1 << 26  # as much as it keeps by itself in the end
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
@@ -88,8 +89,8 @@ def is_too_little(error: BaseException) -> bool:
     return any(sign in str(error) for sign in SIGNS)
 
 
-def keep_freed() -> None:
-    """Let the C library keep freed memory for what comes next, until `give_back`.
+def keep_freed(most: int = KEPT) -> None:
+    """Let the C library keep freed memory, `most` bytes, for what comes next, until `give_back`.
 
     Otherwise each operation of a pass asks the system for pages, which it clears first: a tenth of the time.
     Only programs of ours do so; not in a session with little memory, or where the user has decided.
@@ -99,7 +100,7 @@ def keep_freed() -> None:
         return
     choose = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
     if choose is not None:
-        choose(M_TRIM_THRESHOLD, KEPT)
+        choose(M_TRIM_THRESHOLD, most)
         choose(M_MMAP_THRESHOLD, LARGEST_KEPT)
 
 

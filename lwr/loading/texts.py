@@ -90,7 +90,8 @@ def without_transformers_bars() -> Iterator[None]:
 def _checksum(folder: Path) -> str:
     """SHA-256 of all that an embedding follows from."""
     digest = hashlib.sha256()
-    for path in sorted(path for name in MADE_WITH for path in (folder / name).glob("*")):
+    files = (path for name in MADE_WITH for path in (folder / name).glob("*") if path.is_file())
+    for path in sorted(path for path in files if not path.name.startswith(".")):
         digest.update(f"{path.parent.name}/{path.name} {path.stat().st_size}\n".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()

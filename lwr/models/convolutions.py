@@ -103,6 +103,7 @@ def _is_quicker(x: torch.Tensor, weight: torch.Tensor, pad: Padding, threads: in
     return (
         (out * channels >= LEAST_PAIRS if side == 3 else side in LARGE and out >= 16)
         and len(x) * height * width >= LEAST_PLACES * threads
+        and max(pad) <= side // 2  # so that each part of the rows can be padded by itself
         and torch.is_inference_mode_enabled()
         and _is_available()
         and (threads == 1 or can_share(threads))
@@ -115,7 +116,8 @@ def _is_available() -> bool:
     if torch.backends.cpu.get_cpu_capability() != "AVX2" or not torch._nnpack_available():
         return False
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # it takes as many as torch has when it is first called
+    if threads > 1:  # a helper's one is left alone: threads that start later would take it
+        torch.set_num_threads(1)  # NNPACK takes as many as torch has when it is first called
     try:
         torch._nnpack_spatial_convolution(
             torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 3, 3), None, (0, 0), (1, 1)
@@ -123,7 +125,8 @@ def _is_available() -> bool:
     except RuntimeError:
         return False
     finally:
-        torch.set_num_threads(threads)
+        if threads > 1:
+            torch.set_num_threads(threads)
     return True
 
 

@@ -7,7 +7,7 @@ do not share every operation, and at each that they share they wait for each oth
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
@@ -45,12 +45,19 @@ def in_order(function: Callable[[In], Out], items: Iterable[In], threads: int) -
         for item in items:
             running.append(pool.submit(_in_inference, function, item))
             if len(running) == threads:
-                yield running.popleft().result()
+                yield _first(running)
         while running:
-            yield running.popleft().result()
+            yield _first(running)
     finally:
         for one in running:
             one.cancel() or one.exception()
+
+
+def _first(running: deque[Future[Out]]) -> Out:
+    """What the first gives; until it is there it counts as running."""
+    result = running[0].result()
+    running.popleft()
+    return result
 
 
 def can_share(threads: int) -> bool:

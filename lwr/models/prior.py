@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 # (level, feature (B,c,h,w)) -> feature: what is done to the VAE decoder's feature of a level; 0 is the finest
 OnLevel = Callable[[int, torch.Tensor], torch.Tensor]
+READING = RLock()
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,13 @@ class Prior(nn.Module):
 
     def __getattr__(self, name: str) -> Any:
         """See the class; what else is no plain attribute is a parameter, a buffer or a module."""
-        if name in ("text_encoder", "tokenizer") and (stored := self.__dict__["stored"]).load is not None:
-            self.stored = StoredTexts(stored.embeddings)
-            text_encoder, self.tokenizer = stored.load()
-            self.text_encoder = text_encoder.to(self.unet.device).eval().requires_grad_(False)
+        if name in ("text_encoder", "tokenizer") and self.__dict__["stored"].load is not None:
+            with READING:  # two threads may ask
+                if self.stored.load is not None:
+                    text_encoder, self.tokenizer = self.stored.load()
+                    self.text_encoder = text_encoder.to(self.unet.device).eval().requires_grad_(False)
+                    self.stored = StoredTexts(self.stored.embeddings)  # last: who fails may try again
+            return getattr(self, name)
         return super().__getattr__(name)
 
     def match_padding(self, *parts: nn.Module) -> None:
