@@ -94,10 +94,7 @@ class Restorer:
         offload: bool = False,
         sparing: bool = False,
     ) -> None:
-        """`tile` in pixels, None = the prior's; with `offload` the weights stay in main memory.
-
-        `sparing`: a large photo takes no more memory than one tile's pass does.
-        """
+        """`tile`: pixels, None = prior's; `offload`: weights wait in memory; `sparing`: one tile at a time."""
         config = network.prior.config
         self.tile = _checked_tile(config.tile if tile is None else tile, network.multiple)
         source = ModelSource(source, str(source), parts=source) if isinstance(source, Path) else source
@@ -106,8 +103,7 @@ class Restorer:
         self.notes, self.newer = source.notes, source.newer  # on where the network is from
         self.notes += () if source.parts else (ALONE.format(config.id),)
         self._prior = source.name if "@" in source.name else config.name
-        pins = _pins(source.parts) if source.parts else {}
-        self.adapters = AdapterChoice(source.parts, config, pins, network.config.tasks)
+        self.adapters = AdapterChoice(source.parts, config, _pins(source.parts), network.config.tasks)
         lifted = Offload(network, device).lifted if offload else nullcontext
         self._attachment = Attachment(self.network, lifted)
         self._lock, self._loading = threading.Lock(), threading.Lock()
@@ -135,8 +131,7 @@ class Restorer:
         smaller = None if named or bundled(LITE) is None else locate(LITE)
         with loading_errors(source):
             source, plan = plan_first(source, smaller, chosen, memory_gb, precision)
-        with loading_errors(source):
-            # a text encoder that is read later would not be offloaded
+        with loading_errors(source):  # a text encoder that is read later would not be offloaded
             network = load_network(source, plan.precision, text_encoder=plan.offload)
             return cls(network, source, chosen, plan.tile, plan.offload, sparing=memory_gb is not None)
 
@@ -164,8 +159,7 @@ class Restorer:
         spend = not (given := isinstance(image, images.Loaded)) or in_place  # 2. The photo, its final size
         loaded = image if given else images.load(image, refuse=partial(self.refuse, settings))
         repaired = repair(loaded, request.mask, asked.repairs, spend, request.strength, is_hazy)
-        loaded = repaired.photo
-        find = cache(partial(diagnose, loaded.pixels))
+        loaded, find = repaired.photo, cache(partial(diagnose, repaired.photo.pixels))
         fit = fit_to(request, self.settings, loaded.size, find, repaired.changed)
         settings = replace(fit.settings, filled=repaired.filled, faded=repaired.faded)
         size = output_size(loaded.size, fit.settings.scale)
@@ -179,8 +173,8 @@ class Restorer:
             entered = time.perf_counter()
             photo = Canvas(loaded.pixels, size, self.network.multiple, spend=spend)
             attach = partial(_attach, self._attachment, adapters)  # 4. Folded into the network
-            report, spare = progress or _silent, self.sparing
-            pixels = passes(self.network, photo, self.device, settings, attach, places, report, spare)
+            run = partial(passes, self.network, photo, self.device, settings, attach, places)
+            pixels = run(progress or _silent, self.sparing)
             self._kept = max(self._kept, pass_memory(self.network, size, self.tile) // 2)
         return Restored(  # 8. The result
             tasks=settings.tasks,
@@ -343,8 +337,10 @@ def _silent(*_: object) -> None:
     """No progress."""
 
 
-def _pins(folder: Path) -> dict[str, str]:
+def _pins(folder: Path | None) -> dict[str, str]:
     """{task: "REPO@REVISION"} of adapters on the Hub: as a published network, or as this program has them."""
+    if folder is None:
+        return {}
     published = folder / PINS
     if published.exists():
         return json.loads(published.read_text())
