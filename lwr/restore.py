@@ -94,7 +94,7 @@ class Restorer:
         offload: bool = False,
         sparing: bool = False,
     ) -> None:
-        """`tile`: pixels, None = prior's; `offload`: weights wait in memory; `sparing`: one tile at a time."""
+        """`tile`: pixels, None = prior's; `offload`: weights wait in memory; `sparing`: tiles one by one."""
         config = network.prior.config
         self.tile = _checked_tile(config.tile if tile is None else tile, network.multiple)
         source = ModelSource(source, str(source), parts=source) if isinstance(source, Path) else source

@@ -24,7 +24,7 @@ SIGNS = ("memory", "bad_alloc", "could not create a primitive", "failed to map s
 SPREAD, SPREADING = 100_000_000, 1.6
 # Of freed memory, bytes that are kept, and of one piece (the most that glibc takes); numbers in its malloc.h
 KEPT, LARGEST_KEPT = 1 << 29, 1 << 25
-SPARINGLY = 1 << 26  # as much as it keeps by itself in the end
+SPARINGLY = 1 << 22  # where memory is what counts
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
@@ -101,7 +101,7 @@ def keep_freed(most: int = KEPT) -> None:
     choose = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
     if choose is not None:
         choose(M_TRIM_THRESHOLD, most)
-        choose(M_MMAP_THRESHOLD, LARGEST_KEPT)
+        choose(M_MMAP_THRESHOLD, min(most, LARGEST_KEPT))
 
 
 def give_back() -> None:
