@@ -27,7 +27,7 @@ from training.benchmarks import convolutions as benchmark
 ROOT = Path(__file__).parents[1]
 NNPACK = "aten::_nnpack_spatial_convolution"
 quick_here = pytest.mark.skipif(
-    not convolutions._is_available(), reason="this processor's own convolutions are as quick: nothing changes"
+    not convolutions._is_available(), reason="only with AVX2 and without AVX-512; elsewhere nothing changes"
 )
 
 

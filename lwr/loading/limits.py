@@ -92,7 +92,7 @@ def is_too_little(error: BaseException) -> bool:
 def keep_freed(most: int = KEPT) -> None:
     """Let the C library keep freed memory, `most` bytes, for what comes next, until `give_back`.
 
-    Otherwise each operation of a pass asks the system for pages, which it clears first: a tenth of the time.
+    Otherwise each operation of a pass asks the system for pages, which it clears first.
     Only programs of ours do so; not in a session with little memory, or where the user has decided.
     """
     room, decided = limited_room(), any(name.startswith("MALLOC_") for name in os.environ)

@@ -1,9 +1,9 @@
 """Convolutions with fewer multiplications: by Winograd's algorithm (3x3) and by Fourier transforms (larger).
 
 Both are in NNPACK, which comes with torch and which torch leaves unused for single photos. On a processor
-with AVX2 they take about half the time of oneDNN's direct convolution, and differ from it by rounding, by
-less than 0.01/255 in a photo (training.benchmarks.convolutions). With AVX-512 the direct one is as quick:
-there, and on GPUs, in training and in exported networks, nothing changes.
+with AVX2 most take about half the time of oneDNN's direct convolution, and differ from it by rounding, by
+less than 0.01/255 in a photo (training.benchmarks.convolutions). With AVX-512, which the direct one uses and
+NNPACK does not, it was not measured: there, on GPUs, in training and in exported networks nothing changes.
 
 NNPACK's own threads would spin beside OpenMP's, and both would wait for each other: it gets none, and helpers
 share a photo's rows.

@@ -23,7 +23,7 @@ _starting = threading.Lock()
 
 
 def together(jobs: Sequence[Callable[[], None]], threads: int) -> None:
-    """Do the jobs, `threads` at a time, in inference mode.
+    """Do the jobs, `threads` at a time.
 
     The caller's thread only waits: torch's threads, which work for it, would be in the helpers' way.
     """
@@ -32,9 +32,10 @@ def together(jobs: Sequence[Callable[[], None]], threads: int) -> None:
 
 
 def in_order(function: Callable[[In], Out], items: Iterable[In], threads: int) -> Iterator[Out]:
-    """What `function` gives for each item, in order, `threads` at a time, in inference mode.
+    """What `function` gives for each item, in order, `threads` at a time, by helpers in inference mode.
 
-    Items are taken in the caller's thread. When it stops early, what is running is waited for.
+    Without helpers, and with one thread, the caller's does it. Items are taken in the caller's thread. When
+    it stops early, what is running is waited for.
     """
     pool = _helpers(threads) if threads > 1 else None
     if pool is None:

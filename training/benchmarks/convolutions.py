@@ -10,7 +10,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,10 @@ def main() -> None:
     """Entry point."""
     options = parse(Options, None, COMMAND, __doc__)
     if not convolutions._is_available():
-        fail(COMMAND, "This processor's own convolutions are as quick, and nothing is changed here.")
+        fail(
+            COMMAND,
+            "The quicker convolutions are only used with AVX2 and without AVX-512: nothing is changed here.",
+        )
     without_bars()
     restorer = Restorer.load("embedded", device="cpu")
     results = made_with(COMMAND, ("torch",)) | {
@@ -121,7 +124,7 @@ def _passes(restorer: Restorer, side: int, threads: int, rounds: int) -> dict[st
     with _threads(threads):
         for _ in range(rounds + 1):
             for name in seconds:
-                with as_before() if name == "before" else as_now():
+                with as_before() if name == "before" else nullcontext():
                     done = restorer(photo, task=TASK)
                 seconds[name].append(done.seconds)
                 pixels = done.loaded.pixels
@@ -139,12 +142,6 @@ def as_before() -> Iterator[None]:
         patch.object(large, "tiles_at_once", lambda *_: 1),
     ):
         yield
-
-
-@contextmanager
-def as_now() -> Iterator[None]:
-    """Nothing is changed."""
-    yield
 
 
 @contextmanager
