@@ -1,23 +1,27 @@
 """A pruned network takes its shape from its files: layers are narrower, and some blocks are missing.
 
-Configs say what a network was made with; `PriorConfig.pruned` says that its files may hold less. Only what
-lies inside a residual block gets narrower, and only blocks that leave their input's shape alone go: all that
-passes between the parts keeps its size, so adapters, tiles and training need to know nothing of it.
+Configs say what a network was made with; `PriorConfig.pruned` says that its files may hold less. What lies
+inside a residual block gets narrower, and blocks that leave their input's shape alone go, or a level of the
+UNet with all that is in it: what passes between the parts keeps its size, so adapters, tiles and training
+need to know nothing of it.
 """
 
 from collections.abc import Mapping
 
 import torch
+from diffusers.models.downsampling import Downsample2D
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.upsampling import Upsample2D
 from torch import nn
 
 from lwr.models.encoder import TimeBlock
 from lwr.models.refiner import RefinerBlock
 from lwr.models.sft import SpatialFeatureTransform
-from lwr.models.skip import Skip, SkipAttention
+from lwr.models.skip import Nothing, Skip, SkipAttention
 
-REMOVABLE = (ResnetBlock2D, Transformer2DModel, TimeBlock, RefinerBlock, SpatialFeatureTransform)
+RESIZERS = (Downsample2D, Upsample2D)  # go with the level that they lead to or from
+REMOVABLE = (ResnetBlock2D, Transformer2DModel, TimeBlock, RefinerBlock, SpatialFeatureTransform, *RESIZERS)
 
 
 def fit_to_weights(module: nn.Module, shapes: Mapping[str, torch.Size]) -> None:
@@ -49,10 +53,12 @@ def missing_blocks(module: nn.Module, shapes: Mapping[str, torch.Size]) -> list[
 
 
 def remove_block(module: nn.Module, name: str) -> None:
-    """Put a Skip in place of the block of this name."""
+    """Put a Skip in place of the block of this name, or Nothing if it changes the number of channels."""
     owner, _, own = name.rpartition(".")
-    parent = module.get_submodule(owner)
-    skip = SkipAttention() if isinstance(module.get_submodule(name), Transformer2DModel) else Skip()
+    parent, block = module.get_submodule(owner), module.get_submodule(name)
+    skip: nn.Module = SkipAttention() if isinstance(block, Transformer2DModel) else Skip()
+    if isinstance(block, ResnetBlock2D) and block.conv_shortcut is not None:
+        skip = Nothing()
     if isinstance(parent, nn.ModuleList | nn.Sequential):
         parent[int(own)] = skip
     else:

@@ -18,3 +18,11 @@ class SkipAttention(Skip):
     def forward(self, x: torch.Tensor, *_: object, **__: object) -> tuple[torch.Tensor]:
         """(B,c,h,w) -> the same, in a tuple."""
         return (x,)
+
+
+class Nothing(Skip):
+    """Gives no channels: in place of a block that changes their number, where a whole level is gone."""
+
+    def forward(self, x: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
+        """(B,c,h,w) -> (B,0,h,w)."""
+        return x[:, :0]

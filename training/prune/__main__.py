@@ -26,7 +26,7 @@ from training.data.mixture import Batch
 from training.data.parts import load_parts
 from training.data.rng import RngStreams, rng_streams
 from training.presets import PRESETS
-from training.prune import blocks, filters, importance, widths
+from training.prune import blocks, filters, importance, levels, widths
 from training.stages.base import TRAINED_PARTS
 from training.stages.end_to_end import EndToEnd
 
@@ -46,6 +46,7 @@ class Options:
     ratio: float = 0.5  # of the hidden channels, or of the operations of the blocks that can go
     parts: tuple[str, ...] = ("prior.unet", "prior.vae", "encoder", "sft", "refiner")
     filters: int | None = None  # that the refiner keeps of its adaptive filters, nearly as good; None = all
+    levels: int | None = None  # that the UNet keeps, the finest; None = all
     # whether the refiner still reads the VAE decoder; without, the decoder runs only at fidelities below 0.5
     decoder: bool = True
     blocks: tuple[str, ...] = ()  # these go, by name, such as refiner.levels.2.blocks.3; and nothing by `how`
@@ -102,6 +103,8 @@ def prune(options: Options) -> None:
     blocks.remove(stage.network, stage.loras, gone["blocks"])
     if gone["channels"]:
         widths.cut_loras(stage.loras, widths.narrow(stage.network, gone["channels"]))
+    if options.levels is not None:
+        levels.keep_levels(stage.network, stage.loras, options.levels)
     if options.filters is not None:
         lost = filters.reduce_filters(stage.network, stage.loras, options.filters)
         print(f"{options.filters} filters: {lost:.2%} of their energy is lost")
@@ -111,6 +114,7 @@ def prune(options: Options) -> None:
         "ratio": like["ratio"] if like else options.ratio,
         "decoder": options.decoder,
         "filters": options.filters,
+        "levels": options.levels,
     }
     made |= {"parameters": [before, sum(p.numel() for p in stage.network.parameters())]} | gone
 

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lwr.models.encoder import TimeBlock
 from lwr.models.network import RestorationNetwork
-from lwr.models.pruned import REMOVABLE, remove_block
+from lwr.models.pruned import REMOVABLE, RESIZERS, remove_block
 from lwr.models.sft import residual_blocks
 from lwr.models.skip import Skip
 from training.stages.adapted import TaskLoras
@@ -33,6 +33,8 @@ def candidates(network: RestorationNetwork, parts: tuple[str, ...]) -> list[str]
 def _keeps_shape(block: nn.Module) -> bool:
     if isinstance(block, ResnetBlock2D):
         return block.conv_shortcut is None
+    if isinstance(block, RESIZERS):
+        return False
     return not isinstance(block, TimeBlock) or isinstance(block.skip, nn.Identity)
 
 

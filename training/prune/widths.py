@@ -109,7 +109,8 @@ def _others(count: int, gone: list[int]) -> torch.Tensor:
     return torch.tensor(sorted(set(range(count)) - set(gone)))
 
 
-def _chosen(parameter: torch.Tensor, side: int, kept: torch.Tensor) -> nn.Parameter:
+def chosen(parameter: torch.Tensor, side: int, kept: torch.Tensor) -> nn.Parameter:
+    """The entries `kept` (n,) along dimension `side`."""
     return nn.Parameter(parameter.detach().index_select(side, kept), requires_grad=False)
 
 
@@ -138,7 +139,7 @@ def _cut_perceptual(layer: nn.Module, side: int, kept: torch.Tensor) -> None:
     if not isinstance(layer, InterpolatedConv2d) or not hasattr(layer, "perceptual_a"):
         return
     name = "perceptual_a" if side else "perceptual_b"
-    setattr(layer, name, _chosen(getattr(layer, name), side, kept))
+    setattr(layer, name, chosen(getattr(layer, name), side, kept))
 
 
 @torch.no_grad()
@@ -148,4 +149,4 @@ def cut_loras(loras: TaskLoras, cuts: list[Cut]) -> None:
         for cut in cuts:
             name, place = cut.layer.replace(".", "/"), 0 if cut.side else 1  # of A, of B
             if name in pairs:
-                pairs[name][place] = _chosen(pairs[name][place], cut.side, cut.kept)
+                pairs[name][place] = chosen(pairs[name][place], cut.side, cut.kept)
