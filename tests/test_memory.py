@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from pixels import SAMPLES
 from safetensors.torch import load_file, save_file
 from tiny_priors import ASK, PHOTO, near, pixels
 
@@ -26,6 +28,19 @@ def test_half_precision_is_close_to_float32(priors: Path, sd: Restorer, precisio
     restored, exact = (one(photo, **ASK, steps=2, guidance=1) for one in (half, sd))
     assert np.abs(pixels(restored) - pixels(exact)).mean() < 5
     assert restored.settings.precision == precision
+
+
+@pytest.mark.parametrize("model", ["embedded", "embedded-lite"])
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_the_shipped_networks_run_in_half_precision(model: str, precision: str) -> None:
+    """Whole and in tiles, with and without the VAE decoder."""
+    exact, half = (Restorer.load(model, device="cpu", precision=kind) for kind in ("float32", precision))
+    photo = Image.open(SAMPLES / "hazy-rocket.jpg").resize((120, 90))
+    for tile, fidelity in ((512, None), (512, 0.2), (64, None)):
+        exact.tile = half.tile = tile
+        a, b = (one(photo, task="dehaze", fidelity=fidelity) for one in (exact, half))
+        assert np.abs(pixels(a) - pixels(b)).mean() < 1, (tile, fidelity)
+        assert b.settings.precision == precision
 
 
 def test_float16_does_not_overflow_in_the_vae(priors: Path, tmp_path: Path) -> None:

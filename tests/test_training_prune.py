@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from toy_runs import ROOT, SAMPLES, log, sample_photos, toy
 
 from lwr.images.files import to_tensor
@@ -117,6 +118,35 @@ def test_blocks_go_with_their_adapters_and_sft_layers(start: Path, photos: Path,
     assert restored(out).shape == restored(EMBEDDED).shape
 
 
+@pytest.fixture(scope="module")
+def two_levels(tmp_path_factory: pytest.TempPathFactory, start: Path) -> Path:
+    """Without the coarsest of the UNet's three levels."""
+    out = tmp_path_factory.mktemp("pruned") / "levels"
+    made = pruned(out, start, "--blocks", "prior.unet.mid_block.resnets.0", "--levels", "2")
+    assert made["levels"] == 2 and made["parameters"][1] < 0.75 * made["parameters"][0]
+    return out
+
+
+def test_a_level_of_the_unet_goes_with_all_that_leads_to_it(two_levels: Path) -> None:
+    network = load_network(locate(str(two_levels)))
+    gone = ("prior.unet.down_blocks.2.", "prior.unet.mid_block.", "prior.unet.up_blocks.0.")
+    gone += ("prior.unet.down_blocks.1.downsamplers.",)
+    assert not any(name.startswith(gone) for name, _ in network.named_parameters())
+    reader = network.prior.unet.up_blocks[1].resnets[0]
+    pairs = load_adapter(two_levels / "adapters" / TASK, TASK, "embedded").pairs
+    assert not any(name.startswith(gone) for name in pairs)
+    a, _ = pairs["prior.unet.up_blocks.1.resnets.0.conv1"]
+    assert a.shape[1] == reader.conv1.in_channels == reader.norm1.num_channels == 112
+    error = (restored(two_levels) - restored(EMBEDDED)).square().mean()
+    assert -10 * error.log10() > 30, "the coarsest level adds little, and nothing else changed"
+
+
+def test_odd_sizes_pass_where_a_level_is_gone(two_levels: Path) -> None:
+    restorer = Restorer.load(two_levels)
+    for size in ((61, 47), (100, 36)):
+        assert restorer(Image.new("RGB", size, "grey"), task=TASK).image.size == size
+
+
 @given(st.integers(1, 8), st.integers(1, 16), st.floats(0.05, 0.95), st.integers(0, 2**30))
 def test_the_least_of_every_group_go(groups: int, size: int, ratio: float, seed: int) -> None:
     scores = torch.rand(groups * size, generator=torch.Generator().manual_seed(seed))
@@ -193,6 +223,7 @@ REFUSED = {
     "--how taylor": "--how taylor measures the loss: give --photos, or lwr/samples to try it.",
     "--how magnitude --filters 99": "--filters is 99, and the refiner has 24: use 1 to 24.",
     "--how magnitude --out .": ". is there already: give another --out.",
+    "--how magnitude --levels 4": "--levels is 4, and the UNet has 3: use 1 to 3.",
     "--how sideways": "--how",
     "--like nowhere.json": "nowhere.json",
     f"--like {EMBEDDED / 'prior.json'}": "prior.json does not say what was pruned: give the made.json that",

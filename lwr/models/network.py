@@ -226,7 +226,8 @@ class RestorationNetwork(OnePass, nn.Module):
         prior, refinement, on_level, finest = self.prior, None, None, 0
         if self.refiner is not None and fidelity > 0:
             image = self._to_vae(encoded.photo)
-            refinement = Refinement(self.refiner, encoded.features, image, fidelity, features)
+            unet = None if features is None else features.to(image.dtype)
+            refinement = Refinement(self.refiner, encoded.features, image, fidelity, unet)
             on_level = refinement.correct
             finest = self.refiner.finest_read() if fidelity >= REFINER_ALONE else 0
             if finest == len(self.refiner.levels):  # nothing of the decoder is read
@@ -251,7 +252,8 @@ class RestorationNetwork(OnePass, nn.Module):
 
     def coarse(self, photo: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """(B,3,H,W) in [0,1] -> what the UNet's features (B,F,h,w) make of it, without the levels."""
-        return self.prior.from_vae(self.refiner.coarse(self._to_vae(photo), features).float())
+        image = self._to_vae(photo)
+        return self.prior.from_vae(self.refiner.coarse(image, features.to(image.dtype)).float())
 
     def needs_sampler(self, fidelity: float) -> bool:
         """See OnePass; also asks what the adapters that are folded in read."""

@@ -33,8 +33,8 @@ def _remove(network: RestorationNetwork, loras: TaskLoras, level: int) -> None:
     stay = torch.arange(come, reader.conv1.in_channels)
     if len(stay) % reader.norm1.num_groups:
         raise TrainingError(
-            f"The UNet's level {level} cannot go: {len(stay)} channels are left for {reader.norm1.num_groups} "
-            "groups. Use more --levels."
+            f"The UNet's level {level} cannot go: {len(stay)} channels are left for "
+            f"{reader.norm1.num_groups} groups. Use more --levels."
         )
     for layer, side in ((reader.norm1, 0), (reader.conv1, 1), (reader.conv_shortcut, 1)):
         layer.weight = chosen(layer.weight, side, stay)

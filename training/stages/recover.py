@@ -51,7 +51,10 @@ class Recover(Stage):
         with outputs(self.network, self.compared) as found:
             output, _ = self.restore(batch, rng, 1, level)
         share, logs = self.config.distill, {}
-        apart = torch.stack([_apart(found[name], theirs[name]) for name in found]).mean()
+        kept = [
+            name for name in found if found[name].numel()
+        ]  # a level of the UNet that is gone gives nothing
+        apart = torch.stack([_apart(found[name], theirs[name]) for name in kept]).mean()
         loss = FEATURE_WEIGHT * share * apart
         states = rng.states()
         if share < 1:
