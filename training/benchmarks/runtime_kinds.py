@@ -190,7 +190,7 @@ ONNX, OPENVINO = ("onnx", "onnxscript", "onnxruntime"), ("onnx", "onnxscript", "
 KINDS = {
     "torch float32": Kind((), _own, torch_pass),
     "torch float32 channels last": Kind((), _own, lambda w, s, t: torch_pass(w, s, t, channels_last=True)),
-    "torch bfloat16": Kind((), _own, lambda w, s, t: torch_pass(w, s, t, "bfloat16")),
+    "torch bfloat16": Kind((), _own, lambda w, s, t: torch_pass(w, s, t, "bfloat16", channels_last=True)),
     "ONNX Runtime float32": Kind(ONNX, exported, lambda w, s, t: onnx_pass(exported(w), t)),
     "ONNX Runtime int8 static": Kind(
         ONNX, quantised_statically, lambda w, s, t: onnx_pass(quantised_statically(w), t)
