@@ -2,11 +2,12 @@
 
 import json
 
+import pytest
 import torch
 
 from lwr.loading.load import load_network
 from lwr.loading.save import save_network
-from lwr.models.pruned import fit_to_weights, match_sizes, remove_block
+from lwr.models.pruned import fit_to_weights, match_sizes, missing_blocks, remove_block
 from lwr.models.skip import Skip
 from lwr.tasks import TASKS
 
@@ -75,3 +76,14 @@ def test_a_missing_weight_of_a_block_that_stays_is_found():
     del state["levels.1.blocks.2.conv1.weight"]
     fit_to_weights(network, {name: tensor.shape for name, tensor in state.items()})
     assert "levels.1.blocks.2.conv1.weight" in network.load_state_dict(state, strict=False).missing_keys
+
+
+@pytest.mark.parametrize(
+    "lost", ["down_blocks.0.downsamplers.0", "down_blocks.1.resnets.0", "up_blocks.1.upsamplers.0"]
+)
+def test_what_leads_to_a_level_goes_with_it_alone(lost):
+    unet = load_network("embedded").prior.unet
+    shapes = {
+        name: tensor.shape for name, tensor in unet.state_dict().items() if not name.startswith(f"{lost}.")
+    }
+    assert not missing_blocks(unet, shapes), "its weights are missed when they are loaded"

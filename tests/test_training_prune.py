@@ -122,7 +122,7 @@ def test_blocks_go_with_their_adapters_and_sft_layers(start: Path, photos: Path,
 def two_levels(tmp_path_factory: pytest.TempPathFactory, start: Path) -> Path:
     """Without the coarsest of the UNet's three levels."""
     out = tmp_path_factory.mktemp("pruned") / "levels"
-    made = pruned(out, start, "--blocks", "prior.unet.mid_block.resnets.0", "--levels", "2")
+    made = pruned(out, start, "--how", "none", "--levels", "2")
     assert made["levels"] == 2 and made["parameters"][1] < 0.75 * made["parameters"][0]
     return out
 
@@ -139,6 +139,26 @@ def test_a_level_of_the_unet_goes_with_all_that_leads_to_it(two_levels: Path) ->
     assert a.shape[1] == reader.conv1.in_channels == reader.norm1.num_channels == 112
     error = (restored(two_levels) - restored(EMBEDDED)).square().mean()
     assert -10 * error.log10() > 30, "the coarsest level adds little, and nothing else changed"
+
+
+def test_a_network_without_a_level_is_pruned_again(two_levels: Path, start: Path, tmp_path: Path) -> None:
+    made = pruned(tmp_path / "one", two_levels, "--how", "none", "--levels", "1")
+    assert made["parameters"][1] < made["parameters"][0]
+    assert restored(tmp_path / "one").shape == restored(EMBEDDED).shape
+    again = pruned(tmp_path / "again", start, "--like", str(two_levels / prune.MADE))
+    assert again["levels"] == 2 and torch.equal(restored(tmp_path / "again"), restored(two_levels))
+
+
+def test_a_network_without_a_level_recovers(
+    two_levels: Path, start: Path, photos: Path, tmp_path: Path
+) -> None:
+    for init, teacher in ((two_levels, start), (start, two_levels)):
+        config = replace(
+            toy("recover", tmp_path, init.name), photos=str(photos), init=str(init), teacher=str(teacher),
+            tasks=(TASK,), steps=1, perceptual=0.0, scene=1, minutes=None, batch=2, crop=64,
+        )  # fmt: skip
+        outcome = train(config)
+        assert 0 < log(outcome.out, "features")[0]["features"] < 10
 
 
 def test_odd_sizes_pass_where_a_level_is_gone(two_levels: Path) -> None:

@@ -6,6 +6,7 @@ UNet with all that is in it: what passes between the parts keeps its size, so ad
 need to know nothing of it.
 """
 
+import re
 from collections.abc import Mapping
 
 import torch
@@ -47,9 +48,29 @@ def missing_blocks(module: nn.Module, shapes: Mapping[str, torch.Size]) -> list[
     found: list[str] = []
     for name, block in module.named_modules():
         inside = any(name.startswith(f"{outer}.") for outer in found)
-        if isinstance(block, REMOVABLE) and not inside and not any(n.startswith(f"{name}.") for n in shapes):
-            found.append(name)
+        if isinstance(block, REMOVABLE) and not inside and not _any_of(f"{name}.", shapes):
+            level = _level_of(name, block)
+            if level is None or (level and not _any_of(level, shapes)):
+                found.append(name)
     return found
+
+
+def _level_of(name: str, block: nn.Module) -> str | None:
+    """Start of the weights without which a block may be missing; "" = never, None = it may go by itself."""
+    if not isinstance(block, RESIZERS) and not _changes_channels(block):
+        return None
+    place = re.match(r"(down|up)_blocks\.(\d+)\.", name)  # of a UNet; a VAE keeps its levels
+    if place is None:
+        return ""
+    return f"{place[1]}_blocks.{int(place[2]) + isinstance(block, Downsample2D)}."
+
+
+def _any_of(start: str, shapes: Mapping[str, torch.Size]) -> bool:
+    return any(name.startswith(start) for name in shapes)
+
+
+def _changes_channels(block: nn.Module) -> bool:
+    return isinstance(block, ResnetBlock2D) and block.conv_shortcut is not None
 
 
 def remove_block(module: nn.Module, name: str) -> None:
@@ -57,7 +78,7 @@ def remove_block(module: nn.Module, name: str) -> None:
     owner, _, own = name.rpartition(".")
     parent, block = module.get_submodule(owner), module.get_submodule(name)
     skip: nn.Module = SkipAttention() if isinstance(block, Transformer2DModel) else Skip()
-    if isinstance(block, ResnetBlock2D) and block.conv_shortcut is not None:
+    if _changes_channels(block):
         skip = Nothing()
     if isinstance(parent, nn.ModuleList | nn.Sequential):
         parent[int(own)] = skip

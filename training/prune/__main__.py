@@ -31,6 +31,7 @@ from training.stages.base import TRAINED_PARTS
 from training.stages.end_to_end import EndToEnd
 
 PROG = "python -m training.prune"
+MEASURING = ("taylor", "blocks")  # need photos
 MADE = "made.json"  # beside the network: how it was pruned
 
 
@@ -41,8 +42,9 @@ class Options:
     photos: str | None = None  # what the loss is measured on, as for training.run; magnitude needs none
     init: str = "lwr/embedded"  # the network, with its adapters
     out: Path = Path("runs/pruned")
-    # hidden channels by the size of their weights or by the loss's first-order change; or whole blocks
-    how: Literal["magnitude", "taylor", "blocks"] = "taylor"
+    # hidden channels by the size of their weights or by the loss's first-order change; whole blocks; or only
+    # what the other options name
+    how: Literal["magnitude", "taylor", "blocks", "none"] = "taylor"
     ratio: float = 0.5  # of the hidden channels, or of the operations of the blocks that can go
     parts: tuple[str, ...] = ("prior.unet", "prior.vae", "encoder", "sft", "refiner")
     filters: int | None = None  # that the refiner keeps of its adaptive filters, nearly as good; None = all
@@ -68,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"--parts names {', '.join(sorted(unknown))}: use encoder, sft, refiner, prior.unet, prior.vae.",
         )
     known = options.blocks or options.like is not None
-    if options.photos is None and options.how != "magnitude" and not known:
+    if options.photos is None and options.how in MEASURING and not known:
         fail(PROG, f"--how {options.how} measures the loss: give --photos, or lwr/samples to try it.")
     if options.out.exists():
         fail(PROG, f"{options.out} is there already: give another --out.")
@@ -83,7 +85,13 @@ def prune(options: Options) -> None:
     like = None if options.like is None else _read(options.like)
     if options.blocks:
         like = {"how": "blocks", "ratio": None, "blocks": list(options.blocks), "channels": {}}
-    measured = like is None and options.how != "magnitude"
+    elif like is None and options.how == "none":
+        like = {"how": "none", "ratio": None, "blocks": [], "channels": {}}
+    if like:
+        options = replace(options, decoder=options.decoder and like.get("decoder", True), **{
+            name: like.get(name) for name in ("filters", "levels") if getattr(options, name) is None
+        })  # fmt: skip
+    measured = like is None and options.how in MEASURING
     tasks = tuple(task for task in TASKS if (Path(options.init) / "adapters" / task).is_dir())
     if not tasks:
         raise TrainingError(
@@ -99,6 +107,7 @@ def prune(options: Options) -> None:
     unknown = set(options.blocks) - set(blocks.candidates(stage.network, options.parts))
     if unknown:
         raise TrainingError(f"--blocks names {', '.join(sorted(unknown))}, which cannot go or is not there.")
+    levels.check(stage.network, options.levels)
     gone = {name: like[name] for name in ("blocks", "channels")} if like else _least(stage, config, options)
     blocks.remove(stage.network, stage.loras, gone["blocks"])
     if gone["channels"]:
@@ -131,7 +140,8 @@ def _read(file: Path) -> dict[str, Any]:
     """What an earlier pruning removed."""
     try:
         made = json.loads(file.read_text(encoding="utf-8"))
-        return {name: made[name] for name in ("how", "ratio", "blocks", "channels")}
+        chosen = {name: made[name] for name in ("filters", "levels", "decoder") if name in made}
+        return {name: made[name] for name in ("how", "ratio", "blocks", "channels")} | chosen
     except (ValueError, KeyError, TypeError) as error:
         raise TrainingError(
             f"{file} does not say what was pruned: give the {MADE} that {PROG} wrote."

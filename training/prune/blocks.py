@@ -90,7 +90,8 @@ def choose(harm: dict[str, float], cost: dict[str, int], ratio: float) -> list[s
 def remove(network: RestorationNetwork, loras: TaskLoras, names: list[str]) -> None:
     """Put Skips in place of the blocks, of the SFT layers of the UNet's, and drop their LoRAs."""
     blocks = {block: place for place, (_, block) in enumerate(residual_blocks(network.prior.unet))}
-    layers = [f"sft.layers.{blocks[b]}" for name in names if (b := network.get_submodule(name)) in blocks]
+    removed = [network.get_submodule(name) for name in names] if network.sft is not None else []
+    layers = [f"sft.layers.{blocks[block]}" for block in removed if block in blocks]
     gone = sorted({*names, *layers})
     for name in gone:
         if not isinstance(network.get_submodule(name), Skip):

@@ -1,6 +1,7 @@
 """Fewer levels of the UNet: the coarsest go, with the blocks, resizers and SFT layers in them.
 
-The level above then reads no more than what comes from its own way down.
+The level above then reads no more than what comes from its own way down. Blocks of the time-aware encoder
+whose features no SFT layer reads any more go, too.
 """
 
 import torch
@@ -8,19 +9,32 @@ from torch import nn
 
 from lwr.models.network import RestorationNetwork
 from lwr.models.pruned import match_sizes
+from lwr.models.skip import Skip
 from training.checkpoint import TrainingError
 from training.prune import blocks
 from training.prune.widths import Cut, chosen, cut_loras
 from training.stages.adapted import TaskLoras
 
 
+def check(network: RestorationNetwork, count: int | None) -> None:
+    """Raises TrainingError where the UNet has no `count` levels."""
+    levels = len(network.prior.unet.down_blocks)
+    if count is not None and not 0 < count <= levels:
+        raise TrainingError(f"--levels is {count}, and the UNet has {levels}: use 1 to {levels}.")
+
+
 def keep_levels(network: RestorationNetwork, loras: TaskLoras, count: int) -> None:
     """Leave the UNet's `count` finest levels, in place. Raises TrainingError where that cannot be."""
-    levels = len(network.prior.unet.down_blocks)
-    if not 0 < count <= levels:
-        raise TrainingError(f"--levels is {count}, and the UNet has {levels}: use 1 to {levels}.")
+    check(network, count)
+    unet = network.prior.unet
+    levels = len(unet.down_blocks)
     for level in range(levels - 1, count - 1, -1):
-        _remove(network, loras, level)
+        if not isinstance(unet.up_blocks[levels - 1 - level].resnets[-1], Skip):  # else it is gone already
+            _remove(network, loras, level)
+    if network.sft is not None and (read := network.sft.levels_read()) < len(network.encoder.levels):
+        unread = ("encoder.middle.", *(f"encoder.levels.{one}." for one in range(read, levels)))
+        names = blocks.candidates(network, ("encoder",))
+        blocks.remove(network, loras, [name for name in names if name.startswith(unread)])
 
 
 def _remove(network: RestorationNetwork, loras: TaskLoras, level: int) -> None:

@@ -51,9 +51,8 @@ class Recover(Stage):
         with outputs(self.network, self.compared) as found:
             output, _ = self.restore(batch, rng, 1, level)
         share, logs = self.config.distill, {}
-        kept = [
-            name for name in found if found[name].numel()
-        ]  # a level of the UNet that is gone gives nothing
+        # where one of them lacks a level there is nothing to compare
+        kept = [name for name in found if name in theirs and found[name].shape == theirs[name].shape]
         apart = torch.stack([_apart(found[name], theirs[name]) for name in kept]).mean()
         loss = FEATURE_WEIGHT * share * apart
         states = rng.states()
