@@ -210,7 +210,7 @@ def test_tiles_of_one_sky_agree(task: str) -> None:
     scene[300:] = 150 + 60 * np.random.default_rng(0).random((300, 1000, 1))
     scene[300:, :400] -= 60  # the ground is darker on the left
     photo = Image.fromarray(scene.round().astype(np.uint8))
-    usual, little = Restorer.load(device="cpu"), Restorer.load(device="cpu", memory_gb=1)
+    usual, little = Restorer.load(device="cpu"), Restorer.load("embedded", device="cpu", memory_gb=1)
     whole = Restorer(load_network(), EMBEDDED, torch.device("cpu"), tile=1024)
     results = [np.asarray(one(photo, task=task).image, float) for one in (whole, usual, little)]
     assert len({one.tile for one in (whole, usual, little)}) == 3

@@ -49,7 +49,15 @@ def main() -> None:
                     width, height = (side // (2 if enlarges else 1) for side in SIZES[name])
                     photo = Path(folder) / f"photo.{kind}"
                     large_photo(width, height).save(photo)
-                    words = ("--task", task, "--scale", "2" if enlarges else "1", "--overwrite")
+                    words = (
+                        "--prior",
+                        "embedded",
+                        "--task",
+                        task,
+                        "--scale",
+                        "2" if enlarges else "1",
+                        "--overwrite",
+                    )
                     words += ("--memory", str(options.memory), "--out", f"{folder}/result.{kind}")
                     row = f"{name} megapixels, {task}, {kind}"
                     results["photos"][row] = run("-m", "lwr", "restore", str(photo), *words)

@@ -82,15 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def prune(options: Options) -> None:
     """Prune, and write network, adapters and MADE."""
-    like = None if options.like is None else _read(options.like)
-    if options.blocks:
-        like = {"how": "blocks", "ratio": None, "blocks": list(options.blocks), "channels": {}}
-    elif like is None and options.how == "none":
-        like = {"how": "none", "ratio": None, "blocks": [], "channels": {}}
-    if like:
-        options = replace(options, decoder=options.decoder and like.get("decoder", True), **{
-            name: like.get(name) for name in ("filters", "levels") if getattr(options, name) is None
-        })  # fmt: skip
+    like, options = _known(options)
     measured = like is None and options.how in MEASURING
     tasks = tuple(task for task in TASKS if (Path(options.init) / "adapters" / task).is_dir())
     if not tasks:
@@ -134,6 +126,19 @@ def prune(options: Options) -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     write_folder(options.out, save)
     print("{}: {:.2f} M -> {:.2f} M parameters".format(options.out, *(n / 1e6 for n in made["parameters"])))
+
+
+def _known(options: Options) -> tuple[dict[str, Any] | None, Options]:
+    """What goes, where no loss has to say so; and the options, with what an earlier pruning chose."""
+    like = None if options.like is None else _read(options.like)
+    if options.blocks:
+        like = {"how": "blocks", "ratio": None, "blocks": list(options.blocks), "channels": {}}
+    elif like is None and options.how == "none":
+        like = {"how": "none", "ratio": None, "blocks": [], "channels": {}}
+    if like is None:
+        return None, options
+    chosen = {n: like.get(n) for n in ("filters", "levels") if getattr(options, n) is None}
+    return like, replace(options, decoder=options.decoder and like.get("decoder", True), **chosen)
 
 
 def _read(file: Path) -> dict[str, Any]:
