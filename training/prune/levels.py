@@ -31,8 +31,9 @@ def keep_levels(network: RestorationNetwork, loras: TaskLoras, count: int) -> No
     for level in range(levels - 1, count - 1, -1):
         if not isinstance(unet.up_blocks[levels - 1 - level].resnets[-1], Skip):  # else it is gone already
             _remove(network, loras, level)
-    if network.sft is not None and (read := network.sft.levels_read()) < len(network.encoder.levels):
-        unread = ("encoder.middle.", *(f"encoder.levels.{one}." for one in range(read, levels)))
+    encoded = 0 if network.sft is None else len(network.encoder.levels)
+    if encoded and (read := network.sft.levels_read()) < encoded:
+        unread = ("encoder.middle.", *(f"encoder.levels.{one}." for one in range(read, encoded)))
         names = blocks.candidates(network, ("encoder",))
         blocks.remove(network, loras, [name for name in names if name.startswith(unread)])
 
