@@ -13,7 +13,7 @@ from functools import cache
 from inspect import signature
 from typing import Any
 
-from lwr.threads import thread_settings
+from lwr.threads import share_cores, thread_settings
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.update(thread_settings())  # before torch
@@ -59,6 +59,7 @@ def load(device: str = "auto") -> Restorer:
         raise SystemExit(2) from None
 
 
+share_cores()
 keep_freed(SPARINGLY if os.environ.get("LWR_MEMORY") else KEPT)
 RESTORER = load()
 

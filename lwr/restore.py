@@ -29,6 +29,7 @@ from lwr.loading.offload import Offload
 from lwr.loading.priors import EMBEDDED, LITE, bundled
 from lwr.models.fixed import FixedPass
 from lwr.models.network import RestorationNetwork
+from lwr.models.sharing import sharing
 from lwr.models.tiled import OVERLAP
 from lwr.passes import passes
 from lwr.record import with_record
@@ -136,6 +137,7 @@ class Restorer:
             return cls(network, source, chosen, plan.tile, plan.offload, sparing=memory_gb is not None)
 
     @torch.inference_mode()
+    @sharing()
     def __call__(
         self,
         image: Image.Image | str | Path | images.Loaded,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from lwr.loading.limits import SPARINGLY, keep_freed
 from lwr.loading.priors import LITE
 from lwr.request import Request, option
+from lwr.threads import share_cores
 
 if TYPE_CHECKING:  # torch
     from lwr.restore import Restorer
@@ -40,6 +41,7 @@ class Loading:
         from lwr.loading.adapter import Adapter
         from lwr.restore import Restorer
 
+        share_cores()
         if self.memory is not None:
             keep_freed(SPARINGLY)
         prior = "embedded" if self.adapter and self.prior is None else self.prior  # which they are made for

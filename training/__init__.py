@@ -3,7 +3,8 @@
 import os
 
 from lwr.loading.limits import keep_freed
-from lwr.threads import thread_settings
+from lwr.threads import SPINS_OF_TRAINING, thread_settings
 
-os.environ.update(thread_settings())  # every program here begins with this file, before torch
+# Every program here begins with this file, before torch
+os.environ.update(thread_settings(spins=SPINS_OF_TRAINING))
 keep_freed()

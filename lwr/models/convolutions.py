@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lwr.models.parallel import can_share, together
+from lwr.models.sharing import planned_threads, watched
 
 LEAST_PLACES = 1024  # of the output that a thread makes; below, transforms cost more than they save
 LEAST_PAIRS = 512  # input channels times output channels of a 3x3 convolution
@@ -42,11 +43,18 @@ def conv2d(
     mode: str = "constant",
 ) -> torch.Tensor:
     """F.conv2d, of stride 1, of the padded x (B,in,h,w) -> (B,out,h',w'); `pad` and `mode` as for F.pad."""
-    threads = torch.get_num_threads()
+    return watched(partial(_conv2d, x, weight, bias, pad, mode), x.device)
+
+
+def _conv2d(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, pad: Padding, mode: str
+) -> torch.Tensor:
+    threads = planned_threads()
     if not _is_quicker(x, weight, pad, threads):
-        return F.conv2d(F.pad(x, tuple(pad), mode=mode) if any(pad) else x, weight, bias)
+        return _direct(F.pad(x, tuple(pad), mode=mode) if any(pad) else x, weight, bias)
     height, width = _output_size(x, weight, pad)
-    if len(x) == threads == 1:
+    alone = threads == 1 or (weight.shape[2] == 3 and torch.get_num_threads() == 1)
+    if len(x) == 1 and alone:  # whole blocks of Winograd's come out the same, wherever the rows are cut
         return _rows(x, weight, bias, pad, mode, 0, height)
     output = x.new_empty(len(x), len(weight), height, width)
 
@@ -55,7 +63,8 @@ def conv2d(
 
     parts = list(pairwise(_cuts(height, threads)))
     photos = zip(x.split(1), output.split(1), strict=True)
-    together([partial(fill, *photo, *part) for photo in photos for part in parts], threads)
+    jobs = [partial(fill, *photo, *part) for photo in photos for part in parts]
+    together(jobs, torch.get_num_threads())
     return output
 
 
@@ -82,11 +91,29 @@ def _conv_forward(
     self: nn.Conv2d, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
 ) -> torch.Tensor:
     """In the place of nn.Conv2d's own."""
-    plain = self.stride == self.dilation == (1, 1) and self.groups == 1 and self.padding_mode != "circular"
-    if weight.shape[2] == 1 or not plain or not torch.is_inference_mode_enabled():
+    if self.padding_mode == "circular" or not torch.is_inference_mode_enabled():
         return type(self)._conv_forward(self, x, weight, bias)
-    mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
-    return conv2d(x, weight, bias, self._reversed_padding_repeated_twice, mode)
+    pad, mode = self._reversed_padding_repeated_twice, self.padding_mode.replace("zeros", "constant")
+    if self.stride == self.dilation == (1, 1) and self.groups == 1:
+        return conv2d(x, weight, bias, pad, mode)
+    x = F.pad(x, tuple(pad), mode=mode) if any(pad) else x
+    rest = (self.stride, self.dilation, self.groups)
+    return watched(partial(_direct, x, weight, bias, *rest), x.device)
+
+
+def _direct(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    stride: tuple[int, int] = (1, 1),
+    dilation: tuple[int, int] = (1, 1),
+    groups: int = 1,
+) -> torch.Tensor:
+    """F.conv2d by oneDNN: small ones torch would do in a way whose last bits depend on the threads."""
+    plain = x.dtype == torch.float32 and x.device.type == "cpu" and x.dim() == 4
+    if plain and torch.backends.mkldnn.is_available():
+        return torch.mkldnn_convolution(x, weight, bias, (0, 0), stride, dilation, groups)
+    return F.conv2d(x, weight, bias, stride, 0, dilation, groups)
 
 
 def _output_size(x: torch.Tensor, weight: torch.Tensor, pad: Padding) -> tuple[int, int]:

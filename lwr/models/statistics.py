@@ -82,9 +82,9 @@ def dark_statistics(photo: torch.Tensor) -> torch.Tensor:
     gray = photo.mean(1)[0]
     if gray.numel() > ENOUGH:
         gray = gray[::2]
-    shares = [(gray <= (level + 0.5) / 255).float().mean() for level in BLACK]
-    brightness = gray.mean()
-    steps = (gray[:, 1:] - gray[:, :-1]).abs().mean() if gray.shape[1] > 1 else gray.new_zeros(())
+    shares = [_mean((gray <= (level + 0.5) / 255).float()) for level in BLACK]
+    brightness = _mean(gray)
+    steps = _mean((gray[:, 1:] - gray[:, :-1]).abs()) if gray.shape[1] > 1 else gray.new_zeros(())
     logs = torch.stack([brightness, steps / (brightness + 0.02), *_quantiles(gray, LEVELS)])
     return torch.cat([torch.stack(shares), logs.add(1 / 255).log()])
 
@@ -132,8 +132,14 @@ def _ridges(gray: torch.Tensor) -> torch.Tensor:
         return gray.new_zeros(2)
     ridge = gray[:, 1:-1] - (gray[:, 2:] + gray[:, :-2]) / 2
     square = ridge.square()
-    power = square.mean() + 1e-7
-    return torch.stack([(square * ridge).mean() / power**1.5, (square.square().mean() / power**2 + 1).log()])
+    power = _mean(square) + 1e-7
+    rare = _mean(square.square()) / power**2
+    return torch.stack([_mean(square * ridge) / power**1.5, (rare + 1).log()])
+
+
+def _mean(values: torch.Tensor) -> torch.Tensor:
+    """(H,W) -> a scalar, row by row: all at once, its last bits would depend on the number of threads."""
+    return values.mean(1).mean()
 
 
 def coarse_statistics(photo: torch.Tensor) -> torch.Tensor:
@@ -167,4 +173,5 @@ def _correlations(maps: torch.Tensor) -> torch.Tensor:
     """(K,N) -> (K*K,): how much they go together; 0 where one does not vary."""
     away = maps - maps.mean(1, keepdim=True)
     norms = away.norm(dim=1)
-    return ((away @ away.T) / (norms[:, None] * norms).clamp_min(1e-6)).flatten()
+    products = (away[:, None] * away).sum(2)  # of a matrix product the last bits depend on the threads
+    return (products / (norms[:, None] * norms).clamp_min(1e-6)).flatten()

@@ -2,8 +2,9 @@
 training/results/threads.json and prints the table of training/README.md.
 
 Every figure is the median of warm passes over a 512x512 photo in a fresh process with one setting of OpenMP's
-variables; alone, and beside a program that keeps one core busy. All wait while one works, and take turns pass
-by pass, so that whatever else goes on meets all of them.
+variables, and once with fewer threads where others keep cores busy, as our programs have it; alone, and
+beside a program that keeps one core busy. All wait while one works, and take turns pass by pass, so that
+whatever else goes on meets all of them.
 """
 
 import json
@@ -23,20 +24,24 @@ from training.command_line import parse
 from training.machine import commit
 
 COMMAND = "python -m training.benchmarks.threads"
+USED = f"GOMP_SPINCOUNT={SPINS} and fewer threads beside others"
 SETTINGS: dict[str, dict[str, str]] = {
     "as torch comes": {},
     "OMP_WAIT_POLICY=PASSIVE": {"OMP_WAIT_POLICY": "PASSIVE"},
-    **{f"GOMP_SPINCOUNT={n}": {"GOMP_SPINCOUNT": str(n)} for n in (100, 1000, 5000, 10_000, 100_000)},
+    **{f"GOMP_SPINCOUNT={n}": {"GOMP_SPINCOUNT": str(n)} for n in (100, 1000, 5000, 20_000, 100_000)},
     "OMP_NUM_THREADS=1": {"OMP_NUM_THREADS": "1"},
+    USED: {"GOMP_SPINCOUNT": SPINS},
 }
 SITUATIONS = {"alone": False, "beside a busy program": True}
-USED = f"GOMP_SPINCOUNT={SPINS}"
 Passes: TypeAlias = dict[str, dict[str, list[float]]]  # {setting: {situation: seconds}}
 # Seconds of a pass for each line that comes; without `training`, whose programs choose a setting themselves.
 WORK = """
 import sys
 from lwr.restore import Restorer
+from lwr.threads import share_cores
 restorer, photo = Restorer.load(), sys.argv[1]
+if sys.argv[2:]:
+    share_cores()
 restorer(photo, task="deblur")
 for _ in sys.stdin:
     print(restorer(photo, task="deblur").seconds, flush=True)
@@ -65,7 +70,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         photo = str(_photo(Path(folder)))
         workers = {
-            name: stack.enter_context(Worker(["-c", WORK, photo], _environment(name))) for name in names
+            name: stack.enter_context(Worker(_work(name, photo), _environment(name))) for name in names
         }
         for worker in workers.values():
             worker.ask()  # which waits until it is loaded
@@ -111,6 +116,10 @@ def table(results: dict[str, Any]) -> str:
         shown = f"**`{name}`** (used)" if name == results["used"] else name if " " in name else f"`{name}`"
         rows.append(f"| {shown} | {seconds} | {one['over_the_best']:.0%} |")
     return "\n".join(rows)
+
+
+def _work(name: str, photo: str) -> list[str]:
+    return ["-c", WORK, photo, *(["shared"] if name == USED else [])]
 
 
 def _environment(name: str) -> dict[str, str]:

@@ -1,0 +1,170 @@
+"""A pass takes fewer threads while other programs keep cores busy, and its pixels do not depend on it."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from lwr.models import sharing
+from lwr.models.sharing import planned_threads, watched
+from lwr.threads import NUMBERED_BY, share_cores
+
+ROOT = Path(__file__).parents[1]
+CPU = torch.device("cpu")
+# The same photos with all threads, and with one from the first, an early and a late convolution on
+PIXELS = """
+import torch
+from PIL import Image
+from lwr.models import sharing
+from lwr.restore import Restorer
+
+torch.set_num_threads(2)
+sharing.watch_passes()
+restorer = Restorer.load("{network}")
+photo = Image.open("lwr/samples/hazy-rocket.jpg").convert("RGB").resize((416, 320))
+
+def watch(last):
+    def run(self, convolution):
+        self.done = getattr(self, "done", -1) + 1
+        if self.done == last:
+            self.threads = 1
+            torch.set_num_threads(1)
+        seen.add(torch.get_num_threads())
+        return convolution()
+    return run
+
+for task in ("dehaze", "low-light", "super-resolution"):
+    found = []
+    for last in (None, 0, 10, 70):
+        seen, sharing._Watch.run = set(), watch(last)
+        found.append(restorer(photo, task=task, scale=1).loaded.pixels)
+        assert torch.get_num_threads() == 2 and seen == {{None: {{2}}, 0: {{1}}}}.get(last, {{1, 2}})
+    assert all(torch.equal(found[0], other) for other in found[1:]), task
+"""
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    sharing._threads = None
+    torch.set_num_threads(before)
+
+
+class Clock:
+    """Seconds and processor time, as convolutions take them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = self.used = 0.0
+        monkeypatch.setattr(sharing.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(sharing.time, "process_time", lambda: self.used)
+
+    def convolution(self, cores: float, seconds: float = 0.003) -> Callable[[], int]:
+        """One for which threads got so many cores; it gives how many threads there were."""
+
+        def work() -> int:
+            self.now += seconds
+            self.used += cores * seconds
+            return torch.get_num_threads()
+
+        return work
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def threads_of(clock: Clock, cores: list[float]) -> list[int]:
+    """Of each convolution of a pass, for which threads get so many cores."""
+    with sharing.sharing():
+        return [watched(clock.convolution(min(each, torch.get_num_threads())), CPU) for each in cores]
+
+
+@pytest.mark.parametrize("network", ["embedded", "embedded-lite"])
+def test_the_pixels_are_the_same_bit_for_bit(network: str) -> None:
+    code = PIXELS.format(network=network)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("cores", [1.0, 1.33])
+def test_beside_a_busy_program_one_thread_is_left_within_a_tenth_of_a_second(
+    two_threads: None, clock: Clock, cores: float
+) -> None:
+    sharing.watch_passes()
+    found = threads_of(clock, [cores] * 100)
+    assert found[0] == 2 and set(found[33:]) == {1}
+    assert torch.get_num_threads() == 2
+    assert threads_of(clock, [2.0] * 100) == [2] * 100  # the next pass begins with all again
+
+
+def test_alone_all_threads_are_kept(two_threads: None, clock: Clock) -> None:
+    sharing.watch_passes()
+    usual = [1.9, 2.3, 1.7, 2.0, 1.0] * 40  # 0.95 of what is there; small ones are badly timed
+    interrupted = [2.0] * 20 + [1.1] * 6 + [2.0] * 60
+    assert set(threads_of(clock, usual)) == set(threads_of(clock, interrupted)) == {2}
+
+
+def test_of_more_threads_one_goes_after_the_other(clock: Clock) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        sharing.watch_passes()
+        found = threads_of(clock, [2.0] * 200)
+        assert found[0] == 4 and found[-1] == 2 and 3 in found
+    finally:
+        sharing._threads = None
+        torch.set_num_threads(before)
+
+
+def test_work_is_cut_for_all_threads_whatever_their_number(two_threads: None, clock: Clock) -> None:
+    assert planned_threads() == 2
+    sharing.watch_passes()
+    with sharing.sharing():
+        for _ in range(40):
+            watched(clock.convolution(1.0), CPU)
+        assert (torch.get_num_threads(), planned_threads()) == (1, 2)
+
+
+def test_what_runs_elsewhere_says_nothing_about_cores(two_threads: None, clock: Clock) -> None:
+    sharing.watch_passes()
+    with sharing.sharing():
+        for _ in range(100):
+            assert watched(clock.convolution(0.1), torch.device("cuda")) == 2
+
+
+def test_other_threads_of_the_program_and_errors_leave_their_number_alone(
+    two_threads: None, clock: Clock
+) -> None:
+    sharing.watch_passes()
+    found: list[int] = []
+    with pytest.raises(ValueError, match="broken"), sharing.sharing():
+        for _ in range(40):
+            watched(clock.convolution(1.0), CPU)
+        other = threading.Thread(target=lambda: found.append(watched(clock.convolution(1.0), CPU)))
+        other.start()
+        other.join()
+        raise ValueError("broken")
+    assert torch.get_num_threads() == 2 and len(found) == 1
+
+
+def test_it_is_off_in_other_programs_and_where_the_user_named_a_number(two_threads: None) -> None:
+    assert sharing._threads is None  # importing switches nothing on
+    for name in NUMBERED_BY:
+        share_cores({name: "2"})
+        assert sharing._threads is None
+    share_cores({})
+    assert sharing._threads == (2 if sys.platform == "linux" else None)
+
+
+def test_one_thread_and_many_are_left_as_they_are(two_threads: None) -> None:
+    for number in (1, sharing.MOST_THREADS + 1):
+        torch.set_num_threads(number)
+        sharing.watch_passes()
+        assert sharing._threads is None
