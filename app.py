@@ -13,7 +13,7 @@ from functools import cache
 from inspect import signature
 from typing import Any
 
-from lwr.threads import share_cores, thread_settings
+from lwr.threads import thread_settings
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.update(thread_settings())  # before torch
@@ -28,6 +28,7 @@ from starlette.middleware import Middleware
 
 from lwr.loading.limits import KEPT, SPARINGLY, keep_freed
 from lwr.loading.priors import PriorError
+from lwr.models.sharing import watch_passes
 from lwr.prompt import route
 from lwr.request import MAX_OUTPUT_PIXELS, Request, RestoreError
 from lwr.restore import Restored, Restorer, doing
@@ -59,7 +60,7 @@ def load(device: str = "auto") -> Restorer:
         raise SystemExit(2) from None
 
 
-share_cores()
+watch_passes(os.environ)
 keep_freed(SPARINGLY if os.environ.get("LWR_MEMORY") else KEPT)
 RESTORER = load()
 

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 
 # Variables by which a user may have decided already, for GNU's OpenMP (torch on Linux) and LLVM's
 DECIDED_BY = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME", "KMP_LIBRARY")
-NUMBERED_BY = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # variables that name the number of threads
 SPINS, SPINS_OF_TRAINING = "20000", "1000"
 
 
@@ -26,11 +25,3 @@ def thread_settings(environment: Mapping[str, str] = os.environ, spins: str = SP
     """
     decided = "torch" in sys.modules or any(name in environment for name in DECIDED_BY)
     return {} if decided else {"GOMP_SPINCOUNT": spins}
-
-
-def share_cores(environment: Mapping[str, str] = os.environ) -> None:
-    """Let passes take fewer threads while others keep cores busy; not where the user named a number."""
-    if not any(name in environment for name in NUMBERED_BY):
-        from lwr.models.sharing import watch_passes  # loads torch
-
-        watch_passes()

@@ -1,12 +1,12 @@
 """Which weights a command loads, and where to."""
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lwr.loading.limits import SPARINGLY, keep_freed
 from lwr.loading.priors import LITE
 from lwr.request import Request, option
-from lwr.threads import share_cores
 
 if TYPE_CHECKING:  # torch
     from lwr.restore import Restorer
@@ -39,9 +39,10 @@ class Loading:
     def restorer(self) -> "Restorer":
         """The Restorer with its adapters; raises PriorError, RestoreError, AdapterError or HubError."""
         from lwr.loading.adapter import Adapter
+        from lwr.models.sharing import watch_passes
         from lwr.restore import Restorer
 
-        share_cores()
+        watch_passes(os.environ)
         if self.memory is not None:
             keep_freed(SPARINGLY)
         prior = "embedded" if self.adapter and self.prior is None else self.prior  # which they are made for

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from lwr.models import sharing
-from lwr.models.sharing import planned_threads, watched
-from lwr.threads import NUMBERED_BY, share_cores
+from lwr.models.sharing import NUMBERED_BY, planned_threads, watch_passes, watched
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -23,9 +22,9 @@ from lwr.models import sharing
 from lwr.restore import Restorer
 
 torch.set_num_threads(2)
-sharing.watch_passes()
+sharing.watch_passes({{}})
 restorer = Restorer.load("{network}")
-photo = Image.open("lwr/samples/hazy-rocket.jpg").convert("RGB").resize((416, 320))
+photo = Image.open("lwr/samples/hazy-rocket.jpg").convert("RGB").resize((320, 256))
 
 def watch(last):
     def run(self, convolution):
@@ -39,7 +38,7 @@ def watch(last):
 
 for task in ("dehaze", "low-light", "super-resolution"):
     found = []
-    for last in (None, 0, 10, 70):
+    for last in (None, 0, 10, 50):
         seen, sharing._Watch.run = set(), watch(last)
         found.append(restorer(photo, task=task, scale=1).loaded.pixels)
         assert torch.get_num_threads() == 2 and seen == {{None: {{2}}, 0: {{1}}}}.get(last, {{1, 2}})
@@ -97,7 +96,7 @@ def test_the_pixels_are_the_same_bit_for_bit(network: str) -> None:
 def test_beside_a_busy_program_one_thread_is_left_within_a_tenth_of_a_second(
     two_threads: None, clock: Clock, cores: float
 ) -> None:
-    sharing.watch_passes()
+    watch_passes({})
     found = threads_of(clock, [cores] * 100)
     assert found[0] == 2 and set(found[33:]) == {1}
     assert torch.get_num_threads() == 2
@@ -105,7 +104,7 @@ def test_beside_a_busy_program_one_thread_is_left_within_a_tenth_of_a_second(
 
 
 def test_alone_all_threads_are_kept(two_threads: None, clock: Clock) -> None:
-    sharing.watch_passes()
+    watch_passes({})
     usual = [1.9, 2.3, 1.7, 2.0, 1.0] * 40  # 0.95 of what is there; small ones are badly timed
     interrupted = [2.0] * 20 + [1.1] * 6 + [2.0] * 60
     assert set(threads_of(clock, usual)) == set(threads_of(clock, interrupted)) == {2}
@@ -115,7 +114,7 @@ def test_of_more_threads_one_goes_after_the_other(clock: Clock) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(4)
     try:
-        sharing.watch_passes()
+        watch_passes({})
         found = threads_of(clock, [2.0] * 200)
         assert found[0] == 4 and found[-1] == 2 and 3 in found
     finally:
@@ -125,7 +124,7 @@ def test_of_more_threads_one_goes_after_the_other(clock: Clock) -> None:
 
 def test_work_is_cut_for_all_threads_whatever_their_number(two_threads: None, clock: Clock) -> None:
     assert planned_threads() == 2
-    sharing.watch_passes()
+    watch_passes({})
     with sharing.sharing():
         for _ in range(40):
             watched(clock.convolution(1.0), CPU)
@@ -133,7 +132,7 @@ def test_work_is_cut_for_all_threads_whatever_their_number(two_threads: None, cl
 
 
 def test_what_runs_elsewhere_says_nothing_about_cores(two_threads: None, clock: Clock) -> None:
-    sharing.watch_passes()
+    watch_passes({})
     with sharing.sharing():
         for _ in range(100):
             assert watched(clock.convolution(0.1), torch.device("cuda")) == 2
@@ -142,7 +141,7 @@ def test_what_runs_elsewhere_says_nothing_about_cores(two_threads: None, clock: 
 def test_other_threads_of_the_program_and_errors_leave_their_number_alone(
     two_threads: None, clock: Clock
 ) -> None:
-    sharing.watch_passes()
+    watch_passes({})
     found: list[int] = []
     with pytest.raises(ValueError, match="broken"), sharing.sharing():
         for _ in range(40):
@@ -157,14 +156,14 @@ def test_other_threads_of_the_program_and_errors_leave_their_number_alone(
 def test_it_is_off_in_other_programs_and_where_the_user_named_a_number(two_threads: None) -> None:
     assert sharing._threads is None  # importing switches nothing on
     for name in NUMBERED_BY:
-        share_cores({name: "2"})
+        watch_passes({name: "2"})
         assert sharing._threads is None
-    share_cores({})
+    watch_passes({})
     assert sharing._threads == (2 if sys.platform == "linux" else None)
 
 
 def test_one_thread_and_many_are_left_as_they_are(two_threads: None) -> None:
     for number in (1, sharing.MOST_THREADS + 1):
         torch.set_num_threads(number)
-        sharing.watch_passes()
+        watch_passes({})
         assert sharing._threads is None

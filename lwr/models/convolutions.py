@@ -3,7 +3,7 @@
 Both are in NNPACK, which comes with torch and which torch leaves unused for single photos. On a processor
 with AVX2 most take about half the time of oneDNN's direct convolution, and differ from it by rounding, by
 less than 0.01/255 in a photo (training.benchmarks.convolutions). With AVX-512, which the direct one uses and
-NNPACK does not, it was not measured: there, on GPUs, in training and in exported networks nothing changes.
+NNPACK does not, all go by oneDNN. On GPUs, in training and in exported networks nothing changes.
 
 NNPACK's own threads would spin beside OpenMP's, and both would wait for each other: it gets none, and helpers
 share a photo's rows.
@@ -111,7 +111,7 @@ def _direct(
 ) -> torch.Tensor:
     """F.conv2d by oneDNN: small ones torch would do in a way whose last bits depend on the threads."""
     plain = x.dtype == torch.float32 and x.device.type == "cpu" and x.dim() == 4
-    if plain and torch.backends.mkldnn.is_available():
+    if plain and torch.is_inference_mode_enabled() and torch.backends.mkldnn.is_available():
         return torch.mkldnn_convolution(x, weight, bias, (0, 0), stride, dilation, groups)
     return F.conv2d(x, weight, bias, stride, 0, dilation, groups)
 

@@ -12,7 +12,7 @@ Only programs of ours switch it on; in somebody else's the number of threads is 
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ import torch
 
 USUAL = 0.85  # of the processor time that threads can use, what they get alone at least
 MISSED = 0.03  # seconds of processor time that threads may miss in a pass; a moment's interruption costs less
+NUMBERED_BY = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # variables by which a user names the number of threads
 MOST_THREADS = 4  # with more, some have nothing to do in a small convolution
 Out = TypeVar("Out")
 _threads: int | None = None  # of a pass that has the cores for itself; None: nothing is switched on
@@ -53,11 +54,15 @@ class _Mine(threading.local):
 _mine = _Mine()
 
 
-def watch_passes() -> None:
-    """From now on a pass takes fewer threads than torch has now, while others keep cores busy."""
+def watch_passes(environment: Mapping[str, str]) -> None:
+    """From now on a pass takes fewer threads than torch has now, while others keep cores busy.
+
+    Not where the user has named a number; and only on Linux, as elsewhere processor time is too coarse.
+    """
     global _threads
     threads = torch.get_num_threads()
-    if sys.platform == "linux" and 1 < threads <= MOST_THREADS:  # elsewhere processor time is too coarse
+    named = any(name in environment for name in NUMBERED_BY)
+    if sys.platform == "linux" and not named and 1 < threads <= MOST_THREADS:
         _threads = threads
 
 

@@ -38,10 +38,10 @@ Passes: TypeAlias = dict[str, dict[str, list[float]]]  # {setting: {situation: s
 WORK = """
 import sys
 from lwr.restore import Restorer
-from lwr.threads import share_cores
+from lwr.models.sharing import watch_passes
 restorer, photo = Restorer.load(), sys.argv[1]
 if sys.argv[2:]:
-    share_cores()
+    watch_passes({})
 restorer(photo, task="deblur")
 for _ in sys.stdin:
     print(restorer(photo, task="deblur").seconds, flush=True)

@@ -87,6 +87,7 @@ def multiply_adds(run: Callable[[], object]) -> int:
     left_out = {
         torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention,
         torch.ops.aten._nnpack_spatial_convolution: convolution,
+        torch.ops.aten.mkldnn_convolution: convolution,
     }
     with FlopCounterMode(display=False, custom_mapping=left_out) as counter:
         run()
