@@ -118,7 +118,7 @@ def test_new_parts_start_as_the_prior_itself_and_the_published_formula_does_not(
     latent = bare.encode(photo).latent
 
     def output(network: torch.nn.Module) -> torch.Tensor:
-        with torch.inference_mode():
+        with torch.no_grad():
             return network.predict(latent, 400, latent, bare.context({}, TextConditioning()))[0]
 
     zero = network_around(toy("sd-encoder", root)).eval()
