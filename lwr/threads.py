@@ -1,4 +1,4 @@
-"""How torch's threads wait for each other and how many a pass takes, for the programs of this repository.
+"""How torch's threads wait for each other, for the programs of this repository; torch must not be loaded yet.
 
 After each operation OpenMP's threads spin, so that the next starts at once. Beside another busy program that
 costs more than it gains: a thread that was interrupted is waited for by one that takes its core. So a pass

@@ -1,5 +1,6 @@
 """A pass takes fewer threads while other programs keep cores busy, and its pixels do not depend on it."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -160,6 +161,21 @@ def test_it_is_off_in_other_programs_and_where_the_user_named_a_number(two_threa
         assert sharing._threads is None
     watch_passes({})
     assert sharing._threads == (2 if sys.platform == "linux" else None)
+
+
+def test_the_command_line_switches_it_on() -> None:
+    code = """
+import torch
+from lwr.models import sharing
+from lwr.weights import Loading
+torch.set_num_threads(2)
+Loading(prior="embedded-lite").restorer()
+print(sharing._threads)
+"""
+    environment = {name: value for name, value in os.environ.items() if name not in NUMBERED_BY}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2" if sys.platform == "linux" else "None"]
 
 
 def test_one_thread_and_many_are_left_as_they_are(two_threads: None) -> None:
