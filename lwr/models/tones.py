@@ -79,7 +79,7 @@ def _reduced(image: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
 
 def _add_smoothly(image: torch.Tensor, difference: torch.Tensor) -> torch.Tensor:
     """`image` (B,C,H,W) + `difference` (B,C,h,w), smoothed and enlarged; in place."""
-    for channel, change in zip(image.split(1, 1), smoothed(difference).split(1, 1), strict=True):
-        # one by one, as of several the last bits depend on the number of threads
-        channel += F.interpolate(change, image.shape[-2:], mode="bilinear")
+    change = smoothed(difference)
+    for i in range(image.shape[1]):  # one by one: of several the last bits depend on the number of threads
+        image[:, i : i + 1] += F.interpolate(change[:, i : i + 1], image.shape[-2:], mode="bilinear")
     return image
