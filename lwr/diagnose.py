@@ -157,7 +157,7 @@ def _with_size(seen: dict[str, float], maps: dict[str, np.ndarray], size: tuple[
 
 def _is_flat(overview: torch.Tensor) -> bool:
     """Whether a photo (1,3,H,W) in [0,1] shows nothing, so that nothing can be wrong with it."""
-    return bool((overview.amax((-2, -1)) - overview.amin((-2, -1))).max() < FLAT)
+    return all(high - low < FLAT for low, high in map(torch.aminmax, overview[0]))
 
 
 def _is_toned(overview: torch.Tensor) -> bool:

@@ -79,17 +79,22 @@ def find_toning(photo: torch.Tensor) -> Toning | None:
 
 def _curve(pixels: torch.Tensor) -> torch.Tensor:
     """(3,N) -> (BINS + 2, 3): the mean tint by brightness; 0 at black and white if the photo has neither."""
-    brightness = pixels.mean(0).double()
-    place = brightness * (BINS + 1)
-    below = place.floor().clamp(max=BINS)
-    count, total = (torch.zeros(BINS + 2, size, dtype=torch.float64) for size in (1, 3))
-    for index, weight in ((below, 1 - (place - below)), (below + 1, place - below)):
-        index, weight = index.long().cpu(), weight.cpu()[:, None]
-        count.index_add_(0, index, weight)
-        total.index_add_(0, index, weight * (pixels - brightness).T.cpu())
-    seen = count[:, 0] > 0
-    tint = (total / count.clamp_min(1e-9))[seen].numpy()
-    places = np.flatnonzero(seen.numpy())
+    brightness = pixels.mean(0)
+    place = brightness.cpu().numpy().astype(np.float64) * (BINS + 1)
+    below = np.minimum(place.astype(np.int64), BINS)
+    shares = place - below  # of the upper of the two nearest brightnesses
+
+    def total(values: np.ndarray) -> np.ndarray:
+        above = values * shares
+        sums = np.bincount(below, values - above, BINS + 2)
+        sums[1:] += np.bincount(below, above, BINS + 2)[:-1]
+        return sums
+
+    count = total(np.ones_like(place))
+    seen = count > 0
+    totals = np.stack([total(each) for each in (pixels - brightness).cpu().numpy()], -1)
+    tint = (totals / np.maximum(count, 1e-9)[:, None])[seen]
+    places = np.flatnonzero(seen)
     steps, known = np.arange(BINS + 2), [0, *places, BINS + 1]
     inside = np.stack([np.interp(steps, known, [0, *column, 0]) for column in tint.T], -1)
     inside[places] = tint
