@@ -21,12 +21,14 @@ from lwr.images.canvas import Canvas
 from lwr.large import Progress, instructions_of, needed_memory, pass_memory
 from lwr.loading.adapter import Adapter, AdapterError, Attachment
 from lwr.loading.adapter_choice import AdapterChoice
+from lwr.loading.diagnosis import lend_encoder
 from lwr.loading.limits import too_little_for
 from lwr.loading.load import load_network
 from lwr.loading.locate import ModelSource, locate
 from lwr.loading.memory import plan_first
 from lwr.loading.offload import Offload
 from lwr.loading.priors import EMBEDDED, LITE, bundled
+from lwr.models.encoded import encoding_once
 from lwr.models.fixed import FixedPass
 from lwr.models.network import RestorationNetwork
 from lwr.models.sharing import sharing
@@ -99,10 +101,9 @@ class Restorer:
         config = network.prior.config
         self.tile = _checked_tile(config.tile if tile is None else tile, network.multiple)
         source = ModelSource(source, str(source), parts=source) if isinstance(source, Path) else source
-        self.network = _placed(network, device, offload).eval()
-        self.folder, self.device, self.sparing = source.folder, device, sparing
-        self.notes, self.newer = source.notes, source.newer  # on where the network is from
-        self.notes += () if source.parts else (ALONE.format(config.id),)
+        self.network = _placed(network, source, device, offload).eval()
+        self.folder, self.newer, self.device, self.sparing = source.folder, source.newer, device, sparing
+        self.notes = source.notes if source.parts else (*source.notes, ALONE.format(config.id))
         self._prior = source.name if "@" in source.name else config.name
         self.adapters = AdapterChoice(source.parts, config, _pins(source.parts), network.config.tasks)
         lifted = Offload(network, device).lifted if offload else nullcontext
@@ -138,6 +139,7 @@ class Restorer:
 
     @torch.inference_mode()
     @sharing()
+    @encoding_once()
     def __call__(
         self,
         image: Image.Image | str | Path | images.Loaded,
@@ -267,11 +269,20 @@ def _as_done(request: Request, restorer: Restorer) -> Request:
     return replace(request, fast=True) if restorer.network.prior.config.id == LITE else request
 
 
-def _placed(network: RestorationNetwork, device: torch.device, offload: bool) -> RestorationNetwork:
-    """On its device. oneDNN's convolutions in bfloat16 are quickest with channels last."""
-    if device.type == "cpu" and network.prior.vae.dtype == torch.bfloat16:
+def _placed(
+    network: RestorationNetwork, source: ModelSource, device: torch.device, offload: bool
+) -> RestorationNetwork:
+    """On its device. oneDNN's convolutions are quickest with channels last; with AVX2 they are NNPACK's.
+
+    In float32 only the weights of our own networks are copied for it: they are few.
+    """
+    network, precision = network if offload else network.to(device), network.prior.vae.dtype
+    ours = network.refiner is not None and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    if device.type == "cpu" and (precision == torch.bfloat16 or (precision == torch.float32 and ours)):
         network.to(memory_format=torch.channels_last)
-    return network if offload else network.to(device)
+    if source.folder == EMBEDDED and not offload:
+        lend_encoder(network.prior.vae.encoder)
+    return network
 
 
 def _checked_tile(tile: int, multiple: int) -> int:

@@ -1,18 +1,21 @@
 """The diagnosis' parts from their files: the head, and the embedded prior's VAE encoder that it reads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.vae import Encoder
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from lwr.loading.priors import EMBEDDED, read_prior_config
+from lwr.models.config import PriorConfig
 from lwr.models.convolutions import quicken
 from lwr.models.diagnosis import DiagnosisHead, Kinds
+from lwr.models.encoded import keep
 from lwr.models.padding import continue_edges
 from lwr.models.prior import encoder_features, to_patches
 
@@ -39,12 +42,38 @@ def save_head(head: DiagnosisHead, folder: Path) -> None:
     save_file(weights, folder / FILE, metadata=kinds)
 
 
-@cache
-def load_encoder() -> Callable[[torch.Tensor], list[torch.Tensor]]:
+_lent: Encoder | None = None  # of a loaded network, with the same weights
+
+
+def lend_encoder(encoder: Encoder) -> None:
+    """Let the diagnosis read with this VAE encoder of the embedded prior instead of one of its own."""
+    global _lent
+    _lent = encoder
+
+
+def load_encoder() -> Callable[[torch.Tensor], Sequence[torch.Tensor]]:
     """The embedded prior's VAE encoder on the CPU: (1,3,H,W) in [0,1] -> features, finest level first."""
-    config = read_prior_config(EMBEDDED)
+    weight = None if _lent is None else _lent.conv_in.weight
+    lent = weight is not None and weight.device.type == "cpu" and weight.dtype == torch.float32
+    return partial(_features, _lent if lent else _own_encoder())
+
+
+def _features(encoder: Encoder, photo: torch.Tensor) -> Sequence[torch.Tensor]:
+    image = to_patches(photo, _config().patch_size)
+    found = encoder_features(encoder, image)
+    keep(encoder, image, found)
+    return found
+
+
+@cache
+def _own_encoder() -> Encoder:
     vae = AutoencoderKL.from_pretrained(EMBEDDED / "vae", use_safetensors=True).eval().requires_grad_(False)
-    if config.edges:
+    if _config().edges:
         continue_edges(vae)
     quicken(vae.encoder)
-    return lambda photo: encoder_features(vae.encoder, to_patches(photo, config.patch_size))
+    return vae.encoder
+
+
+@cache
+def _config() -> PriorConfig:
+    return read_prior_config(EMBEDDED)

@@ -24,6 +24,7 @@ from lwr.models.config import NetworkConfig, PriorConfig
 from lwr.models.convolutions import quicken
 from lwr.models.network import RestorationNetwork
 from lwr.models.prior import Prior
+from lwr.models.residual import quicken_blocks
 
 CLASSES = {"vae": AutoencoderKL, "unet": UNet2DConditionModel}
 PICTURE_PARTS = ("cfw", "refiner")  # beside the VAE; in float16 they stay float32, as it does
@@ -69,6 +70,7 @@ def load_network(
             "its UNet has other blocks. Give the prior that they were trained on as --prior, or other parts."
         ) from error
     quicken(network)
+    quicken_blocks(network)
     return network.eval().requires_grad_(False)
 
 

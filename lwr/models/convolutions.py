@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from lwr.models.activation import BeforeSiLU, padded_silu
 from lwr.models.parallel import can_share, together
 from lwr.models.sharing import planned_threads, watched
 
@@ -88,12 +89,17 @@ def _rows(
 
 
 def _conv_forward(
-    self: nn.Conv2d, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+    self: nn.Conv2d, x: torch.Tensor | BeforeSiLU, weight: torch.Tensor, bias: torch.Tensor | None
 ) -> torch.Tensor:
     """In the place of nn.Conv2d's own."""
     if self.padding_mode == "circular" or not torch.is_inference_mode_enabled():
         return type(self)._conv_forward(self, x, weight, bias)
     pad, mode = self._reversed_padding_repeated_twice, self.padding_mode.replace("zeros", "constant")
+    if isinstance(x, BeforeSiLU):
+        if _is_quicker(x.values, weight, pad, planned_threads()):  # each part of the rows is padded by itself
+            x = F.silu(x.values)
+        else:
+            x, pad = padded_silu(x.values, pad, mode), (0, 0, 0, 0)
     if self.stride == self.dilation == (1, 1) and self.groups == 1:
         return conv2d(x, weight, bias, pad, mode)
     x = F.pad(x, tuple(pad), mode=mode) if any(pad) else x

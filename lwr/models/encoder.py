@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from lwr.models.activation import conv_of_silu
 from lwr.models.config import EncoderConfig
 
 
@@ -82,8 +83,8 @@ class TimeBlock(nn.Module):
 
     def forward(self, x: torch.Tensor, emb: torch.Tensor) -> torch.Tensor:
         """(B,in,h,w), (B,E) -> (B,out,h,w)."""
-        h = self.conv1(F.silu(self.norm1(x))) + self.time(F.silu(emb))[:, :, None, None]
-        return self.skip(x) + self.conv2(F.silu(self.norm2(h)))
+        h = conv_of_silu(self.conv1, self.norm1(x)) + self.time(F.silu(emb))[:, :, None, None]
+        return self.skip(x) + conv_of_silu(self.conv2, self.norm2(h))
 
 
 class SelfAttention(nn.Module):

@@ -12,6 +12,7 @@ from diffusers.models.autoencoders.vae import Encoder
 from torch import nn
 
 from lwr.models.config import PriorConfig
+from lwr.models.encoded import taken
 from lwr.models.padding import continue_edges
 
 if TYPE_CHECKING:
@@ -97,9 +98,9 @@ class Prior(nn.Module):
         """The inverse of `to_vae`; not clamped."""
         return (F.pixel_shuffle(output, self.config.patch_size) + 1) / 2
 
-    def encode_features(self, image: torch.Tensor) -> list[torch.Tensor]:
+    def encode_features(self, image: torch.Tensor) -> Sequence[torch.Tensor]:
         """VAE input (B,P,H,W) in [-1,1] -> each level's feature, finest first."""
-        return encoder_features(self.vae.encoder, image)
+        return taken(self.vae.encoder, image) or encoder_features(self.vae.encoder, image)
 
     def encode_moments(self, coarsest: torch.Tensor) -> torch.Tensor:
         """The coarsest level's feature (B,c,h,w) -> moments (B,2C,h,w) of the posterior."""

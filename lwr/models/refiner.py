@@ -26,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from lwr.models.activation import conv_of_silu
 from lwr.models.config import RefinerConfig
 from lwr.models.convolutions import conv2d
 from lwr.models.lora import add_low_rank
@@ -131,7 +132,7 @@ class Refinement:
     def photo(self) -> torch.Tensor:
         """The refiner's photo (B,P,H/p,W/p) about [-1,1], once the finest level is done."""
         refiner, image = self.refiner, self.image
-        corrected = image + refiner.pixel_head(torch.cat([self.found, image], 1))
+        corrected = image + refiner.pixel_head.of_two(self.found, image)
         return corrected + refiner.filters(self.found, image, self.unet)
 
 
@@ -162,6 +163,10 @@ class InterpolatedConv2d(nn.Conv2d):
         """As if channels `first` to `end` were 0: x (B,in-(end-first),h,w) has the others -> (B,out,h,w)."""
         weight = self._weight()
         return self._conv_forward(x, torch.cat([weight[:, :first], weight[:, end:]], 1), self.bias)
+
+    def of_two(self, a, b, skip=0):
+        w = self._weight(); c = a.shape[1]
+        return self._conv_forward(a, w[:, :c], self.bias).add_(self._conv_forward(b, w[:, c + skip:], None))
 
     def _weight(self) -> torch.Tensor:
         if not self.share or not hasattr(self, "perceptual_a"):
@@ -210,8 +215,7 @@ class RefinerLevel(nn.Module):
         None instead of D stands for zeros.
         """
         if decoded is None and torch.is_inference_mode_enabled():  # in training `enter` may have a LoRA
-            x = torch.cat([self.scale * encoded, pixels], 1)
-            x = self.enter.without(x, self.channels, 2 * self.channels)
+            x = self.enter.of_two(self.scale * encoded, pixels, self.channels)
         else:
             decoded = torch.zeros_like(encoded) if decoded is None else decoded
             x = self.enter(torch.cat([self.scale * encoded, self.scale * decoded, pixels], 1))
@@ -268,11 +272,12 @@ class RefinerBlock(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B,c,h,w) -> (B,c,h,w)."""
         in_place = torch.is_inference_mode_enabled()
-        h = F.silu(self.conv1(F.silu(x)), inplace=in_place)
-        if self.gate is not None:
+        if self.gate is None:
+            h = conv_of_silu(self.conv2, conv_of_silu(self.conv1, x))
+        else:
+            h = F.silu(conv_of_silu(self.conv1, x), inplace=in_place)
             weight = 1 + torch.tanh(self.gate(h.mean((2, 3), keepdim=True)))
-            h = h.mul_(weight) if in_place else h * weight
-        h = self.conv2(h)
+            h = self.conv2(h.mul_(weight) if in_place else h * weight)
         return h.add_(x) if in_place else x + h
 
 
@@ -311,8 +316,9 @@ class AdaptiveFilters(nn.Module):
         shares: torch.Tensor | float = 0.0 if found is None else self.shares(found)
         if self.from_unet is not None and unet is not None:
             shares = shares + F.interpolate(self.from_unet(unet), size, mode="bilinear")
-        photo = F.pad(F.pixel_shuffle(image, self.patch), (reach,) * 4, mode="replicate")
-        filters = _on_patches(self.basis, self.patch) if self.on_patches is None else self.on_patches
+        if isinstance(shares, torch.Tensor): shares = shares.contiguous()
+        photo = F.pad(F.pixel_shuffle(image.contiguous(), self.patch), (reach,) * 4, mode="replicate")
+        filters = _on_patches(self.basis.contiguous(), self.patch) if self.on_patches is None else self.on_patches
         # filters: (K*p*p, p*p, n, n)
         spare = (filters.shape[-1] - 1) * self.patch - 2 * reach  # where the photo's sides do not fit
         photo = F.pixel_unshuffle(F.pad(photo, (0, spare, 0, spare)), self.patch)

@@ -1,0 +1,56 @@
+"""SiLU before a convolution: its values are written at once to where the convolution pads around them.
+
+A padded copy of what an activation gives costs as much as the activation itself. In training, on GPUs and in
+exported networks nothing changes.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class BeforeSiLU(NamedTuple):
+    """What a quickened convolution takes SiLU of before it reads it."""
+
+    values: torch.Tensor  # (B,C,h,w)
+
+
+def conv_of_silu(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+    """conv(silu(x)); without a copy if `lwr.models.convolutions.quicken` has seen `conv`."""
+    at_once = "_conv_forward" in vars(conv) and conv.padding_mode != "circular"
+    at_once = at_once and torch.is_inference_mode_enabled() and x.device.type == "cpu"
+    return conv(BeforeSiLU(x) if at_once else F.silu(x))
+
+
+def padded_silu(x: torch.Tensor, pad: Sequence[int], mode: str) -> torch.Tensor:
+    """F.pad(F.silu(x), pad, mode=mode) of x (B,C,h,w); `mode`: "constant" (zeros), "replicate" or "reflect"."""
+    left, right, top, bottom = pad
+    height, width = x.shape[-2:]
+    if max(pad) >= min(height, width):  # nothing to mirror; F.pad has a sentence for it
+        return F.pad(F.silu(x), tuple(pad), mode=mode)
+    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    shape = (*x.shape[:2], top + height + bottom, left + width + right)
+    layout = torch.channels_last if last else torch.contiguous_format
+    padded = torch.empty(shape, dtype=x.dtype, memory_format=layout)
+    torch.ops.aten.silu.out(x, out=padded[:, :, top : top + height, left : left + width])
+    if mode == "constant":
+        for dim, before, length in ((2, top, height), (3, left, width)):
+            padded.narrow(dim, 0, before).zero_()
+            padded.narrow(dim, before + length, padded.shape[dim] - before - length).zero_()
+        return padded
+    mirrored = mode == "reflect"
+    _continue(padded[..., left : left + width], 2, top, height, mirrored)
+    _continue(padded, 3, left, width, mirrored)
+    return padded
+
+
+def _continue(padded: torch.Tensor, dim: int, before: int, length: int, mirrored: bool) -> None:
+    """Fill what lies around `length` values from `before` on along `dim` with them, mirrored or repeated."""
+    first, last = before, before + length - 1
+    for away in range(1, before + 1):
+        padded.select(dim, first - away).copy_(padded.select(dim, first + away * mirrored))
+    for away in range(1, padded.shape[dim] - last):
+        padded.select(dim, last + away).copy_(padded.select(dim, last - away * mirrored))
