@@ -134,7 +134,8 @@ class Restorer:
         with loading_errors(source):
             source, plan = plan_first(source, smaller, chosen, memory_gb, precision)
         with loading_errors(source):  # a text encoder that is read later would not be offloaded
-            network = load_network(source, plan.precision, text_encoder=plan.offload)
+            rounds = precision == "auto" and chosen.type == "cpu"
+            network = load_network(source, plan.precision, text_encoder=plan.offload, rounds=rounds)
             return cls(network, source, chosen, plan.tile, plan.offload, sparing=memory_gb is not None)
 
     @torch.inference_mode()
@@ -258,7 +259,8 @@ def doing(restorer: Restorer, request: Request) -> Restorer:
         if restorer._smaller is None:
             source = locate(LITE)
             with loading_errors(source):
-                network = load_network(source, restorer.network.prior.unet.dtype, text_encoder=False)
+                precision, rounds = restorer.network.prior.unet.dtype, restorer.network.rounds
+                network = load_network(source, precision, text_encoder=False, rounds=rounds)
             like = {"tile": restorer.tile, "sparing": restorer.sparing}
             restorer._smaller = Restorer(network, source, restorer.device, **like)
     return restorer._smaller

@@ -10,7 +10,7 @@ from diffusers.utils import logging
 from pydantic import TypeAdapter
 
 from lwr.loading.locate import PARTS_CONFIG, ModelSource, locate, prior_config_of
-from lwr.loading.priors import COMPONENTS, EMBEDDED, PRIOR_CONFIG, PriorError, read_prior_config
+from lwr.loading.priors import COMPONENTS, EMBEDDED, LITE, PRIOR_CONFIG, PriorError, read_prior_config
 from lwr.loading.streaming import (
     assign,
     in_eight_bits,
@@ -22,6 +22,7 @@ from lwr.loading.streaming import (
 from lwr.loading.texts import load_text_encoder, stored_texts
 from lwr.models.config import NetworkConfig, PriorConfig
 from lwr.models.convolutions import quicken
+from lwr.models.matrix_units import use_matrix_units
 from lwr.models.network import RestorationNetwork
 from lwr.models.prior import Prior
 from lwr.models.residual import quicken_blocks
@@ -29,18 +30,23 @@ from lwr.models.residual import quicken_blocks
 CLASSES = {"vae": AutoencoderKL, "unet": UNet2DConditionModel}
 PICTURE_PARTS = ("cfw", "refiner")  # beside the VAE; in float16 they stay float32, as it does
 PARTS = ("encoder", "sft", *PICTURE_PARTS)
+# Whose convolutions may round: no pixel moves by 1/255; of the fast network also those that move some by two.
+ROUNDED = ("prior.unet", "prior.vae.decoder", "encoder", "sft")
+ROUNDED_FAST = (*ROUNDED, "prior.vae.encoder", "refiner.levels.1", "refiner.levels.2")
 
 
 def load_network(
     source: Path | str | ModelSource = "embedded",
     precision: torch.dtype = torch.float32,
     text_encoder: bool = True,
+    rounds: bool = False,
 ) -> RestorationNetwork:
     """Load a prior and the parts around it onto the CPU, in evaluation mode; `source` as `locate` takes it.
 
     Without `text_encoder` it is read when it is first asked for, if the tasks' texts are stored beside it. In
-    float16 all that is next to the pictures (VAE, CFW, refiner) stays float32. Raises PriorError with a
-    sentence.
+    float16 all that is next to the pictures (VAE, CFW, refiner) stays float32. `rounds`: in float32
+    some convolutions may round to bfloat16 where that is quicker, see `lwr.models.matrix_units`. Raises
+    PriorError with a sentence.
     """
     source = source if isinstance(source, ModelSource) else locate(str(source))
     config = read_network_config(source.parts) if source.parts else NetworkConfig()
@@ -71,6 +77,9 @@ def load_network(
         ) from error
     quicken(network)
     quicken_blocks(network)
+    if rounds and network.refiner is not None and precision == torch.float32:
+        names = ROUNDED_FAST if prior_config.id == LITE else ROUNDED
+        network.rounds = use_matrix_units(m for name, m in network.named_modules() if name in names)
     return network.eval().requires_grad_(False)
 
 

@@ -25,17 +25,27 @@ def conv_of_silu(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
     return conv(BeforeSiLU(x) if at_once else F.silu(x))
 
 
-def padded_silu(x: torch.Tensor, pad: Sequence[int], mode: str) -> torch.Tensor:
-    """F.pad(F.silu(x), pad, mode=mode) of x (B,C,h,w); `mode`: "constant" (zeros), "replicate" or "reflect"."""
+def padded_silu(
+    x: torch.Tensor, pad: Sequence[int], mode: str, dtype: torch.dtype | None = None
+) -> torch.Tensor:
+    """F.pad(F.silu(x), pad, mode=mode) of x (B,C,h,w) as `dtype`, None = its own.
+
+    `mode`: "constant" (zeros), "replicate" or "reflect".
+    """
+    dtype = dtype or x.dtype
     left, right, top, bottom = pad
     height, width = x.shape[-2:]
     if max(pad) >= min(height, width):  # nothing to mirror; F.pad has a sentence for it
-        return F.pad(F.silu(x), tuple(pad), mode=mode)
+        return F.pad(F.silu(x), tuple(pad), mode=mode).to(dtype)
     last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     shape = (*x.shape[:2], top + height + bottom, left + width + right)
     layout = torch.channels_last if last else torch.contiguous_format
-    padded = torch.empty(shape, dtype=x.dtype, memory_format=layout)
-    torch.ops.aten.silu.out(x, out=padded[:, :, top : top + height, left : left + width])
+    padded = torch.empty(shape, dtype=dtype, memory_format=layout)
+    inside = padded[:, :, top : top + height, left : left + width]
+    if dtype == x.dtype:
+        torch.ops.aten.silu.out(x, out=inside)
+    else:
+        inside.copy_(F.silu(x))
     if mode == "constant":
         for dim, before, length in ((2, top, height), (3, left, width)):
             padded.narrow(dim, 0, before).zero_()

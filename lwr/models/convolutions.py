@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lwr.models.activation import BeforeSiLU, padded_silu
+from lwr.models.matrix_units import rounded_conv2d
 from lwr.models.parallel import can_share, together
 from lwr.models.sharing import planned_threads, watched
 
@@ -95,6 +96,8 @@ def _conv_forward(
     if self.padding_mode == "circular" or not torch.is_inference_mode_enabled():
         return type(self)._conv_forward(self, x, weight, bias)
     pad, mode = self._reversed_padding_repeated_twice, self.padding_mode.replace("zeros", "constant")
+    if hasattr(self, "by_matrix_units"):
+        return rounded_conv2d(x, weight, bias, pad, mode, self.stride, self.dilation)
     if isinstance(x, BeforeSiLU):
         if _is_quicker(x.values, weight, pad, planned_threads()):  # each part of the rows is padded by itself
             x = F.silu(x.values)

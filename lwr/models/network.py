@@ -135,6 +135,7 @@ class RestorationNetwork(OnePass, nn.Module):
     def __init__(self, prior: Prior, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
+        self.rounds = False  # whether some convolutions round to bfloat16
         self.prior = prior
         self.encoder = TimeAwareEncoder(config.encoder) if config.encoder else None
         self.sft = SFT(prior.unet, config.sft) if config.encoder else None

@@ -20,7 +20,7 @@ below that the VAE decoder's own photo is blended in; 0 is that alone.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -132,8 +132,11 @@ class Refinement:
     def photo(self) -> torch.Tensor:
         """The refiner's photo (B,P,H/p,W/p) about [-1,1], once the finest level is done."""
         refiner, image = self.refiner, self.image
-        corrected = image + refiner.pixel_head.of_two(self.found, image)
-        return corrected + refiner.filters(self.found, image, self.unet)
+        if torch.is_inference_mode_enabled():  # in training it may have a LoRA
+            change = refiner.pixel_head.of_parts({0: self.found, self.found.shape[1]: image})
+        else:
+            change = refiner.pixel_head(torch.cat([self.found, image], 1))
+        return image + change + refiner.filters(self.found, image, self.unet)
 
 
 class InterpolatedConv2d(nn.Conv2d):
@@ -159,14 +162,13 @@ class InterpolatedConv2d(nn.Conv2d):
         """(B,in,h,w) -> (B,out,h,w)."""
         return self._conv_forward(x, self._weight(), self.bias)
 
-    def without(self, x: torch.Tensor, first: int, end: int) -> torch.Tensor:
-        """As if channels `first` to `end` were 0: x (B,in-(end-first),h,w) has the others -> (B,out,h,w)."""
-        weight = self._weight()
-        return self._conv_forward(x, torch.cat([weight[:, :first], weight[:, end:]], 1), self.bias)
-
-    def of_two(self, a, b, skip=0):
-        w = self._weight(); c = a.shape[1]
-        return self._conv_forward(a, w[:, :c], self.bias).add_(self._conv_forward(b, w[:, c + skip:], None))
+    def of_parts(self, parts: Mapping[int, torch.Tensor]) -> torch.Tensor:
+        """As if all were 0 but `parts`, {first channel: (B,c,h,w)}; without a copy of them side by side."""
+        weight, bias, total = self._weight(), self.bias, None
+        for first, part in parts.items():
+            found = self._conv_forward(part, weight[:, first : first + part.shape[1]], bias)
+            total, bias = found if total is None else total.add_(found), None
+        return total
 
     def _weight(self) -> torch.Tensor:
         if not self.share or not hasattr(self, "perceptual_a"):
@@ -215,7 +217,7 @@ class RefinerLevel(nn.Module):
         None instead of D stands for zeros.
         """
         if decoded is None and torch.is_inference_mode_enabled():  # in training `enter` may have a LoRA
-            x = self.enter.of_two(self.scale * encoded, pixels, self.channels)
+            x = self.enter.of_parts({0: self.scale * encoded, 2 * self.channels: pixels})
         else:
             decoded = torch.zeros_like(encoded) if decoded is None else decoded
             x = self.enter(torch.cat([self.scale * encoded, self.scale * decoded, pixels], 1))
@@ -316,12 +318,13 @@ class AdaptiveFilters(nn.Module):
         shares: torch.Tensor | float = 0.0 if found is None else self.shares(found)
         if self.from_unet is not None and unet is not None:
             shares = shares + F.interpolate(self.from_unet(unet), size, mode="bilinear")
-        if isinstance(shares, torch.Tensor): shares = shares.contiguous()
-        photo = F.pad(F.pixel_shuffle(image.contiguous(), self.patch), (reach,) * 4, mode="replicate")
-        filters = _on_patches(self.basis.contiguous(), self.patch) if self.on_patches is None else self.on_patches
+        image = image.contiguous()  # also where the network has channels last: here they are few
+        photo = F.pad(F.pixel_shuffle(image, self.patch), (reach,) * 4, mode="replicate")
+        filters = _on_patches(self.basis, self.patch) if self.on_patches is None else self.on_patches
         # filters: (K*p*p, p*p, n, n)
         spare = (filters.shape[-1] - 1) * self.patch - 2 * reach  # where the photo's sides do not fit
         photo = F.pixel_unshuffle(F.pad(photo, (0, spare, 0, spare)), self.patch)
+        shares = shares.contiguous()
         return torch.cat([_mixed(conv2d(color, filters), shares) for color in photo.chunk(3, 1)], 1)
 
 

@@ -1,0 +1,56 @@
+"""Convolutions on a processor's matrix units (AMX), which multiply bfloat16 many times faster than float32.
+
+What a convolution reads, its weights and its result are rounded to bfloat16; sums, and all that is between
+convolutions, stay float32.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lwr.models.activation import BeforeSiLU, padded_silu
+from lwr.models.sharing import watched
+
+LEAST_CHANNELS = 32  # that a convolution reads; with fewer, rounding takes longer than it saves
+
+
+def use_matrix_units(parts: Iterable[nn.Module]) -> bool:
+    """Let the convolutions of quickened `parts` in float32 go there, from now on, in inference mode.
+
+    False, and nothing changes, if this processor has none.
+    """
+    if not _are_there():
+        return False
+    for part in parts:
+        for layer in part.modules():
+            if isinstance(layer, nn.Conv2d) and layer.groups == 1 and layer.in_channels >= LEAST_CHANNELS:
+                layer.by_matrix_units = True
+    return True
+
+
+def rounded_conv2d(
+    x: torch.Tensor | BeforeSiLU,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    pad: Sequence[int],
+    mode: str,
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+) -> torch.Tensor:
+    """F.conv2d of the padded x (B,in,h,w), or of its SiLU -> (B,out,h',w'); `pad`, `mode` as for F.pad."""
+    if isinstance(x, BeforeSiLU):
+        x = padded_silu(x.values, pad, mode, torch.bfloat16)
+    else:
+        x = x.to(torch.bfloat16)
+        x = F.pad(x, tuple(pad), mode=mode) if any(pad) else x
+    weight, bias = weight.to(torch.bfloat16), None if bias is None else bias.to(torch.bfloat16)
+    convolution = partial(torch.mkldnn_convolution, x, weight, bias, (0, 0), stride, dilation, 1)
+    return watched(convolution, x.device).float()
+
+
+def _are_there() -> bool:
+    capability = torch.backends.cpu.get_cpu_capability()  # which a user may have lowered
+    return capability == "AVX512" and torch.cpu.get_capabilities().get("amx_bf16", False)
