@@ -22,6 +22,7 @@ from lwr.loading.streaming import (
 from lwr.loading.texts import load_text_encoder, stored_texts
 from lwr.models.config import NetworkConfig, PriorConfig
 from lwr.models.convolutions import quicken
+from lwr.models.group_norm import steady_norms
 from lwr.models.matrix_units import use_matrix_units
 from lwr.models.network import RestorationNetwork
 from lwr.models.prior import Prior
@@ -77,6 +78,7 @@ def load_network(
         ) from error
     quicken(network)
     quicken_blocks(network)
+    steady_norms(network)
     if rounds and network.refiner is not None and precision == torch.float32:
         names = ROUNDED_FAST if prior_config.id == LITE else ROUNDED
         network.rounds = use_matrix_units(m for name, m in network.named_modules() if name in names)

@@ -18,11 +18,21 @@ class BeforeSiLU(NamedTuple):
     values: torch.Tensor  # (B,C,h,w)
 
 
+class Padded(NamedTuple):
+    """What a quickened convolution does not pad any more."""
+
+    values: torch.Tensor  # (B,C,h,w)
+
+
+def is_quickened(conv: nn.Conv2d) -> bool:
+    """Whether `conv` takes these, which is in inference mode and on a CPU."""
+    seen = "_conv_forward" in vars(conv) and conv.padding_mode != "circular"
+    return seen and torch.is_inference_mode_enabled() and conv.weight.device.type == "cpu"
+
+
 def conv_of_silu(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
     """conv(silu(x)); without a copy if `lwr.models.convolutions.quicken` has seen `conv`."""
-    at_once = "_conv_forward" in vars(conv) and conv.padding_mode != "circular"
-    at_once = at_once and torch.is_inference_mode_enabled() and x.device.type == "cpu"
-    return conv(BeforeSiLU(x) if at_once else F.silu(x))
+    return conv(BeforeSiLU(x) if is_quickened(conv) else F.silu(x))
 
 
 def padded_silu(
@@ -64,3 +74,11 @@ def _continue(padded: torch.Tensor, dim: int, before: int, length: int, mirrored
         padded.select(dim, first - away).copy_(padded.select(dim, first + away * mirrored))
     for away in range(1, padded.shape[dim] - last):
         padded.select(dim, last + away).copy_(padded.select(dim, last - away * mirrored))
+
+
+def mean_of_places(x: torch.Tensor) -> torch.Tensor:
+    """(B,C,h,w), which may be a part of something larger -> means (B,C,1,1), in the order of its memory."""
+    if x.stride(1) != 1:
+        return x.mean((2, 3), keepdim=True)
+    sums = x.permute(0, 2, 3, 1).sum(2).sum(1)  # with channels last more than ten times as quick
+    return (sums / (x.shape[2] * x.shape[3]))[..., None, None]

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lwr.models.activation import BeforeSiLU, padded_silu
+from lwr.models.activation import BeforeSiLU, Padded, padded_silu
 from lwr.models.matrix_units import rounded_conv2d
 from lwr.models.parallel import can_share, together
 from lwr.models.sharing import planned_threads, watched
@@ -90,7 +90,10 @@ def _rows(
 
 
 def _conv_forward(
-    self: nn.Conv2d, x: torch.Tensor | BeforeSiLU, weight: torch.Tensor, bias: torch.Tensor | None
+    self: nn.Conv2d,
+    x: torch.Tensor | BeforeSiLU | Padded,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
 ) -> torch.Tensor:
     """In the place of nn.Conv2d's own."""
     if self.padding_mode == "circular" or not torch.is_inference_mode_enabled():
@@ -103,6 +106,8 @@ def _conv_forward(
             x = F.silu(x.values)
         else:
             x, pad = padded_silu(x.values, pad, mode), (0, 0, 0, 0)
+    elif isinstance(x, Padded):
+        x, pad = x.values, (0, 0, 0, 0)
     if self.stride == self.dilation == (1, 1) and self.groups == 1:
         return conv2d(x, weight, bias, pad, mode)
     x = F.pad(x, tuple(pad), mode=mode) if any(pad) else x

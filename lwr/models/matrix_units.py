@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lwr.models.activation import BeforeSiLU, padded_silu
+from lwr.models.activation import BeforeSiLU, Padded, padded_silu
 from lwr.models.sharing import watched
 
 LEAST_CHANNELS = 32  # that a convolution reads; with fewer, rounding takes longer than it saves
@@ -32,7 +32,7 @@ def use_matrix_units(parts: Iterable[nn.Module]) -> bool:
 
 
 def rounded_conv2d(
-    x: torch.Tensor | BeforeSiLU,
+    x: torch.Tensor | BeforeSiLU | Padded,
     weight: torch.Tensor,
     bias: torch.Tensor | None,
     pad: Sequence[int],
@@ -43,6 +43,8 @@ def rounded_conv2d(
     """F.conv2d of the padded x (B,in,h,w), or of its SiLU -> (B,out,h',w'); `pad`, `mode` as for F.pad."""
     if isinstance(x, BeforeSiLU):
         x = padded_silu(x.values, pad, mode, torch.bfloat16)
+    elif isinstance(x, Padded):
+        x = x.values.to(torch.bfloat16)
     else:
         x = x.to(torch.bfloat16)
         x = F.pad(x, tuple(pad), mode=mode) if any(pad) else x

@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lwr.models.activation import conv_of_silu
+from lwr.models.activation import Padded, conv_of_silu, is_quickened, mean_of_places, padded_silu
 from lwr.models.config import RefinerConfig
 from lwr.models.convolutions import conv2d
 from lwr.models.lora import add_low_rank
@@ -160,17 +160,18 @@ class InterpolatedConv2d(nn.Conv2d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B,in,h,w) -> (B,out,h,w)."""
-        return self._conv_forward(x, self._weight(), self.bias)
+        return self._conv_forward(x, self.interpolated(), self.bias)
 
     def of_parts(self, parts: Mapping[int, torch.Tensor]) -> torch.Tensor:
         """As if all were 0 but `parts`, {first channel: (B,c,h,w)}; without a copy of them side by side."""
-        weight, bias, total = self._weight(), self.bias, None
+        weight, bias, total = self.interpolated(), self.bias, None
         for first, part in parts.items():
             found = self._conv_forward(part, weight[:, first : first + part.shape[1]], bias)
             total, bias = found if total is None else total.add_(found), None
         return total
 
-    def _weight(self) -> torch.Tensor:
+    def interpolated(self) -> torch.Tensor:
+        """The weights at the share of now, (out,in,k,k)."""
         if not self.share or not hasattr(self, "perceptual_a"):
             return self.weight
         return add_low_rank(self.weight, self.perceptual_a, self.perceptual_b, self.share)
@@ -273,14 +274,25 @@ class RefinerBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B,c,h,w) -> (B,c,h,w)."""
-        in_place = torch.is_inference_mode_enabled()
-        if self.gate is None:
-            h = conv_of_silu(self.conv2, conv_of_silu(self.conv1, x))
-        else:
-            h = F.silu(conv_of_silu(self.conv1, x), inplace=in_place)
-            weight = 1 + torch.tanh(self.gate(h.mean((2, 3), keepdim=True)))
-            h = self.conv2(h.mul_(weight) if in_place else h * weight)
-        return h.add_(x) if in_place else x + h
+        if len(x) == 1 and is_quickened(self.conv2):
+            return self._quick(x)
+        h = F.silu(self.conv1(F.silu(x)))
+        return x + self.conv2(h if self.gate is None else h * self._gates(h.mean((2, 3), keepdim=True)))
+
+    def _gates(self, mean: torch.Tensor) -> torch.Tensor:
+        """Means over the photo -> weights in [0,2], (B,c,1,1) both."""
+        return 1 + torch.tanh(self.gate(mean))
+
+    def _quick(self, x: torch.Tensor) -> torch.Tensor:
+        """The same for one photo: SiLU goes where conv2 pads, and the gates weigh conv2's weights."""
+        h, conv = conv_of_silu(self.conv1, x), self.conv2
+        padded = padded_silu(h, conv._reversed_padding_repeated_twice, conv.padding_mode)
+        weight = conv.interpolated()
+        if self.gate is not None:
+            left, _, top, _ = conv._reversed_padding_repeated_twice
+            inside = padded[:, :, top : top + h.shape[2], left : left + h.shape[3]]
+            weight = weight * self._gates(mean_of_places(inside))
+        return conv._conv_forward(Padded(padded), weight, conv.bias).add_(x)
 
 
 class AdaptiveFilters(nn.Module):
