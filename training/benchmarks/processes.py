@@ -44,10 +44,10 @@ def ran(words: Sequence[str], environment: Mapping[str, str], folder: Path = ROO
 class Worker:
     """A process that answers each line with one; within `with` it runs."""
 
-    def __init__(self, words: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, words: Sequence[str], environment: Mapping[str, str], folder: Path = ROOT) -> None:
         command = [sys.executable, *words]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdin=PIPE, stdout=PIPE, text=True, start_new_session=True
+            command, cwd=folder, env=environment, stdin=PIPE, stdout=PIPE, text=True, start_new_session=True
         )
 
     def __enter__(self) -> "Worker":
