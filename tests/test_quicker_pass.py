@@ -1,4 +1,4 @@
-"""What makes a pass shorter changes no pixel by more than 1/255, and where it does not apply nothing changes."""
+"""A shorter pass moves no pixel by 1/255; where its means do not apply, nothing changes."""
 
 from collections.abc import Iterator
 from pathlib import Path

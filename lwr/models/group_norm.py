@@ -27,8 +27,8 @@ def _forward(self: nn.GroupNorm, x: torch.Tensor) -> torch.Tensor:
         return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
     groups, count = (self.num_groups, -1), x[0].numel() // self.num_groups
     places = x.permute(0, 2, 3, 1)  # (B,h,w,C)
-    rows = places.sum(2).unflatten(2, groups), places.square().sum(2).unflatten(2, groups)  # (B,h,G,C/G)
-    mean, square = (each.sum((1, 3)).double() / count for each in rows)
+    rows = places.sum(2), places.square().sum(2)  # (B,h,C), which threads share by rows
+    mean, square = (each.sum(1).unflatten(1, groups).sum(2).double() / count for each in rows)  # (B,G)
     scale = (square - mean * mean).add_(self.eps).rsqrt_()
     scale, mean = scale.float()[..., None], mean.float()[..., None]  # (B,G,1)
     factor = scale * self.weight.view(groups)

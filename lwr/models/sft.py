@@ -38,7 +38,9 @@ class SpatialFeatureTransform(nn.Module):
         """(B,C,h,w), (B,F,h,w) -> (B,C,h,w)."""
         shared = F.relu(self.shared(feature))
         gamma, beta, normed = self.gamma(shared), self.beta(shared), self.norm(h)
-        return h + normed * gamma + beta if self.residual else normed * (1 + gamma) + beta
+        if self.residual:
+            return torch.addcmul(h, normed, gamma) + beta
+        return normed * (1 + gamma) + beta
 
 
 class SFT(nn.Module):
