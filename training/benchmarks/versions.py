@@ -2,7 +2,8 @@
 prints the table of training/README.md.
 
 The version of a commit and this one restore the same photos on the same machine, each in a process of its
-own, and take turns pass by pass; their results are compared. Needs the repository with its history.
+own, and take turns, some passes each, as a process that waits grows cold; their results are compared. Needs
+the repository with its history.
 """
 
 import statistics
@@ -54,7 +55,8 @@ class Options:
     sides: tuple[int, ...] = (512, 2048)  # pixels, of square photos
     threads: tuple[int, ...] = (1, 2)
     words: str = "remove the haze"
-    rounds: int = 5
+    rounds: int = 4  # turns of each
+    passes: int = 4  # in a turn; the first does not count
     out: Path = RESULTS / "versions.json"
 
 
@@ -69,7 +71,8 @@ def main() -> None:
                 places = dict(zip(VERSIONS, (old, ROOT), strict=True))
                 rows.append({"side": side, "threads": threads, **_compared(places, photo, threads, options)})
     results = made_with(COMMAND, ("torch",)) | {"before": options.before, "now": commit(), "rows": rows}
-    write(results | {"words": options.words, "rounds": options.rounds}, options.out)
+    terms = {"words": options.words, "rounds": options.rounds, "passes": options.passes}
+    write(results | terms, options.out)
     print(table(results))
 
 
@@ -97,7 +100,8 @@ def _compared(places: dict[str, Path], photo: Path, threads: int, options: Optio
             workers[name].ask()  # loaded and warm
         for index in range(options.rounds):
             for name in VERSIONS if index % 2 == 0 else VERSIONS[::-1]:
-                seconds[name].append(float(workers[name].ask()))
+                taken = [float(workers[name].ask()) for _ in range(options.passes)]
+                seconds[name] += taken[1:]
     before, now = (_levels(torch.load(path)) for path in into.values())
     medians = {f"{name}_s": round(statistics.median(each), 3) for name, each in seconds.items()}
     return medians | {"apart_levels": round((now - before).abs().max().item(), 2)}
