@@ -126,7 +126,7 @@ class Restorer:
         network, or embedded-lite where memory is short.
 
         `parts` (a folder or repository) go around the prior instead of its own. `memory_gb`, None = what is
-        free, decides precision, offloading and tiles. Raises PriorError or RestoreError with one sentence.
+        free, decides precision (see also `matrix_units`), offloading, tiles. Raises PriorError, RestoreError.
         """
         chosen, named = _device(device), any(one is not None for one in (model, revision, parts))
         source = locate("embedded" if model is None else model, revision, parts)
@@ -134,8 +134,7 @@ class Restorer:
         with loading_errors(source):
             source, plan = plan_first(source, smaller, chosen, memory_gb, precision)
         with loading_errors(source):  # a text encoder that is read later would not be offloaded
-            rounds = precision == "auto" and chosen.type == "cpu"
-            network = load_network(source, plan.precision, text_encoder=plan.offload, rounds=rounds)
+            network = load_network(source, plan.precision, plan.offload, rounds=precision == "auto")
             return cls(network, source, chosen, plan.tile, plan.offload, sparing=memory_gb is not None)
 
     @torch.inference_mode()

@@ -80,5 +80,5 @@ def mean_of_places(x: torch.Tensor) -> torch.Tensor:
     """(B,C,h,w), which may be a part of something larger -> means (B,C,1,1), in the order of its memory."""
     if x.stride(1) != 1:
         return x.mean((2, 3), keepdim=True)
-    sums = x.permute(0, 2, 3, 1).sum(2).sum(1)  # with channels last more than ten times as quick
-    return (sums / (x.shape[2] * x.shape[3]))[..., None, None]
+    rows = x.permute(0, 2, 3, 1).sum(2, dtype=torch.float32)  # with channels last ten times as quick
+    return (rows.sum(1) / (x.shape[2] * x.shape[3])).to(x.dtype)[..., None, None]

@@ -99,7 +99,7 @@ def _conv_forward(
     if self.padding_mode == "circular" or not torch.is_inference_mode_enabled():
         return type(self)._conv_forward(self, x, weight, bias)
     pad, mode = self._reversed_padding_repeated_twice, self.padding_mode.replace("zeros", "constant")
-    if hasattr(self, "by_matrix_units"):
+    if hasattr(self, "by_matrix_units") and weight.device.type == "cpu":
         return rounded_conv2d(x, weight, bias, pad, mode, self.stride, self.dilation)
     if isinstance(x, BeforeSiLU):
         if _is_quicker(x.values, weight, pad, planned_threads()):  # each part of the rows is padded by itself
