@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from toy_runs import shipped_start
 
 from lwr.models.config import RefinerConfig
+from lwr.models.interpolated import InterpolatedConv2d
 from lwr.models.network import RestorationNetwork
-from lwr.models.refiner import InterpolatedConv2d, Refiner, ToneCorrection
+from lwr.models.refiner import Refiner, ToneCorrection
 from training.config import Config
 from training.create import create_network
 from training.evaluation.ablation import without_sampler

@@ -7,10 +7,11 @@ import torch
 from torch import nn
 
 from lwr.models.config import TextConditioning
+from lwr.models.interpolated import InterpolatedConv2d
 from lwr.models.lora import add_low_rank
 from lwr.models.network import Encoded, OnePass, Prediction, RestorationNetwork
 from lwr.models.prior import Prior, StoredTexts
-from lwr.models.refiner import REFINER_ALONE, InterpolatedConv2d, Refiner
+from lwr.models.refiner import REFINER_ALONE, Refiner
 
 
 class FixedPass(OnePass, nn.Module):

@@ -20,7 +20,7 @@ below that the VAE decoder's own photo is blended in; 0 is that alone.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +29,7 @@ from torch import nn
 from lwr.models.activation import Padded, conv_of_silu, is_quickened, mean_of_places, padded_silu
 from lwr.models.config import RefinerConfig
 from lwr.models.convolutions import conv2d
-from lwr.models.lora import add_low_rank
+from lwr.models.interpolated import InterpolatedConv2d
 
 FROM_UNET = "from_unet"  # ends the names of the layers that read the UNet's features
 REFINER_ALONE = 0.5  # fidelity from which on the photo is the refiner's own, without any of the decoder's
@@ -137,44 +137,6 @@ class Refinement:
         else:
             change = refiner.pixel_head(torch.cat([self.found, image], 1))
         return image + change + refiner.filters(self.found, image, self.unet)
-
-
-class InterpolatedConv2d(nn.Conv2d):
-    """A convolution W + share * B A: share 0 = distortion weights, 1 = perceptual ones; B starts at zero."""
-
-    def __init__(
-        self,
-        channels_in: int,
-        channels_out: int,
-        kernel: int,
-        *args: object,
-        perceptual_rank: int = 0,
-        **kwargs: object,
-    ) -> None:  # nn.Conv2d's own arguments, because PEFT builds its layers by the class of the base layer
-        super().__init__(channels_in, channels_out, kernel, *args, **kwargs)
-        self.share = 0.0
-        if perceptual_rank:
-            self.perceptual_a = nn.Parameter(torch.empty(perceptual_rank, *self.weight.shape[1:]))
-            self.perceptual_b = nn.Parameter(torch.zeros(channels_out, perceptual_rank))
-            nn.init.kaiming_uniform_(self.perceptual_a, a=5**0.5)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B,in,h,w) -> (B,out,h,w)."""
-        return self._conv_forward(x, self.interpolated(), self.bias)
-
-    def of_parts(self, parts: Mapping[int, torch.Tensor]) -> torch.Tensor:
-        """As if all were 0 but `parts`, {first channel: (B,c,h,w)}; without a copy of them side by side."""
-        weight, bias, total = self.interpolated(), self.bias, None
-        for first, part in parts.items():
-            found = self._conv_forward(part, weight[:, first : first + part.shape[1]], bias)
-            total, bias = found if total is None else total.add_(found), None
-        return total
-
-    def interpolated(self) -> torch.Tensor:
-        """The weights at the share of now, (out,in,k,k)."""
-        if not self.share or not hasattr(self, "perceptual_a"):
-            return self.weight
-        return add_low_rank(self.weight, self.perceptual_a, self.perceptual_b, self.share)
 
 
 class RefinerLevel(nn.Module):

@@ -13,8 +13,9 @@ from diffusers.models.resnet import ResnetBlock2D
 from torch import nn
 
 from lwr.models.encoder import TimeBlock
+from lwr.models.interpolated import InterpolatedConv2d
 from lwr.models.network import RestorationNetwork
-from lwr.models.refiner import InterpolatedConv2d, RefinerBlock
+from lwr.models.refiner import RefinerBlock
 from lwr.models.sft import SpatialFeatureTransform
 from training.stages.adapted import TaskLoras
 
