@@ -281,7 +281,7 @@ def _placed(
     ours = network.refiner is not None and torch.backends.cpu.get_cpu_capability() == "AVX512"
     if device.type == "cpu" and (precision == torch.bfloat16 or (precision == torch.float32 and ours)):
         network.to(memory_format=torch.channels_last)
-    if source.folder == EMBEDDED and not offload:
+    if source.folder == EMBEDDED and device.type == "cpu":
         lend_encoder(network.prior.vae.encoder)
     return network
 

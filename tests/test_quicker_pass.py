@@ -103,6 +103,15 @@ def test_group_norm_is_the_same_for_any_number_of_threads(
     torch.testing.assert_close(found[0], wanted, atol=2e-3, rtol=1e-3)
 
 
+@pytest.mark.parametrize("value", [0.0, 0.1, 3.3, 70.7])
+def test_group_norm_of_an_even_photo_is_finite(value: float) -> None:
+    norm = nn.GroupNorm(4, 16, eps=1e-6)
+    steady_norms(norm)
+    with torch.inference_mode():
+        found = norm(torch.full((1, 16, 40, 40), value).to(memory_format=torch.channels_last))
+    assert found.isfinite().all() and found.abs().max() < 1
+
+
 def test_a_photo_is_encoded_once_for_diagnosis_and_pass(
     photo: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:

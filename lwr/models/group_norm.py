@@ -29,7 +29,7 @@ def _forward(self: nn.GroupNorm, x: torch.Tensor) -> torch.Tensor:
     places = x.permute(0, 2, 3, 1)  # (B,h,w,C)
     rows = places.sum(2), places.square().sum(2)  # (B,h,C), which threads share by rows
     mean, square = (each.sum(1).unflatten(1, groups).sum(2).double() / count for each in rows)  # (B,G)
-    scale = (square - mean * mean).add_(self.eps).rsqrt_()
+    scale = (square - mean * mean).clamp_min_(0).add_(self.eps).rsqrt_()  # of one value it may be below 0
     scale, mean = scale.float()[..., None], mean.float()[..., None]  # (B,G,1)
     factor = scale * self.weight.view(groups)
     offset = torch.addcmul(self.bias.view(groups), factor, mean, value=-1)
