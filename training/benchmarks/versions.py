@@ -2,8 +2,8 @@
 prints the table of training/README.md.
 
 The version of a commit and this one restore the same photos on the same machine, each in a process of its
-own, and take turns, some passes each, as a process that waits grows cold; their results are compared. Needs
-the repository with its history.
+own, and take turns of some passes, of which the first do not count, as a process that waits grows cold;
+their results are compared. Needs the repository with its history.
 """
 
 import statistics
@@ -25,6 +25,7 @@ from training.machine import ROOT, commit
 
 COMMAND = "python -m training.benchmarks.versions"
 VERSIONS = ("before", "now")
+COLD = 3  # passes of a turn that a process takes to be warm again
 # Seconds of a pass for each line that comes; what it made of the photo goes into a file.
 WORK = """
 import sys, time, torch
@@ -55,8 +56,8 @@ class Options:
     sides: tuple[int, ...] = (512, 2048)  # pixels, of square photos
     threads: tuple[int, ...] = (1, 2)
     words: str = "remove the haze"
-    rounds: int = 4  # turns of each
-    passes: int = 4  # in a turn; the first does not count
+    rounds: int = 3  # turns of each
+    passes: int = 10  # in a turn; the first COLD do not count
     out: Path = RESULTS / "versions.json"
 
 
@@ -101,7 +102,7 @@ def _compared(places: dict[str, Path], photo: Path, threads: int, options: Optio
         for index in range(options.rounds):
             for name in VERSIONS if index % 2 == 0 else VERSIONS[::-1]:
                 taken = [float(workers[name].ask()) for _ in range(options.passes)]
-                seconds[name] += taken[1:]
+                seconds[name] += taken[min(COLD, options.passes - 1) :]
     before, now = (_levels(torch.load(path)) for path in into.values())
     medians = {f"{name}_s": round(statistics.median(each), 3) for name, each in seconds.items()}
     return medians | {"apart_levels": round((now - before).abs().max().item(), 2)}
