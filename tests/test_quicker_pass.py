@@ -156,6 +156,17 @@ def test_what_is_kept_is_only_for_that_photo_and_that_encoder(photo: Image.Image
     assert taken(one, image) is None
 
 
+@pytest.mark.parametrize("width", [3, 4, 5, 6])
+def test_a_strided_convolution_of_a_narrow_photo_in_bfloat16(width: int) -> None:
+    layer = nn.Conv2d(75, 128, 3, 2)
+    x = torch.randn(1, 75, 18, width).to(torch.bfloat16, memory_format=torch.channels_last)
+    wanted = layer(x.float()).detach()
+    layer.to(torch.bfloat16, memory_format=torch.channels_last)
+    quicken(layer)
+    with torch.inference_mode():
+        torch.testing.assert_close(layer(x).float(), wanted, atol=0.05, rtol=0.05)
+
+
 @pytest.fixture(scope="module")
 def rounding() -> Iterator[None]:
     if not _are_there():

@@ -100,7 +100,7 @@ def _conv_forward(
         return type(self)._conv_forward(self, x, weight, bias)
     pad, mode = self._reversed_padding_repeated_twice, self.padding_mode.replace("zeros", "constant")
     if hasattr(self, "by_matrix_units") and weight.device.type == "cpu":
-        return rounded_conv2d(x, weight, bias, pad, mode, self.stride, self.dilation)
+        return rounded_conv2d(x, weight, bias, pad, mode, self.dilation)
     if isinstance(x, BeforeSiLU):
         if _is_quicker(x.values, weight, pad, planned_threads()):  # each part of the rows is padded by itself
             x = F.silu(x.values)
@@ -124,6 +124,9 @@ def _direct(
     groups: int = 1,
 ) -> torch.Tensor:
     """F.conv2d by oneDNN: small ones torch would do in a way whose last bits depend on the threads."""
+    if x.dtype == torch.bfloat16 and stride != (1, 1):  # else oneDNN errs where the result is one column wide
+        reach = dilation[1] * (weight.shape[3] - 1) + 1
+        x = x[..., : x.shape[3] - (x.shape[3] - reach) % stride[1]]  # without a column that nobody reads
     plain = x.dtype == torch.float32 and x.device.type == "cpu" and x.dim() == 4
     if plain and torch.is_inference_mode_enabled() and torch.backends.mkldnn.is_available():
         return torch.mkldnn_convolution(x, weight, bias, (0, 0), stride, dilation, groups)

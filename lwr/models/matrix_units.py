@@ -26,9 +26,14 @@ def use_matrix_units(parts: Iterable[nn.Module]) -> bool:
         return False
     for part in parts:
         for layer in part.modules():
-            if isinstance(layer, nn.Conv2d) and layer.groups == 1 and layer.in_channels >= LEAST_CHANNELS:
+            if isinstance(layer, nn.Conv2d) and _pays(layer):
                 layer.by_matrix_units = True
     return True
+
+
+def _pays(layer: nn.Conv2d) -> bool:
+    """Whether it is one of the many that take the time."""
+    return layer.stride == (1, 1) and layer.groups == 1 and layer.in_channels >= LEAST_CHANNELS
 
 
 def rounded_conv2d(
@@ -37,10 +42,9 @@ def rounded_conv2d(
     bias: torch.Tensor | None,
     pad: Sequence[int],
     mode: str,
-    stride: tuple[int, int],
     dilation: tuple[int, int],
 ) -> torch.Tensor:
-    """F.conv2d of the padded x (B,in,h,w), or of its SiLU -> (B,out,h',w'); `pad`, `mode` as for F.pad."""
+    """F.conv2d, of stride 1, of the padded x (B,in,h,w), or of its SiLU -> (B,out,h',w'); `pad`, `mode` as for F.pad."""
     if isinstance(x, BeforeSiLU):
         x = padded_silu(x.values, pad, mode, torch.bfloat16)
     elif isinstance(x, Padded):
@@ -49,7 +53,7 @@ def rounded_conv2d(
         x = x.to(torch.bfloat16)
         x = F.pad(x, tuple(pad), mode=mode) if any(pad) else x
     weight, bias = weight.to(torch.bfloat16), None if bias is None else bias.to(torch.bfloat16)
-    convolution = partial(torch.mkldnn_convolution, x, weight, bias, (0, 0), stride, dilation, 1)
+    convolution = partial(torch.mkldnn_convolution, x, weight, bias, (0, 0), (1, 1), dilation, 1)
     return watched(convolution, x.device).float()
 
 
