@@ -124,9 +124,11 @@ def _direct(
     groups: int = 1,
 ) -> torch.Tensor:
     """F.conv2d by oneDNN: small ones torch would do in a way whose last bits depend on the threads."""
-    if x.dtype == torch.bfloat16 and stride != (1, 1):  # else oneDNN errs where the result is one column wide
-        reach = dilation[1] * (weight.shape[3] - 1) + 1
-        x = x[..., : x.shape[3] - (x.shape[3] - reach) % stride[1]]  # without a column that nobody reads
+    narrow = x.shape[3] < 2 * weight.shape[3]
+    if narrow and x.dtype == torch.bfloat16 and stride != (1, 1) and x.device.type == "cpu":
+        # oneDNN errs where the result is one column wide
+        bias = None if bias is None else bias.float()
+        return F.conv2d(x.float(), weight.float(), bias, stride, 0, dilation, groups).to(torch.bfloat16)
     plain = x.dtype == torch.float32 and x.device.type == "cpu" and x.dim() == 4
     if plain and torch.is_inference_mode_enabled() and torch.backends.mkldnn.is_available():
         return torch.mkldnn_convolution(x, weight, bias, (0, 0), stride, dilation, groups)

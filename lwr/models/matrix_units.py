@@ -44,7 +44,10 @@ def rounded_conv2d(
     mode: str,
     dilation: tuple[int, int],
 ) -> torch.Tensor:
-    """F.conv2d, of stride 1, of the padded x (B,in,h,w), or of its SiLU -> (B,out,h',w'); `pad`, `mode` as for F.pad."""
+    """F.conv2d, of stride 1, of the padded x (B,in,h,w), or of its SiLU -> (B,out,h',w').
+
+    `pad` and `mode` as for F.pad.
+    """
     if isinstance(x, BeforeSiLU):
         x = padded_silu(x.values, pad, mode, torch.bfloat16)
     elif isinstance(x, Padded):
