@@ -32,7 +32,7 @@ class Loading:
     precision: str = option(
         "auto",
         "auto, float32, bfloat16 or float16; auto rounds a part to bfloat16 where the processor has matrix "
-        "units (AMX), which moves no pixel by 1/255, with --fast some by two",
+        "units (AMX): where measured that moved no pixel by 1/255, with --fast some by two",
     )
     memory: float | None = option(None, "memory to stay within [default: what is free]", metavar="GB")
 
