@@ -31,7 +31,7 @@ from lwr.models.residual import quicken_blocks
 CLASSES = {"vae": AutoencoderKL, "unet": UNet2DConditionModel}
 PICTURE_PARTS = ("cfw", "refiner")  # beside the VAE; in float16 they stay float32, as it does
 PARTS = ("encoder", "sft", *PICTURE_PARTS)
-# Whose convolutions may round: no measured pixel moved by 1/255; of the fast network also what moves some by 2
+# Whose convolutions may round: no measured pixel moved by 1/255; of the fast network also others, by up to 2
 ROUNDED = ("prior.unet", "prior.vae.decoder", "encoder", "sft")
 ROUNDED_FAST = (*ROUNDED, "prior.vae.encoder", "refiner.levels.1", "refiner.levels.2")
 
