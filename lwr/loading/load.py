@@ -82,6 +82,7 @@ def load_network(
     if rounds and network.refiner is not None and precision == torch.float32:
         names = ROUNDED_FAST if prior_config.id == LITE else ROUNDED
         network.rounds = use_matrix_units(m for name, m in network.named_modules() if name in names)
+        network.refiner.filters.by_matrix_units = network.rounds
     return network.eval().requires_grad_(False)
 
 

@@ -35,6 +35,11 @@ def conv_of_silu(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
     return conv(BeforeSiLU(x) if is_quickened(conv) else F.silu(x))
 
 
+def has_channels_last(x: torch.Tensor) -> bool:
+    """Whether that is how x (B,C,h,w) lies in memory, and no other way."""
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+
+
 def padded_silu(
     x: torch.Tensor, pad: Sequence[int], mode: str, dtype: torch.dtype | None = None
 ) -> torch.Tensor:
@@ -47,9 +52,8 @@ def padded_silu(
     height, width = x.shape[-2:]
     if max(pad) >= min(height, width):  # nothing to mirror; F.pad has a sentence for it
         return F.pad(F.silu(x), tuple(pad), mode=mode).to(dtype)
-    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     shape = (*x.shape[:2], top + height + bottom, left + width + right)
-    layout = torch.channels_last if last else torch.contiguous_format
+    layout = torch.channels_last if has_channels_last(x) else torch.contiguous_format
     padded = torch.empty(shape, dtype=dtype, memory_format=layout)
     inside = padded[:, :, top : top + height, left : left + width]
     if dtype == x.dtype:

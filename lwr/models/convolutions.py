@@ -48,6 +48,12 @@ def conv2d(
     return watched(partial(_conv2d, x, weight, bias, pad, mode), x.device)
 
 
+def strided_conv2d(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """F.conv2d of x (B,in,h*n,w*n) whose stride is its kernel's side n -> (B,out,h,w)."""
+    stride = (weight.shape[2], weight.shape[3])
+    return watched(partial(_direct, x, weight, bias, stride), x.device)
+
+
 def _conv2d(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, pad: Padding, mode: str
 ) -> torch.Tensor:

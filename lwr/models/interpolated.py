@@ -1,11 +1,22 @@
 """A convolution between two sets of weights, which `fidelity` moves along (see refiner.py)."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from lwr.models.config import RefinerConfig
+from lwr.models.convolutions import strided_conv2d
 from lwr.models.lora import add_low_rank
+
+
+class Part(NamedTuple):
+    """`factor` times the space-to-depth of `values`, (B,c,h*patch,w*patch) -> (B,c*patch*patch,h,w)."""
+
+    values: torch.Tensor
+    factor: float = 1.0
+    patch: int = 1
 
 
 class InterpolatedConv2d(nn.Conv2d):
@@ -31,11 +42,19 @@ class InterpolatedConv2d(nn.Conv2d):
         """(B,in,h,w) -> (B,out,h,w)."""
         return self._conv_forward(x, self.interpolated(), self.bias)
 
-    def of_parts(self, parts: Mapping[int, torch.Tensor]) -> torch.Tensor:
-        """As if all were 0 but `parts`, {first channel: (B,c,h,w)}; without a copy of them side by side."""
+    def of_parts(self, parts: Mapping[int, Part]) -> torch.Tensor:
+        """Of a 1x1 or 3x3 one, as if all were 0 but `parts`, by their first channels: (B,c,h,w).
+
+        Without a copy of them side by side.
+        """
         weight, bias, total = self.interpolated(), self.bias, None
-        for first, part in parts.items():
-            found = self._conv_forward(part, weight[:, first : first + part.shape[1]], bias)
+        for first, (values, factor, patch) in parts.items():
+            of_part = weight[:, first : first + values.shape[1] * patch**2]
+            of_part = of_part if factor == 1 else of_part * factor
+            if patch == 1:
+                found = self._conv_forward(values, of_part, bias)
+            else:
+                found = strided_conv2d(values, of_part.flatten(2).unflatten(1, (-1, patch, patch))[..., 0], bias)
             total, bias = found if total is None else total.add_(found), None
         return total
 
@@ -44,3 +63,11 @@ class InterpolatedConv2d(nn.Conv2d):
         if not self.share or not hasattr(self, "perceptual_a"):
             return self.weight
         return add_low_rank(self.weight, self.perceptual_a, self.perceptual_b, self.share)
+
+
+def reading_unet(config: RefinerConfig, channels: int) -> InterpolatedConv2d | None:
+    """What reads the UNet's features, once it has trained; None where they are not read."""
+    if not config.unet_channels:
+        return None
+    rank = config.perceptual_rank
+    return InterpolatedConv2d(config.unet_channels, channels, 1, bias=False, perceptual_rank=rank)

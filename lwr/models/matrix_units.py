@@ -60,6 +60,26 @@ def rounded_conv2d(
     return watched(convolution, x.device).float()
 
 
+def split_conv2d(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """F.conv2d of x (B,in,h,w) in float32 -> (B,out,h',w'), of which only the result is rounded to bfloat16.
+
+    Each factor is split into a bfloat16 number and one of what that leaves; three of their four products are
+    summed, the fourth is below float32's own rounding of most sums (Henry et al. 2019).
+    """
+    (high, low), (weight_high, weight_low) = _halves(x), _halves(weight)
+    parts, weights = [high, low, high], [weight_high, weight_high, weight_low]
+    if 3 * x.shape[1] * weight.shape[3] % 32 == 0:  # there oneDNN errs if channels are few
+        parts, weights = ([*each, torch.zeros_like(each[0][:, :1])] for each in (parts, weights))
+    x, weight = torch.cat(parts, 1), torch.cat(weights, 1)
+    return watched(partial(torch.mkldnn_convolution, x, weight, None, (0, 0), (1, 1), (1, 1), 1), x.device)
+
+
+def _halves(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """float32 -> two of bfloat16 whose sum it is, but for 2^-17 of it."""
+    high = x.to(torch.bfloat16)
+    return high, (x - high).to(torch.bfloat16)
+
+
 def _are_there() -> bool:
     capability = torch.backends.cpu.get_cpu_capability()  # which a user may have lowered
     return capability == "AVX512" and torch.cpu.get_capabilities().get("amx_bf16", False)

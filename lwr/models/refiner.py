@@ -19,17 +19,16 @@ to the other in a straight line (network interpolation, Wang et al. 2019): 1 is 
 below that the VAE decoder's own photo is blended in; 0 is that alone.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lwr.models.activation import Padded, conv_of_silu, is_quickened, mean_of_places, padded_silu
+from lwr.models.activation import Padded, conv_of_silu, has_channels_last, is_quickened, mean_of_places, padded_silu
 from lwr.models.config import RefinerConfig
-from lwr.models.convolutions import conv2d
-from lwr.models.interpolated import InterpolatedConv2d
+from lwr.models.filters import AdaptiveFilters
+from lwr.models.interpolated import InterpolatedConv2d, Part, reading_unet
 
 FROM_UNET = "from_unet"  # ends the names of the layers that read the UNet's features
 REFINER_ALONE = 0.5  # fidelity from which on the photo is the refiner's own, without any of the decoder's
@@ -104,6 +103,8 @@ class Refinement:
         refiner.set_fidelity(fidelity)
         if refiner.tone is not None and unet is not None:
             image = refiner.tone(image, unet)
+        if has_channels_last(encoded[0]):
+            image = image.contiguous(memory_format=torch.channels_last)
         self.refiner, self.encoded, self.image, self.fidelity = refiner, encoded, image, fidelity
         self.unet = unet
         self.found: torch.Tensor | None = None  # of the newest level
@@ -120,8 +121,8 @@ class Refinement:
         return decoded + self.fidelity * layer.correction(self.found)
 
     def _find(self, level: int, decoded: torch.Tensor | None) -> None:
-        pixels, layer = F.pixel_unshuffle(self.image, 2**level), self.refiner.levels[level]
-        self.found = layer(self.encoded[level], decoded, pixels, self.found, self.unet)
+        layer = self.refiner.levels[level]
+        self.found = layer(self.encoded[level], decoded, self.image, self.found, self.unet)
 
     def finished(self, done: int) -> torch.Tensor:
         """The levels finer than `done` without the decoder's features, and then the photo."""
@@ -133,7 +134,8 @@ class Refinement:
         """The refiner's photo (B,P,H/p,W/p) about [-1,1], once the finest level is done."""
         refiner, image = self.refiner, self.image
         if torch.is_inference_mode_enabled():  # in training it may have a LoRA
-            change = refiner.pixel_head.of_parts({0: self.found, self.found.shape[1]: image})
+            parts = {0: Part(self.found), self.found.shape[1]: Part(image)}
+            change = refiner.pixel_head.of_parts(parts)
         else:
             change = refiner.pixel_head(torch.cat([self.found, image], 1))
         return image + change + refiner.filters(self.found, image, self.unet)
@@ -145,13 +147,13 @@ class RefinerLevel(nn.Module):
     def __init__(self, config: RefinerConfig, level: int) -> None:
         super().__init__()
         self.channels = channels = config.channels[level]
-        self.scale = config.scales[level]
+        self.scale, self.patch = config.scales[level], 2**level
         rank = config.perceptual_rank
         inputs = 2 * channels + config.pixel_channels * 4**level
         self.enter = InterpolatedConv2d(inputs, channels, 1, perceptual_rank=rank)
         coarsest = level + 1 == len(config.blocks)
         coarser = None if coarsest else config.channels[level + 1]
-        self.from_unet = _from_unet(config, channels) if coarsest else None
+        self.from_unet = reading_unet(config, channels) if coarsest else None
         lift = coarser and InterpolatedConv2d(coarser, 4 * channels, 1, perceptual_rank=rank)
         self.lift = lift or None
         self.blocks = nn.Sequential(*(RefinerBlock(channels, config) for _ in range(config.blocks[level])))
@@ -171,17 +173,20 @@ class RefinerLevel(nn.Module):
         self,
         encoded: torch.Tensor,
         decoded: torch.Tensor | None,
-        pixels: torch.Tensor,
+        image: torch.Tensor,
         coarser: torch.Tensor | None,
         unet: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """E, D (B,c,h,w), pixels (B,p,h,w), coarser (B,c',h/2,w/2), U (B,F,h,w) -> found (B,c,h,w).
+        """E, D (B,c,h,w), image (B,P,h*p,w*p), coarser (B,c',h/2,w/2), U (B,F,h,w) -> found (B,c,h,w).
 
         None instead of D stands for zeros.
         """
-        if decoded is None and torch.is_inference_mode_enabled():  # in training `enter` may have a LoRA
-            x = self.enter.of_parts({0: self.scale * encoded, 2 * self.channels: pixels})
+        if torch.is_inference_mode_enabled():  # in training `enter` may have a LoRA
+            parts = {0: encoded, self.channels: decoded}
+            parts = {first: Part(each, self.scale) for first, each in parts.items() if each is not None}
+            x = self.enter.of_parts(parts | {2 * self.channels: Part(image, patch=self.patch)})
         else:
+            pixels = F.pixel_unshuffle(image, self.patch)
             decoded = torch.zeros_like(encoded) if decoded is None else decoded
             x = self.enter(torch.cat([self.scale * encoded, self.scale * decoded, pixels], 1))
         if self.from_unet is not None and unet is not None:
@@ -204,7 +209,7 @@ class ToneCorrection(nn.Module):
 
     def __init__(self, config: RefinerConfig) -> None:
         super().__init__()
-        self.from_unet = _from_unet(config, 12)  # a matrix (3,3) and an offset (3,)
+        self.from_unet = reading_unet(config, 12)  # a matrix (3,3) and an offset (3,)
 
     def forward(self, image: torch.Tensor, unet: torch.Tensor) -> torch.Tensor:
         """image (B,P,h,w) about [-1,1], unet (B,F,h/n,w/n) -> image (B,P,h,w)."""
@@ -257,115 +262,11 @@ class RefinerBlock(nn.Module):
         return conv._conv_forward(Padded(padded), weight, conv.bias).add_(x)
 
 
-class AdaptiveFilters(nn.Module):
-    """sum_k a_k(x) (B_k * photo)(x): learned filters, mixed at every position (after Mildenhall et al. 2018).
-
-    Undoing a blur is close to a linear filter that depends on the blur; the refiner need only say which.
-    The filters start as the photo less a disk-blurred or line-blurred copy, the shares a_k as 0.
-    """
-
-    def __init__(self, config: RefinerConfig) -> None:
-        super().__init__()
-        count, size = config.filters
-        self.patch = math.isqrt(config.pixel_channels // 3)
-        with torch.device("cpu"):  # quicker than on "meta", where a network is loaded
-            self.basis = nn.Parameter(_sharpening(count, size))
-        self.shares = InterpolatedConv2d(config.channels[0], count, 1, perceptual_rank=config.perceptual_rank)
-        nn.init.zeros_(self.shares.weight)
-        nn.init.zeros_(self.shares.bias)
-        self.from_unet = _from_unet(config, count)
-        self.on_patches: torch.Tensor | None = None  # the filters, where they no longer change
-
-    def freeze(self) -> None:
-        """Keep the filters as they are now; what exports a network then sees a plain convolution."""
-        self.on_patches = _on_patches(self.basis.detach(), self.patch)
-
-    def forward(
-        self, found: torch.Tensor | None, image: torch.Tensor, unet: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """found (B,c,h,w), the VAE's image (B,P,h,w) in [-1,1] -> correction of that image, (B,P,h,w).
-
-        `unet` (B,F,h/n,w/n): the UNet's features; the shares are the sum of what it and `found` say.
-        """
-        size = image.shape[-2:]
-        reach = self.basis.shape[-1] // 2
-        shares: torch.Tensor | float = 0.0 if found is None else self.shares(found)
-        if self.from_unet is not None and unet is not None:
-            shares = shares + F.interpolate(self.from_unet(unet), size, mode="bilinear")
-        image = image.contiguous()  # also where the network has channels last: here they are few
-        photo = F.pad(F.pixel_shuffle(image, self.patch), (reach,) * 4, mode="replicate")
-        filters = _on_patches(self.basis, self.patch) if self.on_patches is None else self.on_patches
-        # filters: (K*p*p, p*p, n, n)
-        spare = (filters.shape[-1] - 1) * self.patch - 2 * reach  # where the photo's sides do not fit
-        photo = F.pixel_unshuffle(F.pad(photo, (0, spare, 0, spare)), self.patch)
-        shares = shares.contiguous()
-        return torch.cat([_mixed(conv2d(color, filters), shares) for color in photo.chunk(3, 1)], 1)
-
-
-def _on_patches(basis: torch.Tensor, patch: int) -> torch.Tensor:
-    """Filters (K,1,s,s) of a photo as filters (K*p*p, p*p, n, n) of its patches of p x p pixels.
-
-    Same sums of the same products, at p*p times fewer places with p*p times the channels, which is what
-    convolutions are quick at: a single channel leaves most of a GPU's matrix units idle.
-    """
-    size = basis.shape[-1]
-    whole = -(-(size + patch - 1) // patch) * patch  # what a filter covers from any pixel of a patch
-    moved = [
-        F.pixel_unshuffle(F.pad(basis, (x, whole - size - x, y, whole - size - y)), patch)
-        for y in range(patch)
-        for x in range(patch)
-    ]
-    return torch.stack(moved, 1).flatten(0, 1)
-
-
-def _mixed(filtered: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-    """sum_k of (B,K*p,h,w) times (B,K,h,w) -> (B,p,h,w)."""
-    filtered, shares = filtered.unflatten(1, (shares.shape[1], -1)), shares[:, :, None]
-    if torch.is_grad_enabled():  # few calls, as a GPU waits for each
-        return (filtered * shares).sum(1)
-    total = torch.zeros_like(filtered[:, 0])
-    for one, share in zip(filtered.unbind(1), shares.unbind(1), strict=True):
-        total.addcmul_(one, share)  # without a product of the whole size: a quarter faster
-    return total
-
-
-def _sharpening(count: int, size: int) -> torch.Tensor:
-    """(count,1,size,size): a point less its blur, a quarter by disks of growing size, the rest by lines."""
-    axis = torch.arange(size, dtype=torch.float32) - size // 2
-    y, x = axis[:, None], axis[None, :]
-    disks = max(count // 4, 1)
-    lengths = (size / 3, 2 * size / 3, size)
-    filters = []
-    for k in range(count):
-        if k < disks:
-            radius = 0.8 + (size / 3 - 0.8) * k / max(disks - 1, 1)
-            blur = (radius + 0.5 - torch.hypot(x, y)).clamp(0, 1)
-        else:
-            length, angle = lengths[k % 3], math.pi * (k - disks) / (count - disks)
-            along, across = (
-                x * math.cos(angle) + y * math.sin(angle),
-                y * math.cos(angle) - x * math.sin(angle),
-            )
-            blur = (1 - across.abs()).clamp(0, 1) * (length / 2 + 0.5 - along.abs()).clamp(0, 1)
-        blur = -blur / blur.sum()
-        blur[size // 2, size // 2] += 1
-        filters.append(blur)
-    return torch.stack(filters)[:, None]
-
-
 def _reflecting(channels_in: int, channels_out: int, rank: int) -> InterpolatedConv2d:
     """3x3, with the photo mirrored at its border, which continues the 2x2 pattern of `lift` too."""
     return InterpolatedConv2d(
         channels_in, channels_out, 3, padding=1, padding_mode="reflect", perceptual_rank=rank
     )
-
-
-def _from_unet(config: RefinerConfig, channels: int) -> InterpolatedConv2d | None:
-    """What reads the UNet's features, once it has trained; None where they are not read."""
-    if not config.unet_channels:
-        return None
-    rank = config.perceptual_rank
-    return InterpolatedConv2d(config.unet_channels, channels, 1, bias=False, perceptual_rank=rank)
 
 
 def _pixel_head(config: RefinerConfig) -> InterpolatedConv2d:
