@@ -114,7 +114,7 @@ class Request:
             prior=source,
             adapters={},
             tile=tile,
-            precision=str(prior.unet.dtype).removeprefix("torch."),
+            precision=str(prior.precision).removeprefix("torch."),
             positive=text.positive,
             negative=text.negative,
             guidance=text.guidance,

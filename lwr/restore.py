@@ -258,7 +258,7 @@ def doing(restorer: Restorer, request: Request) -> Restorer:
         if restorer._smaller is None:
             source = locate(LITE)
             with loading_errors(source):
-                precision, rounds = restorer.network.prior.unet.dtype, restorer.network.rounds
+                precision, rounds = restorer.network.prior.precision, restorer.network.rounds
                 network = load_network(source, precision, text_encoder=False, rounds=rounds)
             like = {"tile": restorer.tile, "sparing": restorer.sparing}
             restorer._smaller = Restorer(network, source, restorer.device, **like)

@@ -84,13 +84,14 @@ def _curve(pixels: torch.Tensor) -> torch.Tensor:
     below = np.minimum(place.astype(np.int64), BINS)
     shares = place - below  # of the upper of the two nearest brightnesses
 
-    def total(values: np.ndarray) -> np.ndarray:
-        above = values * shares
-        sums = np.bincount(below, values - above, BINS + 2)
-        sums[1:] += np.bincount(below, above, BINS + 2)[:-1]
+    def total(values: np.ndarray | None) -> np.ndarray:
+        sums = np.bincount(below, values, BINS + 2).astype(np.float64)
+        above = np.bincount(below, shares if values is None else values * shares, BINS + 2)
+        sums -= above
+        sums[1:] += above[:-1]
         return sums
 
-    count = total(np.ones_like(place))
+    count = total(None)
     seen = count > 0
     totals = np.stack([total(each) for each in (pixels - brightness).cpu().numpy()], -1)
     tint = (totals / np.maximum(count, 1e-9)[:, None])[seen]

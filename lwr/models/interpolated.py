@@ -43,9 +43,9 @@ class InterpolatedConv2d(nn.Conv2d):
         return self._conv_forward(x, self.interpolated(), self.bias)
 
     def of_parts(self, parts: Mapping[int, Part]) -> torch.Tensor:
-        """Of a 1x1 or 3x3 one, as if all were 0 but `parts`, by their first channels: (B,c,h,w).
+        """As if all were 0 but `parts`, {first channel: part}; without a copy of them side by side.
 
-        Without a copy of them side by side.
+        Parts with a `patch` are for a 1x1 one.
         """
         weight, bias, total = self.interpolated(), self.bias, None
         for first, (values, factor, patch) in parts.items():
@@ -54,7 +54,8 @@ class InterpolatedConv2d(nn.Conv2d):
             if patch == 1:
                 found = self._conv_forward(values, of_part, bias)
             else:
-                found = strided_conv2d(values, of_part.flatten(2).unflatten(1, (-1, patch, patch))[..., 0], bias)
+                of_part = of_part[..., 0, 0].unflatten(1, (-1, patch, patch))
+                found = strided_conv2d(values, of_part, bias)
             total, bias = found if total is None else total.add_(found), None
         return total
 

@@ -15,7 +15,7 @@ from torch import nn
 from lwr.models.cfw import ControllableFeatureWrapping
 from lwr.models.config import NetworkConfig, TextConditioning
 from lwr.models.encoder import TimeAwareEncoder
-from lwr.models.prior import Prior
+from lwr.models.prior import Prior, precision_of
 from lwr.models.refiner import REFINER_ALONE, Refinement, Refiner
 from lwr.models.sampling import sample, timesteps
 from lwr.models.sft import SFT
@@ -156,7 +156,7 @@ class RestorationNetwork(OnePass, nn.Module):
         return Encoded(photo, self.prior.scale_latent(moments).float(), features)
 
     def _to_vae(self, photo: torch.Tensor) -> torch.Tensor:
-        return self.prior.to_vae(photo).to(self.prior.vae.dtype)
+        return self.prior.to_vae(photo).to(precision_of(self.prior.vae))
 
     def context(self, instructions: Mapping[str, float], text: TextConditioning) -> torch.Tensor:
         """See OnePass."""
@@ -185,12 +185,12 @@ class RestorationNetwork(OnePass, nn.Module):
         guidance: float = 1.0,
     ) -> Prediction:
         """See OnePass; sides are multiples of the UNet's downsampling."""
-        unet = self.prior.unet
+        unet, precision = self.prior.unet, self.prior.precision
         time = torch.as_tensor(timestep, device=latent.device).expand(len(latent))
         read: list[torch.Tensor] = []
-        with self._conditioned(lq_latent.to(unet.dtype), time), self._reading(read):
+        with self._conditioned(lq_latent.to(precision), time), self._reading(read):
             output, *away = (
-                unet(latent.to(unet.dtype), time, text.expand(len(latent), -1, -1)).sample.float()
+                unet(latent.to(precision), time, text.expand(len(latent), -1, -1)).sample.float()
                 for text in context
             )
         features = read[0].float() if read else None
@@ -235,7 +235,7 @@ class RestorationNetwork(OnePass, nn.Module):
                 return prior.from_vae(refinement.finished(finest).float())
         elif self.cfw is not None and fidelity > 0:
             on_level = self.cfw.on_features(encoded.features, fidelity)
-        latent = (latent / prior.vae.config.scaling_factor).to(prior.vae.dtype)
+        latent = (latent / prior.vae.config.scaling_factor).to(precision_of(prior.vae))
         feature = prior.decode_features(latent, on_level, finest)
         if refinement is not None and fidelity >= REFINER_ALONE:
             output = refinement.finished(finest)

@@ -90,6 +90,11 @@ class Prior(nn.Module):
         stored = next(iter(self.stored.embeddings.values()), None)
         return self.text_encoder.config.hidden_size if stored is None else stored.shape[1]
 
+    @property
+    def precision(self) -> torch.dtype:
+        """Of the UNet's weights."""
+        return precision_of(self.unet)
+
     def to_vae(self, image: torch.Tensor) -> torch.Tensor:
         """(B,3,H,W) in [0,1] -> the VAE encoder's input (B,3*p*p,H/p,W/p) in [-1,1], p the patch size."""
         return to_patches(image, self.config.patch_size)
@@ -163,6 +168,11 @@ def encode(
         return_tensors="pt",
     )
     return text_encoder(tokens.input_ids.to(device))[0]
+
+
+def precision_of(model: nn.Module) -> torch.dtype:
+    """Of its first weights; diffusers' own `dtype` goes through all modules, in half a millisecond."""
+    return next(model.parameters()).dtype
 
 
 def to_patches(image: torch.Tensor, patch: int) -> torch.Tensor:

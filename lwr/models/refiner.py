@@ -25,7 +25,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lwr.models.activation import Padded, conv_of_silu, has_channels_last, is_quickened, mean_of_places, padded_silu
+from lwr.models.activation import (
+    Padded,
+    conv_of_silu,
+    has_channels_last,
+    is_quickened,
+    mean_of_places,
+    padded_silu,
+)
 from lwr.models.config import RefinerConfig
 from lwr.models.filters import AdaptiveFilters
 from lwr.models.interpolated import InterpolatedConv2d, Part, reading_unet
