@@ -32,6 +32,7 @@ class Encoded:
     photo: torch.Tensor  # (B,3,H,W) in [0,1]
     latent: torch.Tensor  # (B,C,h,w), in the UNet's units
     features: list[torch.Tensor]  # of the VAE encoder, finest first; none where tiles make them again
+    image: torch.Tensor | None = None  # the VAE's input (B,P,H/p,W/p) in [-1,1], where the photo is whole
 
 
 class OnePass(ABC):
@@ -151,9 +152,10 @@ class RestorationNetwork(OnePass, nn.Module):
 
     def encode(self, photo: torch.Tensor) -> Encoded:
         """See OnePass."""
-        features = self.prior.encode_features(self._to_vae(photo))
+        image = self._to_vae(photo)
+        features = self.prior.encode_features(image)
         moments = self.prior.encode_moments(features[-1])
-        return Encoded(photo, self.prior.scale_latent(moments).float(), features)
+        return Encoded(photo, self.prior.scale_latent(moments).float(), features, image)
 
     def _to_vae(self, photo: torch.Tensor) -> torch.Tensor:
         return self.prior.to_vae(photo).to(precision_of(self.prior.vae))
@@ -226,7 +228,7 @@ class RestorationNetwork(OnePass, nn.Module):
         """See OnePass."""
         prior, refinement, on_level, finest = self.prior, None, None, 0
         if self.refiner is not None and fidelity > 0:
-            image = self._to_vae(encoded.photo)
+            image = self._to_vae(encoded.photo) if encoded.image is None else encoded.image
             unet = None if features is None else features.to(image.dtype)
             refinement = Refinement(self.refiner, encoded.features, image, fidelity, unet)
             on_level = refinement.correct

@@ -162,7 +162,7 @@ def coarse_statistics(photo: torch.Tensor) -> torch.Tensor:
     small = F.interpolate(photo, size, mode="area")
     low, high = small.amin(1, keepdim=True), small.amax(1, keepdim=True)
     gray = _gray(small)
-    dark = -F.max_pool2d(F.max_pool2d(-low, (9, 1), 1, (4, 0)), (1, 9), 1, (0, 4))
+    dark = _darkest_near(low)
     saturation = (high - low) / high.clamp_min(0.02)
     mean = F.avg_pool2d(gray, 7, 1, 3)
     contrast = (F.avg_pool2d(gray.square(), 7, 1, 3) - mean.square()).clamp_min(0).sqrt()
@@ -176,6 +176,16 @@ def coarse_statistics(photo: torch.Tensor) -> torch.Tensor:
     for each in (dark, gray, saturation, contrast):
         rows.append(F.adaptive_avg_pool2d(each, (STRIPS, 1)).flatten())
     return torch.cat(rows)
+
+
+def _darkest_near(values: torch.Tensor) -> torch.Tensor:
+    """(1,1,h,w) -> the least within 9x9 pixels around each, same shape; torch's pooling has one thread."""
+    for dim in (2, 3):
+        least = F.pad(values.transpose(dim, 3), (4, 4), value=torch.inf)
+        for step in (1, 2, 4, 1):  # so the least of 2, 4, 8 and 9 neighbours
+            least = torch.minimum(least[..., :-step], least[..., step:])
+        values = least.transpose(dim, 3)
+    return values
 
 
 def _quantiles(values: torch.Tensor, at: tuple[float, ...]) -> torch.Tensor:
