@@ -15,10 +15,14 @@ from torch import nn
 import lwr.models.prior
 from lwr.loading.load import load_network
 from lwr.models.activation import padded_silu
+from lwr.models.config import RefinerConfig
 from lwr.models.convolutions import quicken
+from lwr.models.filters import AdaptiveFilters
 from lwr.models.group_norm import steady_norms
-from lwr.models.matrix_units import _are_there
+from lwr.models.matrix_units import _are_there, split_conv2d
+from lwr.models.refiner import RefinerLevel
 from lwr.models.residual import quicken_blocks
+from lwr.models.statistics import _darkest_near
 from lwr.restore import Restorer
 from lwr.tasks import TASKS
 
@@ -167,11 +171,88 @@ def test_a_strided_convolution_of_a_narrow_photo_in_bfloat16(width: int) -> None
         torch.testing.assert_close(layer(x).float(), wanted, atol=0.05, rtol=0.05)
 
 
+def sizes(**more: int) -> RefinerConfig:
+    return RefinerConfig((8, 12), (1, 1), (0.3, 0.2), 12, (5, 7), gates=True, unet_channels=6, **more)
+
+
+@settings(max_examples=15, deadline=None)
+@given(size=st.tuples(st.integers(4, 40), st.integers(4, 40)), batch=st.integers(1, 2))
+def test_filters_of_what_has_channels_last_give_what_the_others_give(
+    size: tuple[int, int], batch: int
+) -> None:
+    filters = AdaptiveFilters(sizes())
+    for weight in filters.parameters():
+        nn.init.normal_(weight, std=0.2)
+    found, image = torch.randn(batch, 8, *size), torch.randn(batch, 12, *size)
+    unet = torch.randn(batch, 6, 3, 5)
+    wanted = filters(found, image, unet).detach()
+    found, unet = (each.to(memory_format=torch.channels_last) for each in (found, unet))
+    quicken(filters)
+    with torch.inference_mode():
+        torch.testing.assert_close(filters(found, image, unet), wanted, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize("decoded", [True, False])
+def test_a_level_gives_the_same_without_copies_side_by_side(
+    layout: torch.memory_format, level: int, decoded: bool
+) -> None:
+    layer = RefinerLevel(sizes(perceptual_rank=2), level)
+    for weight in layer.parameters():
+        nn.init.normal_(weight, std=0.2)
+    layer.enter.share = 0.5
+    channels, side = layer.channels, 24 // 2**level
+    encoded, other, image, coarser, unet = (
+        torch.randn(1, *shape).to(memory_format=layout)
+        for shape in (
+            (channels, side, side),
+            (channels, side, side),
+            (12, 24, 24),
+            (12, 12, 12),
+            (6, side, side),
+        )
+    )
+    inputs = (encoded, other if decoded else None, image, coarser if level == 0 else None, unet)
+    wanted = layer(*inputs).detach()
+    quicken(layer)
+    with torch.inference_mode():
+        torch.testing.assert_close(layer(*inputs), wanted, atol=1e-3, rtol=1e-4)
+
+
+@settings(max_examples=20, deadline=None)
+@given(size=st.tuples(st.integers(16, 60), st.integers(16, 60)), seed=st.integers(0, 99))
+def test_the_darkest_near_a_place(size: tuple[int, int], seed: int) -> None:
+    values = torch.rand(1, 1, *size, generator=torch.Generator().manual_seed(seed))
+    assert torch.equal(_darkest_near(values), -F.max_pool2d(-values, 9, 1, 4))
+
+
 @pytest.fixture(scope="module")
 def rounding() -> Iterator[None]:
     if not _are_there():
         pytest.skip("this processor has no matrix units for bfloat16 (AMX)")
     yield
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    batch=st.integers(1, 2),
+    channels=st.sampled_from([1, 3, 4, 8, 16]),  # of 4 and 8 oneDNN errs if none is added
+    side=st.sampled_from([3, 4, 7, 8]),
+    size=st.tuples(st.integers(8, 40), st.integers(8, 40)),
+    layout=st.sampled_from(LAYOUTS),
+)
+def test_halves_multiplied_in_bfloat16_round_the_result_alone(
+    rounding: None, batch: int, channels: int, side: int, size: tuple[int, int], layout: torch.memory_format
+) -> None:
+    x = torch.randn(batch, channels, *size).to(memory_format=layout)
+    weight = torch.randn(48, channels, side, side).to(memory_format=layout)
+    wanted = F.conv2d(x.double(), weight.double())
+    with torch.inference_mode():
+        found = split_conv2d(x, weight)
+    assert found.dtype == torch.bfloat16
+    beside = 2e-5 * wanted.abs().max().item()  # where the sum is near 0
+    torch.testing.assert_close(found.double(), wanted, atol=beside, rtol=2**-8)
 
 
 @pytest.mark.parametrize(("network", "most"), [("embedded", 1.0), ("embedded-lite", 2.5)])
