@@ -57,16 +57,18 @@ class AdaptiveFilters(nn.Module):
         spare = (filters.shape[-1] - 1) * self.patch - 2 * reach  # where the photo's sides do not fit
         photo = F.pixel_unshuffle(F.pad(photo, (0, spare, 0, spare)), self.patch)
         if has_channels_last(shares) and torch.is_inference_mode_enabled():
-            return self._last(photo, filters, shares)
+            return self._with_channels_last(photo, filters, shares)
         shares = shares.contiguous()
         return torch.cat([_mixed(conv2d(color, filters), shares) for color in photo.chunk(3, 1)], 1)
 
-    def _last(self, photo: torch.Tensor, filters: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    def _with_channels_last(
+        self, photo: torch.Tensor, filters: torch.Tensor, shares: torch.Tensor
+    ) -> torch.Tensor:
         """The same of a padded photo (B,3*p*p,h',w') for shares (B,K,h,w) that have channels last."""
+        rounds = self.by_matrix_units and photo.device.type == "cpu"
+        convolution, last = split_conv2d if rounds else conv2d, torch.channels_last
         filters = filters.unflatten(0, (shares.shape[1], -1)).transpose(0, 1).flatten(0, 1)  # p*p times all K
-        last = torch.channels_last
-        convolution = split_conv2d if self.by_matrix_units else conv2d
-        photo, filters = (photo.to(memory_format=last), filters.to(memory_format=last))
+        photo, filters = photo.to(memory_format=last), filters.to(memory_format=last)
         return torch.cat([_mixed_last(convolution(color, filters), shares) for color in photo.chunk(3, 1)], 1)
 
 

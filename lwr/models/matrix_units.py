@@ -1,7 +1,7 @@
 """Convolutions on a processor's matrix units (AMX), which multiply bfloat16 many times faster than float32.
 
-What a convolution reads, its weights and its result are rounded to bfloat16; sums, and all that is between
-convolutions, stay float32.
+What a convolution reads, its weights and its result are rounded to bfloat16, or the result alone
+(`split_conv2d`); sums, and all that is between convolutions, stay float32.
 """
 
 from collections.abc import Iterable, Sequence

@@ -265,7 +265,7 @@ class RefinerBlock(nn.Module):
         if self.gate is not None:
             left, _, top, _ = conv._reversed_padding_repeated_twice
             inside = padded[:, :, top : top + h.shape[2], left : left + h.shape[3]]
-            mean, gate = mean_of_places(inside), self.gate  # sums in one order, without a convolution's start
+            mean, gate = mean_of_places(inside), self.gate  # a sum is quicker than so small a convolution
             gates = (gate.interpolated().flatten(1) * mean.flatten()).sum(1) + gate.bias
             weight = weight * (1 + torch.tanh(gates))[:, None, None]
         return conv._conv_forward(Padded(padded), weight, conv.bias).add_(x)
