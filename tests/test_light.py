@@ -174,6 +174,14 @@ def test_mistakes_are_said_before_anything_is_measured(
     assert not list(tmp_path.iterdir())
 
 
+def test_multiply_adds_of_a_network_do_not_depend_on_the_processor() -> None:
+    run, other = (networks.start("embedded", "deblur", 64, each) for each in ("float32", "auto"))
+    run(1), other(1)
+    counted = networks.contender("embedded", "deblur", 64).known["gmacs"]
+    assert counted == round(costs.multiply_adds(lambda: run(1)) / 1e9, 2)
+    assert counted <= round(costs.multiply_adds(lambda: other(1)) / 1e9, 2)
+
+
 def test_multiply_adds_of_convolution_and_attention() -> None:
     with torch.inference_mode():
         photo, kernel = torch.rand(1, 3, 8, 8), torch.rand(4, 3, 3, 3)
