@@ -50,7 +50,7 @@ class AdaptiveFilters(nn.Module):
         shares: torch.Tensor | float = 0.0 if found is None else self.shares(found)
         if self.from_unet is not None and unet is not None:
             shares = shares + F.interpolate(self.from_unet(unet), size, mode="bilinear")
-        image = image.contiguous()  # also where the network has channels last: here they are few
+        image = image.contiguous()  # to be shuffled and padded
         photo = F.pad(F.pixel_shuffle(image, self.patch), (reach,) * 4, mode="replicate")
         filters = _on_patches(self.basis, self.patch) if self.on_patches is None else self.on_patches
         # filters: (K*p*p, p*p, n, n)

@@ -63,8 +63,8 @@ def rounded_conv2d(
 def split_conv2d(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """F.conv2d of x (B,in,h,w) in float32 -> (B,out,h',w'), of which only the result is rounded to bfloat16.
 
-    Each factor is split into a bfloat16 number and one of what that leaves; three of their four products are
-    summed, the fourth is below float32's own rounding of most sums (Henry et al. 2019).
+    Each factor is split into a bfloat16 number and one of what that leaves, and three of their four products
+    are summed (Henry et al. 2019): the fourth is 2^-18 of theirs at most, and the result is rounded by 2^-9.
     """
     (high, low), (weight_high, weight_low) = _halves(x), _halves(weight)
     parts, weights = [high, low, high], [weight_high, weight_high, weight_low]

@@ -251,11 +251,9 @@ class RefinerBlock(nn.Module):
         if len(x) == 1 and is_quickened(self.conv2):
             return self._quick(x)
         h = F.silu(self.conv1(F.silu(x)))
-        return x + self.conv2(h if self.gate is None else h * self._gates(h.mean((2, 3), keepdim=True)))
-
-    def _gates(self, mean: torch.Tensor) -> torch.Tensor:
-        """Means over the photo -> weights in [0,2], (B,c,1,1) both."""
-        return 1 + torch.tanh(self.gate(mean))
+        if self.gate is not None:
+            h = h * _within_bounds(self.gate(h.mean((2, 3), keepdim=True)))
+        return x + self.conv2(h)
 
     def _quick(self, x: torch.Tensor) -> torch.Tensor:
         """The same for one photo: SiLU goes where conv2 pads, and the gates weigh conv2's weights."""
@@ -267,8 +265,13 @@ class RefinerBlock(nn.Module):
             inside = padded[:, :, top : top + h.shape[2], left : left + h.shape[3]]
             mean, gate = mean_of_places(inside), self.gate  # a sum is quicker than so small a convolution
             gates = (gate.interpolated().flatten(1) * mean.flatten()).sum(1) + gate.bias
-            weight = weight * (1 + torch.tanh(gates))[:, None, None]
+            weight = weight * _within_bounds(gates)[:, None, None]
         return conv._conv_forward(Padded(padded), weight, conv.bias).add_(x)
+
+
+def _within_bounds(gates: torch.Tensor) -> torch.Tensor:
+    """Any numbers -> weights in [0,2]; 0 -> 1."""
+    return 1 + torch.tanh(gates)
 
 
 def _reflecting(channels_in: int, channels_out: int, rank: int) -> InterpolatedConv2d:
